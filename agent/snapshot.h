@@ -1,0 +1,110 @@
+/*
+ * snapshot: what brim knows and wants at the end of a turn, as an immutable value that the serve thread answers from.
+ *
+ * The loop builds a new one at most once a turn and swaps it in; readers take a reference and are never waited for. Everything is a copy: no pointer into cluster, policy or
+ * controller. Unknown is said by a flag, never by 0. All cpu in milli. Size does not grow with pods.
+ */
+#ifndef BRIM_AGENT_SNAPSHOT_H
+#define BRIM_AGENT_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "policy/controller.h"
+
+enum { SNAPSHOT_NAME_SIZE = 256, SNAPSHOT_TEXT_SIZE = 256, SNAPSHOT_DECISIONS = 64 };
+
+/* Upper bounds in seconds of brim_yield_latency_seconds; +Inf follows. */
+#define SNAPSHOT_LATENCY_BOUNDS {0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+enum { SNAPSHOT_LATENCY_BUCKETS = 14 };
+
+struct snapshot_latency {
+    uint64_t bucket[SNAPSHOT_LATENCY_BUCKETS]; /* not cumulative; the last is +Inf */
+    uint64_t count;
+    int64_t sum_us;
+};
+
+/* One decision that changed something or changed its reason; the newest SNAPSHOT_DECISIONS are kept. */
+struct snapshot_decision {
+    uint64_t id; /* from 1, rising */
+    struct wall at;
+    int64_t from;
+    struct decision decision;
+    int64_t paid_milli, pending_milli, allocatable_milli;
+    char detail[SNAPSHOT_TEXT_SIZE];
+};
+
+/* AbleToScale, ScalingActive, ScalingLimited, in the words of a HorizontalPodAutoscaler. */
+struct snapshot_condition {
+    bool status;
+    char reason[48];
+    char message[SNAPSHOT_TEXT_SIZE];
+};
+
+struct snapshot_filler {
+    char policy[SNAPSHOT_NAME_SIZE];
+    char target_kind[64], target_ns[SNAPSHOT_NAME_SIZE], target_name[SNAPSHOT_NAME_SIZE];
+    int64_t min, max;
+    bool known;                      /* room is known: both watches complete and the shape is; else the figures of this block mean nothing */
+    int64_t allocatable_milli, requested_milli, pending_milli, reserved_milli, remaining_milli, headroom_milli;
+    int64_t slots, kept_slots, set_point, damped, slot_milli, hole_slots;
+    bool has_replicas;               /* the target was read */
+    int64_t replicas;                /* what the target asks for */
+    int64_t desired;                 /* what brim wants */
+    int64_t ready, starting, leaving, unschedulable; /* filler pods */
+    int64_t ready_milli, starting_milli, leaving_milli;
+    enum reason reason;
+    enum bound bound;
+    bool has_wake;
+    struct wall wake;
+    uint64_t decisions_total[REASON_COUNT_];
+    uint64_t scale_errors_total;
+    struct snapshot_latency yield_latency;
+    struct snapshot_condition able, active, limited;
+    struct snapshot_decision decisions[SNAPSHOT_DECISIONS]; /* newest first */
+    size_t n_decisions;
+};
+
+struct snapshot_watch {
+    const char *name;  /* "pods", "nodes" */
+    bool synced;       /* a list has been complete */
+    struct mono heard; /* when anything last came from the server; meaningless until synced */
+    uint64_t relists_total, errors_total, events_total;
+};
+
+struct snapshot {
+    atomic_int refs;
+    struct wall at;
+    struct mono at_mono;
+    struct wall started;
+    bool dry_run;
+    bool ready;          /* both watches synced: /readyz */
+    int64_t nodes, eligible_nodes, pods;
+    uint64_t paid_pods_total;         /* paid pods seen to arrive after the first list */
+    uint64_t paid_pods_blocked_total; /* of them blocked: unschedulable at first, although it would have fitted without filler */
+    int64_t waiting_pods;             /* paid pods that have a claim now */
+    struct snapshot_watch watches[2];
+    size_t n_fillers;
+    struct snapshot_filler fillers[];
+};
+
+/* A zeroed snapshot with one reference. */
+struct snapshot *snapshot_new(size_t n_fillers);
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot *s);
+
+/* The place where the newest snapshot hangs: one writer, any number of readers. */
+struct snapshot_slot;
+struct snapshot_slot *snapshot_slot_new(void);
+void snapshot_slot_free(struct snapshot_slot *slot);
+/* Puts `s` there, taking over the caller's reference. */
+void snapshot_slot_set(struct snapshot_slot *slot, struct snapshot *s);
+/* A new reference to the newest, NULL before the first. */
+struct snapshot *snapshot_slot_get(struct snapshot_slot *slot);
+
+#endif

@@ -1,0 +1,120 @@
+#include "base/sv.h"
+
+#include "base/alloc.h"
+
+int sv_cmp(struct sv a, struct sv b)
+{
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int order = shorter != 0 ? memcmp(a.at, b.at, shorter) : 0;
+
+    if (order != 0)
+        return order;
+    return (a.len > b.len) - (a.len < b.len);
+}
+
+bool sv_cut(struct sv text, char mark, struct sv *ret_head, struct sv *ret_tail)
+{
+    const char *found = text.len != 0 ? memchr(text.at, mark, text.len) : NULL;
+
+    if (found == NULL)
+        return false;
+
+    size_t head = (size_t)(found - text.at);
+
+    *ret_head = (struct sv){.at = text.at, .len = head};
+    *ret_tail = sv_skip(text, head + 1);
+    return true;
+}
+
+bool sv_next(struct sv *rest, char mark, struct sv *ret_piece)
+{
+    struct sv head, tail;
+
+    if (rest->len == 0)
+        return false;
+    if (!sv_cut(*rest, mark, &head, &tail)) {
+        head = *rest;
+        tail = sv_skip(*rest, rest->len);
+    }
+    *ret_piece = head;
+    *rest = tail;
+    return true;
+}
+
+static bool blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct sv sv_trim(struct sv text)
+{
+    while (text.len != 0 && blank(text.at[0]))
+        text = sv_skip(text, 1);
+    while (text.len != 0 && blank(text.at[text.len - 1]))
+        text.len--;
+    return text;
+}
+
+bool sv_to_u64(struct sv text, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    if (text.len == 0)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+        if (__builtin_mul_overflow(value, 10U, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(text.at[i] - '0'), &value))
+            return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+bool sv_to_i64(struct sv text, int64_t *ret_value)
+{
+    bool negative = text.len != 0 && text.at[0] == '-';
+    uint64_t limit = negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
+    uint64_t value;
+
+    if (text.len != 0 && (text.at[0] == '-' || text.at[0] == '+'))
+        text = sv_skip(text, 1);
+    if (!sv_to_u64(text, &value) || value > limit)
+        return false;
+    *ret_value = negative ? (int64_t)(0 - value) : (int64_t)value;
+    return true;
+}
+
+char *sv_dup(struct sv text)
+{
+    char *copy = xmalloc(text.len + 1);
+
+    if (text.len != 0)
+        memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    return copy;
+}
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    __uint128_t product = (__uint128_t)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t sv_hash(struct sv text)
+{
+    uint64_t hash = 0x9e3779b97f4a7c15ULL ^ text.len;
+    uint64_t word = 0;
+
+    while (text.len >= sizeof word) {
+        memcpy(&word, text.at, sizeof word);
+        hash = mix(hash ^ word, 0xe7037ed1a0b428dbULL);
+        text = sv_skip(text, sizeof word);
+    }
+    word = 0;
+    if (text.len != 0)
+        memcpy(&word, text.at, text.len);
+    return mix(hash ^ word, 0x8ebc6af09c88c6e3ULL);
+}

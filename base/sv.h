@@ -1,0 +1,78 @@
+/*
+ * sv: text that is read, a pointer and a length. It owns nothing and need not end in NUL.
+ *
+ * An empty view has len 0; `at` may then be NULL. Views compare byte by byte: no locale, no case folding.
+ */
+#ifndef BRIM_BASE_SV_H
+#define BRIM_BASE_SV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/attr.h"
+
+struct sv {
+    const char *at;
+    size_t len;
+};
+
+/* A view of a string literal. */
+#define SV(literal) ((struct sv){.at = (literal), .len = sizeof(literal) - 1})
+
+/* For printf: "%.*s", SV_ARG(text). Texts from outside are cut at 2^31 - 1. */
+#define SV_ARG(text) (int)(text).len, (text).at
+
+static inline struct sv sv_from(const char *text)
+{
+    return (struct sv){.at = text, .len = text != NULL ? strlen(text) : 0};
+}
+
+static inline bool sv_eq(struct sv a, struct sv b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+static inline bool sv_starts(struct sv text, struct sv prefix)
+{
+    return text.len >= prefix.len && (prefix.len == 0 || memcmp(text.at, prefix.at, prefix.len) == 0);
+}
+
+static inline bool sv_ends(struct sv text, struct sv suffix)
+{
+    return text.len >= suffix.len &&
+           (suffix.len == 0 || memcmp(text.at + text.len - suffix.len, suffix.at, suffix.len) == 0);
+}
+
+/* The text without its first n bytes; n beyond the end gives an empty view. */
+static inline struct sv sv_skip(struct sv text, size_t n)
+{
+    if (n > text.len)
+        n = text.len;
+    return (struct sv){.at = text.len != 0 ? text.at + n : text.at, .len = text.len - n};
+}
+
+/* Orders byte by byte, a prefix first: <0, 0, >0. */
+int sv_cmp(struct sv a, struct sv b);
+
+/* Splits at the first `mark`: false (and ret_ untouched) where there is none. The mark itself belongs to neither. */
+bool sv_cut(struct sv text, char mark, struct sv *ret_head, struct sv *ret_tail);
+
+/* Takes the next piece up to `mark` off the front of *rest: false when rest is empty. "a,,b" gives "a", "", "b". */
+bool sv_next(struct sv *rest, char mark, struct sv *ret_piece);
+
+/* Without blanks, tabs, CR and LF at both ends. */
+struct sv sv_trim(struct sv text);
+
+/* Whole decimal numbers: an optional sign (i64), digits, nothing else; no blanks. False on overflow. */
+bool sv_to_i64(struct sv text, int64_t *ret_value) MUST_CHECK;
+bool sv_to_u64(struct sv text, uint64_t *ret_value) MUST_CHECK;
+
+/* A NUL-terminated copy on the heap; a NUL inside ends it for C readers. */
+char *sv_dup(struct sv text);
+
+/* A 64-bit hash with good low bits (wyhash-like mixing); not for secrets. O(len). */
+uint64_t sv_hash(struct sv text);
+
+#endif

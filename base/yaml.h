@@ -1,0 +1,52 @@
+/*
+ * yaml: a YAML document (JSON is YAML too) as a small tree that remembers where everything stood. The only user of libyaml.
+ *
+ * Made for files that people write: policies, kubeconfig. Anchors, aliases, tags and merge keys are refused (ERR_INPUT), so that nothing
+ * can grow beyond its text; so are duplicate keys. Limits: YAML_MAX_BYTES a file, YAML_MAX_DEPTH levels, YAML_MAX_NODES nodes. Errors are
+ * `line:column: what was found, what was expected`. Nodes live in the arena given by the caller, all text is copied there.
+ */
+#ifndef BRIM_BASE_YAML_H
+#define BRIM_BASE_YAML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/sv.h"
+
+enum { YAML_MAX_BYTES = 4 << 20, YAML_MAX_DEPTH = 64, YAML_MAX_NODES = 200000 };
+
+enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING, YAML_KIND_COUNT_ };
+
+struct yaml_node {
+    enum yaml_kind kind;
+    int line, column;        /* from 1 */
+    bool quoted;             /* scalar in quotes or a block: always text, never null, number or bool */
+    struct sv text;          /* scalar */
+    struct sv key;           /* of an entry of a mapping; key_line, key_column say where the key stood */
+    int key_line, key_column;
+    struct yaml_node *first; /* elements of a sequence, values of a mapping, in the order of the text */
+    struct yaml_node *next;  /* the next sibling */
+    size_t count;            /* children */
+};
+
+/* One document of a stream of several ("---"). */
+struct yaml_doc {
+    struct yaml_node *root; /* NULL: an empty document */
+    struct yaml_doc *next;
+};
+
+/* Parses all documents of the text. */
+bool yaml_parse(struct arena *arena, struct sv text, struct yaml_doc **ret_docs, struct err *err) MUST_CHECK;
+
+/* The value under `key`, or NULL; node may be NULL or of another kind (then NULL). */
+const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
+
+/* A plain null: absent, `~`, `null` or an empty plain scalar. */
+bool yaml_is_null(const struct yaml_node *node);
+
+/* "scalar", "list", "mapping", as messages name what was found. */
+const char *yaml_kind_name(enum yaml_kind kind);
+
+#endif

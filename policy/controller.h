@@ -1,0 +1,105 @@
+/*
+ * controller: how many replicas the filler should have now, and why. Pure: time and facts in, a decision out.
+ *
+ * The set point comes from paid load alone (docs/CONTROL.md 3): x = min(S, max, max(min, S - min(S, h))), h = z ceil((R0 + H) / (c z)). What filler does or suffers never enters
+ * it, so that there is no feedback loop and no oscillation of its own. The damper (damper.h) makes N of x.
+ * Stale facts never let N rise. Somebody else's change of the replicas: above N it is taken down at once; at or below N it is kept until N next changes;
+ * two such resets within FOREIGN_WINDOW pause the policy until the facts say otherwise.
+ */
+#ifndef BRIM_POLICY_CONTROLLER_H
+#define BRIM_POLICY_CONTROLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "policy/damper.h"
+
+/* What a decision is called in logs, metrics, events and JSON. */
+enum reason {
+    REASON_STEADY,  /* nothing to change */
+    REASON_HARVEST, /* up: room stayed free for T */
+    REASON_YIELD,   /* down: paid load wants the room */
+    REASON_HOLD,    /* room is there, but has not been free for T yet */
+    REASON_FOREIGN, /* somebody else set a count at or below N: kept until N changes */
+    REASON_PAUSED,  /* by annotation, or after two foreign resets */
+    REASON_STALE,   /* facts are too old to grow on */
+    REASON_UNKNOWN, /* shape of the filler or target unknown: nothing is done */
+    REASON_COUNT_,
+};
+const char *reason_name(enum reason reason);
+
+/* What kept N from being larger. */
+enum bound {
+    BOUND_NONE,
+    BOUND_MAX,      /* replicas.max */
+    BOUND_FIT,      /* no more pods fit (and nothing was to be kept free) */
+    BOUND_RESERVE,  /* the fixed reserve */
+    BOUND_HEADROOM, /* the headroom */
+    BOUND_SETTLE,   /* T is not over */
+    BOUND_MIN,      /* N stands at replicas.min although less would be wanted */
+    BOUND_STALE,
+    BOUND_PAUSED,
+    BOUND_FOREIGN,
+    BOUND_COUNT_,
+};
+const char *bound_name(enum bound bound);
+
+/* The policy's part that the controller obeys. */
+struct controller_config {
+    int64_t min, max;
+    int64_t settle_us;
+};
+
+struct controller_facts {
+    bool known;             /* target found, shape known, both watches have been complete once */
+    bool fresh;             /* nothing is older than stale.after */
+    bool paused_up, paused_down;
+    int64_t slots;          /* S: filler pods that fit beside paid pods and claims (fit.h) */
+    int64_t slot_milli;     /* c: the filler's cpu request; 0: counted in slots alone, h is 0 */
+    int64_t hole_slots;     /* z, at least 1 */
+    int64_t reserve_milli;  /* R0 */
+    int64_t headroom_milli; /* H */
+    int64_t replicas;       /* what the target asks for now */
+};
+
+struct decision {
+    int64_t replicas;      /* what the target should ask for; equals facts.replicas where nothing is to be written */
+    bool write;            /* replicas differ from the target's and may be written */
+    enum reason reason;
+    enum bound bound;
+    int64_t set_point;     /* x */
+    int64_t damped;        /* N */
+    int64_t slots;         /* S */
+    int64_t kept_slots;    /* h */
+    bool has_wake;
+    struct mono wake;      /* ask again then if nothing happens before */
+};
+
+enum { FOREIGN_WINDOW_S = 600, FOREIGN_RESETS = 2 };
+
+struct controller; /* opaque: damper, what was last written, foreign resets */
+
+struct controller *controller_new(const struct controller_config *config);
+void controller_free(struct controller *c);
+
+/* A new policy text: T, min and max change; history stays. */
+void controller_configure(struct controller *c, const struct controller_config *config);
+
+/* One evaluation. O(1) amortised. */
+struct decision controller_step(struct controller *c, const struct controller_facts *facts, struct mono now);
+
+/* The write of a decision went through (or, in a dry run, was left out): replicas that differ from it later are somebody else's. */
+void controller_wrote(struct controller *c, int64_t replicas, struct mono now);
+
+/* h = z ceil((R0 + H) / (c z)), saturated. */
+int64_t kept_slots(int64_t reserve_milli, int64_t headroom_milli, int64_t slot_milli, int64_t hole_slots);
+
+/* x of CONTROL.md 3. */
+int64_t set_point(int64_t slots, int64_t kept, int64_t min, int64_t max);
+
+/* The decision in words, one sentence: "yield 110 -> 78: 110 fit, 32 kept free; bound by headroom". */
+void decision_text(const struct decision *d, int64_t from, struct strbuf *out);
+
+#endif
