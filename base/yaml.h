@@ -1,9 +1,14 @@
 /*
- * yaml: a YAML document (JSON is YAML too) as a small tree that remembers where everything stood. The only user of libyaml.
+ * yaml: a YAML document (JSON is YAML too) as a small tree that remembers where everything stood.
+ * The only user of libyaml.
  *
- * Made for files that people write: policies, kubeconfig. Anchors, aliases, tags and merge keys are refused (ERR_INPUT), so that nothing
- * can grow beyond its text; so are duplicate keys. Limits: YAML_MAX_BYTES a file, YAML_MAX_DEPTH levels, YAML_MAX_NODES nodes. Errors are
- * `line:column: what was found, what was expected`. Nodes live in the arena given by the caller, all text is copied there.
+ * Made for files that people write: policies, kubeconfig. Anchors, aliases, tags and merge keys are refused
+ * (ERR_INPUT), so that nothing can grow beyond its text; so are duplicate keys and keys that are not scalars.
+ * Limits (ERR_LIMIT): YAML_MAX_BYTES a text, YAML_MAX_DEPTH levels of lists and mappings, YAML_MAX_NODES nodes
+ * (keys are not counted), and the arena's own. Errors read `line:column: what was found, what was expected`.
+ *
+ * Nodes live in the arena given by the caller, all text is copied there and ends in NUL. What a failed parse has
+ * put into the arena stays there until it is cleared. A quoted text may hold a NUL ("\0"): trust the length.
  */
 #ifndef BRIM_BASE_YAML_H
 #define BRIM_BASE_YAML_H
@@ -37,16 +42,26 @@ struct yaml_doc {
     struct yaml_doc *next;
 };
 
-/* Parses all documents of the text. */
-bool yaml_parse(struct arena *arena, struct sv text, struct yaml_doc **ret_docs, struct err *err) MUST_CHECK;
+/* Parses all documents of the text; *ret_docs is NULL if there is none. O(n log n). */
+bool yaml_parse(struct arena *arena, struct sv text, struct yaml_doc **ret_docs,
+                struct err *err) MUST_CHECK;
 
-/* The value under `key`, or NULL; node may be NULL or of another kind (then NULL). */
+/* The value under `key`, or NULL; node may be NULL or of another kind (then NULL). O(entries). */
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
 
-/* A plain null: absent, `~`, `null` or an empty plain scalar. */
+/* A plain null: absent, `~`, `null` (or `Null`, `NULL`) or an empty plain scalar. */
 bool yaml_is_null(const struct yaml_node *node);
 
 /* "scalar", "list", "mapping", as messages name what was found. */
 const char *yaml_kind_name(enum yaml_kind kind);
+
+/* Bytes that yaml_show() needs, its NUL included. */
+#define YAML_SHOW_SIZE 64
+
+/*
+ * Text from outside, made fit for one line of a message: cut (then it ends in "..."), bytes that are not printable
+ * ASCII or whole UTF-8 sequences as '?'. An empty text is shown as "". Returns buf.
+ */
+const char *yaml_show(struct sv text, char buf[static YAML_SHOW_SIZE]);
 
 #endif
