@@ -618,7 +618,6 @@ class Lab:
         self.boot_seconds = None
         self._watches = []
         self._kinds = {}
-        self._lock = threading.Lock()
 
     # -- life
 
@@ -637,8 +636,10 @@ class Lab:
     def boot(self):
         """Starts everything and waits until it is ready."""
         _catch_signals()
-        self.bin = subprocess.run([os.path.join(HERE, "build")], stdout=subprocess.PIPE, check=True,
-                                  universal_newlines=True).stdout.split("\n")[-2]
+        built = subprocess.run([os.path.join(HERE, "build")], stdout=subprocess.PIPE, universal_newlines=True)
+        if built.returncode != 0:
+            raise LabError("the programs of the lab could not be built")
+        self.bin = built.stdout.splitlines()[-1]
         began = time.monotonic()
         self.dir = tempfile.mkdtemp(prefix="brim-lab-")
         for name in ("log", "pki", "etcd", "home", "stages"):
@@ -711,17 +712,21 @@ class Lab:
     # -- components
 
     def start_component(self, name):
+        if name == "kwok":
+            # It holds its nodes by their leases, under a new name at each start, and would wait 40 s for its own old ones.
+            self.api("DELETE", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")
         self.processes[name].start()
         self.wait_ready(name)
 
-    def stop_component(self, name, kill=False):
-        """SIGTERM (SIGKILL if `kill`) and wait for the end. Its port stays reserved for the next start."""
-        return self.processes[name].kill() if kill else self.processes[name].stop()
+    def stop_component(self, name, kill=False, timeout=2):
+        """SIGTERM (SIGKILL if `kill`, or after `timeout` seconds) and wait for the end. Its port stays reserved for the next
+        start. kube-apiserver stops listening at once, but goes on serving open watches for 60 s if `timeout` lets it."""
+        return self.processes[name].kill() if kill else self.processes[name].stop(timeout)
 
-    def restart(self, name, kill=False):
-        """Stops and starts a component: same port, same data. Returns the seconds for which it was not ready."""
+    def restart(self, name, kill=False, timeout=2):
+        """Stops and starts a component: same port, same data. Returns the seconds from the first to being ready again."""
         began = time.monotonic()
-        self.stop_component(name, kill)
+        self.stop_component(name, kill, timeout)
         self.start_component(name)
         return time.monotonic() - began
 
