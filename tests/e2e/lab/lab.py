@@ -739,7 +739,8 @@ class Lab:
 
     def spawn(self, name, argv, env=None, cwd=None):
         """Starts any other program (brim, Prometheus) under the lab's care: log in `lab.log_path(name)`, stopped with the lab.
-        `env` is added to the environment, in which KUBECONFIG is not set."""
+        `env` is added to the environment, in which KUBECONFIG is not set. If it ends before `lab.stop_component(name)` asks it to,
+        that is a failure; what is meant to end is better run with subprocess."""
         if name in self.processes and self.processes[name].running():
             raise LabError("%s runs already" % name)
         p = self.processes[name] = self._process(name, argv, env, cwd, inherit=True)
