@@ -1,8 +1,11 @@
 /*
  * snapshot: what brim knows and wants at the end of a turn, as an immutable value that the serve thread answers from.
  *
- * The loop builds a new one at most once a turn and swaps it in; readers take a reference and are never waited for. Everything is a copy: no pointer into cluster, policy or
- * controller. Unknown is said by a flag, never by 0. All cpu in milli. Size does not grow with pods.
+ * The loop builds a new one at most once a turn and swaps it in; readers take a reference and are never waited for.
+ * Everything is a copy: no pointer into cluster, policy or controller. Unknown is said by a flag, never by 0. All cpu
+ * in milli. Size does not grow with pods.
+ *
+ * Counters (`_total`, yield_latency) only rise while the process lives; a filler keeps its own across snapshots.
  */
 #ifndef BRIM_AGENT_SNAPSHOT_H
 #define BRIM_AGENT_SNAPSHOT_H
@@ -31,7 +34,7 @@ struct snapshot_latency {
 
 /* One decision that changed something or changed its reason; the newest SNAPSHOT_DECISIONS are kept. */
 struct snapshot_decision {
-    uint64_t id; /* from 1, rising */
+    uint64_t id; /* from 1, rising; one count for all policies, so that a number names one decision */
     struct wall at;
     int64_t from;
     struct decision decision;
@@ -50,7 +53,7 @@ struct snapshot_filler {
     char policy[SNAPSHOT_NAME_SIZE];
     char target_kind[64], target_ns[SNAPSHOT_NAME_SIZE], target_name[SNAPSHOT_NAME_SIZE];
     int64_t min, max;
-    bool known;                      /* room is known: both watches complete and the shape is; else the figures of this block mean nothing */
+    bool known; /* room is known: both watches complete and the shape is; else the figures up to hole_slots mean nothing */
     int64_t allocatable_milli, requested_milli, pending_milli, reserved_milli, remaining_milli, headroom_milli;
     int64_t slots, kept_slots, set_point, damped, slot_milli, hole_slots;
     bool has_replicas;               /* the target was read */

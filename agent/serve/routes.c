@@ -1,0 +1,232 @@
+#include "agent/serve/routes.h"
+
+#include "agent/serve/exposition.h"
+#include "agent/serve/status_json.h"
+#include "base/jsonw.h"
+
+static const char type_text[] = "text/plain; charset=utf-8";
+static const char type_json[] = "application/json";
+
+enum { DECISIONS_DEFAULT = 50 };
+
+struct route {
+    const char *path;
+    bool prefix; /* whatever follows the path is handled too */
+    const char *doc;
+    void (*answer)(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a);
+};
+
+static void fail_text(struct routes_answer *a, int status, const char *text)
+{
+    a->status = status;
+    a->content_type = type_text;
+    (void)strbuf_addf(&a->body, "%s\n", text);
+}
+
+/* metav1.Status, which clients of the Kubernetes API know how to show. */
+static void fail_json(struct routes_answer *a, int status, const char *reason, const char *message)
+{
+    struct jsonw w;
+
+    a->status = status;
+    a->content_type = type_json;
+    jsonw_init(&w, &a->body);
+    jsonw_object(&w, NULL);
+    jsonw_cstr(&w, "kind", "Status");
+    jsonw_cstr(&w, "apiVersion", "v1");
+    jsonw_cstr(&w, "status", "Failure");
+    jsonw_cstr(&w, "message", message);
+    jsonw_cstr(&w, "reason", reason);
+    jsonw_i64(&w, "code", status);
+    jsonw_end(&w);
+    (void)strbuf_add_char(&a->body, '\n');
+}
+
+static const struct routes_param *param(const struct routes_request *rq, const char *key)
+{
+    for (size_t i = 0; i < rq->n_params; i++) {
+        if (sv_eq(rq->params[i].key, sv_from(key)))
+            return &rq->params[i];
+    }
+    return NULL;
+}
+
+static struct sv param_text(const struct routes_request *rq, const char *key)
+{
+    const struct routes_param *p = param(rq, key);
+
+    return p != NULL ? p->value : (struct sv){0};
+}
+
+static void answer_metrics(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    enum exposition_format format = exposition_negotiate(rq->accept);
+
+    a->content_type = exposition_content_type(format);
+    exposition_write(format, s, rq->process, rq->now, &a->body);
+}
+
+static void answer_livez(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    (void)rq;
+    (void)s;
+    (void)strbuf_add(&a->body, SV("ok\n"));
+}
+
+static bool watch_synced(const struct snapshot *s, const char *name)
+{
+    for (size_t i = 0; s != NULL && i < COUNT_OF(s->watches); i++) {
+        if (s->watches[i].name != NULL && sv_eq(sv_from(s->watches[i].name), sv_from(name)))
+            return s->watches[i].synced;
+    }
+    return false;
+}
+
+static void answer_readyz(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    static const char *const checks[] = {"pods", "nodes"};
+    bool verbose = param(rq, "verbose") != NULL, ready = s != NULL && s->ready;
+
+    for (size_t i = 0; i < COUNT_OF(checks); i++) {
+        bool synced = watch_synced(s, checks[i]);
+
+        if (verbose)
+            (void)strbuf_addf(&a->body, "[%c]%s: %s\n", synced ? '+' : '-', checks[i],
+                              synced ? "listed" : "not listed yet");
+        else if (!synced)
+            (void)strbuf_addf(&a->body, "%s: not listed yet\n", checks[i]);
+    }
+    if (ready)
+        (void)strbuf_add(&a->body, SV("ok\n"));
+    else if (verbose || a->body.len == 0)
+        (void)strbuf_add(&a->body, SV("not ready\n"));
+    a->status = ready ? 200 : 503;
+}
+
+static void answer_status(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    a->content_type = type_json;
+    status_json_write(s, param_text(rq, "policy"), rq->now, rq->now_wall, &a->body);
+}
+
+static void answer_decisions(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    const struct routes_param *limit = param(rq, "limit"), *before = param(rq, "before");
+    struct decisions_query q = {.limit = DECISIONS_DEFAULT, .before = UINT64_MAX};
+    uint64_t n;
+
+    if (limit != NULL) {
+        if (!sv_to_u64(limit->value, &n) || n < 1 || n > ROUTES_MAX_DECISIONS) {
+            fail_json(a, 400, "BadRequest", "limit: expected a number from 1 to 500");
+            return;
+        }
+        q.limit = (size_t)n;
+    }
+    if (before != NULL && !sv_to_u64(before->value, &q.before)) {
+        fail_json(a, 400, "BadRequest", "before: expected the number of a decision");
+        return;
+    }
+    q.policy = param_text(rq, "policy");
+    q.reason = param_text(rq, "reason");
+    a->content_type = type_json;
+    status_json_decisions(s, &q, &a->body);
+}
+
+static void answer_decision(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    uint64_t id;
+
+    a->content_type = type_json;
+    if (!sv_to_u64(sv_skip(rq->path, sizeof "/api/v1/decisions/" - 1), &id))
+        fail_json(a, 404, "NotFound", "a decision is named by its number");
+    else if (!status_json_decision(s, id, &a->body))
+        fail_json(a, 404, "NotFound", "no decision of this number is held");
+}
+
+static void answer_root(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a);
+
+static const struct route routes[] = {
+    {"/", false, "this list", answer_root},
+    {"/metrics", false, "figures for Prometheus", answer_metrics},
+    {"/livez", false, "ok while the process serves", answer_livez},
+    {"/readyz", false, "ok once pods and nodes are listed; ?verbose", answer_readyz},
+    {"/api/v1/status", false, "what brim does now and why; ?policy=NAME", answer_status},
+    {"/api/v1/decisions", false, "the last decisions; ?limit=N, ?before=ID, ?policy=NAME, ?reason=NAME",
+     answer_decisions},
+    {"/api/v1/decisions/", true, "one decision by its number", answer_decision},
+};
+
+static void answer_root(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    (void)rq;
+    (void)s;
+    (void)strbuf_addf(&a->body, "brim %s\n\n", BRIM_VERSION);
+    for (size_t i = 0; i < COUNT_OF(routes); i++)
+        (void)strbuf_addf(&a->body, "%-20s  %s\n", routes[i].path, routes[i].doc);
+}
+
+static const struct route *find_route(struct sv path)
+{
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        struct sv own = sv_from(routes[i].path);
+
+        if (routes[i].prefix ? sv_starts(path, own) && path.len > own.len : sv_eq(path, own))
+            return &routes[i];
+    }
+    return NULL;
+}
+
+/* Without ":port" and without the brackets of an IPv6 address. */
+static struct sv host_alone(struct sv host)
+{
+    struct sv head, tail;
+
+    if (host.len != 0 && host.at[0] == '[')
+        return sv_cut(sv_skip(host, 1), ']', &head, &tail) ? head : host;
+    return sv_cut(host, ':', &head, &tail) ? head : host;
+}
+
+static bool host_allowed(const struct routes_request *rq)
+{
+    struct sv host = host_alone(rq->host);
+
+    if (!rq->loopback)
+        return true;
+    return sv_eq(host, SV("localhost")) || sv_eq(host, SV("127.0.0.1")) || sv_eq(host, SV("::1")) ||
+           (rq->listen_host.len != 0 && sv_eq(host, rq->listen_host));
+}
+
+static void answer(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+{
+    bool api = sv_eq(rq->path, SV("/api")) || sv_starts(rq->path, SV("/api/"));
+    const struct route *r = find_route(rq->path);
+
+    if (!sv_eq(rq->method, SV("GET")) && !sv_eq(rq->method, SV("HEAD"))) {
+        a->allow = "GET, HEAD";
+        if (api)
+            fail_json(a, 405, "MethodNotAllowed", "expected GET or HEAD");
+        else
+            fail_text(a, 405, "expected GET or HEAD");
+    } else if (api && !host_allowed(rq)) {
+        fail_json(a, 403, "Forbidden", "the Host header names another machine than the one that this server listens on");
+    } else if (r != NULL) {
+        r->answer(rq, s, a);
+    } else if (api) {
+        fail_json(a, 404, "NotFound", "there is nothing at this address");
+    } else {
+        fail_text(a, 404, "there is nothing at this address; / lists what there is");
+    }
+}
+
+void routes_answer(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *ret_answer)
+{
+    struct routes_answer a = {.status = 200, .content_type = type_text};
+
+    strbuf_init(&a.body, ROUTES_MAX_BODY);
+    answer(rq, s, &a);
+    if (a.body.full) { /* half an answer would be taken for a whole one */
+        strbuf_clear(&a.body);
+        fail_text(&a, 500, "the answer is larger than this server sends");
+    }
+    *ret_answer = a;
+}

@@ -1,0 +1,61 @@
+/*
+ * routes: what the agent answers to an HTTP request. Pure: request, snapshot and time in, status and body out.
+ *
+ *     /                      a list of the addresses below
+ *     /metrics               Prometheus text or OpenMetrics, as Accept asks
+ *     /livez                 200 while the process serves
+ *     /readyz                200 once pods and nodes are listed, else 503 and what is missing; ?verbose lists every check
+ *     /api/v1/status         JSON (status_json.h); ?policy=NAME for one filler
+ *     /api/v1/decisions      JSON, newest first; ?limit=1..500 (50), ?before=ID, ?policy=NAME, ?reason=NAME
+ *     /api/v1/decisions/ID   one of them
+ *
+ * Only GET and HEAD (else 405). Errors below /api are JSON in the form of a Kubernetes Status. When the server listens on a
+ * loopback address, /api answers only requests whose Host names that machine, so that a web page that makes its own name
+ * point to 127.0.0.1 cannot read it (DNS rebinding).
+ */
+#ifndef BRIM_AGENT_SERVE_ROUTES_H
+#define BRIM_AGENT_SERVE_ROUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/serve/process.h"
+#include "agent/snapshot.h"
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "base/sv.h"
+
+enum {
+    ROUTES_MAX_BODY = 8 << 20, /* thousands of policies; never reached by the others */
+    ROUTES_MAX_PARAMS = 16,
+    ROUTES_MAX_DECISIONS = 500,
+};
+
+/* One `key=value` of the query, percent-decoded. */
+struct routes_param {
+    struct sv key, value;
+};
+
+struct routes_request {
+    struct sv method, path; /* path: percent-decoded, without query */
+    const struct routes_param *params;
+    size_t n_params;
+    struct sv accept, host; /* headers; empty where absent */
+    bool loopback;          /* the server listens on a loopback address */
+    struct sv listen_host;  /* that address as it was given, without port */
+    struct mono now;
+    struct wall now_wall;
+    const struct process_figures *process;
+};
+
+struct routes_answer {
+    int status;
+    const char *content_type;
+    const char *allow;  /* the Allow header of a 405, else NULL */
+    struct strbuf body; /* the caller's to strbuf_done() */
+};
+
+/* Always answers. `s` may be NULL: no turn has ended yet. */
+void routes_answer(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *ret_answer);
+
+#endif

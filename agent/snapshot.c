@@ -1,0 +1,82 @@
+#include "agent/snapshot.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+struct snapshot *snapshot_new(size_t n_fillers)
+{
+    struct snapshot *s = xcalloc(1, sizeof *s + n_fillers * sizeof s->fillers[0]);
+
+    atomic_init(&s->refs, 1);
+    s->n_fillers = n_fillers;
+    return s;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+    /* Relaxed is enough: whoever refs holds a reference already, so the value cannot go away meanwhile. */
+    (void)atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    int before;
+
+    if (s == NULL)
+        return;
+    before = atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1)
+        free(s);
+}
+
+/*
+ * A mutex around one pointer. Reading the pointer and adding to its count must be one step, or the writer could free
+ * between the two; the lock is held for a few instructions, whatever readers then do with their reference.
+ */
+struct snapshot_slot {
+    pthread_mutex_t lock;
+    struct snapshot *newest;
+};
+
+struct snapshot_slot *snapshot_slot_new(void)
+{
+    struct snapshot_slot *slot = xcalloc(1, sizeof *slot);
+
+    (void)pthread_mutex_init(&slot->lock, NULL);
+    return slot;
+}
+
+void snapshot_slot_free(struct snapshot_slot *slot)
+{
+    if (slot == NULL)
+        return;
+    snapshot_unref(slot->newest);
+    (void)pthread_mutex_destroy(&slot->lock);
+    free(slot);
+}
+
+void snapshot_slot_set(struct snapshot_slot *slot, struct snapshot *s)
+{
+    struct snapshot *old;
+
+    (void)pthread_mutex_lock(&slot->lock);
+    old = slot->newest;
+    slot->newest = s;
+    (void)pthread_mutex_unlock(&slot->lock);
+    snapshot_unref(old); /* outside the lock: freeing may take longer than the swap */
+}
+
+struct snapshot *snapshot_slot_get(struct snapshot_slot *slot)
+{
+    struct snapshot *s;
+
+    (void)pthread_mutex_lock(&slot->lock);
+    s = slot->newest != NULL ? snapshot_ref(slot->newest) : NULL;
+    (void)pthread_mutex_unlock(&slot->lock);
+    return s;
+}
