@@ -1,8 +1,9 @@
 /*
  * records: plain facts about pods and nodes, as decoders hand them to everybody else.
  *
- * A record borrows all its text and arrays from the message (or arena) it was decoded from and is valid until that is
- * cleared; who keeps something copies it. Records carry no protocol: they are the same from protobuf, JSON, a file or a simulation.
+ * A record borrows all its text and arrays from the message (or arena) it was decoded from and is
+ * valid until that is cleared; who keeps something copies it. Records carry no protocol: they are
+ * the same from protobuf, JSON, a file or a simulation.
  */
 #ifndef BRIM_CAPACITY_RECORDS_H
 #define BRIM_CAPACITY_RECORDS_H
@@ -36,7 +37,14 @@ struct label {
     struct sv key, value;
 };
 
-enum taint_effect { EFFECT_NONE, EFFECT_NO_SCHEDULE, EFFECT_PREFER_NO_SCHEDULE, EFFECT_NO_EXECUTE, EFFECT_OTHER, EFFECT_COUNT_ };
+enum taint_effect {
+    EFFECT_NONE,
+    EFFECT_NO_SCHEDULE,
+    EFFECT_PREFER_NO_SCHEDULE,
+    EFFECT_NO_EXECUTE,
+    EFFECT_OTHER,
+    EFFECT_COUNT_
+};
 
 struct taint {
     struct sv key, value;
@@ -47,11 +55,20 @@ enum toleration_op { TOLERATE_EQUAL, TOLERATE_EXISTS, TOLERATE_OTHER, TOLERATE_C
 
 struct toleration {
     struct sv key, value;
-    enum toleration_op op;    /* an empty operator is Equal; Lt and Gt are OTHER and match nothing */
+    enum toleration_op op; /* an empty operator is Equal; Lt and Gt are OTHER and match nothing */
     enum taint_effect effect; /* EFFECT_NONE: every effect */
 };
 
-enum requirement_op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_DOES_NOT_EXIST, OP_GT, OP_LT, OP_INVALID, OP_COUNT_ };
+enum requirement_op {
+    OP_IN,
+    OP_NOT_IN,
+    OP_EXISTS,
+    OP_DOES_NOT_EXIST,
+    OP_GT,
+    OP_LT,
+    OP_INVALID,
+    OP_COUNT_
+};
 
 /* `key op values`: of label selectors and of node selector terms. */
 struct requirement {
@@ -61,7 +78,8 @@ struct requirement {
     size_t n_values;
 };
 
-/* One nodeSelectorTerm: all expressions (labels) and all fields (metadata.name) must hold; an empty term matches nothing. */
+/* One nodeSelectorTerm: all expressions (labels) and all fields (metadata.name) must hold; an empty
+ * term matches nothing. */
 struct node_term {
     const struct requirement *exprs;
     size_t n_exprs;
@@ -73,14 +91,21 @@ struct node_term {
 struct pod_rules {
     const struct label *node_selector; /* all must be equal */
     size_t n_node_selector;
-    bool has_affinity;                 /* required node affinity is there; then one of the terms must match */
+    bool has_affinity; /* required node affinity is there; then one of the terms must match */
     const struct node_term *terms;
     size_t n_terms;
     const struct toleration *tolerations;
     size_t n_tolerations;
 };
 
-enum pod_phase { PHASE_PENDING, PHASE_RUNNING, PHASE_SUCCEEDED, PHASE_FAILED, PHASE_UNKNOWN, PHASE_COUNT_ };
+enum pod_phase {
+    PHASE_PENDING,
+    PHASE_RUNNING,
+    PHASE_SUCCEEDED,
+    PHASE_FAILED,
+    PHASE_UNKNOWN,
+    PHASE_COUNT_
+};
 
 /* The Kubernetes spelling: "Pending", … */
 const char *pod_phase_name(enum pod_phase phase);
@@ -88,26 +113,28 @@ const char *pod_phase_name(enum pod_phase phase);
 struct pod_record {
     struct sv ns, name;
     struct uid uid;
-    struct uid owner_uid;    /* the controller owner's; zero: none */
+    struct uid owner_uid; /* the controller owner's; zero: none */
     struct sv owner_kind, owner_name;
     const struct label *labels;
     size_t n_labels;
-    struct sv node;          /* spec.nodeName; empty: not bound */
-    struct sv nominated;     /* status.nominatedNodeName */
+    struct sv node;      /* spec.nodeName; empty: not bound */
+    struct sv nominated; /* status.nominatedNodeName */
     struct sv priority_class;
-    struct resources request; /* as the scheduler counts it: with a node its sum there, without a node what it asks for; at[RESOURCE_PODS] = 1 */
+    struct resources request; /* as the scheduler counts it: with a node its sum there, without a
+                                 node what it asks for; at[RESOURCE_PODS] = 1 */
     struct pod_rules rules;
-    struct wall created;      /* metadata.creationTimestamp; whole seconds from a real server */
-    int64_t grace_s;          /* terminationGracePeriodSeconds; 30 where it is absent */
+    struct wall created; /* metadata.creationTimestamp; whole seconds from a real server */
+    int64_t grace_s;     /* terminationGracePeriodSeconds; 30 where it is absent */
     int32_t priority;
-    int32_t deletion_cost;    /* annotation controller.kubernetes.io/pod-deletion-cost; broken or absent: 0 */
+    int32_t deletion_cost; /* annotation controller.kubernetes.io/pod-deletion-cost; broken or
+                              absent: 0 */
     enum pod_phase phase;
-    bool preempts_never;      /* preemptionPolicy: Never */
-    bool gated;               /* schedulingGates are left */
-    bool deleting;            /* metadata.deletionTimestamp is set */
-    bool ready;               /* condition Ready is True */
-    bool unschedulable;       /* condition PodScheduled is False for reason Unschedulable */
-    bool uncountable;         /* asks for an extended resource that found no place in resource_names */
+    bool preempts_never; /* preemptionPolicy: Never */
+    bool gated;          /* schedulingGates are left */
+    bool deleting;       /* metadata.deletionTimestamp is set */
+    bool ready;          /* condition Ready is True */
+    bool unschedulable;  /* condition PodScheduled is False for reason Unschedulable */
+    bool uncountable;    /* asks for an extended resource that found no place in resource_names */
 };
 
 struct node_record {
@@ -122,7 +149,8 @@ struct node_record {
     bool ready;                   /* condition Ready; for display: the scheduler goes by taints */
 };
 
-/* Is the pod in the scheduler's sum of a node: bound, and not Succeeded or Failed? Terminating pods are. */
+/* Is the pod in the scheduler's sum of a node: bound, and not Succeeded or Failed? Terminating pods
+ * are. */
 bool pod_record_counted(const struct pod_record *pod);
 
 #endif

@@ -1,10 +1,13 @@
 /*
- * resources: amounts of cpu, memory, ephemeral storage, pods and extended resources, as one plain value.
+ * resources: amounts of cpu, memory, ephemeral storage, pods and extended resources, as one plain
+ * value.
  *
- * Units: cpu in milli, everything else whole (bytes, pods, devices), int64, never fractions. A sum that would overflow saturates.
- * Extended resources ("nvidia.com/gpu", "hugepages-2Mi") get a place by name in a `struct resource_names`, which all
- * values that meet each other must share. There are RESOURCE_MAX places; a name for which none is left is not counted, and names->overflow says so.
- * A request of 0 and no request are the same: neither is ever refused (kube-scheduler, noderesources/fit.go).
+ * Units: cpu in milli, everything else whole (bytes, pods, devices), int64, never fractions. A sum
+ * that would overflow saturates. Extended resources ("nvidia.com/gpu", "hugepages-2Mi") get a place
+ * by name in a `struct resource_names`, which all values that meet each other must share. There are
+ * RESOURCE_MAX places; a name for which none is left is not counted, and names->overflow says so.
+ * A request of 0 and no request are the same: neither is ever refused (kube-scheduler,
+ * noderesources/fit.go).
  */
 #ifndef BRIM_CAPACITY_RESOURCES_H
 #define BRIM_CAPACITY_RESOURCES_H
@@ -14,7 +17,14 @@
 
 #include "base/sv.h"
 
-enum { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_EPHEMERAL, RESOURCE_PODS, RESOURCE_FIRST_EXTENDED, RESOURCE_MAX = 32 };
+enum {
+    RESOURCE_CPU,
+    RESOURCE_MEMORY,
+    RESOURCE_EPHEMERAL,
+    RESOURCE_PODS,
+    RESOURCE_FIRST_EXTENDED,
+    RESOURCE_MAX = 32
+};
 
 struct resources {
     int64_t at[RESOURCE_MAX];
@@ -22,19 +32,27 @@ struct resources {
 
 struct resource_names {
     char *name[RESOURCE_MAX]; /* owned; the first four are literals */
-    int count;                /* places taken, at least RESOURCE_FIRST_EXTENDED; loops run to here */
-    bool overflow;            /* a name found no place */
+    int count;     /* places taken, at least RESOURCE_FIRST_EXTENDED; loops run to here */
+    bool overflow; /* a name found no place */
 };
 
 void resource_names_init(struct resource_names *names);
+/* Safe on a zeroed struct. */
 void resource_names_done(struct resource_names *names);
 
 /*
- * The place of a resource's name, -1 if it has none. `add` gives a countable name the next free place. Countable are cpu,
- * memory, ephemeral-storage, pods, extended names ("domain/name"), "hugepages-*" and "attachable-volumes-*"; the scheduler
- * ignores all others (k8s.io/kubernetes/pkg/apis/core/v1/helper: IsScalarResourceName).
+ * The place of a resource's name, -1 if it has none. `add` gives a countable name the next free
+ * place. "pods" has a place because nodes offer it; podreq.h ignores it as a pod's request.
  */
 int resource_names_find(struct resource_names *names, struct sv name, bool add);
+
+/*
+ * Does the scheduler count a request for this name at all? It does for cpu, memory,
+ * ephemeral-storage, pods, extended names ("domain/name"), "hugepages-*", "attachable-volumes-*"
+ * and names with "kubernetes.io/"; it ignores all others (k8s.io/kubernetes/pkg/scheduler/util:
+ * IsScalarResourceName). Names longer than any valid one are not counted.
+ */
+bool resource_countable(struct sv name);
 
 /* to += what, to -= what, saturating; O(RESOURCE_MAX), vectorised. */
 void resources_add(struct resources *to, const struct resources *what);
@@ -43,12 +61,21 @@ void resources_sub(struct resources *to, const struct resources *what);
 void resources_max(struct resources *to, const struct resources *other);
 bool resources_equal(const struct resources *a, const struct resources *b);
 
-/* Would the scheduler's fit check let `request` into `free`? request.at[RESOURCE_PODS] is the 1 that each pod takes. On failure *ret_short (may be NULL) is
- * the first place that lacks, in the scheduler's order: pods, cpu, memory, ephemeral storage, others. */
+/*
+ * Would the scheduler's fit check let `request` into `free`? request.at[RESOURCE_PODS] is the 1
+ * that each pod takes. On failure *ret_short (may be NULL) is the first place that lacks, in the
+ * scheduler's order: pods, cpu, memory, ephemeral storage, others. Only what is asked for can lack:
+ * `free` may be below 0 elsewhere.
+ */
 bool resources_fit(const struct resources *request, const struct resources *free, int *ret_short);
 
-/* How many requests go into `free` at once: min over the asked places of floor(free / request), at least 0. *ret_bound (may be NULL) = the place that binds. */
-int64_t resources_times(const struct resources *request, const struct resources *free, int *ret_bound);
+/*
+ * How many requests go into `free` at once: min over the asked places of floor(free / request), at
+ * least 0. *ret_bound (may be NULL) = the place that binds, the first in the scheduler's order
+ * where several do. Nothing asked: INT64_MAX, bound -1.
+ */
+int64_t resources_times(const struct resources *request, const struct resources *free,
+                        int *ret_bound);
 
 uint64_t resources_hash(const struct resources *r);
 

@@ -1,0 +1,166 @@
+#include "capacity/resources.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "capacity/names.h"
+
+/* The scheduler's fit check looks at pods first (noderesources/fit.go); the others follow by place.
+ */
+static const int first_places[] = {RESOURCE_PODS, RESOURCE_CPU, RESOURCE_MEMORY,
+                                   RESOURCE_EPHEMERAL};
+_Static_assert(COUNT_OF(first_places) == RESOURCE_FIRST_EXTENDED, "a native resource has no turn");
+
+static int place_in_turn(int turn)
+{
+    return turn < RESOURCE_FIRST_EXTENDED ? first_places[turn] : turn;
+}
+
+void resource_names_init(struct resource_names *names)
+{
+    *names = (struct resource_names){
+        .name = {[RESOURCE_CPU] = "cpu",
+                 [RESOURCE_MEMORY] = "memory",
+                 [RESOURCE_EPHEMERAL] = "ephemeral-storage",
+                 [RESOURCE_PODS] = "pods"},
+        .count = RESOURCE_FIRST_EXTENDED,
+    };
+}
+
+void resource_names_done(struct resource_names *names)
+{
+    for (int i = RESOURCE_FIRST_EXTENDED; i < names->count; i++)
+        free(names->name[i]);
+    *names = (struct resource_names){0};
+}
+
+static bool contains(struct sv text, struct sv part)
+{
+    for (; text.len >= part.len; text = sv_skip(text, 1)) {
+        if (sv_starts(text, part))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * IsExtendedResourceName: a qualified name with a prefix that stays one when quota puts "requests."
+ * before it. Names in kubernetes.io were let through before.
+ */
+static bool extended(struct sv name)
+{
+    const struct sv quota = SV("requests.");
+    struct sv prefix, rest;
+
+    return sv_cut(name, '/', &prefix, &rest) && !sv_starts(name, quota) && names_qualified(name) &&
+           prefix.len + quota.len <= NAMES_MAX_PREFIX;
+}
+
+bool resource_countable(struct sv name)
+{
+    if (name.len > NAMES_MAX_PREFIX + 1 + NAMES_MAX_PART || contains(name, SV("\0")))
+        return false;
+    return sv_eq(name, SV("cpu")) || sv_eq(name, SV("memory")) ||
+           sv_eq(name, SV("ephemeral-storage")) || sv_eq(name, SV("pods")) ||
+           sv_starts(name, SV("hugepages-")) || sv_starts(name, SV("attachable-volumes-")) ||
+           contains(name, SV("kubernetes.io/")) || extended(name);
+}
+
+int resource_names_find(struct resource_names *names, struct sv name, bool add)
+{
+    for (int i = 0; i < names->count; i++) {
+        if (sv_eq(name, sv_from(names->name[i])))
+            return i;
+    }
+    if (!add || !resource_countable(name))
+        return -1;
+    if (names->count == RESOURCE_MAX) {
+        names->overflow = true;
+        return -1;
+    }
+    names->name[names->count] = sv_dup(name);
+    return names->count++;
+}
+
+/*
+ * Without branches and overflow builtins, so that the compiler makes vector code of the loops: an
+ * overflow shows in the sign bits, and its limit has the sign of the left side.
+ */
+static inline int64_t saturate(int64_t left, uint64_t result, uint64_t overflow)
+{
+    uint64_t limit = ((uint64_t)left >> 63) + (uint64_t)INT64_MAX;
+
+    return (int64_t)(overflow >> 63 != 0 ? limit : result);
+}
+
+void resources_add(struct resources *to, const struct resources *what)
+{
+    for (int i = 0; i < RESOURCE_MAX; i++) {
+        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)what->at[i], sum = a + b;
+
+        to->at[i] = saturate(to->at[i], sum, ~(a ^ b) & (a ^ sum));
+    }
+}
+
+void resources_sub(struct resources *to, const struct resources *what)
+{
+    for (int i = 0; i < RESOURCE_MAX; i++) {
+        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)what->at[i], rest = a - b;
+
+        to->at[i] = saturate(to->at[i], rest, (a ^ b) & (a ^ rest));
+    }
+}
+
+void resources_max(struct resources *to, const struct resources *other)
+{
+    for (int i = 0; i < RESOURCE_MAX; i++)
+        to->at[i] = to->at[i] > other->at[i] ? to->at[i] : other->at[i];
+}
+
+bool resources_equal(const struct resources *a, const struct resources *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+bool resources_fit(const struct resources *request, const struct resources *free, int *ret_short)
+{
+    for (int turn = 0; turn < RESOURCE_MAX; turn++) {
+        int place = place_in_turn(turn);
+
+        if (request->at[place] > 0 && request->at[place] > free->at[place]) {
+            if (ret_short != NULL)
+                *ret_short = place;
+            return false;
+        }
+    }
+    return true;
+}
+
+int64_t resources_times(const struct resources *request, const struct resources *free,
+                        int *ret_bound)
+{
+    int64_t times = INT64_MAX;
+    int bound = -1;
+
+    for (int turn = 0; turn < RESOURCE_MAX; turn++) {
+        int place = place_in_turn(turn);
+
+        if (request->at[place] <= 0)
+            continue;
+
+        int64_t here = free->at[place] > 0 ? free->at[place] / request->at[place] : 0;
+
+        if (bound == -1 || here < times) {
+            times = here;
+            bound = place;
+        }
+    }
+    if (ret_bound != NULL)
+        *ret_bound = bound;
+    return times;
+}
+
+uint64_t resources_hash(const struct resources *r)
+{
+    return sv_hash((struct sv){.at = (const char *)r, .len = sizeof *r});
+}
