@@ -84,30 +84,36 @@ int resource_names_find(struct resource_names *names, struct sv name, bool add)
 
 /*
  * Without branches and overflow builtins, so that the compiler makes vector code of the loops: an
- * overflow shows in the sign bits, and its limit has the sign of the left side.
+ * overflow shows in the sign bit of `overflow`, and its limit has the sign of the left side.
  */
-static inline int64_t saturate(int64_t left, uint64_t result, uint64_t overflow)
+static inline int64_t saturate(uint64_t left, uint64_t result, uint64_t overflow)
 {
-    uint64_t limit = ((uint64_t)left >> 63) + (uint64_t)INT64_MAX;
+    uint64_t limit = (left >> 63) + (uint64_t)INT64_MAX;
+    uint64_t mask = 0 - (overflow >> 63);
 
-    return (int64_t)(overflow >> 63 != 0 ? limit : result);
+    return (int64_t)((limit & mask) | (result & ~mask));
 }
 
+/* The copies tell the compiler that the two sides do not overlap. */
 void resources_add(struct resources *to, const struct resources *what)
 {
-    for (int i = 0; i < RESOURCE_MAX; i++) {
-        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)what->at[i], sum = a + b;
+    const struct resources other = *what;
 
-        to->at[i] = saturate(to->at[i], sum, ~(a ^ b) & (a ^ sum));
+    for (int i = 0; i < RESOURCE_MAX; i++) {
+        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)other.at[i], sum = a + b;
+
+        to->at[i] = saturate(a, sum, ~(a ^ b) & (a ^ sum));
     }
 }
 
 void resources_sub(struct resources *to, const struct resources *what)
 {
-    for (int i = 0; i < RESOURCE_MAX; i++) {
-        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)what->at[i], rest = a - b;
+    const struct resources other = *what;
 
-        to->at[i] = saturate(to->at[i], rest, (a ^ b) & (a ^ rest));
+    for (int i = 0; i < RESOURCE_MAX; i++) {
+        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)other.at[i], rest = a - b;
+
+        to->at[i] = saturate(a, rest, (a ^ b) & (a ^ rest));
     }
 }
 

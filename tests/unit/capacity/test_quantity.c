@@ -33,8 +33,10 @@ static struct quantity parsed(const char *text)
     return q;
 }
 
-/* What holds for every quantity: it prints, and what it prints is the same amount and the same
- * text. */
+/*
+ * What holds for every quantity: it prints, and what it prints is the same amount. It is the same
+ * text again too, unless it is of BinarySI and has no suffix: plain digits are read as DecimalSI.
+ */
 static void check_invariants(const struct quantity *q, const char *row)
 {
     char text[QUANTITY_TEXT_SIZE], again_text[QUANTITY_TEXT_SIZE];
@@ -46,6 +48,8 @@ static void check_invariants(const struct quantity *q, const char *row)
     cr_assert(quantity_parse(sv_from(text), &again, &err), "'%s' prints as '%s': %s", row, text,
               err.text);
     cr_assert(again.nano == q->nano, "'%s' prints as '%s', another amount", row, text);
+    if (q->format == QUANTITY_BINARY_SI && again.format == QUANTITY_DECIMAL_SI)
+        return;
     quantity_text(&again, again_text);
     cr_assert_str_eq(again_text, text, "'%s'", row);
 }
@@ -159,6 +163,7 @@ struct row {
 
 /* What the table has no row for. */
 static const struct row rows[] = {
+    {"64651038429890.625Ki", "66202663352208000", false, INT64_MAX},
     {"0.00000000000000000000000000000000000000000001", "1n", true, 1},
     {"1.00000000000000000000000000000000000000000001Ki", "1024000000001n", true, 1024001},
     {"0.99999999999999999999Ki", "1Ki", true, 1024000},

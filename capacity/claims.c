@@ -1,0 +1,288 @@
+#include "capacity/claims.h"
+
+#include "base/alloc.h"
+#include "capacity/fit.h"
+#include "capacity/selector.h"
+
+struct claims {
+    uint64_t generation;  /* of the cluster's room when pods that fitted nowhere were last tried */
+    uint64_t *misses;     /* kinds of pod that fitted nowhere in this pass: an open hash set */
+    size_t cap_misses, n_misses;
+};
+
+struct claims *claims_new(void)
+{
+    return xcalloc(1, sizeof(struct claims));
+}
+
+void claims_free(struct claims *cl)
+{
+    if (cl == NULL)
+        return;
+    free(cl->misses);
+    free(cl);
+}
+
+/* Two pods of one kind ask for the same and may go to the same nodes. 0 marks a free place, so no kind is 0. */
+static uint64_t kind_of(const struct pending_pod *p)
+{
+    return (p->rules->hash * 31 ^ resources_hash(&p->request)) | 1;
+}
+
+static size_t miss_place(const struct claims *cl, uint64_t kind)
+{
+    size_t i = (kind * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (cl->cap_misses - 1);
+
+    while (cl->misses[i] != 0 && cl->misses[i] != kind)
+        i = (i + 1) & (cl->cap_misses - 1);
+    return i;
+}
+
+static bool missed(const struct claims *cl, uint64_t kind)
+{
+    return cl->n_misses != 0 && cl->misses[miss_place(cl, kind)] == kind;
+}
+
+static void add_miss(struct claims *cl, uint64_t kind)
+{
+    if ((cl->n_misses + 1) * 2 > cl->cap_misses) {
+        uint64_t *old = cl->misses;
+        size_t old_cap = cl->cap_misses;
+
+        cl->cap_misses = old_cap != 0 ? old_cap * 2 : 64;
+        cl->misses = xcalloc(cl->cap_misses, sizeof *cl->misses);
+        for (size_t i = 0; i < old_cap; i++) {
+            if (old[i] != 0)
+                cl->misses[miss_place(cl, old[i])] = old[i];
+        }
+        free(old);
+    }
+    cl->misses[miss_place(cl, kind)] = kind;
+    cl->n_misses++;
+}
+
+static void clear_misses(struct claims *cl)
+{
+    if (cl->n_misses != 0)
+        memset(cl->misses, 0, cl->cap_misses * sizeof *cl->misses);
+    cl->n_misses = 0;
+}
+
+static bool wants(const struct pending_pod *p, const struct claims_filler *filler)
+{
+    if (!p->paid || p->gated || p->ignored || p->uncountable)
+        return false;
+    return p->priority > filler->priority || (p->priority == filler->priority && !filler->own_class);
+}
+
+/* Would the pod fit there if all filler were gone? Its own claim must not stand on the node. */
+static bool fits_without_filler(const struct pending_pod *p, const struct cluster_node *n)
+{
+    struct resources room = fit_room(n);
+    struct node_record record;
+
+    if (!resources_fit(&p->request, &room, NULL))
+        return false;
+    record = cluster_node_record(n);
+    return rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
+}
+
+/* The node for a pod that has none: one with room beside filler, else the one with most room; CLUSTER_NO_NODE if it fits nowhere. */
+static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p)
+{
+    uint32_t limit = cluster_node_limit(c);
+    uint32_t best = CLUSTER_NO_NODE;
+    bool best_free = false;
+    int64_t best_room = 0;
+
+    for (uint32_t i = 0; i < limit; i++) {
+        const struct cluster_node *n = cluster_node(c, i);
+
+        if (n == NULL || !fits_without_filler(p, n))
+            continue;
+
+        struct resources room = fit_room(n);
+        int64_t room_milli = room.at[RESOURCE_CPU];
+
+        resources_sub(&room, &n->filler);
+
+        bool is_free = resources_fit(&p->request, &room, NULL);
+
+        if (best == CLUSTER_NO_NODE || (is_free && !best_free) || (is_free == best_free && room_milli > best_room)) {
+            best = i;
+            best_free = is_free;
+            best_room = room_milli;
+        }
+    }
+    return best;
+}
+
+static void unplace(struct cluster *c, struct pending_pod *p)
+{
+    if (p->claim.node == CLUSTER_NO_NODE)
+        return;
+    cluster_claim(c, p->claim.node, &p->request, -1);
+    p->claim.node = CLUSTER_NO_NODE;
+}
+
+/* Does the placed claim still hold: is its node there, does it take the pod, and is it not overdrawn? */
+static bool still_holds(const struct cluster *c, const struct pending_pod *p)
+{
+    const struct cluster_node *n = cluster_node(c, p->claim.node);
+
+    if (n == NULL)
+        return false;
+
+    struct resources room = fit_room(n);
+    struct node_record record = cluster_node_record(n);
+
+    resources_add(&room, &p->request);
+    return resources_fit(&p->request, &room, NULL) && rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
+}
+
+static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, bool retry)
+{
+    const struct cluster_node *nominated = p->nominated != CLUSTER_NO_NODE ? cluster_node(c, p->nominated) : NULL;
+    uint64_t kind;
+    uint32_t node;
+
+    if (p->claim.node != CLUSTER_NO_NODE && nominated != NULL && p->nominated != p->claim.node) {
+        unplace(c, p);
+    } else if (p->claim.node != CLUSTER_NO_NODE) {
+        if (still_holds(c, p))
+            return;
+        unplace(c, p);
+    } else if (p->claim.tried && !retry && nominated == NULL) {
+        return; /* it fitted nowhere, and no room came free since */
+    }
+    p->claim.tried = true;
+    kind = kind_of(p);
+    if (nominated != NULL && fits_without_filler(p, nominated)) {
+        node = p->nominated;
+    } else if (missed(cl, kind)) {
+        return;
+    } else {
+        node = choose_node(c, p);
+        if (node == CLUSTER_NO_NODE) {
+            add_miss(cl, kind);
+            return;
+        }
+    }
+    cluster_claim(c, node, &p->request, 1);
+    p->claim.node = node;
+}
+
+/* Does everything that is claimed on the node fit beside paid pods and `filler`? */
+static bool room_beside(const struct cluster_node *n, const struct resources *filler, const struct resources *request)
+{
+    struct resources room = fit_room(n);
+
+    resources_sub(&room, filler);
+    resources_add(&room, request);
+    return resources_fit(request, &room, NULL);
+}
+
+/* Lapsing and renewal: one move of the claim's little state machine. Returns true if the claim lapsed now. */
+static bool age(struct cluster *c, struct pending_pod *p, bool room_is_free, const struct claims_filler *filler, struct mono now)
+{
+    struct claim *claim = &p->claim;
+
+    if (claim->wait_us == 0)
+        claim->wait_us = filler->grace_us + CLAIMS_LAPSE_EXTRA_US;
+    if (!p->unschedulable || !room_is_free) {
+        claim->until.us = 0;
+        return false;
+    }
+    if (claim->until.us == 0) {
+        claim->until = mono_plus_us(now, claim->wait_us);
+        return false;
+    }
+    if (now.us < claim->until.us)
+        return false;
+    unplace(c, p);
+    claim->lapsed = true;
+    claim->until = mono_plus_us(now, claim->wait_us);
+    claim->wait_us = claim->wait_us < CLAIMS_LAPSE_MAX_US / 2 ? claim->wait_us * 2 : CLAIMS_LAPSE_MAX_US;
+    return true;
+}
+
+static void add_deadline(struct claims_sum *sum, struct mono at)
+{
+    if (at.us == 0 || (sum->has_deadline && sum->deadline.us <= at.us))
+        return;
+    sum->has_deadline = true;
+    sum->deadline = at;
+}
+
+static void count_claim(struct claims_sum *sum, const struct pending_pod *p, const struct cluster_node *n, bool room_is_free,
+                        const struct claims_filler *filler)
+{
+    sum->pods++;
+    sum->cpu_milli += p->request.at[RESOURCE_CPU];
+    if (!p->unschedulable)
+        return;
+    sum->unschedulable++;
+    if (room_is_free)
+        return;
+
+    struct resources staying = n->filler;
+
+    sum->urgent++;
+    resources_sub(&staying, &n->leaving);
+    if (room_beside(n, &staying, &p->request))
+        return;
+    sum->uncovered++;
+    sum->helpless += p->preempts_never || p->priority <= filler->priority;
+}
+
+static void update_one(struct claims *cl, struct cluster *c, struct pending_pod *p, const struct claims_filler *filler, bool retry,
+                       struct mono now, struct claims_sum *sum)
+{
+    struct claim *claim = &p->claim;
+    bool first_report = p->unschedulable && !claim->judged;
+
+    if (claim->lapsed && now.us < claim->until.us) {
+        add_deadline(sum, claim->until);
+        return;
+    }
+    if (claim->lapsed) {
+        claim->lapsed = false;
+        claim->until.us = 0;
+    }
+    if (!wants(p, filler)) {
+        unplace(c, p);
+        return;
+    }
+    place(cl, c, p, retry);
+    claim->judged = p->unschedulable;
+    if (claim->node == CLUSTER_NO_NODE)
+        return;
+
+    const struct cluster_node *n = cluster_node(c, claim->node);
+    bool room_is_free = room_beside(n, &n->filler, &p->request);
+
+    sum->blocked += first_report && !room_is_free;
+
+    if (age(c, p, room_is_free, filler, now)) {
+        sum->lapsed++;
+        add_deadline(sum, claim->until);
+        return;
+    }
+    add_deadline(sum, claim->until);
+    count_claim(sum, p, n, room_is_free, filler);
+}
+
+struct claims_sum claims_update(struct claims *cl, struct cluster *c, const struct claims_filler *filler, struct mono now)
+{
+    struct claims_sum sum = {0};
+    uint64_t generation = cluster_room_generation(c);
+    bool retry = cl->generation != generation;
+    size_t n;
+    struct pending_pod **pods = cluster_pending(c, &n);
+
+    clear_misses(cl);
+    cl->generation = generation; /* what is given back below may be room for pods already passed: they are tried next time */
+    for (size_t i = 0; i < n; i++)
+        update_one(cl, c, pods[i], filler, retry, now, &sum);
+    return sum;
+}

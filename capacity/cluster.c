@@ -1,0 +1,723 @@
+#include "capacity/cluster.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/map.h"
+
+enum pod_flag {
+    POD_DELETING = 1 << 0,
+    POD_READY = 1 << 1,
+    POD_UNSCHEDULABLE = 1 << 2, /* reported so at least once while pending */
+    POD_LISTED = 1 << 3,        /* named by the list that is being taken */
+    POD_FREE = 1 << 4,          /* an unused place of the table; `shape` is the next free one */
+};
+
+#define NO_INDEX UINT32_MAX
+
+struct pod {
+    struct uid uid;
+    struct pending_pod *pending; /* NULL: bound, or terminating without ever having been */
+    uint32_t node;               /* CLUSTER_NO_NODE: not bound */
+    uint32_t shape;
+    int8_t filler;               /* CLUSTER_PAID or an index */
+    uint8_t flags;
+};
+_Static_assert(sizeof(struct pod) == 40, "the pod table is sized for 150,000 pods");
+
+/* A request that pods share; most clusters have a few hundred different ones. */
+struct shape {
+    struct resources request;
+    uint32_t refs; /* 0: unused, `next` is the next unused one */
+    uint32_t next;
+};
+
+struct cluster {
+    struct resource_names names;
+
+    struct pod *pods;
+    size_t n_pods, cap_pods;
+    uint32_t free_pod;
+    struct map by_uid;
+
+    struct shape *shapes;
+    size_t n_shapes, cap_shapes;
+    uint32_t free_shape;
+    struct map by_shape;
+
+    struct cluster_node **nodes; /* NULL: a free index */
+    size_t n_nodes, cap_nodes;
+    size_t known_nodes, free_nodes;
+    struct map by_name;
+    uint32_t *changed;
+    size_t n_changed, cap_changed;
+
+    struct pending_pod **order; /* of pending pods, oldest first */
+    size_t n_order, cap_order;
+    uint64_t seq;
+
+    struct filler_count fillers[CLUSTER_MAX_FILLERS];
+    uint64_t room_generation;
+};
+
+static uint64_t hash_uid(struct uid uid)
+{
+    return (uid.hi ^ (uid.lo >> 7)) * UINT64_C(0x9e3779b97f4a7c15) ^ uid.lo;
+}
+
+static uint64_t pod_hash(const void *self, uint32_t index)
+{
+    const struct cluster *c = self;
+
+    return hash_uid(c->pods[index].uid);
+}
+
+static bool pod_equal(const void *self, uint32_t index, const void *key)
+{
+    const struct cluster *c = self;
+
+    return uid_eq(c->pods[index].uid, *(const struct uid *)key);
+}
+
+static uint64_t shape_hash(const void *self, uint32_t index)
+{
+    const struct cluster *c = self;
+
+    return resources_hash(&c->shapes[index].request);
+}
+
+static bool shape_equal(const void *self, uint32_t index, const void *key)
+{
+    const struct cluster *c = self;
+
+    return resources_equal(&c->shapes[index].request, key);
+}
+
+static uint64_t node_hash(const void *self, uint32_t index)
+{
+    const struct cluster *c = self;
+
+    return sv_hash(sv_from(c->nodes[index]->name));
+}
+
+static bool node_equal(const void *self, uint32_t index, const void *key)
+{
+    const struct cluster *c = self;
+
+    return sv_eq(sv_from(c->nodes[index]->name), *(const struct sv *)key);
+}
+
+static const struct map_ops pod_ops = {.hash = pod_hash, .equal = pod_equal};
+static const struct map_ops shape_ops = {.hash = shape_hash, .equal = shape_equal};
+static const struct map_ops node_ops = {.hash = node_hash, .equal = node_equal};
+
+struct cluster *cluster_new(void)
+{
+    struct cluster *c = xcalloc(1, sizeof *c);
+
+    resource_names_init(&c->names);
+    c->free_pod = c->free_shape = NO_INDEX;
+    map_init(&c->by_uid, &pod_ops, c);
+    map_init(&c->by_shape, &shape_ops, c);
+    map_init(&c->by_name, &node_ops, c);
+    return c;
+}
+
+static void node_free(struct cluster_node *n)
+{
+    if (n == NULL)
+        return;
+    free(n->packed);
+    free(n->name);
+    free(n);
+}
+
+void cluster_free(struct cluster *c)
+{
+    if (c == NULL)
+        return;
+    for (size_t i = 0; i < c->n_order; i++) {
+        free(c->order[i]->rules);
+        free(c->order[i]);
+    }
+    for (size_t i = 0; i < c->n_nodes; i++)
+        node_free(c->nodes[i]);
+    map_done(&c->by_uid);
+    map_done(&c->by_shape);
+    map_done(&c->by_name);
+    free(c->pods);
+    free(c->shapes);
+    free(c->nodes);
+    free(c->changed);
+    free(c->order);
+    resource_names_done(&c->names);
+    free(c);
+}
+
+struct resource_names *cluster_names(struct cluster *c)
+{
+    return &c->names;
+}
+
+/* Nodes. */
+
+static void mark_changed(struct cluster *c, uint32_t index)
+{
+    struct cluster_node *n = c->nodes[index];
+
+    if (n->changed)
+        return;
+    n->changed = true;
+    VEC_PUSH(c->changed, c->n_changed, c->cap_changed, index);
+}
+
+static uint32_t find_node(const struct cluster *c, struct sv name)
+{
+    return map_find(&c->by_name, sv_hash(name), &name);
+}
+
+static uint32_t want_node(struct cluster *c, struct sv name)
+{
+    uint32_t index = find_node(c, name);
+
+    if (index != MAP_NONE)
+        return index;
+
+    struct cluster_node *n = xcalloc(1, sizeof *n);
+
+    n->name = sv_dup(name);
+    index = (uint32_t)c->n_nodes;
+    if (c->free_nodes != 0) {
+        for (index = 0; c->nodes[index] != NULL; index++)
+            continue;
+        c->nodes[index] = n;
+        c->free_nodes--;
+    } else {
+        VEC_PUSH(c->nodes, c->n_nodes, c->cap_nodes, n);
+    }
+    map_put(&c->by_name, sv_hash(name), index);
+    return index;
+}
+
+/*
+ * Forgets a node that neither facts nor pods know any more. One that stands in the list of changed nodes stays until that is
+ * cleared, so that whoever follows the list sees it go.
+ */
+static void maybe_forget(struct cluster *c, uint32_t index)
+{
+    struct cluster_node *n = c->nodes[index];
+
+    if (n == NULL || n->packed != NULL || n->pods != 0 || n->changed)
+        return;
+    map_remove(&c->by_name, sv_hash(sv_from(n->name)), index);
+    node_free(n);
+    c->nodes[index] = NULL;
+    c->free_nodes++;
+}
+
+void cluster_upsert_node(struct cluster *c, const struct node_record *node)
+{
+    uint32_t index = want_node(c, node->name);
+    struct cluster_node *n = c->nodes[index];
+
+    if (n->packed == NULL)
+        c->known_nodes++;
+    free(n->packed);
+    n->packed = pack_node(node);
+    n->allocatable = node->allocatable;
+    n->unschedulable = node->unschedulable;
+    n->ready = node->ready;
+    n->listed = true;
+    c->room_generation++;
+    mark_changed(c, index);
+}
+
+static void forget_facts(struct cluster *c, uint32_t index)
+{
+    struct cluster_node *n = c->nodes[index];
+
+    free(n->packed);
+    n->packed = NULL;
+    n->allocatable = (struct resources){0};
+    n->unschedulable = n->ready = false;
+    c->known_nodes--;
+    mark_changed(c, index);
+}
+
+void cluster_remove_node(struct cluster *c, struct sv name)
+{
+    uint32_t index = find_node(c, name);
+
+    if (index != MAP_NONE && c->nodes[index]->packed != NULL)
+        forget_facts(c, index);
+}
+
+size_t cluster_node_count(const struct cluster *c)
+{
+    return c->known_nodes;
+}
+
+uint32_t cluster_node_limit(const struct cluster *c)
+{
+    return (uint32_t)c->n_nodes;
+}
+
+const struct cluster_node *cluster_node(const struct cluster *c, uint32_t index)
+{
+    if (index >= c->n_nodes || c->nodes[index] == NULL || c->nodes[index]->packed == NULL)
+        return NULL;
+    return c->nodes[index];
+}
+
+uint32_t cluster_find_node(const struct cluster *c, struct sv name)
+{
+    uint32_t index = find_node(c, name);
+
+    return index != MAP_NONE && c->nodes[index]->packed != NULL ? index : CLUSTER_NO_NODE;
+}
+
+struct node_record cluster_node_record(const struct cluster_node *node)
+{
+    return (struct node_record){.name = node->packed->name,
+                                .labels = node->packed->labels,
+                                .n_labels = node->packed->n_labels,
+                                .taints = node->packed->taints,
+                                .n_taints = node->packed->n_taints,
+                                .allocatable = node->allocatable,
+                                .unschedulable = node->unschedulable,
+                                .ready = node->ready};
+}
+
+const uint32_t *cluster_changed(const struct cluster *c, size_t *ret_n)
+{
+    *ret_n = c->n_changed;
+    return c->changed;
+}
+
+void cluster_changed_clear(struct cluster *c)
+{
+    for (size_t i = 0; i < c->n_changed; i++) {
+        c->nodes[c->changed[i]]->changed = false;
+        maybe_forget(c, c->changed[i]);
+    }
+    c->n_changed = 0;
+}
+
+void cluster_claim(struct cluster *c, uint32_t node, const struct resources *request, int sign)
+{
+    struct cluster_node *n = c->nodes[node];
+
+    if (sign > 0) {
+        resources_add(&n->claimed, request);
+        n->pods++;
+    } else {
+        resources_sub(&n->claimed, request);
+        n->pods--;
+        c->room_generation++;
+    }
+    mark_changed(c, node);
+}
+
+uint64_t cluster_room_generation(const struct cluster *c)
+{
+    return c->room_generation;
+}
+
+/* Shapes. */
+
+static uint32_t shape_ref(struct cluster *c, const struct resources *request)
+{
+    uint64_t hash = resources_hash(request);
+    uint32_t index = map_find(&c->by_shape, hash, request);
+
+    if (index == MAP_NONE) {
+        if (c->free_shape != NO_INDEX) {
+            index = c->free_shape;
+            c->free_shape = c->shapes[index].next;
+        } else {
+            index = (uint32_t)c->n_shapes;
+            VEC_PUSH(c->shapes, c->n_shapes, c->cap_shapes, (struct shape){0});
+        }
+        c->shapes[index] = (struct shape){.request = *request};
+        map_put(&c->by_shape, hash, index);
+    }
+    c->shapes[index].refs++;
+    return index;
+}
+
+static void shape_unref(struct cluster *c, uint32_t index)
+{
+    struct shape *s = &c->shapes[index];
+
+    if (--s->refs != 0)
+        return;
+    map_remove(&c->by_shape, resources_hash(&s->request), index);
+    s->next = c->free_shape;
+    c->free_shape = index;
+}
+
+/* Pending pods. */
+
+static int pending_cmp(const struct pending_pod *a, const struct pending_pod *b)
+{
+    if (a->created.us != b->created.us)
+        return a->created.us < b->created.us ? -1 : 1;
+    return (a->seq > b->seq) - (a->seq < b->seq);
+}
+
+/* Where `p` stands, or would stand, in the order. */
+static size_t order_place(const struct cluster *c, const struct pending_pod *p)
+{
+    size_t low = 0, high = c->n_order;
+
+    if (high != 0 && pending_cmp(c->order[high - 1], p) < 0)
+        return high;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (pending_cmp(c->order[middle], p) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void pending_add(struct cluster *c, struct pod *pod, const struct pod_record *record)
+{
+    struct pending_pod *p = xcalloc(1, sizeof *p);
+    size_t at;
+
+    p->uid = pod->uid;
+    p->created = record->created;
+    p->seq = ++c->seq;
+    p->claim.node = CLUSTER_NO_NODE;
+    p->nominated = CLUSTER_NO_NODE;
+    pod->pending = p;
+
+    at = order_place(c, p);
+    VEC_PUSH(c->order, c->n_order, c->cap_order, p);
+    memmove(c->order + at + 1, c->order + at, (c->n_order - 1 - at) * sizeof *c->order);
+    c->order[at] = p;
+}
+
+static void drop_claim(struct cluster *c, struct pending_pod *p)
+{
+    if (p->claim.node == CLUSTER_NO_NODE)
+        return;
+    cluster_claim(c, p->claim.node, &p->request, -1);
+    p->claim.node = CLUSTER_NO_NODE;
+}
+
+static void pending_remove(struct cluster *c, struct pod *pod)
+{
+    struct pending_pod *p = pod->pending;
+    size_t at = order_place(c, p);
+
+    drop_claim(c, p);
+    memmove(c->order + at, c->order + at + 1, (c->n_order - 1 - at) * sizeof *c->order);
+    c->n_order--;
+    free(p->rules);
+    free(p);
+    pod->pending = NULL;
+    pod->flags &= (uint8_t)~POD_UNSCHEDULABLE;
+}
+
+/* Takes over what the record says of a pod that stays pending. */
+static void pending_update(struct cluster *c, struct pod *pod, const struct pod_record *record, bool ignored)
+{
+    struct pending_pod *p = pod->pending;
+
+    if (p->claim.node != CLUSTER_NO_NODE && (!resources_equal(&p->request, &record->request) || record->gated || ignored))
+        drop_claim(c, p);
+    p->request = record->request;
+    free(p->rules);
+    p->rules = pack_rules(&record->rules);
+    p->nominated = record->nominated.len != 0 ? cluster_find_node(c, record->nominated) : CLUSTER_NO_NODE;
+    p->priority = record->priority;
+    p->paid = pod->filler == CLUSTER_PAID;
+    p->gated = record->gated;
+    p->ignored = ignored;
+    p->uncountable = record->uncountable;
+    p->preempts_never = record->preempts_never;
+    p->unschedulable = record->unschedulable;
+}
+
+struct pending_pod **cluster_pending(struct cluster *c, size_t *ret_n)
+{
+    *ret_n = c->n_order;
+    return c->order;
+}
+
+/* Pods. */
+
+static enum filler_state filler_state(const struct pod *pod)
+{
+    if (pod->flags & POD_DELETING)
+        return FILLER_LEAVING;
+    if (pod->flags & POD_READY)
+        return FILLER_READY;
+    if (pod->flags & POD_UNSCHEDULABLE)
+        return FILLER_UNSCHEDULABLE;
+    return FILLER_STARTING;
+}
+
+/* Adds the pod to (1), or takes it from (-1), every sum it stands in. */
+static void account(struct cluster *c, const struct pod *pod, int sign)
+{
+    const struct resources *request = &c->shapes[pod->shape].request;
+
+    if (pod->filler != CLUSTER_PAID) {
+        struct filler_count *count = &c->fillers[pod->filler];
+        enum filler_state state = filler_state(pod);
+
+        count->pods[state] += sign;
+        count->cpu_milli[state] += sign * request->at[RESOURCE_CPU];
+    }
+    if (pod->node == CLUSTER_NO_NODE)
+        return;
+
+    struct cluster_node *n = c->nodes[pod->node];
+    struct resources *sum = pod->filler == CLUSTER_PAID ? &n->paid : &n->filler;
+    void (*apply)(struct resources *, const struct resources *) = sign > 0 ? resources_add : resources_sub;
+
+    n->pods += (uint32_t)sign;
+    apply(sum, request);
+    if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
+        apply(&n->leaving, request);
+    if (sign < 0)
+        c->room_generation++;
+    mark_changed(c, pod->node);
+}
+
+static uint32_t pod_new(struct cluster *c, struct uid uid)
+{
+    uint32_t index = c->free_pod;
+
+    if (index != NO_INDEX) {
+        c->free_pod = c->pods[index].shape;
+    } else {
+        index = (uint32_t)c->n_pods;
+        VEC_PUSH(c->pods, c->n_pods, c->cap_pods, (struct pod){0});
+    }
+    c->pods[index] = (struct pod){.uid = uid, .node = CLUSTER_NO_NODE, .shape = NO_INDEX, .filler = CLUSTER_PAID};
+    map_put(&c->by_uid, hash_uid(uid), index);
+    return index;
+}
+
+static void pod_drop(struct cluster *c, uint32_t index)
+{
+    struct pod *pod = &c->pods[index];
+
+    account(c, pod, -1);
+    if (pod->pending != NULL)
+        pending_remove(c, pod);
+    shape_unref(c, pod->shape);
+    map_remove(&c->by_uid, hash_uid(pod->uid), index);
+    *pod = (struct pod){.flags = POD_FREE, .shape = c->free_pod};
+    c->free_pod = index;
+}
+
+struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid)
+{
+    uint32_t index = map_find(&c->by_uid, hash_uid(uid), &uid);
+    struct pod_change change = {0};
+
+    if (index == MAP_NONE)
+        return change;
+    change.paid = c->pods[index].filler == CLUSTER_PAID;
+    change.removed = true;
+    pod_drop(c, index);
+    return change;
+}
+
+/* Writes node, request and flags of a pod that stands in no sum. */
+static void take_over(struct cluster *c, uint32_t index, const struct pod_record *record, int filler)
+{
+    uint32_t node = record->node.len != 0 ? want_node(c, record->node) : CLUSTER_NO_NODE;
+    uint32_t shape = shape_ref(c, &record->request);
+    struct pod *pod = &c->pods[index];
+    uint8_t keep = pod->flags & POD_UNSCHEDULABLE;
+
+    if (pod->shape != NO_INDEX)
+        shape_unref(c, pod->shape);
+    pod->shape = shape;
+    pod->node = node;
+    pod->filler = (int8_t)filler;
+    pod->flags = (uint8_t)(keep | POD_LISTED | (record->deleting ? POD_DELETING : 0) | (record->ready ? POD_READY : 0));
+}
+
+struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *record, int filler, bool ignored)
+{
+    uint32_t index = map_find(&c->by_uid, hash_uid(record->uid), &record->uid);
+    struct pod_change change = {.paid = filler == CLUSTER_PAID, .added = index == MAP_NONE};
+    bool was_bound = false, was_leaving = false;
+
+    assert(filler >= CLUSTER_PAID && filler < CLUSTER_MAX_FILLERS);
+    if (record->phase == PHASE_SUCCEEDED || record->phase == PHASE_FAILED)
+        return cluster_remove_pod(c, record->uid);
+    if (index == MAP_NONE) {
+        index = pod_new(c, record->uid);
+    } else {
+        account(c, &c->pods[index], -1);
+        was_bound = c->pods[index].node != CLUSTER_NO_NODE;
+        was_leaving = (c->pods[index].flags & POD_DELETING) != 0;
+    }
+    uint32_t old_node = c->pods[index].node;
+
+    take_over(c, index, record, filler);
+
+    struct pod *pod = &c->pods[index];
+    bool pending = pod->node == CLUSTER_NO_NODE && !record->deleting;
+
+    if (!pending && pod->pending != NULL)
+        pending_remove(c, pod);
+    if (pending && pod->pending == NULL)
+        pending_add(c, pod, record);
+    if (pending) {
+        pending_update(c, pod, record, ignored);
+        if (record->unschedulable && !(pod->flags & POD_UNSCHEDULABLE)) {
+            change.unschedulable = true;
+            pod->flags |= POD_UNSCHEDULABLE;
+        }
+    }
+    account(c, pod, 1);
+    if (old_node != CLUSTER_NO_NODE && old_node != pod->node)
+        maybe_forget(c, old_node);
+    change.bound = pod->node != CLUSTER_NO_NODE && !was_bound;
+    change.leaving = filler != CLUSTER_PAID && record->deleting && !was_leaving;
+    return change;
+}
+
+size_t cluster_pod_count(const struct cluster *c)
+{
+    return c->by_uid.used;
+}
+
+struct filler_count cluster_filler_count(const struct cluster *c, int filler)
+{
+    return c->fillers[filler];
+}
+
+void cluster_list_begin(struct cluster *c, enum cluster_kind kind)
+{
+    switch (kind) {
+    case CLUSTER_PODS:
+        for (size_t i = 0; i < c->n_pods; i++)
+            c->pods[i].flags &= (uint8_t)~POD_LISTED;
+        break;
+    case CLUSTER_NODES:
+        for (size_t i = 0; i < c->n_nodes; i++) {
+            if (c->nodes[i] != NULL)
+                c->nodes[i]->listed = false;
+        }
+        break;
+    }
+}
+
+size_t cluster_list_end(struct cluster *c, enum cluster_kind kind)
+{
+    size_t removed = 0;
+
+    switch (kind) {
+    case CLUSTER_PODS:
+        for (uint32_t i = 0; i < c->n_pods; i++) {
+            if (!(c->pods[i].flags & (POD_LISTED | POD_FREE))) {
+                pod_drop(c, i);
+                removed++;
+            }
+        }
+        break;
+    case CLUSTER_NODES:
+        for (uint32_t i = 0; i < c->n_nodes; i++) {
+            if (c->nodes[i] != NULL && c->nodes[i]->packed != NULL && !c->nodes[i]->listed) {
+                forget_facts(c, i);
+                removed++;
+            }
+        }
+        break;
+    }
+    return removed;
+}
+
+/* A count from scratch. */
+
+struct recount {
+    struct resources paid, filler, leaving, claimed;
+    uint32_t pods;
+};
+
+static bool node_differs(const struct cluster_node *n, const struct recount *r, char *what, size_t size)
+{
+    const char *field = !resources_equal(&n->paid, &r->paid)         ? "paid"
+                        : !resources_equal(&n->filler, &r->filler)   ? "filler"
+                        : !resources_equal(&n->leaving, &r->leaving) ? "leaving"
+                        : !resources_equal(&n->claimed, &r->claimed) ? "claimed"
+                        : n->pods != r->pods                         ? "pods"
+                                                                     : NULL;
+
+    if (field != NULL)
+        (void)snprintf(what, size, "node %s: %s differs from a recount", n->name, field);
+    return field != NULL;
+}
+
+static void recount_pod(const struct cluster *c, const struct pod *pod, struct recount *nodes, struct filler_count *fillers)
+{
+    const struct resources *request = &c->shapes[pod->shape].request;
+
+    if (pod->filler != CLUSTER_PAID) {
+        fillers[pod->filler].pods[filler_state(pod)]++;
+        fillers[pod->filler].cpu_milli[filler_state(pod)] += request->at[RESOURCE_CPU];
+    }
+    if (pod->node == CLUSTER_NO_NODE)
+        return;
+
+    struct recount *r = &nodes[pod->node];
+
+    r->pods++;
+    resources_add(pod->filler == CLUSTER_PAID ? &r->paid : &r->filler, request);
+    if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
+        resources_add(&r->leaving, request);
+}
+
+bool cluster_verify(const struct cluster *c, char *what, size_t size)
+{
+    CLEANUP(free_ptr) struct recount *nodes = xcalloc(c->n_nodes, sizeof *nodes);
+    struct filler_count fillers[CLUSTER_MAX_FILLERS] = {0};
+    size_t pods = 0, known = 0, pending = 0;
+
+    for (size_t i = 0; i < c->n_pods; i++) {
+        if (c->pods[i].flags & POD_FREE)
+            continue;
+        pods++;
+        pending += c->pods[i].pending != NULL;
+        recount_pod(c, &c->pods[i], nodes, fillers);
+    }
+    for (size_t i = 0; i < c->n_order; i++) {
+        const struct claim *claim = &c->order[i]->claim;
+
+        if (claim->node != CLUSTER_NO_NODE) {
+            resources_add(&nodes[claim->node].claimed, &c->order[i]->request);
+            nodes[claim->node].pods++;
+        }
+        if (i != 0 && pending_cmp(c->order[i - 1], c->order[i]) >= 0) {
+            (void)snprintf(what, size, "pending pods %zu and %zu are out of order", i - 1, i);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < c->n_nodes; i++) {
+        if (c->nodes[i] == NULL)
+            continue;
+        known += c->nodes[i]->packed != NULL;
+        if (node_differs(c->nodes[i], &nodes[i], what, size))
+            return false;
+    }
+    if (pods != c->by_uid.used || known != c->known_nodes || pending != c->n_order ||
+        memcmp(fillers, c->fillers, sizeof fillers) != 0) {
+        (void)snprintf(what, size, "counts differ: %zu pods (%zu kept), %zu nodes (%zu), %zu pending (%zu), or fillers", pods,
+                       c->by_uid.used, known, c->known_nodes, pending, c->n_order);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,58 @@
+/*
+ * fit: how much room the cluster has for one filler, node by node and in sum.
+ *
+ * A filler's shape is what one of its pods asks for and where it may go. For every node that can take it (all of the scheduler's checks but room):
+ *     F     = allocatable - paid - claims             per resource
+ *     slots = max(0, min over asked resources of floor(F / request)),  pods counted like a resource
+ * so that an overcommitted node lends nothing and nothing is counted twice (docs/CONTROL.md 3). The sums are kept incrementally: fit_update() looks at the nodes
+ * that changed, O(changed). What filler itself holds never enters, except in `slots_now`, which also leaves out what terminating filler still holds:
+ * growth beyond it would wait.
+ */
+#ifndef BRIM_CAPACITY_FIT_H
+#define BRIM_CAPACITY_FIT_H
+
+#include "capacity/cluster.h"
+
+struct fit_node {
+    bool eligible;
+    int64_t slots;
+    int64_t slots_now;
+    int64_t allocatable_milli, paid_milli, claimed_milli, room_milli; /* as they stand in the sums; 0 unless eligible */
+};
+
+struct fit_sum {
+    int64_t nodes;             /* eligible ones */
+    int64_t allocatable_milli;
+    int64_t paid_milli;
+    int64_t claimed_milli;
+    int64_t room_milli;        /* sum of max(0, allocatable - paid - claims) in cpu: remaining, before the reserve */
+    int64_t slots;             /* S */
+    int64_t slots_now;
+};
+
+struct fit;
+
+/* `request.at[RESOURCE_PODS]` is taken as 1. The rules are copied. */
+struct fit *fit_new(const struct resources *request, const struct pod_rules *rules);
+void fit_free(struct fit *f);
+
+const struct resources *fit_request(const struct fit *f);
+
+/* Is this the shape that the fit was made for? */
+bool fit_is_for(const struct fit *f, const struct resources *request, const struct pod_rules *rules);
+
+/* Takes over the nodes in cluster_changed(); the caller clears that list once every fit has seen it. O(changed). */
+void fit_update(struct fit *f, const struct cluster *c);
+/* Looks at every node, for a new shape. O(nodes). */
+void fit_rebuild(struct fit *f, const struct cluster *c);
+
+struct fit_sum fit_sum(const struct fit *f);
+/* Of one node; zero for an unknown index. */
+struct fit_node fit_node(const struct fit *f, uint32_t index);
+/* The largest allocatable cpu of an eligible node. O(nodes). */
+int64_t fit_largest_node_milli(const struct fit *f);
+
+/* The room of a node that filler may count on: allocatable - paid - claims. */
+struct resources fit_room(const struct cluster_node *n);
+
+#endif

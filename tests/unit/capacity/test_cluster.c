@@ -1,0 +1,503 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "capacity/claims.h"
+#include "capacity/cluster.h"
+#include "capacity/fit.h"
+
+enum { GI = 1 << 30 };
+
+static struct resources amount(int64_t cpu_milli, int64_t memory)
+{
+    struct resources r = {0};
+
+    r.at[RESOURCE_CPU] = cpu_milli;
+    r.at[RESOURCE_MEMORY] = memory;
+    r.at[RESOURCE_PODS] = 1;
+    return r;
+}
+
+static void add_node(struct cluster *c, const char *name, int64_t cpu_milli)
+{
+    struct node_record n = {.name = sv_from(name),
+                            .allocatable = amount(cpu_milli, (int64_t)100 * GI)};
+
+    n.allocatable.at[RESOURCE_PODS] = 110;
+    cluster_upsert_node(c, &n);
+}
+
+static struct pod_record make_pod(uint64_t id, int64_t cpu_milli, const char *node)
+{
+    return (struct pod_record){.uid = {.hi = 1, .lo = id},
+                               .request = amount(cpu_milli, GI),
+                               .node = sv_from(node),
+                               .phase = node != NULL ? PHASE_RUNNING : PHASE_PENDING,
+                               .created = {.us = (int64_t)id}};
+}
+
+static struct pod_change put(struct cluster *c, struct pod_record pod, int filler)
+{
+    return cluster_upsert_pod(c, &pod, filler, false);
+}
+
+static void assert_sound(const struct cluster *c)
+{
+    char what[200];
+
+    cr_assert(cluster_verify(c, what, sizeof what), "%s", what);
+}
+
+static const struct cluster_node *node_named(const struct cluster *c, const char *name)
+{
+    return cluster_node(c, cluster_find_node(c, sv_from(name)));
+}
+
+Test(cluster, counts_a_pod_on_its_node_until_it_is_gone)
+{
+    struct cluster *c = cluster_new();
+    struct pod_record pod = make_pod(1, 4000, "n1");
+
+    add_node(c, "n1", 30000);
+    cr_assert(put(c, pod, CLUSTER_PAID).bound);
+    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 4000);
+    pod.deleting = true;
+    put(c, pod, CLUSTER_PAID);
+    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 4000,
+                 "terminating pods hold their room");
+    cluster_remove_pod(c, pod.uid);
+    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 0);
+    assert_sound(c);
+    cluster_free(c);
+}
+
+Test(cluster, a_finished_pod_gives_its_room_back)
+{
+    struct cluster *c = cluster_new();
+    struct pod_record pod = make_pod(1, 4000, "n1");
+
+    add_node(c, "n1", 30000);
+    put(c, pod, CLUSTER_PAID);
+    pod.phase = PHASE_SUCCEEDED;
+    cr_assert(put(c, pod, CLUSTER_PAID).removed);
+    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 0);
+    cr_assert_eq(cluster_pod_count(c), 0);
+    cluster_free(c);
+}
+
+Test(cluster, a_pod_may_name_a_node_that_comes_later)
+{
+    struct cluster *c = cluster_new();
+
+    put(c, make_pod(1, 4000, "late"), CLUSTER_PAID);
+    cr_assert_eq(cluster_node_count(c), 0);
+    cr_assert_null(node_named(c, "late"));
+    add_node(c, "late", 30000);
+    cr_assert_eq(node_named(c, "late")->paid.at[RESOURCE_CPU], 4000);
+    cluster_remove_node(c, SV("late"));
+    cr_assert_eq(cluster_node_count(c), 0);
+    assert_sound(c);
+    add_node(c, "late", 30000);
+    cr_assert_eq(node_named(c, "late")->paid.at[RESOURCE_CPU], 4000,
+                 "the pod did not go with the node's facts");
+    cluster_free(c);
+}
+
+Test(cluster, a_relist_finds_the_deletions_it_missed)
+{
+    struct cluster *c = cluster_new();
+
+    add_node(c, "n1", 30000);
+    add_node(c, "n2", 30000);
+    for (uint64_t id = 1; id <= 3; id++)
+        put(c, make_pod(id, 1000, "n1"), CLUSTER_PAID);
+    cluster_list_begin(c, CLUSTER_PODS);
+    put(c, make_pod(2, 1000, "n1"), CLUSTER_PAID);
+    cr_assert_eq(cluster_pod_count(c), 3, "nothing is forgotten before the list is whole");
+    cr_assert_eq(cluster_list_end(c, CLUSTER_PODS), 2);
+    cluster_list_begin(c, CLUSTER_NODES);
+    add_node(c, "n2", 16000);
+    cr_assert_eq(cluster_list_end(c, CLUSTER_NODES), 1);
+    cr_assert_eq(cluster_pod_count(c), 1);
+    cr_assert_eq(cluster_node_count(c), 1);
+    assert_sound(c);
+    cluster_free(c);
+}
+
+Test(cluster, says_once_when_a_pod_becomes_unschedulable)
+{
+    struct cluster *c = cluster_new();
+    struct pod_record pod = make_pod(1, 1000, NULL);
+
+    cr_assert_not(put(c, pod, CLUSTER_PAID).unschedulable);
+    pod.unschedulable = true;
+    cr_assert(put(c, pod, CLUSTER_PAID).unschedulable);
+    cr_assert_not(put(c, pod, CLUSTER_PAID).unschedulable);
+    cluster_free(c);
+}
+
+/* Claims. */
+
+struct world {
+    struct cluster *c;
+    struct claims *claims;
+    struct fit *fit;
+    struct claims_filler filler;
+    struct mono now;
+};
+
+static struct world world_new(void)
+{
+    struct resources shape = amount(1000, GI);
+    struct pod_rules any = {0};
+
+    return (struct world){
+        .c = cluster_new(),
+        .claims = claims_new(),
+        .fit = fit_new(&shape, &any),
+        .filler = {.priority = -100, .own_class = true, .grace_us = 10 * US_PER_S},
+        .now = {.us = US_PER_S}};
+}
+
+static struct claims_sum update(struct world *w)
+{
+    struct claims_sum sum = claims_update(w->claims, w->c, &w->filler, w->now);
+
+    fit_update(w->fit, w->c);
+    cluster_changed_clear(w->c);
+    return sum;
+}
+
+static void world_done(struct world *w)
+{
+    assert_sound(w->c);
+    claims_free(w->claims);
+    fit_free(w->fit);
+    cluster_free(w->c);
+}
+
+Test(claims, a_pending_pod_takes_its_room_at_once_and_binding_changes_nothing)
+{
+    struct world w = world_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+
+    add_node(w.c, "n1", 10000);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 10);
+    put(w.c, pod, CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 1);
+    cr_assert_eq(fit_sum(w.fit).slots, 6);
+    cr_assert_eq(fit_sum(w.fit).claimed_milli, 4000);
+    pod.node = SV("n1");
+    put(w.c, pod, CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 0);
+    cr_assert_eq(fit_sum(w.fit).slots, 6);
+    cr_assert_eq(fit_sum(w.fit).claimed_milli, 0);
+    world_done(&w);
+}
+
+Test(claims, a_pod_that_fits_nowhere_even_without_filler_claims_nothing)
+{
+    struct world w = world_new();
+
+    add_node(w.c, "n1", 10000);
+    put(w.c, make_pod(1, 11000, NULL), CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 0);
+    cr_assert_eq(fit_sum(w.fit).slots, 10);
+    add_node(w.c, "n2", 12000);
+    cr_assert_eq(update(&w).pods, 1, "a larger node came");
+    world_done(&w);
+}
+
+Test(claims, gated_ignored_and_lower_pods_claim_nothing)
+{
+    struct world w = world_new();
+    struct pod_record gated = make_pod(1, 1000, NULL), lower = make_pod(2, 1000, NULL),
+                      equal = make_pod(3, 1000, NULL);
+    struct pod_record ignored = make_pod(4, 1000, NULL);
+
+    gated.gated = true;
+    lower.priority = -101;
+    equal.priority = -100;
+    add_node(w.c, "n1", 10000);
+    put(w.c, gated, CLUSTER_PAID);
+    put(w.c, lower, CLUSTER_PAID);
+    put(w.c, equal, CLUSTER_PAID);
+    cluster_upsert_pod(w.c, &ignored, CLUSTER_PAID, true);
+    put(w.c, make_pod(5, 1000, NULL), 0);
+    cr_assert_eq(update(&w).pods, 0);
+    w.filler.own_class = false;
+    cr_assert_eq(update(&w).pods, 1,
+                 "without a PriorityClass of its own filler makes room for its equals");
+    world_done(&w);
+}
+
+Test(claims, the_scheduler_s_nomination_moves_the_claim)
+{
+    struct world w = world_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+
+    add_node(w.c, "n1", 20000);
+    add_node(w.c, "n2", 10000);
+    put(w.c, pod, CLUSTER_PAID);
+    update(&w);
+    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    pod.nominated = SV("n2");
+    put(w.c, pod, CLUSTER_PAID);
+    update(&w);
+    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 0);
+    cr_assert_eq(node_named(w.c, "n2")->claimed.at[RESOURCE_CPU], 4000);
+    world_done(&w);
+}
+
+Test(claims, urgent_until_enough_filler_is_leaving)
+{
+    struct world w = world_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+
+    add_node(w.c, "n1", 10000);
+    for (uint64_t id = 10; id < 20; id++)
+        put(w.c, make_pod(id, 1000, "n1"), 0);
+    pod.unschedulable = true;
+    put(w.c, pod, CLUSTER_PAID);
+
+    struct claims_sum sum = update(&w);
+
+    cr_assert_eq(sum.blocked, 1);
+    cr_assert_eq(sum.urgent, 1);
+    cr_assert_eq(sum.uncovered, 1);
+    cr_assert_eq(sum.helpless, 0);
+    for (uint64_t id = 10; id < 14; id++) {
+        struct pod_record victim = make_pod(id, 1000, "n1");
+
+        victim.deleting = true;
+        cr_assert(put(w.c, victim, 0).leaving);
+        sum = update(&w);
+        cr_assert_eq(sum.blocked, 0, "a pod is blocked once");
+        cr_assert_eq(sum.uncovered, id == 13 ? 0 : 1);
+    }
+    cr_assert_eq(sum.urgent, 1);
+    for (uint64_t id = 10; id < 14; id++)
+        cluster_remove_pod(w.c, (struct uid){.hi = 1, .lo = id});
+    cr_assert_eq(update(&w).urgent, 0);
+    world_done(&w);
+}
+
+Test(claims, lapse_when_free_room_does_not_help_and_come_back_after_a_doubling_wait)
+{
+    struct world w = world_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+    int64_t wait = w.filler.grace_us + CLAIMS_LAPSE_EXTRA_US;
+    struct claims_sum sum;
+
+    add_node(w.c, "n1", 10000);
+    pod.unschedulable = true;
+    put(w.c, pod, CLUSTER_PAID);
+    sum = update(&w);
+    cr_assert_eq(sum.pods, 1);
+    cr_assert_eq(sum.blocked, 0, "its room stands free: filler does not hold it back");
+    cr_assert(sum.has_deadline);
+    cr_assert_eq(sum.deadline.us, w.now.us + wait);
+    w.now.us += wait - 1;
+    cr_assert_eq(update(&w).pods, 1);
+    w.now.us += 1;
+    sum = update(&w);
+    cr_assert_eq(sum.lapsed, 1);
+    cr_assert_eq(sum.pods, 0);
+    cr_assert_eq(fit_sum(w.fit).slots, 10);
+    w.now = sum.deadline;
+    sum = update(&w);
+    cr_assert_eq(sum.pods, 1, "renewed");
+    cr_assert_eq(sum.deadline.us, w.now.us + 2 * wait, "the next wait is twice as long");
+    world_done(&w);
+}
+
+/* Fit. */
+
+Test(fit, an_overcommitted_node_lends_nothing)
+{
+    struct world w = world_new();
+
+    add_node(w.c, "n1", 10000);
+    add_node(w.c, "n2", 10000);
+    put(w.c, make_pod(1, 14000, "n1"), CLUSTER_PAID);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 10);
+    cr_assert_eq(fit_sum(w.fit).room_milli, 10000);
+    world_done(&w);
+}
+
+Test(fit, cordon_and_taints_take_a_node_out_of_every_sum)
+{
+    struct world w = world_new();
+    struct taint taint = {.key = SV("k"), .effect = EFFECT_NO_SCHEDULE};
+    struct node_record n = {.name = SV("n1"), .allocatable = amount(8000, (int64_t)64 * GI)};
+
+    n.allocatable.at[RESOURCE_PODS] = 110;
+    cluster_upsert_node(w.c, &n);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).nodes, 1);
+    n.unschedulable = true;
+    cluster_upsert_node(w.c, &n);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).nodes, 0);
+    cr_assert_eq(fit_sum(w.fit).allocatable_milli, 0);
+    n.unschedulable = false;
+    n.taints = &taint;
+    n.n_taints = 1;
+    cluster_upsert_node(w.c, &n);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 0);
+    world_done(&w);
+}
+
+Test(fit, slots_now_leave_out_what_leaving_filler_still_holds)
+{
+    struct world w = world_new();
+    struct pod_record f = make_pod(1, 1000, "n1");
+
+    add_node(w.c, "n1", 10000);
+    put(w.c, f, 0);
+    f.deleting = true;
+    put(w.c, f, 0);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 10);
+    cr_assert_eq(fit_sum(w.fit).slots_now, 9);
+    world_done(&w);
+}
+
+/* Properties. */
+
+enum { NODES = 12, PODS = 400, EVENTS = 100000 };
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static uint64_t pick_seed(void)
+{
+    const char *given = getenv("BRIM_SEED");
+    uint64_t seed =
+        given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761U + 1;
+
+    fprintf(stderr, "# BRIM_SEED=%llu\n", (unsigned long long)seed);
+    return seed | 1;
+}
+
+static const char *const node_names[NODES] = {"n0", "n1", "n2", "n3", "n4",  "n5",
+                                              "n6", "n7", "n8", "n9", "n10", "n11"};
+
+static void random_node_event(struct world *w, uint64_t *rng)
+{
+    struct taint taint = {.key = SV("k"),
+                          .effect = next_random(rng) % 2 ? EFFECT_NO_SCHEDULE
+                                                         : EFFECT_PREFER_NO_SCHEDULE};
+    struct node_record n = {.name = sv_from(node_names[next_random(rng) % NODES]),
+                            .allocatable = amount((int64_t)(next_random(rng) % 32) * 500,
+                                                  (int64_t)(next_random(rng) % 64) * GI),
+                            .unschedulable = next_random(rng) % 8 == 0,
+                            .taints = &taint,
+                            .n_taints = next_random(rng) % 8 == 0};
+
+    n.allocatable.at[RESOURCE_PODS] = (int64_t)(next_random(rng) % 40);
+    if (next_random(rng) % 5 == 0)
+        cluster_remove_node(w->c, n.name);
+    else
+        cluster_upsert_node(w->c, &n);
+}
+
+static void random_pod_event(struct world *w, uint64_t *rng)
+{
+    uint64_t id = next_random(rng) % PODS;
+    struct pod_record pod = make_pod(id, (int64_t)(next_random(rng) % 9) * 500, NULL);
+    int filler = id % 3 == 0 ? 0 : CLUSTER_PAID;
+
+    if (next_random(rng) % 4 != 0) {
+        pod.node = sv_from(node_names[next_random(rng) % NODES]);
+        pod.phase = PHASE_RUNNING;
+    } else if (next_random(rng) % 4 == 0) {
+        pod.nominated = sv_from(node_names[next_random(rng) % NODES]);
+    }
+    pod.created.us = (int64_t)(next_random(rng) % 50);
+    pod.unschedulable = pod.node.len == 0 && next_random(rng) % 2 == 0;
+    pod.gated = next_random(rng) % 16 == 0;
+    pod.deleting = next_random(rng) % 8 == 0;
+    pod.ready = next_random(rng) % 2 == 0;
+    pod.priority = next_random(rng) % 8 == 0 ? -200 : 0;
+    if (next_random(rng) % 16 == 0)
+        pod.phase = PHASE_FAILED;
+    if (next_random(rng) % 4 == 0)
+        cluster_remove_pod(w->c, pod.uid);
+    else
+        cluster_upsert_pod(w->c, &pod, filler, next_random(rng) % 16 == 0);
+}
+
+/* The sums of a fit made from scratch equal those that were kept event by event. */
+static void assert_fit_equals_recount(const struct world *w)
+{
+    struct pod_rules any = {0};
+    struct fit *fresh = fit_new(fit_request(w->fit), &any);
+    struct fit_sum kept = fit_sum(w->fit), counted;
+
+    fit_rebuild(fresh, w->c);
+    counted = fit_sum(fresh);
+    cr_assert_eq(memcmp(&kept, &counted, sizeof kept), 0, "slots %lld, recounted %lld",
+                 (long long)kept.slots, (long long)counted.slots);
+    fit_free(fresh);
+}
+
+static void assert_claims_fit(struct world *w, const struct claims_sum *sum)
+{
+    int64_t pods = 0, milli = 0;
+    size_t n;
+    struct pending_pod **pending = cluster_pending(w->c, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (pending[i]->claim.node == CLUSTER_NO_NODE)
+            continue;
+        pods++;
+        milli += pending[i]->request.at[RESOURCE_CPU];
+
+        struct resources room = fit_room(cluster_node(w->c, pending[i]->claim.node));
+
+        resources_add(&room, &pending[i]->request);
+        cr_assert(resources_fit(&pending[i]->request, &room, NULL),
+                  "a claim stands where it does not fit");
+    }
+    cr_assert_eq(pods, sum->pods);
+    cr_assert_eq(milli, sum->cpu_milli);
+}
+
+Test(cluster, equals_a_recount_after_each_of_100000_random_events, .timeout = 300)
+{
+    uint64_t rng = pick_seed();
+    struct world w = world_new();
+
+    for (int i = 0; i < EVENTS; i++) {
+        w.now.us += (int64_t)(next_random(&rng) % (20 * US_PER_S));
+        if (next_random(&rng) % 10 == 0)
+            random_node_event(&w, &rng);
+        else
+            random_pod_event(&w, &rng);
+        if (next_random(&rng) % 1000 == 0) {
+            cluster_list_begin(w.c, CLUSTER_PODS);
+            for (int j = 0; j < PODS; j++)
+                random_pod_event(&w, &rng);
+            (void)cluster_list_end(w.c, CLUSTER_PODS);
+        }
+        assert_sound(w.c);
+        if (next_random(&rng) % 3 == 0) {
+            struct claims_sum sum = update(&w);
+
+            assert_sound(w.c);
+            assert_fit_equals_recount(&w);
+            assert_claims_fit(&w, &sum);
+        }
+    }
+    world_done(&w);
+}
