@@ -262,6 +262,8 @@ static __int128 decimal_unit(char suffix)
         return (__int128)NANO_PER_ONE * 1000000;
     case 'G':
         return (__int128)NANO_PER_ONE * 1000000000;
+    case 'T':
+        return (__int128)NANO_PER_ONE * 1000000000000;
     default:
         return 0;
     }
@@ -276,6 +278,8 @@ static __int128 binary_unit(char suffix)
         return BINARY_NANO(20);
     case 'G':
         return BINARY_NANO(30);
+    case 'T':
+        return BINARY_NANO(40);
     default:
         return 0;
     }
@@ -283,7 +287,7 @@ static __int128 binary_unit(char suffix)
 
 /*
  * Nearly all quantities of a cluster are at most 15 digits and a small suffix. Then nothing needs
- * rounding and nothing overflows: 10^15 * 2^30 * 10^9 < 2^127. False: ask the full parser.
+ * rounding and nothing overflows: 10^15 * 2^40 * 10^9 < 2^127. False: ask the full parser.
  */
 static bool short_parse(struct sv text, struct quantity *ret_q)
 {
