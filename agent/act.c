@@ -1,0 +1,65 @@
+#include "agent/act.h"
+
+static struct act_result wait_until(struct mono at)
+{
+    return (struct act_result){.move = ACT_NOTHING, .has_wake = true, .wake = at};
+}
+
+/* The moment from which the write may go out. */
+static struct mono due(const struct act *a, const struct act_facts *facts, struct mono now)
+{
+    if (facts->to < facts->from && facts->urgent) {
+        if (facts->helpless || facts->victims_seen)
+            return now;
+        return mono_plus_us(facts->urgent_since, ACT_COALESCE_US);
+    }
+    return mono_plus_us(a->since, ACT_COALESCE_US);
+}
+
+struct act_result act_step(struct act *a, const struct act_facts *facts, struct mono now)
+{
+    bool down = facts->to < facts->from;
+    struct mono at;
+
+    if (!facts->write) {
+        a->wants = false;
+        return (struct act_result){.move = ACT_NOTHING};
+    }
+    if (!a->wants || a->wants_down != down) {
+        a->wants = true;
+        a->wants_down = down;
+        a->since = now;
+    }
+    if (a->in_flight != 0 && (!down || facts->to >= a->in_flight_to))
+        return (struct act_result){.move = ACT_NOTHING}; /* the answer brings the next evaluation */
+    if (a->retry_at.us > now.us)
+        return wait_until(a->retry_at);
+    at = due(a, facts, now);
+    if (at.us > now.us)
+        return wait_until(at);
+    a->wants = false;
+    a->overtook = a->in_flight != 0;
+    a->in_flight++;
+    a->in_flight_to = facts->to;
+    return (struct act_result){.move = down ? ACT_SHRINK : ACT_GROW, .to = facts->to};
+}
+
+bool act_answered(struct act *a, bool ok, struct mono now)
+{
+    bool again;
+
+    a->in_flight--;
+    if (ok) {
+        a->retry_us = 0;
+        a->retry_at.us = 0;
+    } else {
+        a->retry_us = a->retry_us == 0 ? ACT_RETRY_FIRST_US : a->retry_us * 2;
+        if (a->retry_us > ACT_RETRY_LAST_US)
+            a->retry_us = ACT_RETRY_LAST_US;
+        a->retry_at = mono_plus_us(now, a->retry_us);
+    }
+    again = !ok || (a->overtook && a->in_flight == 0);
+    if (a->in_flight == 0)
+        a->overtook = false;
+    return again;
+}

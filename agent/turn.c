@@ -1,0 +1,342 @@
+#include "agent/turn.h"
+
+#include <stdio.h>
+
+#include "agent/publish.h"
+#include "base/log.h"
+
+static void wake_up(void *self)
+{
+    turn_mark(self);
+}
+
+void turn_init(struct turn *t, const struct turn_parts *parts)
+{
+    const struct policy *p = parts->policy;
+    struct controller_config config = {
+        .min = p->min,
+        .max = p->max,
+        .settle_us = p->settle_us,
+        .stale_shrinks = p->stale_then == STALE_SHRINK,
+    };
+
+    *t = (struct turn){.parts = *parts, .dirty = true, .settle_us = p->settle_us};
+    t->controller = controller_new(&config);
+    t->wake = loop_timer_new(parts->loop, wake_up, t);
+    t->started = loop_wall(parts->loop);
+}
+
+void turn_done(struct turn *t)
+{
+    loop_timer_free(t->wake);
+    controller_free(t->controller);
+}
+
+void turn_mark(struct turn *t)
+{
+    t->dirty = true;
+}
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the older of the two watches was last heard; false before both have been complete once. */
+static bool heard(const struct turn *t, struct mono *ret_at)
+{
+    const struct watch_stats *pods = watch_stats(t->parts.pods), *nodes = watch_stats(t->parts.nodes);
+
+    if (!pods->synced || !nodes->synced)
+        return false;
+    ret_at->us = min_i64(pods->heard.us, nodes->heard.us);
+    return true;
+}
+
+/* A settle time below twice the time that a yield takes would let filler back in before it has left. */
+static void keep_settle_above_actuation(struct turn *t)
+{
+    const struct policy *p = t->parts.policy;
+    int64_t least = 2 * (TURN_ACTUATION_BASE_US + t->parts.facts->filler.grace_us);
+    int64_t settle = p->settle_us > least ? p->settle_us : least;
+
+    if (settle == t->settle_us)
+        return;
+    if (settle != p->settle_us)
+        log_info("settle is raised to twice the time a yield takes", F_SV("policy", p->name),
+                 F_INT("settle_ms", settle / US_PER_MS), F_INT("asked_ms", p->settle_us / US_PER_MS));
+    t->settle_us = settle;
+    controller_configure(t->controller, &(struct controller_config){.min = p->min,
+                                                                    .max = p->max,
+                                                                    .settle_us = settle,
+                                                                    .stale_shrinks = p->stale_then == STALE_SHRINK});
+}
+
+/* What the target asks for, or in a dry run would ask for had brim written. */
+static int64_t replicas_now(struct turn *t, const struct workload_view *view)
+{
+    if (t->has_virtual && t->virtual_from != view->replicas)
+        t->has_virtual = false; /* somebody changed the real count: take that up */
+    return t->has_virtual ? t->virtual_replicas : view->replicas;
+}
+
+static bool writes(const struct turn *t)
+{
+    return t->parts.policy->mode == MODE_CONTROL && !t->parts.dry_run;
+}
+
+static struct controller_facts gather(struct turn *t, struct mono now)
+{
+    const struct policy *p = t->parts.policy;
+    const struct workload_view *view = workload_view(t->parts.workload);
+    struct facts *f = t->parts.facts;
+    struct mono heard_at = {0};
+    bool synced = heard(t, &heard_at);
+    struct controller_facts in = {0};
+
+    t->claims = facts_measure(f, now);
+    in.known = synced && f->fit != NULL && view->known && (!writes(t) || (view->owners_known && view->owner[0] == '\0'));
+    in.fresh = synced && mono_since_us(heard_at, now) <= p->stale_after_us;
+    in.replicas = replicas_now(t, view);
+    if (f->fit == NULL)
+        return in;
+    t->room = fit_sum(f->fit);
+
+    int64_t largest = fit_largest_node_milli(f->fit);
+
+    in.slots = t->room.slots;
+    in.slot_milli = fit_request(f->fit)->at[RESOURCE_CPU];
+    in.hole_slots = hole_slots(&f->hole, in.slot_milli);
+    in.reserve_milli = room_spec_milli(&p->reserve, t->room.allocatable_milli, largest);
+    in.headroom_milli = room_spec_milli(&p->headroom_max, t->room.allocatable_milli, largest);
+    return in;
+}
+
+/* Keeps a decision for showing: those that change the count, and those whose reason is new. */
+static void record(struct turn *t)
+{
+    struct snapshot_decision *d = t->recent;
+    struct strbuf text;
+
+    if (t->n_recent < SNAPSHOT_DECISIONS)
+        t->n_recent++;
+    memmove(t->recent + 1, t->recent, (t->n_recent - 1) * sizeof *t->recent);
+    *d = (struct snapshot_decision){.id = ++t->last_id,
+                                    .at = loop_wall(t->parts.loop),
+                                    .from = t->from,
+                                    .decision = t->decision,
+                                    .paid_milli = t->room.paid_milli,
+                                    .pending_milli = t->room.claimed_milli,
+                                    .allocatable_milli = t->room.allocatable_milli};
+    strbuf_init(&text, sizeof d->detail - 1);
+    decision_text(&t->decision, t->from, &text);
+    (void)snprintf(d->detail, sizeof d->detail, "%s", strbuf_str(&text));
+    strbuf_done(&text);
+    t->decisions_total[t->decision.reason]++;
+    t->unpublished = true;
+}
+
+static void count_latency(struct turn *t)
+{
+    static const double bounds[] = SNAPSHOT_LATENCY_BOUNDS;
+    int64_t us = mono_since_us(t->parts.facts->urgent_since, loop_fresh(t->parts.loop));
+    size_t i = 0;
+
+    while (i < COUNT_OF(bounds) && (double)us / 1e6 > bounds[i])
+        i++;
+    t->latency.bucket[i]++;
+    t->latency.count++;
+    t->latency.sum_us += us;
+}
+
+static void announce(struct turn *t, int64_t to)
+{
+    const char *detail = t->recent[0].detail;
+    char note[SNAPSHOT_TEXT_SIZE + 64];
+
+    log_info("rescale", F_SV("policy", t->parts.policy->name), F_INT("from", t->from), F_INT("to", to),
+             F_STR("reason", reason_name(t->decision.reason)), F_STR("detail", detail),
+             F_STR("mode", writes(t) ? "control" : "dry-run"));
+    if (!writes(t))
+        return;
+    (void)snprintf(note, sizeof note, "New size: %lld; reason: %s", (long long)to, detail);
+    workload_event(t->parts.workload, false, "SuccessfulRescale", "Rescale", sv_from(note));
+}
+
+/* Carries a move out, or in a dry run takes it as carried out. */
+static void carry_out(struct turn *t, const struct act_result *move, struct mono now)
+{
+    bool urgent = move->move == ACT_SHRINK && t->claims.urgent != 0;
+
+    t->decision.replicas = move->to;
+    record(t);
+    if (!writes(t)) {
+        t->has_virtual = true;
+        t->virtual_from = workload_view(t->parts.workload)->replicas;
+        t->virtual_replicas = move->to;
+        (void)act_answered(&t->act, true, now);
+        controller_wrote(t->controller, move->to, now);
+        announce(t, move->to);
+        turn_mark(t);
+        return;
+    }
+    if (move->move == ACT_SHRINK)
+        workload_shrink(t->parts.workload, move->to);
+    else
+        workload_grow(t->parts.workload, move->to);
+    if (urgent)
+        count_latency(t);
+    announce(t, move->to);
+}
+
+static struct act_facts wishes(const struct turn *t)
+{
+    const struct claims_sum *c = &t->claims;
+    struct act_facts f = {
+        .write = t->decision.write && t->parts.policy->mode != MODE_METRICS_ONLY,
+        .from = t->input.replicas,
+        .to = t->decision.replicas,
+        .urgent = t->parts.facts->urgent && c->urgent != 0,
+        .urgent_since = t->parts.facts->urgent_since,
+        .helpless = c->helpless != 0,
+        .victims_seen = c->uncovered == 0 && c->pods == c->unschedulable,
+    };
+
+    /* Terminating filler still holds its room: new pods would wait for it, so growth stops short of it. */
+    if (f.to > f.from) {
+        f.to = min_i64(f.to, t->room.slots_now > f.from ? t->room.slots_now : f.from);
+        f.write = f.write && f.to != f.from;
+    }
+    return f;
+}
+
+/* Is there a count of filler pods that the target's known count does not explain? Then somebody scaled it since it was read. */
+static bool outgrown(const struct turn *t)
+{
+    struct filler_count count = cluster_filler_count(t->parts.facts->cluster, 0);
+    int64_t staying = count.pods[FILLER_READY] + count.pods[FILLER_STARTING] + count.pods[FILLER_UNSCHEDULABLE];
+    const struct workload_view *view = workload_view(t->parts.workload);
+
+    return view->known && t->act.in_flight == 0 && staying > view->replicas && staying > view->status_replicas;
+}
+
+static void evaluate(struct turn *t, struct mono now)
+{
+    enum reason before = t->decision.reason;
+    struct act_facts facts;
+    struct act_result move;
+
+    keep_settle_above_actuation(t);
+    t->input = gather(t, now);
+    if (t->parts.policy->mode == MODE_METRICS_ONLY && t->input.known &&
+        (!t->has_found || t->found_replicas != t->input.replicas)) {
+        t->has_found = true;
+        t->found_replicas = t->input.replicas;
+        controller_wrote(t->controller, t->input.replicas, now);
+    }
+    t->from = t->input.replicas;
+    t->decision = controller_step(t->controller, &t->input, now);
+    t->ticked_at = now;
+    t->unpublished = true;
+    facts = wishes(t);
+    move = act_step(&t->act, &facts, now);
+    if (move.move != ACT_NOTHING)
+        carry_out(t, &move, now);
+    else if (t->decision.reason != before && !t->decision.write)
+        record(t);
+    if (move.has_wake && (!t->decision.has_wake || move.wake.us < t->decision.wake.us)) {
+        t->decision.has_wake = true;
+        t->decision.wake = move.wake;
+    }
+    if (outgrown(t))
+        workload_refresh(t->parts.workload);
+}
+
+/* Tells once about a target that cannot be controlled, and once when it can be again. */
+static void report_target(struct turn *t)
+{
+    const struct workload_view *view = workload_view(t->parts.workload);
+    const struct policy *p = t->parts.policy;
+
+    if (view->state != t->reported_state) {
+        t->reported_state = view->state;
+        if (view->state == WORKLOAD_FOUND)
+            log_info("target found", F_SV("policy", p->name), F_SV("kind", p->target_kind), F_SV("namespace", p->target_ns),
+                     F_SV("name", p->target_name), F_INT("replicas", view->replicas));
+        else if (view->state != WORKLOAD_UNREAD)
+            log_warn("target is left alone", F_SV("policy", p->name), F_SV("kind", p->target_kind),
+                     F_SV("namespace", p->target_ns), F_SV("name", p->target_name), F_STR("state", workload_state_name(view->state)),
+                     F_STR("error", view->problem));
+    }
+    if (strncmp(view->owner, t->owner, sizeof t->owner - 1) == 0)
+        return;
+    (void)snprintf(t->owner, sizeof t->owner, "%s", view->owner);
+    if (t->owner[0] == '\0') {
+        log_info("no other autoscaler scales the target any more", F_SV("policy", p->name));
+        return;
+    }
+
+    char note[SNAPSHOT_TEXT_SIZE + 64];
+
+    log_warn("target is left alone: another autoscaler scales it", F_SV("policy", p->name), F_STR("autoscaler", t->owner));
+    (void)snprintf(note, sizeof note, "brim leaves this workload alone: %s scales it too", t->owner);
+    workload_event(t->parts.workload, true, "AnotherAutoscaler", "Rescale", sv_from(note));
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a == 0 || b < a ? b : a;
+}
+
+/* Sets the timer to the first moment at which something is due though nothing happens. */
+static void set_wake(struct turn *t, struct mono now)
+{
+    int64_t at = t->ticked_at.us + TURN_TICK_US;
+    struct mono heard_at;
+
+    if (t->decision.has_wake)
+        at = earliest(at, t->decision.wake.us);
+    if (t->claims.has_deadline)
+        at = earliest(at, t->claims.deadline.us);
+    if (heard(t, &heard_at) && heard_at.us + t->parts.policy->stale_after_us >= now.us)
+        at = earliest(at, heard_at.us + t->parts.policy->stale_after_us + 1);
+    if (t->unpublished)
+        at = earliest(at, t->published_at.us + TURN_PUBLISH_US);
+    loop_timer_set(t->wake, at > now.us ? at - now.us : 0);
+}
+
+void turn_run(void *self)
+{
+    struct turn *t = self;
+    struct mono now = loop_now(t->parts.loop);
+    uint64_t decided = t->last_id;
+
+    if (!t->dirty && !t->parts.facts->changed)
+        return;
+    t->dirty = false;
+    report_target(t);
+    evaluate(t, now);
+    if (t->last_id != decided || mono_since_us(t->published_at, now) >= TURN_PUBLISH_US) {
+        publish(t);
+        t->published_at = now;
+        t->unpublished = false;
+    }
+    set_wake(t, now);
+}
+
+void turn_written(struct turn *t, int64_t replicas, const struct err *err)
+{
+    struct mono now = loop_now(t->parts.loop);
+    bool again = act_answered(&t->act, err == NULL, now);
+
+    if (err == NULL) {
+        controller_wrote(t->controller, replicas, now);
+    } else {
+        t->scale_errors_total++;
+        log_warn("the target could not be scaled", F_SV("policy", t->parts.policy->name), F_INT("to", replicas),
+                 F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
+    }
+    if (again)
+        workload_refresh(t->parts.workload);
+    turn_mark(t);
+}

@@ -1,0 +1,27 @@
+/*
+ * wire: builds the agent's parts, joins them, and takes them apart again.
+ *
+ * Order of a start: the serve thread answers at once (/livez ok, /readyz not yet); the API server's version tells how pods are counted; then
+ * nodes are listed and the target is read; with the target's selector known, pods are listed. From the moment both lists are complete the controller works.
+ * An API server that cannot be reached is tried again for ever, with a growing pause.
+ */
+#ifndef BRIM_AGENT_WIRE_H
+#define BRIM_AGENT_WIRE_H
+
+#include <stdbool.h>
+
+#include "agent/kube/config.h"
+#include "base/err.h"
+#include "policy/policy.h"
+
+struct agent_options {
+    struct kube_config_options kube;
+    const char *listen;
+    struct policy *policy; /* taken over */
+    bool dry_run;
+};
+
+/* Runs until SIGTERM or SIGINT. False if it could not begin. */
+bool agent_run(const struct agent_options *options, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,289 @@
+#include "agent/workload.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "agent/kube/decode.h"
+#include "agent/kube/events.h"
+#include "agent/kube/scale.h"
+#include "base/alloc.h"
+
+static const char *const state_names[] = {
+    [WORKLOAD_UNREAD] = "unread",
+    [WORKLOAD_FOUND] = "found",
+    [WORKLOAD_MISSING] = "missing",
+    [WORKLOAD_UNREADABLE] = "unreadable",
+};
+_Static_assert(COUNT_OF(state_names) == WORKLOAD_STATE_COUNT_, "a state has no name");
+
+/* Writes that were begun and not answered: a yield may overtake another, so there may be several. */
+struct writing {
+    struct workload *workload;
+    struct scale_op *op;
+    int64_t replicas;
+    struct writing *next;
+};
+
+struct workload {
+    struct workload_handler handler;
+    const struct timers *timers;
+    struct scaler *scaler;
+    struct events *events;
+    struct decoder decoder;
+    void *timer;
+    struct scale_op *reading, *reading_template, *reading_owner;
+    struct mono slow_at;     /* when template and owners were last asked for; 0: never */
+    struct writing *writing; /* newest first */
+    struct workload_view view;
+    uint64_t writes_begun;   /* a reading that began before the newest write tells nothing new */
+    uint64_t read_after;
+    bool read_again;
+    char *api_version, *kind, *ns, *name; /* of the target, as C strings */
+    char *uid;
+    char selector[4096];
+    char owner[600];
+    char problem[240];
+};
+
+const char *workload_state_name(enum workload_state state)
+{
+    return state_names[state];
+}
+
+const struct workload_view *workload_view(const struct workload *w)
+{
+    return &w->view;
+}
+
+static void changed(struct workload *w)
+{
+    w->handler.changed(w->handler.self);
+}
+
+static void set_problem(struct workload *w, const struct err *err)
+{
+    (void)snprintf(w->problem, sizeof w->problem, "%s", err != NULL ? err->text : "");
+}
+
+/* Takes over a scale as the server just told it. */
+static bool take_scale(struct workload *w, const struct scale *s)
+{
+    if (s->selector.len >= sizeof w->selector) {
+        (void)snprintf(w->problem, sizeof w->problem, "its selector has %zu bytes, expected less than %zu", s->selector.len,
+                       sizeof w->selector);
+        w->view.state = WORKLOAD_UNREADABLE;
+        return false;
+    }
+    free(w->uid);
+    w->uid = sv_dup(s->uid);
+    (void)snprintf(w->selector, sizeof w->selector, "%.*s", SV_ARG(s->selector));
+    w->view.known = true;
+    w->view.state = WORKLOAD_FOUND;
+    w->view.uid = uid_parse(s->uid);
+    w->view.replicas = s->replicas;
+    w->view.status_replicas = s->status_replicas;
+    set_problem(w, NULL);
+    return true;
+}
+
+static void scale_failed(struct workload *w, const struct err *err)
+{
+    set_problem(w, err);
+    if (err->kind != ERR_NOT_FOUND) {
+        w->view.state = WORKLOAD_UNREADABLE;
+        return;
+    }
+    w->view.state = WORKLOAD_MISSING;
+    w->view.known = false;
+    w->selector[0] = '\0';
+}
+
+static void read_slow(struct workload *w);
+
+static void scale_read(void *self, const struct scale_result *result)
+{
+    struct workload *w = self;
+
+    w->reading = NULL;
+    w->timers->timer_set(w->timer, WORKLOAD_POLL_US);
+    if (w->writing != NULL || w->read_after != w->writes_begun) {
+        /* A write began since this was asked for: what it says may be older than the write. */
+        w->read_again = true;
+    } else if (result->problem != NULL) {
+        scale_failed(w, &result->problem->err);
+    } else if (take_scale(w, &result->scale)) {
+        read_slow(w);
+    }
+    if (w->read_again && w->writing == NULL)
+        workload_refresh(w);
+    changed(w);
+}
+
+static void template_read(void *self, const struct scale_result *result)
+{
+    struct workload *w = self;
+    struct pod_record pod;
+
+    w->reading_template = NULL;
+    if (result->problem != NULL)
+        return; /* no spec.template: live pods or the policy tell the shape */
+    if (decode_pod(&w->decoder, DECODE_JSON, result->pod_json, &pod, NULL))
+        w->handler.template_read(w->handler.self, &pod);
+    changed(w);
+}
+
+static void owner_read(void *self, const struct scale_result *result)
+{
+    struct workload *w = self;
+
+    w->reading_owner = NULL;
+    if (result->problem != NULL) {
+        /* Not allowed to look: then nobody can tell, and control goes on; any other failure is tried again. */
+        if (result->problem->err.kind == ERR_FORBIDDEN || result->problem->err.kind == ERR_NOT_FOUND)
+            w->view.owners_known = true;
+        changed(w);
+        return;
+    }
+    w->view.owners_known = true;
+    w->owner[0] = '\0';
+    if (result->hpa.len != 0)
+        (void)snprintf(w->owner, sizeof w->owner, "HorizontalPodAutoscaler %s/%.*s", w->ns, SV_ARG(result->hpa));
+    changed(w);
+}
+
+/* The template, and who else scales the target: asked for now and then. */
+static void read_slow(struct workload *w)
+{
+    struct mono now = w->timers->now(w->timers->self);
+
+    if (w->slow_at.us != 0 && mono_since_us(w->slow_at, now) < WORKLOAD_SLOW_POLL_US && w->view.owners_known)
+        return;
+    w->slow_at = now;
+    if (w->reading_template == NULL)
+        w->reading_template = scale_template(w->scaler, template_read, w);
+    if (w->reading_owner == NULL)
+        w->reading_owner = scale_find_hpa(w->scaler, owner_read, w);
+}
+
+void workload_refresh(struct workload *w)
+{
+    if (w->reading != NULL) {
+        w->read_again = true;
+        return;
+    }
+    w->read_again = false;
+    w->read_after = w->writes_begun;
+    w->reading = scale_get(w->scaler, scale_read, w);
+}
+
+static void poll(void *self)
+{
+    workload_refresh(self);
+}
+
+static void forget_writing(struct workload *w, struct writing *done)
+{
+    struct writing **at = &w->writing;
+
+    while (*at != done)
+        at = &(*at)->next;
+    *at = done->next;
+    free(done);
+}
+
+static void written(void *self, const struct scale_result *result)
+{
+    struct writing *writing = self;
+    struct workload *w = writing->workload;
+    int64_t replicas = writing->replicas;
+
+    forget_writing(w, writing);
+    if (result->problem != NULL) {
+        if (result->problem->err.kind == ERR_NOT_FOUND)
+            scale_failed(w, &result->problem->err);
+        w->handler.written(w->handler.self, replicas, &result->problem->err);
+        return;
+    }
+    if (!take_scale(w, &result->scale))
+        workload_refresh(w);
+    w->handler.written(w->handler.self, replicas, NULL);
+}
+
+static struct writing *begin_write(struct workload *w, int64_t replicas)
+{
+    struct writing *writing = xcalloc(1, sizeof *writing);
+
+    *writing = (struct writing){.workload = w, .replicas = replicas, .next = w->writing};
+    w->writing = writing;
+    w->writes_begun++;
+    return writing;
+}
+
+void workload_shrink(struct workload *w, int64_t replicas)
+{
+    struct writing *writing = begin_write(w, replicas);
+
+    writing->op = scale_patch_yield(w->scaler, sv_from(w->uid), replicas, written, writing);
+}
+
+void workload_grow(struct workload *w, int64_t replicas)
+{
+    struct writing *writing = begin_write(w, replicas);
+
+    writing->op = scale_patch_grow(w->scaler, sv_from(w->uid), w->view.replicas, replicas, written, writing);
+}
+
+void workload_event(struct workload *w, bool warning, const char *reason, const char *action, struct sv note)
+{
+    CLEANUP(free_ptr) char *text = sv_dup(note);
+
+    if (w->uid == NULL)
+        return;
+    events_post(w->events,
+                &(struct events_object){
+                    .api_version = w->api_version, .kind = w->kind, .ns = w->ns, .name = w->name, .uid = w->uid},
+                &(struct event){.warning = warning, .reason = reason, .action = action, .note = text});
+}
+
+struct workload *workload_new(struct client *client, const struct policy *policy, struct resource_names *names,
+                              const struct podreq_rules *rules, const struct workload_handler *handler)
+{
+    struct workload *w = xcalloc(1, sizeof *w);
+    char host[256] = "brim";
+
+    w->handler = *handler;
+    w->timers = client_timers(client);
+    w->api_version = sv_dup(policy->target_api_version);
+    w->kind = sv_dup(policy->target_kind);
+    w->ns = sv_dup(policy->target_ns);
+    w->name = sv_dup(policy->target_name);
+    w->scaler = scaler_new(
+        client, &(struct target){.api_version = w->api_version, .kind = w->kind, .ns = w->ns, .name = w->name});
+    (void)gethostname(host, sizeof host - 1);
+    w->events = events_new(client, "brim.dev/agent", host);
+    decoder_init(&w->decoder, names, rules);
+    w->view.selector = w->selector;
+    w->view.owner = w->owner;
+    w->view.problem = w->problem;
+    w->timer = w->timers->timer_new(w->timers->self, poll, w);
+    workload_refresh(w);
+    return w;
+}
+
+void workload_free(struct workload *w)
+{
+    if (w == NULL)
+        return;
+    w->timers->timer_free(w->timer);
+    scaler_free(w->scaler);
+    events_free(w->events);
+    decoder_done(&w->decoder);
+    while (w->writing != NULL)
+        forget_writing(w, w->writing);
+    free(w->api_version);
+    free(w->kind);
+    free(w->ns);
+    free(w->name);
+    free(w->uid);
+    free(w);
+}

@@ -1,0 +1,74 @@
+/*
+ * workload: the target that brim scales, followed and written through the API server.
+ *
+ * Its scale is read every WORKLOAD_POLL_US and after each write that failed or was overtaken, its template and the autoscalers of its namespace every
+ * WORKLOAD_SLOW_POLL_US. A target that is missing, or that a HorizontalPodAutoscaler scales, is reported and left alone; both are looked at again for ever.
+ * Writes are guarded as DESIGN says: growth by the replicas that were seen, a yield by the uid alone.
+ */
+#ifndef BRIM_AGENT_WORKLOAD_H
+#define BRIM_AGENT_WORKLOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/kube/client.h"
+#include "base/err.h"
+#include "capacity/podreq.h"
+#include "capacity/records.h"
+#include "policy/policy.h"
+
+#define WORKLOAD_POLL_US (5 * US_PER_S)
+#define WORKLOAD_SLOW_POLL_US (30 * US_PER_S)
+
+enum workload_state {
+    WORKLOAD_UNREAD,     /* no answer yet */
+    WORKLOAD_FOUND,
+    WORKLOAD_MISSING,    /* the API server says that there is none */
+    WORKLOAD_UNREADABLE, /* it could not be read: `problem` says why; what was known before still stands */
+    WORKLOAD_STATE_COUNT_,
+};
+const char *workload_state_name(enum workload_state state);
+
+struct workload_view {
+    enum workload_state state;
+    bool known;              /* it was found once and has not been missing since: the next four are its */
+    struct uid uid;
+    int64_t replicas;        /* spec.replicas, as last read or written */
+    int64_t status_replicas; /* pods that exist */
+    const char *selector;    /* "" if the scale has none */
+    bool owners_known;       /* the autoscalers of the namespace were listed */
+    const char *owner;       /* "HorizontalPodAutoscaler filler/miner": scales the target too; "" if nobody does */
+    const char *problem;     /* "" if the last reading went well */
+};
+
+struct workload_handler {
+    /* Something in the view changed, or a reading came back. */
+    void (*changed)(void *self);
+    /* The pod template, decoded; valid during the call. */
+    void (*template_read)(void *self, const struct pod_record *pod);
+    /* A write was answered: err is NULL if it went through, and view.replicas is then what it set. */
+    void (*written)(void *self, int64_t replicas, const struct err *err);
+    void *self;
+};
+
+struct workload;
+
+/* `policy`, `client` are borrowed; `names` and `rules` are for the template's request. Reading begins at once. */
+struct workload *workload_new(struct client *client, const struct policy *policy, struct resource_names *names,
+                          const struct podreq_rules *rules, const struct workload_handler *handler);
+void workload_free(struct workload *t);
+
+const struct workload_view *workload_view(const struct workload *t);
+
+/* Reads the scale now, unless a reading is under way. */
+void workload_refresh(struct workload *t);
+
+/* Asks for fewer: whatever the target asks for now, as long as it is the same object. */
+void workload_shrink(struct workload *t, int64_t replicas);
+/* Asks for more: refused (ERR_CONFLICT) unless the target still asks for view.replicas. */
+void workload_grow(struct workload *t, int64_t replicas);
+
+/* Puts an event on the target. */
+void workload_event(struct workload *t, bool warning, const char *reason, const char *action, struct sv note);
+
+#endif

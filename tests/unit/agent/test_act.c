@@ -1,0 +1,99 @@
+#include <criterion/criterion.h>
+
+#include "agent/act.h"
+
+static struct mono at_ms(int64_t ms)
+{
+    return (struct mono){.us = ms * US_PER_MS};
+}
+
+static struct act_facts want(int64_t from, int64_t to)
+{
+    return (struct act_facts){.write = from != to, .from = from, .to = to};
+}
+
+Test(act, harvest_and_restoring_yield_wait_for_their_like)
+{
+    static const int64_t targets[] = {20, 5};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct act a = {0};
+        struct act_facts f = want(10, targets[i]);
+        struct act_result r = act_step(&a, &f, at_ms(1000));
+
+        cr_assert_eq(r.move, ACT_NOTHING);
+        cr_assert(r.has_wake);
+        cr_assert_eq(r.wake.us, at_ms(1100).us);
+        f.to += i == 0 ? 1 : -1;
+        cr_assert_eq(act_step(&a, &f, at_ms(1050)).wake.us, at_ms(1100).us, "a changed figure does not put it off");
+        r = act_step(&a, &f, at_ms(1100));
+        cr_assert_eq(r.move, i == 0 ? ACT_GROW : ACT_SHRINK);
+        cr_assert_eq(r.to, f.to);
+    }
+}
+
+Test(act, a_wish_that_passes_starts_its_wait_anew)
+{
+    struct act a = {0};
+    struct act_facts f = want(10, 5), none = want(10, 10);
+
+    (void)act_step(&a, &f, at_ms(0));
+    cr_assert_not(act_step(&a, &none, at_ms(50)).has_wake);
+    cr_assert_eq(act_step(&a, &f, at_ms(120)).wake.us, at_ms(220).us);
+}
+
+Test(act, an_urgent_yield_that_nobody_else_helps_goes_out_in_the_same_turn)
+{
+    struct act a = {0};
+    struct act_facts f = want(10, 6);
+
+    f.urgent = f.helpless = true;
+    f.urgent_since = at_ms(1000);
+    cr_assert_eq(act_step(&a, &f, at_ms(1000)).move, ACT_SHRINK);
+}
+
+Test(act, an_urgent_yield_follows_the_victims_or_a_tenth_of_a_second)
+{
+    struct act a = {0}, b = {0};
+    struct act_facts f = want(10, 6);
+
+    f.urgent = true;
+    f.urgent_since = at_ms(1000);
+    cr_assert_eq(act_step(&a, &f, at_ms(1000)).wake.us, at_ms(1100).us);
+    cr_assert_eq(act_step(&b, &f, at_ms(1100)).move, ACT_SHRINK);
+    f.victims_seen = true;
+    cr_assert_eq(act_step(&a, &f, at_ms(1004)).move, ACT_SHRINK);
+}
+
+Test(act, growth_waits_for_the_answer_but_a_yield_overtakes)
+{
+    struct act a = {0};
+    struct act_facts up = want(10, 20), more = want(10, 25), down = want(10, 4);
+
+    (void)act_step(&a, &up, at_ms(0));
+    cr_assert_eq(act_step(&a, &up, at_ms(100)).move, ACT_GROW);
+    cr_assert_eq(act_step(&a, &more, at_ms(300)).move, ACT_NOTHING);
+    down.urgent = down.helpless = true;
+    cr_assert_eq(act_step(&a, &down, at_ms(301)).move, ACT_SHRINK);
+    cr_assert_not(act_answered(&a, true, at_ms(310)), "one is still in flight");
+    cr_assert(act_answered(&a, true, at_ms(311)), "they may have arrived in any order: read again");
+    cr_assert_eq(a.in_flight, 0);
+}
+
+Test(act, a_failed_write_is_tried_again_after_a_growing_pause)
+{
+    struct act a = {0};
+    struct act_facts down = want(10, 4);
+    int64_t t = 1000, expected[] = {200, 400, 800, 1600, 3200, 6400, 10000, 10000};
+
+    down.urgent = down.helpless = true;
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK);
+        cr_assert(act_answered(&a, false, at_ms(t)));
+        cr_assert_eq(act_step(&a, &down, at_ms(t)).wake.us, at_ms(t + expected[i]).us);
+        t += expected[i];
+    }
+    cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK);
+    cr_assert_not(act_answered(&a, true, at_ms(t)));
+    cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK, "a success forgets the pause");
+}
