@@ -263,7 +263,7 @@ struct decision controller_step(struct controller *c, const struct controller_fa
 {
     struct controller_facts f = clean_facts(facts);
     struct decision d = {.replicas = f.replicas, .reason = REASON_UNKNOWN};
-    struct mono until;
+    struct mono until = {0};
     bool foreign = false, held;
 
     now = advance(c, now);

@@ -1,41 +1,47 @@
 /*
  * policy: one FillerPolicy, as its file says, checked and with defaults filled in.
  *
- * A policy is a plain value; its text lives in its arena. One table (field.c) names each key, its type, unit, range, default and meaning; decoder, error texts
- * and `brim explain policy` are made from it. An unknown key, a wrong type, a value out of range is an ERR_INPUT at `line:column`, says what was found and
- * what was expected, and suggests the key that was probably meant. Nothing is half read: a policy is whole or refused.
+ * A policy is a plain value; its text lives in its arena. One table (field.c) names each key, its type, unit, range, default
+ * and meaning; decoder, error texts and `brim explain policy` are made from it. An unknown key, a wrong type, a value out of
+ * range is an ERR_INPUT at `line:column`, says what was found and what was expected, and suggests the key that was probably
+ * meant. Nothing is half read: a policy is whole or refused. A key whose value is null counts as absent.
  */
 #ifndef BRIM_POLICY_POLICY_H
 #define BRIM_POLICY_POLICY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/attr.h"
 #include "base/err.h"
 #include "base/sv.h"
 #include "capacity/quantity.h"
 #include "capacity/records.h"
+
+/* Bytes of text and rules that one policy may hold, and policies that one text may hold. */
+enum { POLICY_MAX_BYTES = 1 << 20, POLICY_MAX_COUNT = 1000 };
 
 /* An amount of cpu that may depend on the cluster. */
 enum room_kind { ROOM_CPU, ROOM_PERCENT, ROOM_LARGEST_NODE, ROOM_KIND_COUNT_ };
 
 struct room_spec {
     enum room_kind kind;
-    int64_t milli;   /* ROOM_CPU: millicores; ROOM_PERCENT: hundredths of a percent of the eligible nodes' allocatable */
+    int64_t milli; /* ROOM_CPU: millicores; ROOM_PERCENT: hundredths of a percent of the eligible nodes' allocatable */
 };
 
-/* The amount in millicores; allocatable and the largest node's cpu in milli, of the eligible nodes. Rounds up. */
+/* The amount in millicores; allocatable and the largest node's cpu in milli, of the eligible nodes. Rounds up, saturates. */
 int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli, int64_t largest_node_milli);
 
 enum policy_mode { MODE_CONTROL, MODE_DRY_RUN, MODE_METRICS_ONLY, MODE_COUNT_ };
 enum placement { PLACEMENT_AFFINITY, PLACEMENT_SPREAD, PLACEMENT_COUNT_ };
 enum stale_then { STALE_HOLD, STALE_SHRINK, STALE_COUNT_ };
 
-/* Pending paid pods that make no claim. All given parts must hold. */
+/* Pending paid pods that make no claim. All given parts must hold; at least one is given. */
 struct paid_ignore {
-    struct sv ns;            /* empty: any */
-    struct sv selector;      /* labels in the text form; empty: any */
+    struct sv ns;       /* empty: any */
+    struct sv selector; /* labels in the text form, checked; empty: any */
     bool has_priority_below;
     int32_t priority_below;
 };
@@ -53,11 +59,11 @@ struct policy {
     struct sv name;
     struct sv target_api_version, target_kind, target_ns, target_name;
     int32_t min, max;
-    struct room_spec reserve;       /* R0 */
-    struct room_spec headroom_max;  /* reserve_max; in force always while the mode is fixed */
-    int64_t settle_us;              /* T */
+    struct room_spec reserve;      /* R0 */
+    struct room_spec headroom_max; /* reserve_max; in force always while the mode is fixed */
+    int64_t settle_us;             /* T */
     enum placement placement;
-    struct paid_ignore *ignore;
+    struct paid_ignore *ignore;    /* in the arena; NULL where there is none */
     size_t n_ignore;
     int64_t stale_after_us;
     enum stale_then stale_then;
@@ -65,20 +71,22 @@ struct policy {
     struct pod_spec_shape pod;
 };
 
-/*
- * Reads all policies of one text (several YAML documents; empty ones are skipped) and calls `each` for every one, with ownership. `where` names the
- * text in errors: "night.yaml:12:5: spec.reserve.cpu: found 140%, expected at most 100%".
- * All or nothing: on an error none is handed out.
- */
 struct policy_list {
-    struct policy **at;
+    struct policy **at; /* owned, each of them too */
     size_t len, cap;
 };
+
+/*
+ * Reads all policies of one text (several YAML documents; empty ones are skipped) and appends them to the list, which owns
+ * them. `where` names the text in errors: "night.yaml:12:5: spec.reserve.cpu: found 140%, expected at most 100%".
+ * All or nothing: on an error the list is as it was.
+ */
 bool policy_read(struct sv where, struct sv text, struct policy_list *to, struct err *err) MUST_CHECK;
 void policy_free(struct policy *p);
+DEFINE_FREE_PTR(struct policy, policy)
 void policy_list_done(struct policy_list *list);
 
-/* Two policies with one name or one target are an error that names both. */
+/* Two policies with one name or one target are an error that names both. A target's API version does not tell it apart. */
 bool policy_list_check(const struct policy_list *list, struct err *err) MUST_CHECK;
 
 const char *policy_mode_name(enum policy_mode mode);
