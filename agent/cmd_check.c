@@ -1,0 +1,174 @@
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/cli.h"
+#include "agent/cmd.h"
+#include "base/alloc.h"
+#include "base/jsonw.h"
+#include "base/yaml.h"
+#include "policy/policy.h"
+
+static const struct cli_flag flags[] = {
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json is one line a file"},
+};
+
+static const struct cli_command command = {
+    .name = "brim check",
+    .args = "FILE|DIR|-…",
+    .about = "Validates policy files, as the agent reads them: each alone and all together. Of a directory the files *.yaml,\n"
+             "*.yml and *.json are taken, hidden ones apart. Exit code 1 if anything is wrong.",
+    .min_args = 1,
+    .max_args = -1,
+    .flags = flags,
+    .n_flags = COUNT_OF(flags),
+    .examples = "  brim check miner.yaml\n  brim check /etc/brim/policies\n",
+};
+
+enum { ANSWER_MAX = 16 << 20 };
+
+struct checker {
+    bool json;
+    bool wrong, unread;
+    struct policy_list all; /* of every file that is whole */
+    struct strbuf out;
+};
+
+static void tell_wrong(struct checker *c, const char *path, const struct err *err)
+{
+    if (c->json) {
+        struct jsonw w;
+
+        jsonw_init(&w, &c->out);
+        jsonw_object(&w, NULL);
+        jsonw_cstr(&w, "file", path);
+        jsonw_bool(&w, "ok", false);
+        jsonw_cstr(&w, "error", err->text);
+        jsonw_end(&w);
+        (void)strbuf_add_char(&c->out, '\n');
+    } else {
+        (void)fprintf(stderr, "%s\n", err->text);
+    }
+}
+
+/* The policies from index `first` on are this file's. */
+static void tell_good(struct checker *c, const char *path, size_t first)
+{
+    struct jsonw w;
+
+    if (c->json) {
+        jsonw_init(&w, &c->out);
+        jsonw_object(&w, NULL);
+        jsonw_cstr(&w, "file", path);
+        jsonw_bool(&w, "ok", true);
+        jsonw_array(&w, "policies");
+        for (size_t i = first; i < c->all.len; i++)
+            jsonw_str(&w, NULL, c->all.at[i]->name);
+        jsonw_end(&w);
+        jsonw_end(&w);
+        (void)strbuf_add_char(&c->out, '\n');
+        return;
+    }
+    (void)strbuf_addf(&c->out, "%s: ok%s", path, first == c->all.len ? ", no policy" : "");
+    for (size_t i = first; i < c->all.len; i++) {
+        const struct policy *p = c->all.at[i];
+
+        (void)strbuf_addf(&c->out, "%s policy %.*s: %.*s %.*s/%.*s, %d to %d replicas, mode %s", i == first ? "," : ";",
+                          SV_ARG(p->name), SV_ARG(p->target_kind), SV_ARG(p->target_ns), SV_ARG(p->target_name), p->min,
+                          p->max, policy_mode_name(p->mode));
+    }
+    (void)strbuf_add_char(&c->out, '\n');
+}
+
+static void check_file(struct checker *c, const char *path)
+{
+    struct strbuf text;
+    struct err err = {0};
+    size_t first = c->all.len;
+
+    strbuf_init(&text, YAML_MAX_BYTES);
+    if (!cmd_read(path, &text, &err)) {
+        c->unread = true;
+        tell_wrong(c, path, &err);
+    } else if (!policy_read(sv_from(path), strbuf_sv(&text), &c->all, &err)) {
+        c->wrong = true;
+        tell_wrong(c, path, &err);
+    } else {
+        tell_good(c, path, first);
+    }
+    strbuf_done(&text);
+}
+
+/* Names that a policy directory's files have; "..data" and its like belong to the mount of a ConfigMap. */
+static int is_policy_file(const struct dirent *entry)
+{
+    struct sv name = sv_from(entry->d_name);
+
+    return name.at[0] != '.' && (sv_ends(name, SV(".yaml")) || sv_ends(name, SV(".yml")) || sv_ends(name, SV(".json")));
+}
+
+static void check_directory(struct checker *c, const char *path)
+{
+    struct dirent **entries;
+    struct err err = {0};
+    int n = scandir(path, &entries, is_policy_file, alphasort);
+
+    if (n < 0) {
+        c->unread = true;
+        (void)err_set(&err, ERR_SYSTEM, errno, "%s: %s", path, strerror(errno));
+        tell_wrong(c, path, &err);
+        return;
+    }
+    if (n == 0) {
+        c->wrong = true;
+        (void)err_set(&err, ERR_INPUT, 0, "%s: found no file, expected *.yaml, *.yml or *.json", path);
+        tell_wrong(c, path, &err);
+    }
+    for (int i = 0; i < n; i++) {
+        struct strbuf file;
+
+        strbuf_init(&file, 1 << 16);
+        (void)strbuf_addf(&file, "%s%s%s", path, sv_ends(sv_from(path), SV("/")) ? "" : "/", entries[i]->d_name);
+        check_file(c, strbuf_str(&file));
+        strbuf_done(&file);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void check_path(struct checker *c, const char *path)
+{
+    struct stat about;
+
+    if (strcmp(path, "-") != 0 && stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+        check_directory(c, path);
+    else
+        check_file(c, path);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    struct checker c = {0};
+    struct err err = {0};
+    struct cli cli;
+    int code;
+
+    if (!cli_begin(&command, argc, argv, &cli, &code))
+        return code;
+    c.json = sv_eq(sv_from(cli_value(&cli, "output")), SV("json"));
+    strbuf_init(&c.out, ANSWER_MAX);
+    for (size_t i = 0; i < cli.n_args; i++)
+        check_path(&c, cli.args[i]);
+    if (!policy_list_check(&c.all, &err)) {
+        c.wrong = true;
+        tell_wrong(&c, "", &err);
+    }
+    code = cmd_print(&c.out);
+    policy_list_done(&c.all);
+    strbuf_done(&c.out);
+    cli_done(&cli);
+    return c.unread ? CLI_UNREACHABLE : c.wrong ? CLI_NO : code;
+}

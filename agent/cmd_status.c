@@ -1,0 +1,188 @@
+#include <stdio.h>
+
+#include "agent/api.h"
+#include "agent/cli.h"
+#include "agent/cmd.h"
+#include "agent/json_read.h"
+#include "agent/show.h"
+#include "base/jsonw.h"
+
+static const struct cli_flag flags[] = {
+    {"agent", 0, CLI_VALUE, "URL", API_DEFAULT_AGENT, NULL, "where the agent listens"},
+    {"policy", 0, CLI_VALUE, "NAME", NULL, NULL, "this policy alone"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json as the agent gives it"},
+};
+
+static const struct cli_command command = {
+    .name = "brim status",
+    .args = "",
+    .about = "Shows what the agent does now and why, with the conditions of each filler. Exit code 1 if the agent is not\n"
+             "ready or a filler cannot be scaled.",
+    .flags = flags,
+    .n_flags = COUNT_OF(flags),
+    .examples = "  kubectl -n brim port-forward deploy/brim 8090 &\n  brim status\n",
+};
+
+static void show_cpu(struct sv json, struct strbuf *out)
+{
+    static const struct {
+        const char *path, *name;
+    } rows[] = {
+        {"cpu.allocatable_milli", "allocatable"}, {"cpu.paid_milli", "paid"},         {"cpu.pending_milli", "waiting"},
+        {"cpu.filler_milli", "filler"},           {"cpu.leaving_milli", "leaving"},   {"cpu.reserve_milli", "reserve"},
+        {"cpu.headroom_milli", "headroom"},
+    };
+
+    (void)strbuf_add(out, SV("Cores:      "));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        (void)strbuf_addf(out, "%s%s ", i == 0 ? "" : ", ", rows[i].name);
+        show_milli(json, rows[i].path, out);
+    }
+    (void)strbuf_add_char(out, '\n');
+}
+
+static void show_conditions(struct sv filler, struct strbuf *out)
+{
+    struct sv rest = json_at(filler, "conditions"), item;
+
+    while (json_next(&rest, &item)) {
+        (void)strbuf_add(out, SV("  "));
+        show_text(item, "type", out);
+        (void)strbuf_add(out, SV(": "));
+        show_text(item, "status", out);
+        (void)strbuf_add(out, SV(" ("));
+        show_text(item, "reason", out);
+        (void)strbuf_add(out, SV(") "));
+        show_text(item, "message", out);
+        (void)strbuf_add_char(out, '\n');
+    }
+}
+
+static void show_filler(struct sv filler, struct strbuf *out)
+{
+    static const struct {
+        const char *path, *name;
+    } rows[] = {
+        {"wanted", "wanted"},   {"replicas", "asked for"},           {"running", "running"},
+        {"starting", "starting"}, {"leaving", "leaving"},            {"unschedulable", "unschedulable"},
+        {"fit", "fit"},         {"kept", "kept free"},               {"min", "min"},
+        {"max", "max"},
+    };
+
+    (void)strbuf_add(out, SV("\nPolicy "));
+    show_text(filler, "policy", out);
+    (void)strbuf_add(out, SV(": "));
+    show_text(filler, "target.kind", out);
+    (void)strbuf_add_char(out, ' ');
+    show_text(filler, "target.namespace", out);
+    (void)strbuf_add_char(out, '/');
+    show_text(filler, "target.name", out);
+    (void)strbuf_add(out, SV("\n  state "));
+    show_text(filler, "state", out);
+    if (json_at(filler, "bound_by").len > 2 && json_at(filler, "bound_by").at[0] == '"') {
+        (void)strbuf_add(out, SV(", bound by "));
+        show_text(filler, "bound_by", out);
+    }
+    (void)strbuf_add(out, SV("\n  pods: "));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        (void)strbuf_addf(out, "%s%s ", i == 0 ? "" : ", ", rows[i].name);
+        show_number(filler, rows[i].path, out);
+    }
+    (void)strbuf_add_char(out, '\n');
+    show_conditions(filler, out);
+}
+
+/* Does every filler's condition ScalingActive hold, and is the agent ready? */
+static bool all_well(struct sv json)
+{
+    struct sv rest = json_at(json, "fillers"), filler, conditions, item;
+
+    if (sv_eq(json_at(json, "state"), SV("\"starting\"")))
+        return false;
+    while (json_next(&rest, &filler)) {
+        conditions = json_at(filler, "conditions");
+        while (json_next(&conditions, &item)) {
+            if (!sv_eq(json_at(item, "type"), SV("\"ScalingLimited\"")) &&
+                sv_eq(json_at(item, "status"), SV("\"False\"")))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void show_status(struct sv json, struct strbuf *out)
+{
+    struct sv rest = json_at(json, "fillers"), filler;
+    int64_t t;
+
+    (void)strbuf_add(out, SV("Doing:      "));
+    show_parts(json, json_at(json, "say.doing"), out);
+    (void)strbuf_add(out, SV("\nWhy:        "));
+    show_parts(json, json_at(json, "say.why"), out);
+    (void)strbuf_add_char(out, '\n');
+    show_cpu(json, out);
+    (void)strbuf_add(out, SV("Paid pods that wait: "));
+    show_number(json, "waiting.pods", out);
+    (void)strbuf_add(out, SV("\nNodes:      "));
+    show_number(json, "nodes", out);
+    (void)strbuf_add(out, SV(", that can take filler "));
+    show_number(json, "eligible_nodes", out);
+    if (json_i64(json, "t", &t)) {
+        (void)strbuf_add(out, SV("\nAt:         "));
+        show_moment(t, out);
+    }
+    (void)strbuf_add_char(out, '\n');
+    while (json_next(&rest, &filler))
+        show_filler(filler, out);
+}
+
+static bool ask(const struct cli *cli, struct strbuf *answer, struct err *err)
+{
+    struct strbuf path;
+    struct api api;
+    bool ok;
+
+    if (!api_open_agent(&api, cli_value(cli, "agent"), err))
+        return false;
+    strbuf_init(&path, API_MAX_PATH);
+    (void)strbuf_add(&path, SV("/api/v1/status"));
+    if (cli_value(cli, "policy") != NULL) {
+        (void)strbuf_add(&path, SV("?policy="));
+        client_escape(&path, sv_from(cli_value(cli, "policy")));
+    }
+    ok = api_get(&api, strbuf_str(&path), answer, err);
+    strbuf_done(&path);
+    api_close(&api);
+    return ok;
+}
+
+int cmd_status(int argc, char **argv)
+{
+    struct strbuf answer, out;
+    struct err err = {0};
+    struct cli cli;
+    bool well;
+    int code;
+
+    if (!cli_begin(&command, argc, argv, &cli, &code))
+        return code;
+    strbuf_init(&answer, TRANSPORT_MAX_BODY);
+    strbuf_init(&out, TRANSPORT_MAX_BODY);
+    if (!ask(&cli, &answer, &err)) {
+        code = cmd_fail("brim status", &err);
+    } else {
+        well = all_well(strbuf_sv(&answer));
+        if (sv_eq(sv_from(cli_value(&cli, "output")), SV("json"))) {
+            code = cmd_print(&answer);
+        } else {
+            show_status(strbuf_sv(&answer), &out);
+            code = cmd_print(&out);
+        }
+        if (code == CLI_DONE && !well)
+            code = CLI_NO;
+    }
+    strbuf_done(&out);
+    strbuf_done(&answer);
+    cli_done(&cli);
+    return code;
+}

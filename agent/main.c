@@ -1,0 +1,22 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/cli.h"
+#include "agent/cmd.h"
+
+static const struct cmd commands[] = {
+    {"agent", cmd_agent, "watch the cluster and scale fillers (the daemon)"},
+    {"check", cmd_check, "validate policy files"},
+    {"explain", cmd_explain, "how a pod, a quantity, a policy's key or a decision comes about"},
+    {"status", cmd_status, "what the agent does now and why"},
+    {"version", cmd_version, "which brim this is"},
+};
+
+int main(int argc, char **argv)
+{
+    static char version[] = "version";
+
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        argv[1] = version;
+    return cmd_dispatch("brim", commands, COUNT_OF(commands), argc, argv);
+}
