@@ -1,0 +1,17 @@
+/*
+ * fuzz: what the fuzz targets share. Each target defines LLVMFuzzerTestOneInput(), which libFuzzer calls, or driver.c.
+ */
+#ifndef BRIM_TESTS_FUZZ_FUZZ_H
+#define BRIM_TESTS_FUZZ_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/kube/decode.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Decodes as pod, node, metadata and status, and looks at all that a record points to. */
+void fuzz_decode(enum decode_format format, struct sv object);
+
+#endif
