@@ -1,0 +1,616 @@
+#include "agent/kube/watch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/kube/frame.h"
+#include "base/alloc.h"
+
+/* Back-off of the reference client (client-go, reflector.go). */
+#define BACKOFF_FIRST_US (800 * US_PER_MS)
+#define BACKOFF_MAX_US (30 * US_PER_S)
+#define BACKOFF_RESET_US (120 * US_PER_S)
+#define FORBIDDEN_WAIT_US (30 * US_PER_S)
+#define TOO_LARGE_WAIT_US (1 * US_PER_S)
+#define RETRY_AFTER_MAX_S 300
+/* A stream that ends sooner, without an event, is a server in trouble rather than a timeout. */
+#define STREAM_SHORT_US (1 * US_PER_S)
+/* How often a stream may fail with an error of the server's before a list is tried instead. */
+enum { STREAM_FAILURES = 3 };
+/* The server ends a stream after a random time in this range, as client-go asks. */
+enum { STREAM_MIN_S = 300, STREAM_MAX_S = 600 };
+
+enum { MAX_PATH = 64 << 10 };
+
+static const char *const state_names[] = {
+    [WATCH_OFF] = "off",     [WATCH_LIST] = "list",             [WATCH_STREAM] = "stream",
+    [WATCH_PROBE] = "probe", [WATCH_LIST_LATER] = "list-later", [WATCH_STREAM_LATER] = "stream-later",
+};
+_Static_assert(COUNT_OF(state_names) == WATCH_STATE_COUNT_, "a state has no name");
+
+const char *watch_state_name(enum watch_state state)
+{
+    return state_names[state];
+}
+
+/* What can happen. */
+enum input {
+    IN_START,
+    IN_STOP,
+    IN_TIMER,          /* the wait is over; of a stream or probe: silence */
+    IN_PAGE,           /* a page of a list is complete, more follow */
+    IN_COMPLETE,       /* the answer is complete: the last page, the stream's end, the probe */
+    IN_GONE,           /* the version or the list's token is too old */
+    IN_TOO_LARGE,      /* the server is behind */
+    IN_TOLD_TO_WAIT,
+    IN_FORBIDDEN,
+    IN_NOT_ACCEPTABLE, /* the server has no such format */
+    IN_FAILED,         /* anything else */
+};
+
+/* What the driver should do after a move. */
+enum action { DO_NOTHING, DO_CANCEL, DO_LIST_FIRST, DO_LIST_NEXT, DO_STREAM, DO_PROBE, DO_WAIT };
+
+struct move {
+    enum action action;
+    int64_t wait_us; /* DO_WAIT */
+    bool synced;     /* tell the handler first */
+};
+
+struct watch {
+    struct client *client;
+    struct timers timers;
+    struct watch_handler handler;
+    const char *path;
+    struct strbuf selector; /* encoded */
+    uint64_t random;
+
+    enum watch_state state;
+    struct watch_stats stats;
+    char version[WATCH_MAX_VERSION];
+    struct strbuf token;       /* continue; empty: the list's first page */
+    bool listed;               /* a list was begun before */
+    bool json_only;
+    uint32_t failures;         /* in a row: power of the back-off */
+    uint32_t stream_failures;  /* streams in a row that the server broke */
+    uint32_t too_large;        /* tries in a row */
+    uint32_t gone;             /* lists begun anew in a row because of a 410 */
+    struct mono failed_at;
+    struct mono begun_at;      /* of the request under way */
+    uint64_t heard_events;     /* from this stream, bookmarks included */
+
+    struct client_call *call;
+    struct frame *frame;
+    struct decoder decoder;    /* of metadata and Status */
+    struct resource_names names;
+    struct client_problem stream_error; /* an ERROR event; err.kind ERR_NONE: none */
+    void *timer;
+};
+
+/* ---- time and chance ---- */
+
+/* splitmix64 (Steele, Lea, Flood 2014). */
+static uint64_t random_next(struct watch *w)
+{
+    uint64_t z = w->random += 0x9e3779b97f4a7c15ULL;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+    return z ^ z >> 31;
+}
+
+static int64_t random_below(struct watch *w, int64_t limit)
+{
+    return (int64_t)(random_next(w) % (uint64_t)limit);
+}
+
+static struct mono now(const struct watch *w)
+{
+    return w->timers.now(w->timers.self);
+}
+
+static int64_t backoff(struct watch *w)
+{
+    int64_t us = BACKOFF_FIRST_US;
+
+    if (w->failures != 0 && mono_since_us(w->failed_at, now(w)) >= BACKOFF_RESET_US)
+        w->failures = 0;
+    for (uint32_t i = 0; i < w->failures && us < BACKOFF_MAX_US; i++)
+        us *= 2;
+    if (us > BACKOFF_MAX_US)
+        us = BACKOFF_MAX_US;
+    w->failures++;
+    w->failed_at = now(w);
+    return us + random_below(w, us + 1);
+}
+
+static int64_t told_us(int retry_after_s, int64_t otherwise_us)
+{
+    if (retry_after_s < 0)
+        return otherwise_us;
+    return (retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S) * US_PER_S;
+}
+
+/* ---- the one function that makes every move ---- */
+
+static struct move list_anew(struct watch *w, int64_t wait_us)
+{
+    w->version[0] = '\0';
+    strbuf_clear(&w->token);
+    w->too_large = 0;
+    w->stream_failures = 0;
+    w->state = wait_us > 0 ? WATCH_LIST_LATER : WATCH_LIST;
+    return (struct move){.action = wait_us > 0 ? DO_WAIT : DO_LIST_FIRST, .wait_us = wait_us};
+}
+
+/* Goes on later with what was under way. */
+static struct move later(struct watch *w, int64_t wait_us)
+{
+    w->state = w->state == WATCH_LIST ? WATCH_LIST_LATER : WATCH_STREAM_LATER;
+    return (struct move){.action = DO_WAIT, .wait_us = wait_us};
+}
+
+static struct move stream(struct watch *w)
+{
+    w->state = WATCH_STREAM;
+    return (struct move){.action = DO_STREAM};
+}
+
+static struct move list(struct watch *w)
+{
+    w->state = WATCH_LIST;
+    return (struct move){.action = w->token.len != 0 ? DO_LIST_NEXT : DO_LIST_FIRST};
+}
+
+static struct move timer_fired(struct watch *w)
+{
+    switch (w->state) {
+    case WATCH_LIST_LATER:
+        return list(w);
+    case WATCH_STREAM_LATER:
+        return stream(w);
+    case WATCH_STREAM:
+        w->state = WATCH_PROBE;
+        return (struct move){.action = DO_PROBE};
+    case WATCH_OFF:
+    case WATCH_LIST:
+    case WATCH_PROBE:
+    case WATCH_STATE_COUNT_:
+        break;
+    }
+    return (struct move){.action = DO_NOTHING};
+}
+
+static struct move completed(struct watch *w)
+{
+    bool was_list = w->state == WATCH_LIST;
+    struct move m;
+
+    w->too_large = 0;
+    if (w->state == WATCH_STREAM && w->heard_events == 0 && mono_since_us(w->begun_at, now(w)) < STREAM_SHORT_US)
+        return later(w, backoff(w));
+    if (w->state == WATCH_STREAM) {
+        w->gone = 0;
+        w->stream_failures = 0;
+    }
+    m = stream(w);
+    m.synced = was_list;
+    return m;
+}
+
+/* A stream that the server breaks again and again: a list may do better. It must not be older than what is known. */
+static struct move failed(struct watch *w, const struct client_problem *problem)
+{
+    bool reached = problem->err.kind != ERR_NETWORK && problem->err.kind != ERR_AUTH;
+    struct move m = later(w, backoff(w));
+
+    if (w->state == WATCH_STREAM_LATER && reached && ++w->stream_failures >= STREAM_FAILURES) {
+        w->stream_failures = 0;
+        strbuf_clear(&w->token);
+        w->state = WATCH_LIST_LATER;
+    }
+    return m;
+}
+
+/* Only a list tells when the server has caught up: a stream would just be silent. */
+static struct move too_large(struct watch *w, int64_t wait_us)
+{
+    if (++w->too_large > WATCH_TOO_LARGE_TRIES)
+        return list_anew(w, wait_us);
+    strbuf_clear(&w->token);
+    w->state = WATCH_LIST;
+    return later(w, wait_us);
+}
+
+static struct move step(struct watch *w, enum input in, const struct client_problem *problem)
+{
+    int retry_after_s = problem != NULL ? problem->retry_after_s : -1;
+
+    if (in == IN_STOP) {
+        w->state = WATCH_OFF;
+        return (struct move){.action = DO_CANCEL};
+    }
+    switch (in) {
+    case IN_START:
+        return w->state == WATCH_OFF ? list_anew(w, 0) : (struct move){.action = DO_NOTHING};
+    case IN_STOP:
+        break;
+    case IN_TIMER:
+        return timer_fired(w);
+    case IN_PAGE:
+        return list(w);
+    case IN_COMPLETE:
+        return completed(w);
+    case IN_GONE:
+        if (w->heard_events != 0)
+            w->gone = 0;
+        /* Once is ordinary; a fresh list whose version is gone as well is a server in trouble. */
+        return list_anew(w, w->gone++ != 0 ? backoff(w) : 0);
+    case IN_TOO_LARGE:
+        return too_large(w, told_us(retry_after_s, TOO_LARGE_WAIT_US));
+    case IN_TOLD_TO_WAIT:
+        return later(w, told_us(retry_after_s, 0) > 0 ? told_us(retry_after_s, 0) : backoff(w));
+    case IN_FORBIDDEN:
+        return later(w, FORBIDDEN_WAIT_US);
+    case IN_NOT_ACCEPTABLE:
+        if (w->json_only)
+            return failed(w, problem);
+        w->json_only = true;
+        return w->state == WATCH_LIST ? list(w) : stream(w);
+    case IN_FAILED:
+        return failed(w, problem);
+    }
+    return (struct move){.action = DO_NOTHING};
+}
+
+/* ---- the driver ---- */
+
+static void drive(struct watch *w, enum input in, const struct client_problem *problem);
+
+static enum input input_of(const struct client_problem *p)
+{
+    if (p->err.kind == ERR_GONE)
+        return IN_GONE;
+    if (p->version_too_large)
+        return IN_TOO_LARGE;
+    if (p->err.kind == ERR_FORBIDDEN)
+        return IN_FORBIDDEN;
+    if (p->status == 406 || p->status == 415)
+        return IN_NOT_ACCEPTABLE;
+    if (p->err.kind == ERR_THROTTLED || (p->err.kind == ERR_SERVER && p->retry_after_s > 0))
+        return IN_TOLD_TO_WAIT;
+    return IN_FAILED;
+}
+
+static void heard(struct watch *w)
+{
+    w->stats.heard = now(w);
+    if (w->state == WATCH_STREAM)
+        w->timers.timer_set(w->timer, WATCH_SILENT_US);
+}
+
+static void set_version(struct watch *w, struct sv version)
+{
+    /* Text of any form, but of a size that fits into a query; etcd's are 20 digits at most. */
+    if (version.len == 0 || version.len >= sizeof w->version)
+        return;
+    memcpy(w->version, version.at, version.len);
+    w->version[version.len] = '\0';
+}
+
+static void hand_over(struct watch *w, enum watch_change change, enum decode_format format, struct sv object)
+{
+    struct err err = {0};
+
+    if (w->handler.object(w->handler.self, change, format, object, &err))
+        return;
+    w->stats.broken++;
+    w->handler.trouble(w->handler.self, &err);
+}
+
+/* An ERROR event ends the stream; what it says is treated as if it had been the answer. */
+static bool take_error(struct watch *w, enum decode_format format, struct sv object, struct err *err)
+{
+    struct api_status status = {0};
+    struct client_problem *p = &w->stream_error;
+
+    *p = (struct client_problem){.retry_after_s = -1};
+    if (!decode_status(&w->decoder, format, object, &status, err)) {
+        p->err = *err;
+        return false;
+    }
+    p->status = status.code;
+    if (status.retry_after_s > 0)
+        p->retry_after_s = status.retry_after_s;
+    p->version_too_large = sv_eq(status.cause, SV("ResourceVersionTooLarge"));
+    p->err.kind = status.code == 410 ? ERR_GONE : status.code == 429 ? ERR_THROTTLED : ERR_SERVER;
+    (void)err_set(&p->err, p->err.kind, status.code, "watch %s: the stream ended with %d %.*s: %.*s", w->path, status.code,
+                  (int)(status.reason.len < 40 ? status.reason.len : 40), status.reason.at,
+                  (int)(status.message.len < 120 ? status.message.len : 120), status.message.at);
+    *err = p->err;
+    return false;
+}
+
+static bool on_object(void *self, enum frame_event event, enum decode_format format, struct sv object, struct err *err)
+{
+    struct watch *w = self;
+    struct object_meta meta;
+    struct err broken = {0};
+
+    if (w->state == WATCH_PROBE)
+        return true;
+    switch (event) {
+    case FRAME_ITEM:
+        hand_over(w, WATCH_UPSERT, format, object);
+        break;
+    case FRAME_ADDED:
+    case FRAME_MODIFIED:
+    case FRAME_DELETED:
+        w->stats.events++;
+        w->heard_events++;
+        hand_over(w, event == FRAME_DELETED ? WATCH_DELETE : WATCH_UPSERT, format, object);
+        /* Without a version of its own the stream goes on; resuming then begins a little earlier. */
+        if (decode_meta(&w->decoder, format, object, &meta, NULL))
+            set_version(w, meta.resource_version);
+        break;
+    case FRAME_BOOKMARK:
+        w->heard_events++;
+        if (decode_meta(&w->decoder, format, object, &meta, &broken)) {
+            set_version(w, meta.resource_version);
+        } else {
+            w->stats.broken++;
+            w->handler.trouble(w->handler.self, &broken);
+        }
+        break;
+    case FRAME_ERROR:
+        return take_error(w, format, object, err);
+    case FRAME_OTHER:
+    case FRAME_EVENT_COUNT_:
+        break;
+    }
+    /* The handler may have stopped us. */
+    return w->state != WATCH_OFF || err_set(err, ERR_NONE, 0, "stopped");
+}
+
+static bool on_head(void *self, enum decode_format format, struct err *err UNUSED)
+{
+    struct watch *w = self;
+    struct frame_handler handler = {.object = on_object, .self = w};
+
+    heard(w);
+    frame_free(w->frame);
+    w->frame = frame_new(w->state == WATCH_STREAM, format, &handler);
+    return true;
+}
+
+static bool on_data(void *self, struct sv bytes, struct err *err)
+{
+    struct watch *w = self;
+
+    heard(w);
+    return frame_push(w->frame, bytes, err);
+}
+
+/* The answer is whole: what does it mean? False: it broke off inside an object. */
+static bool finish(struct watch *w, enum input *ret_in, struct err *err)
+{
+    *ret_in = IN_COMPLETE;
+    if (w->frame == NULL)
+        return err_set(err, ERR_PROTOCOL, 0, "%s: the answer is empty", w->path);
+    if (!frame_end(w->frame, err))
+        return err_wrap(err, "%s", w->path);
+    if (w->state != WATCH_LIST)
+        return true;
+
+    struct sv version = frame_resource_version(w->frame);
+    struct sv token = frame_continue(w->frame);
+
+    if (version.len == 0 || version.len >= sizeof w->version)
+        return err_set(err, ERR_PROTOCOL, 0, "%s: the list has no resourceVersion", w->path);
+    set_version(w, version);
+    strbuf_clear(&w->token);
+    if (!strbuf_add(&w->token, token))
+        return err_set(err, ERR_LIMIT, 0, "%s: the list's continue token is longer than %d bytes", w->path, WATCH_MAX_CONTINUE);
+    if (token.len != 0)
+        *ret_in = IN_PAGE;
+    return true;
+}
+
+static void on_done(void *self, const struct client_problem *problem)
+{
+    struct watch *w = self;
+    struct client_problem p = {.retry_after_s = -1};
+    enum input in;
+
+    w->call = NULL;
+    if (problem == NULL && finish(w, &in, &p.err)) {
+        /* Complete. */
+    } else {
+        if (problem != NULL)
+            p = w->stream_error.err.kind != ERR_NONE ? w->stream_error : *problem;
+        in = input_of(&p);
+        w->stats.errors++;
+        w->handler.trouble(w->handler.self, &p.err);
+        /* The handler may have stopped us. */
+        if (w->state == WATCH_OFF)
+            return;
+    }
+    drive(w, in, &p);
+}
+
+static void request(struct watch *w, const char *path, bool streaming)
+{
+    struct client_handler handler = {.head = on_head, .data = on_data, .done = on_done, .self = w};
+
+    w->heard_events = 0;
+    w->stream_error = (struct client_problem){0};
+    frame_free(w->frame);
+    w->frame = NULL;
+    w->begun_at = now(w);
+    w->call = client_start(w->client,
+                           &(struct client_request){
+                               .method = "GET",
+                               .path = path,
+                               .accept = w->json_only ? CLIENT_JSON : CLIENT_PROTOBUF,
+                               .channel = CHANNEL_WATCH,
+                               .stream = streaming,
+                               /* Pages have no limit of size but the server's, and so go as streams with an end. */
+                               .timeout_us = w->state == WATCH_STREAM ? 0 : CLIENT_TIMEOUT_US,
+                           },
+                           &handler);
+}
+
+static void add_selector(const struct watch *w, struct strbuf *path)
+{
+    if (w->selector.len != 0)
+        (void)strbuf_addf(path, "&fieldSelector=%s", strbuf_str(&w->selector));
+}
+
+/* Without a version: consistent. With one (the stream broke, the history did not): not older than that. */
+static void start_list(struct watch *w, int limit)
+{
+    struct strbuf path;
+
+    strbuf_init(&path, MAX_PATH);
+    (void)strbuf_addf(&path, "%s?limit=%d", w->path, limit);
+    add_selector(w, &path);
+    if (w->state == WATCH_LIST && w->token.len != 0) {
+        (void)strbuf_addf(&path, "&continue=");
+        client_escape(&path, strbuf_sv(&w->token));
+    } else if (w->version[0] != '\0') {
+        (void)strbuf_addf(&path, "&resourceVersionMatch=NotOlderThan&resourceVersion=");
+        client_escape(&path, sv_from(w->version));
+    }
+    request(w, strbuf_str(&path), true);
+    strbuf_done(&path);
+}
+
+static void start_stream(struct watch *w)
+{
+    int64_t timeout_s = STREAM_MIN_S + random_below(w, STREAM_MAX_S - STREAM_MIN_S + 1);
+    struct strbuf path;
+
+    strbuf_init(&path, MAX_PATH);
+    (void)strbuf_addf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%lld", w->path, (long long)timeout_s);
+    add_selector(w, &path);
+    (void)strbuf_addf(&path, "&resourceVersion=");
+    client_escape(&path, sv_from(w->version));
+    request(w, strbuf_str(&path), true);
+    strbuf_done(&path);
+    w->timers.timer_set(w->timer, WATCH_SILENT_US);
+}
+
+static void cancel(struct watch *w)
+{
+    client_cancel(w->call);
+    w->call = NULL;
+    w->timers.timer_stop(w->timer);
+}
+
+static void drive(struct watch *w, enum input in, const struct client_problem *problem)
+{
+    struct move m = step(w, in, problem);
+
+    if (m.synced) {
+        w->stats.synced = true;
+        w->stream_failures = 0;
+        w->handler.synced(w->handler.self);
+        if (w->state == WATCH_OFF)
+            return;
+    }
+    if (m.action == DO_NOTHING)
+        return;
+    cancel(w);
+    switch (m.action) {
+    case DO_NOTHING:
+    case DO_CANCEL:
+        break;
+    case DO_LIST_FIRST:
+        if (w->listed)
+            w->stats.relists++;
+        w->listed = true;
+        w->handler.begin(w->handler.self);
+        if (w->state == WATCH_LIST)
+            start_list(w, WATCH_PAGE);
+        break;
+    case DO_LIST_NEXT:
+        start_list(w, WATCH_PAGE);
+        break;
+    case DO_STREAM:
+        start_stream(w);
+        break;
+    case DO_PROBE:
+        start_list(w, 1);
+        break;
+    case DO_WAIT:
+        w->timers.timer_set(w->timer, m.wait_us);
+        break;
+    }
+}
+
+static void on_timer(void *self)
+{
+    drive(self, IN_TIMER, NULL);
+}
+
+/* ---- public ---- */
+
+struct watch *watch_new(struct client *client, const struct watch_options *options, const struct watch_handler *handler)
+{
+    struct watch *w = xcalloc(1, sizeof *w);
+
+    *w = (struct watch){
+        .client = client,
+        .timers = *client_timers(client),
+        .handler = *handler,
+        .path = options->path,
+        .random = options->seed,
+    };
+    strbuf_init(&w->selector, MAX_PATH / 2);
+    if (options->field_selector != NULL)
+        client_escape(&w->selector, sv_from(options->field_selector));
+    strbuf_init(&w->token, WATCH_MAX_CONTINUE);
+    resource_names_init(&w->names);
+    decoder_init(&w->decoder, &w->names, &(struct podreq_rules){0});
+    w->timer = w->timers.timer_new(w->timers.self, on_timer, w);
+    return w;
+}
+
+void watch_free(struct watch *w)
+{
+    if (w == NULL)
+        return;
+    client_cancel(w->call);
+    w->timers.timer_free(w->timer);
+    frame_free(w->frame);
+    decoder_done(&w->decoder);
+    resource_names_done(&w->names);
+    strbuf_done(&w->token);
+    strbuf_done(&w->selector);
+    free(w);
+}
+
+void watch_start(struct watch *w)
+{
+    drive(w, IN_START, NULL);
+}
+
+void watch_stop(struct watch *w)
+{
+    drive(w, IN_STOP, NULL);
+}
+
+enum watch_state watch_state(const struct watch *w)
+{
+    return w->state;
+}
+
+const struct watch_stats *watch_stats(const struct watch *w)
+{
+    return &w->stats;
+}
+
+const char *watch_version(const struct watch *w)
+{
+    return w->version;
+}

@@ -1,0 +1,93 @@
+/*
+ * watch: keeps somebody up to date about all objects of one kind: a list in pages, then a watch, again and again.
+ *
+ * The handler is told in this order: begin() when a list starts, object() for every object, synced() when the list is
+ * complete: what was known before and was not named since begin() is gone (mark and sweep). Then object() for each change.
+ * begin() may come again before synced(): the list started anew. WATCH_DELETE says "no longer ours": the object is gone or
+ * left the field selector. An object that the handler refuses is counted, reported by trouble(), and skipped.
+ *
+ * What goes wrong is told once by trouble() and mended here:
+ *   history gone (410 as answer or as event), list token expired  list anew
+ *   server behind our resourceVersion (504 TooLarge)              wait as told, retry; after 3 tries list without version
+ *   told to wait (429, 503 with Retry-After)                      wait as told, go on from where we were
+ *   unreachable, cut off, 5xx, 401                                wait 0.8 s, doubled up to 30 s, plus up to as much again
+ *                                                                 by chance; from 0.8 s again after 2 min without failure
+ *   forbidden (403)                                               wait 30 s
+ *   no protobuf (406, 415)                                        JSON from now on
+ *   ended in peace                                                at once from the last version; under 1 s and without an
+ *                                                                 event it counts as a failure
+ *   silent for 60 s                                               probe (below), then watch again
+ *
+ * Silence: a server that is behind our version answers 200 and says nothing; one that has nothing to say does the same, since
+ * bookmarks come only after the version moved. So after silence a list of one object, not older than our version, is asked
+ * for: it gives the 504 of a server that is behind. An answer of any kind counts as heard, so that `heard` stays young
+ * while all is well, however quiet the cluster.
+ *
+ * Everything happens on the loop's thread. watch_stop() may be called in any callback, watch_start() and
+ * watch_free() in none of its own.
+ */
+#ifndef BRIM_AGENT_KUBE_WATCH_H
+#define BRIM_AGENT_KUBE_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/kube/client.h"
+#include "agent/kube/decode.h"
+
+#define WATCH_SILENT_US (60 * US_PER_S)
+
+enum { WATCH_PAGE = 500, WATCH_MAX_VERSION = 128, WATCH_MAX_CONTINUE = 16 << 10, WATCH_TOO_LARGE_TRIES = 3 };
+
+enum watch_change { WATCH_UPSERT, WATCH_DELETE };
+
+struct watch_handler {
+    void (*begin)(void *self);
+    /* The object without envelope; valid during the call. False, with err: it is broken. */
+    bool (*object)(void *self, enum watch_change change, enum decode_format format, struct sv object, struct err *err);
+    void (*synced)(void *self);
+    void (*trouble)(void *self, const struct err *err);
+    void *self;
+};
+
+struct watch_options {
+    const char *path;           /* "/api/v1/pods"; borrowed, as is the selector */
+    const char *field_selector; /* NULL: none; not yet encoded */
+    uint64_t seed;              /* of jitter and timeouts */
+};
+
+#define WATCH_PODS_PATH "/api/v1/pods"
+/* The scheduler's own: finished pods arrive as deleted. */
+#define WATCH_PODS_SELECTOR "status.phase!=Succeeded,status.phase!=Failed"
+#define WATCH_NODES_PATH "/api/v1/nodes"
+
+/* The enum's names are what logs show. */
+enum watch_state { WATCH_OFF, WATCH_LIST, WATCH_STREAM, WATCH_PROBE, WATCH_LIST_LATER, WATCH_STREAM_LATER, WATCH_STATE_COUNT_ };
+const char *watch_state_name(enum watch_state state);
+
+struct watch_stats {
+    uint64_t relists;  /* lists begun after the first */
+    uint64_t errors;   /* troubles but broken objects */
+    uint64_t events;   /* changes from the stream, bookmarks not counted */
+    uint64_t broken;   /* objects refused */
+    bool synced;       /* a list has been complete */
+    struct mono heard; /* when anything last came from the server; 0: never */
+};
+
+struct watch;
+
+struct watch *watch_new(struct client *client, const struct watch_options *options, const struct watch_handler *handler);
+void watch_free(struct watch *w);
+
+/* Begins with a list; does nothing if it runs. */
+void watch_start(struct watch *w);
+/* Ends what is under way; nothing is reported any more. */
+void watch_stop(struct watch *w);
+
+enum watch_state watch_state(const struct watch *w);
+const struct watch_stats *watch_stats(const struct watch *w);
+
+/* The version from which the next stream goes on; "" before the first list. */
+const char *watch_version(const struct watch *w);
+
+#endif

@@ -1,0 +1,250 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/kube/config.h"
+#include "base/alloc.h"
+
+static char dir[64];
+
+static void setup(void)
+{
+    (void)snprintf(dir, sizeof dir, "/tmp/brim-config-XXXXXX");
+    cr_assert_not_null(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+    char command[128];
+
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(config, .init = setup, .fini = teardown);
+
+/* The path lives in one of a few static buffers. */
+static const char *path_of(const char *name)
+{
+    static char paths[4][256];
+    static size_t next;
+    char *path = paths[next++ % 4];
+
+    (void)snprintf(path, sizeof paths[0], "%s/%s", dir, name);
+    return path;
+}
+
+static const char *write_file(const char *name, const char *text)
+{
+    const char *path = path_of(name);
+    FILE *f = fopen(path, "w");
+
+    cr_assert_not_null(f);
+    cr_assert_geq(fputs(text, f), 0);
+    cr_assert_eq(fclose(f), 0);
+    return path;
+}
+
+#define KUBECONFIG(cluster, user) \
+    "apiVersion: v1\nkind: Config\ncurrent-context: c\n" \
+    "contexts:\n- name: c\n  context: {cluster: k, user: u}\n" \
+    "clusters:\n- name: k\n  cluster:\n    " cluster "\n" \
+    "users:\n- name: u\n  user:\n    " user "\n"
+
+Test(config, reads_all_that_a_kubeconfig_says)
+{
+    struct kube_config c;
+    struct err err = {0};
+
+    (void)write_file("tok", "abc\n");
+    cr_assert(kube_config_load(
+                  &(struct kube_config_options){
+                      .kubeconfig = write_file(
+                          "config", "current-context: dev\n"
+                                    "contexts:\n- {name: dev, context: {cluster: k, user: u, namespace: work}}\n"
+                                    "clusters:\n- name: k\n  cluster:\n    server: https://[::1]:6443/prefix/\n"
+                                    "    certificate-authority-data: Zm9v\n    tls-server-name: api.example\n"
+                                    "    proxy-url: socks5://proxy:1080\n"
+                                    "users:\n- name: u\n  user:\n    tokenFile: tok\n    client-certificate: /abs/cert\n"
+                                    "    client-key: sub/key\n    as: jane\n    as-uid: '7'\n    as-groups: [a, b c]\n"
+                                    "    as-user-extra: {'scopes/x': [view]}\n")},
+                  &c, &err),
+              "%s", err.text);
+    cr_assert_str_eq(c.server, "https://[::1]:6443/prefix");
+    cr_assert_not(c.plain);
+    cr_assert_not(c.insecure);
+    cr_assert_str_eq(strbuf_str(&c.ca_pem), "foo");
+    cr_assert_null(c.ca_file);
+    cr_assert_str_eq(c.tls_server_name, "api.example");
+    cr_assert_str_eq(c.proxy_url, "socks5://proxy:1080");
+    cr_assert_str_eq(c.token, "abc");
+    cr_assert_str_eq(c.token_file, path_of("tok"));
+    cr_assert_str_eq(c.cert_file, "/abs/cert");
+    cr_assert_str_eq(c.key_file, path_of("sub/key"));
+    cr_assert_str_eq(c.ns, "work");
+    cr_assert_str_eq(c.context, "dev");
+    cr_assert_eq(c.n_impersonate, 5);
+    cr_assert_str_eq(c.impersonate[0], "Impersonate-User: jane");
+    cr_assert_str_eq(c.impersonate[1], "Impersonate-Uid: 7");
+    cr_assert_str_eq(c.impersonate[3], "Impersonate-Group: b c");
+    cr_assert_str_eq(c.impersonate[4], "Impersonate-Extra-scopes%2Fx: view");
+    kube_config_done(&c);
+}
+
+/* %s in an error stands for the file's path. */
+static const struct {
+    const char *name, *text, *error;
+} mistakes[] = {
+    {"broken YAML", "a: [\n", NULL},
+    {"no mapping", "- a\n", "%s:1:1: found a list, expected a mapping"},
+    {"no current-context", "clusters: []\n", "%s: no current-context is set and no context was asked for"},
+    {"unknown context", "current-context: x\n", "%s: no context named 'x'"},
+    {"twice the same name", KUBECONFIG("server: https://a", "token: t") "- name: u\n  user: {token: v}\n",
+     "%s:15:3: users: a second entry is named 'u'"},
+    {"no server", KUBECONFIG("insecure-skip-tls-verify: true", "token: t"), "%s: the cluster has no server"},
+    {"strange server", KUBECONFIG("server: ftp://a", "token: t"),
+     "%s:10:13: server: found 'ftp://a', expected https://HOST or http://HOST"},
+    {"server without a host", KUBECONFIG("server: https:///x", "token: t"),
+     "%s:10:13: server: 'https:///x' is not a URL of host, port and path"},
+    {"both CA and data", KUBECONFIG("{server: 'https://a', certificate-authority: x, certificate-authority-data: Zm9v}", "token: t"),
+     "%s:10:81: both certificate-authority and certificate-authority-data are given, expected one"},
+    {"CA and insecure", KUBECONFIG("{server: 'https://a', certificate-authority: x, insecure-skip-tls-verify: true}", "token: t"),
+     "%s:10:79: insecure-skip-tls-verify: true, but a certificate authority is given too"},
+    {"data that is no base64", KUBECONFIG("{server: 'https://a', certificate-authority-data: '*'}", "token: t"),
+     "%s:10:55: certificate-authority-data: expected base64"},
+    {"text where a bool belongs", KUBECONFIG("{server: 'https://a', insecure-skip-tls-verify: 'yes'}", "token: t"),
+     "%s:10:53: insecure-skip-tls-verify: expected true or false"},
+    {"half a certificate", KUBECONFIG("server: https://a", "client-certificate: x"),
+     "%s:14:5: found one of client-certificate and client-key, expected both"},
+    {"token and password", KUBECONFIG("server: https://a", "{token: t, username: u}"),
+     "%s:14:5: found both a token and a username, expected one"},
+    {"a list for a token", KUBECONFIG("server: https://a", "token: [t]"), "%s:14:12: token: found a list, expected text"},
+    {"a line break in a token", KUBECONFIG("server: https://a", "token: \"a\\nHost: b\""),
+     "%s:14:12: token: found a control character"},
+    {"exec plugin", KUBECONFIG("server: https://a", "exec: {command: aws-iam, apiVersion: v1}"),
+     "%s:14:11: exec plugin 'aws-iam' is not supported: use a token or a certificate"},
+    {"auth provider", KUBECONFIG("server: https://a", "{token: t, auth-provider: {name: oidc}}"),
+     "%s:14:31: auth-provider 'oidc' is not supported: use a token or a certificate"},
+    {"strange proxy", KUBECONFIG("{server: 'https://a', proxy-url: 'gopher://x'}", "token: t"),
+     "%s:10:38: proxy-url: expected http://, https:// or socks5://"},
+    {"groups that are no list", KUBECONFIG("server: https://a", "as-groups: x"), "%s:14:16: expected a list of texts"},
+};
+
+Test(config, says_what_is_wrong_and_where)
+{
+    for (size_t i = 0; i < COUNT_OF(mistakes); i++) {
+        const char *path = write_file("config", mistakes[i].text);
+        struct kube_config c;
+        struct err err = {0};
+        struct strbuf expected;
+
+        cr_assert_not(kube_config_load(&(struct kube_config_options){.kubeconfig = path}, &c, &err), "%s", mistakes[i].name);
+        cr_assert_eq(err.kind, ERR_INPUT, "%s: %s", mistakes[i].name, err.text);
+        cr_assert_eq(strncmp(err.text, path, strlen(path)), 0, "%s: %s", mistakes[i].name, err.text);
+        if (mistakes[i].error == NULL)
+            continue;
+        strbuf_init(&expected, 1000);
+        (void)strbuf_addf(&expected, "%s%s", path, mistakes[i].error + 2);
+        cr_assert_str_eq(err.text, strbuf_str(&expected), "%s: found %s", mistakes[i].name, err.text);
+        strbuf_done(&expected);
+    }
+}
+
+Test(config, merges_a_list_entry_by_entry)
+{
+    struct kube_config c;
+    struct err err = {0};
+    struct strbuf list;
+
+    strbuf_init(&list, 1000);
+    (void)write_file("one", "clusters: [{name: k, cluster: {server: 'https://first'}}]\n");
+    (void)write_file("two", "current-context: b\nclusters: [{name: k, cluster: {server: 'https://second', tls-server-name: x}}]\n"
+                            "contexts: [{name: b, context: {cluster: k, user: u}}]\nusers: [{name: u, user: {token: two}}]\n");
+    (void)write_file("three", "current-context: z\nusers: [{name: u, user: {token: three}}, {name: v, user: {token: v}}]\n"
+                              "contexts: [{name: other, context: {cluster: k, user: v}}]\n");
+    (void)strbuf_addf(&list, "%s:%s::%s:%s", path_of("missing"), path_of("one"), path_of("two"), path_of("three"));
+    cr_assert(kube_config_load(&(struct kube_config_options){.env_list = strbuf_str(&list)}, &c, &err), "%s", err.text);
+    cr_assert_str_eq(c.server, "https://first");
+    cr_assert_null(c.tls_server_name, "entries are not merged field by field");
+    cr_assert_str_eq(c.token, "two");
+    cr_assert_str_eq(c.ns, "default");
+    kube_config_done(&c);
+
+    cr_assert(kube_config_load(&(struct kube_config_options){.env_list = strbuf_str(&list), .context = "other"}, &c, &err), "%s",
+              err.text);
+    cr_assert_str_eq(c.token, "v");
+    kube_config_done(&c);
+    strbuf_done(&list);
+}
+
+Test(config, goes_by_its_order)
+{
+    const char *named = write_file("named", KUBECONFIG("server: https://named", "token: t"));
+    struct kube_config c;
+    struct err err = {0};
+
+    cr_assert_eq(mkdir(path_of(".kube"), 0700), 0);
+    (void)write_file(".kube/config", KUBECONFIG("server: https://home", "token: t"));
+    cr_assert(kube_config_load(&(struct kube_config_options){.kubeconfig = named, .env_list = "/nowhere", .home = dir}, &c, &err));
+    cr_assert_str_eq(c.server, "https://named");
+    kube_config_done(&c);
+    cr_assert(kube_config_load(&(struct kube_config_options){.env_list = named, .home = dir}, &c, &err));
+    cr_assert_str_eq(c.server, "https://named");
+    kube_config_done(&c);
+    cr_assert(kube_config_load(&(struct kube_config_options){.home = dir}, &c, &err), "%s", err.text);
+    cr_assert_str_eq(c.server, "https://home");
+    kube_config_done(&c);
+
+    cr_assert_not(kube_config_load(&(struct kube_config_options){.kubeconfig = "/nowhere/config", .home = dir}, &c, &err));
+    cr_assert_eq(err.kind, ERR_NOT_FOUND);
+    cr_assert_not(kube_config_load(&(struct kube_config_options){.home = "/nowhere"}, &c, &err));
+    cr_assert_eq(err.kind, ERR_INPUT);
+}
+
+Test(config, finds_its_way_inside_a_pod)
+{
+    struct kube_config_options o = {.service_host = "fd00::1", .service_port = "443", .account_dir = dir};
+    struct kube_config c;
+    struct err err = {0};
+
+    cr_assert_not(kube_config_load(&o, &c, &err));
+    cr_assert_not_null(strstr(err.text, "token file"), "%s", err.text);
+    (void)write_file("token", " tok1\n");
+    (void)write_file("namespace", "filler\n");
+    cr_assert(kube_config_load(&o, &c, &err), "%s", err.text);
+    cr_assert(c.in_cluster);
+    cr_assert_str_eq(c.server, "https://[fd00::1]:443");
+    cr_assert_str_eq(c.token, "tok1");
+    cr_assert_str_eq(c.ns, "filler");
+    cr_assert_str_eq(c.ca_file, path_of("ca.crt"));
+
+    (void)write_file("token", "tok2");
+    cr_assert(kube_config_read_token(&c, &err));
+    cr_assert_str_eq(c.token, "tok2");
+    (void)write_file("token", "a\nb");
+    cr_assert_not(kube_config_read_token(&c, &err));
+    cr_assert_str_eq(c.token, "tok2", "a broken file leaves the old token");
+    cr_assert_eq(unlink(path_of("token")), 0);
+    cr_assert_not(kube_config_read_token(&c, &err));
+    cr_assert_str_eq(c.token, "tok2");
+    kube_config_done(&c);
+}
+
+Test(config, keeps_no_credentials_for_plain_http)
+{
+    struct kube_config c;
+    struct err err = {0};
+
+    cr_assert(kube_config_load(&(struct kube_config_options){.kubeconfig = write_file(
+                                   "config", KUBECONFIG("server: http://127.0.0.1:8080/", "{token: t, as: x}"))},
+                               &c, &err),
+              "%s", err.text);
+    cr_assert(c.plain);
+    cr_assert_str_eq(c.server, "http://127.0.0.1:8080");
+    cr_assert_null(c.token);
+    cr_assert_eq(c.n_impersonate, 0);
+    kube_config_done(&c);
+}

@@ -1,0 +1,524 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/kube/watch.h"
+#include "base/alloc.h"
+#include "tests/unit/agent/fake_kube.h"
+
+/* What a handler that mirrors the cluster knows. */
+enum { MAX_OBJECTS = 16 };
+
+struct mirror {
+    char names[MAX_OBJECTS][32];
+    bool seen[MAX_OBJECTS]; /* since begin() */
+    size_t n;
+    int begins, synceds, troubles;
+    struct err last_trouble;
+    const char *refuse;     /* the object of this name is broken */
+    struct watch *stop_at;  /* stopped by the first object */
+};
+
+static void on_begin(void *self)
+{
+    struct mirror *m = self;
+
+    m->begins++;
+    memset(m->seen, 0, sizeof m->seen);
+}
+
+static size_t find(const struct mirror *m, const char *name)
+{
+    size_t i = 0;
+
+    while (i < m->n && strcmp(m->names[i], name) != 0)
+        i++;
+    return i;
+}
+
+static void drop(struct mirror *m, size_t i)
+{
+    m->n--;
+    memmove(m->names[i], m->names[m->n], sizeof m->names[i]);
+    m->seen[i] = m->seen[m->n];
+}
+
+static bool on_object(void *self, enum watch_change change, enum decode_format format, struct sv object, struct err *err)
+{
+    struct mirror *m = self;
+    CLEANUP(free_ptr) char *text = sv_dup(object);
+    const char *at = strstr(text, "\"name\":\"");
+    char name[32] = "";
+    size_t i;
+
+    cr_assert_eq(format, DECODE_JSON);
+    cr_assert_not_null(at, "no name in %s", text);
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(at + 8, "\""), at + 8);
+    if (m->refuse != NULL && strcmp(m->refuse, name) == 0)
+        return err_set(err, ERR_INPUT, 0, "%s is broken", name);
+    i = find(m, name);
+    if (change == WATCH_DELETE) {
+        if (i < m->n)
+            drop(m, i);
+    } else {
+        cr_assert(i < MAX_OBJECTS);
+        (void)snprintf(m->names[i], sizeof m->names[i], "%s", name);
+        m->seen[i] = true;
+        if (i == m->n)
+            m->n++;
+    }
+    if (m->stop_at != NULL)
+        watch_stop(m->stop_at);
+    return true;
+}
+
+static void on_synced(void *self)
+{
+    struct mirror *m = self;
+
+    m->synceds++;
+    for (size_t i = m->n; i-- > 0;)
+        if (!m->seen[i])
+            drop(m, i);
+}
+
+static void on_trouble(void *self, const struct err *err)
+{
+    struct mirror *m = self;
+
+    m->troubles++;
+    m->last_trouble = *err;
+    cr_assert_neq(err->kind, ERR_NONE, "trouble without a kind: %s", err->text);
+}
+
+struct rig {
+    struct fake fake;
+    struct kube_config config;
+    struct transport transport;
+    struct timers timers;
+    struct client *client;
+    struct mirror mirror;
+    struct watch *watch;
+};
+
+static void rig_init(struct rig *r)
+{
+    *r = (struct rig){0};
+    fake_init(&r->fake);
+    r->transport = fake_transport(&r->fake);
+    r->timers = fake_timers(&r->fake);
+    r->client = client_new(&r->config, &r->transport, &r->timers);
+    r->watch = watch_new(r->client,
+                         &(struct watch_options){.path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = 7},
+                         &(struct watch_handler){.begin = on_begin,
+                                                 .object = on_object,
+                                                 .synced = on_synced,
+                                                 .trouble = on_trouble,
+                                                 .self = &r->mirror});
+}
+
+static void rig_done(struct rig *r)
+{
+    watch_free(r->watch);
+    client_free(r->client);
+    fake_done(&r->fake);
+}
+
+/* The invariants: at most one request, and none while it waits; a state that asks has one; a timer but for lists. */
+static void check(struct rig *r, const char *where)
+{
+    enum watch_state state = watch_state(r->watch);
+    size_t requests = fake_count(&r->fake);
+    bool asks = state == WATCH_LIST || state == WATCH_STREAM || state == WATCH_PROBE;
+    bool timed = r->fake.timers->at_us != INT64_MAX;
+
+    cr_assert_eq(requests, asks ? 1U : 0U, "%s: state %s with %zu requests", where, watch_state_name(state), requests);
+    cr_assert_eq(timed, state == WATCH_STREAM || state == WATCH_LIST_LATER || state == WATCH_STREAM_LATER,
+                 "%s: state %s, timer %d", where, watch_state_name(state), timed);
+}
+
+static struct transfer *expect(struct rig *r, const char *part)
+{
+    struct transfer *t = fake_pending(&r->fake);
+
+    check(r, part);
+    cr_assert_not_null(t, "no request, expected one with %s; state %s", part, watch_state_name(watch_state(r->watch)));
+    cr_assert_not_null(strstr(t->path, part), "found request %s, expected one with %s", t->path, part);
+    return t;
+}
+
+#define LIST(rv, token, items) \
+    "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" rv "\",\"continue\":\"" token "\"},\"items\":[" items "]}"
+#define POD(name, rv) "{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" rv "\"}}"
+#define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
+#define STATUS(code, reason, more) \
+    "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"message\":\"words\",\"reason\":\"" reason "\",\"code\":" code more "}"
+#define TOO_LARGE \
+    STATUS("504", "Timeout", ",\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"}],\"retryAfterSeconds\":1}")
+
+/* Up to the stream from version 10, with one pod "a". */
+static struct transfer *into_stream(struct rig *r)
+{
+    struct transfer *t;
+
+    watch_start(r->watch);
+    fake_json(expect(r, "limit=500"), 200, LIST("10", "", POD("a", "5")));
+    t = expect(r, "resourceVersion=10");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    return t;
+}
+
+Test(watch, lists_page_by_page_and_then_streams)
+{
+    static const size_t pieces[] = {0, 1, 7};
+
+    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+        struct rig r;
+        struct transfer *t;
+
+        rig_init(&r);
+        r.fake.piece = pieces[i];
+        watch_start(r.watch);
+        t = expect(&r, "/api/v1/pods?limit=500&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed");
+        cr_assert_null(strstr(t->path, "resourceVersion"), "%s", t->path);
+        cr_assert_str_eq(t->accept, CLIENT_PROTOBUF);
+        cr_assert_eq(t->channel, CHANNEL_WATCH);
+        fake_json(t, 200, LIST("10", "to/k=", POD("a", "5") "," POD("b", "6")));
+        cr_assert_eq(r.mirror.synceds, 0);
+        fake_json(expect(&r, "continue=to%2Fk%3D"), 200, LIST("10", "", POD("c", "7")));
+        cr_assert_eq(r.mirror.begins, 1);
+        cr_assert_eq(r.mirror.synceds, 1);
+        cr_assert_eq(r.mirror.n, 3);
+
+        t = expect(&r, "resourceVersion=10");
+        cr_assert_not_null(strstr(t->path, "watch=1&allowWatchBookmarks=true&timeoutSeconds="));
+        cr_assert(fake_head(t, 200, "application/json", -1));
+        cr_assert(fake_data(t, EVENT("ADDED", POD("d", "11")) EVENT("DELETED", POD("a", "12"))));
+        cr_assert_eq(r.mirror.n, 3);
+        cr_assert_str_eq(watch_version(r.watch), "12");
+        cr_assert(fake_data(t, EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"40\"}}")));
+        cr_assert_eq(watch_stats(r.watch)->events, 2);
+        fake_end(t);
+        (void)expect(&r, "resourceVersion=40");
+        cr_assert_eq(watch_stats(r.watch)->errors, 0);
+        cr_assert_eq(watch_stats(r.watch)->relists, 0);
+        rig_done(&r);
+    }
+}
+
+Test(watch, sweeps_what_a_new_list_does_not_name)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    t = into_stream(&r);
+    (void)fake_data(t, EVENT("ERROR", STATUS("410", "Expired", "")));
+    t = expect(&r, "limit=500");
+    cr_assert_null(strstr(t->path, "resourceVersion"), "after a 410 the list has no version: %s", t->path);
+    fake_json(t, 200, LIST("90", "", POD("z", "80")));
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_str_eq(r.mirror.names[0], "z");
+    cr_assert_eq(watch_stats(r.watch)->relists, 1);
+    (void)expect(&r, "resourceVersion=90");
+    rig_done(&r);
+}
+
+/* One failure of the stream, and what comes of it. */
+static const struct failure {
+    const char *name;
+    int status; /* 0: the connection breaks; -1: the stream ends at once; -2: an ERROR event */
+    const char *type;
+    int retry_after_s;
+    const char *body;
+    int64_t min_us, max_us; /* until the next request */
+    const char *next;
+    enum err_kind kind;
+} failures[] = {
+    {"refused", 0, "", -1, "", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_NETWORK},
+    {"410 as answer", 410, "application/json", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&", ERR_GONE},
+    {"410 as event", -2, "", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&", ERR_GONE},
+    {"500 as event", -2, "", -1, STATUS("500", "InternalError", ""), 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_SERVER},
+    {"429 as event", -2, "", -1, STATUS("429", "TooManyRequests", ",\"details\":{\"retryAfterSeconds\":4}"), 4 * US_PER_S, 4 * US_PER_S,
+     "resourceVersion=10", ERR_THROTTLED},
+    {"429 in plain text", 429, "text/plain", 7, "Too many requests, please try again later.\n", 7 * US_PER_S, 7 * US_PER_S,
+     "resourceVersion=10", ERR_THROTTLED},
+    {"429 without a time", 429, "text/plain", -1, "no", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_THROTTLED},
+    {"503 in plain text", 503, "text/plain; charset=utf-8", -1, "service unavailable\n", 800 * US_PER_MS, 1600 * US_PER_MS,
+     "resourceVersion=10", ERR_SERVER},
+    {"401", 401, "application/json", -1, STATUS("401", "Unauthorized", ""), 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
+     ERR_AUTH},
+    {"403", 403, "application/json", -1, STATUS("403", "Forbidden", ""), 30 * US_PER_S, 30 * US_PER_S, "resourceVersion=10",
+     ERR_FORBIDDEN},
+    {"504 too large", 504, "application/json", 1, TOO_LARGE, 1 * US_PER_S, 1 * US_PER_S, "resourceVersionMatch=NotOlderThan&resourceVersion=10",
+     ERR_SERVER},
+    {"406", 406, "application/json", -1, STATUS("406", "NotAcceptable", ""), 0, 0, "resourceVersion=10", ERR_INPUT},
+    {"a web page", 200, "text/html", -1, "<html>", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_PROTOCOL},
+    {"broken stream", 200, "application/json", -1, "]]]]\n", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_NONE},
+    {"redirect", 302, "text/html", -1, "", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_PROTOCOL},
+};
+
+Test(watch, does_what_each_failure_asks_for)
+{
+    for (size_t i = 0; i < COUNT_OF(failures); i++) {
+        const struct failure *row = &failures[i];
+        struct rig r;
+        struct transfer *t;
+        int64_t waited_us;
+
+        rig_init(&r);
+        watch_start(r.watch);
+        fake_json(expect(&r, "limit=500"), 200, LIST("10", "", POD("a", "5")));
+        t = expect(&r, "watch=1");
+        if (row->status == 0)
+            fake_break(t);
+        else if (row->status == -2)
+            (void)(fake_head(t, 200, "application/json", -1) && fake_data(t, "{\"type\":\"ERROR\",\"object\":") &&
+                   fake_data(t, row->body) && fake_data(t, "}\n"));
+        else
+            fake_reply(t, row->status, row->type, row->retry_after_s, row->body);
+        cr_assert_eq(r.mirror.troubles, 1, "%s: %d troubles", row->name, r.mirror.troubles);
+        if (row->kind != ERR_NONE)
+            cr_assert_eq(r.mirror.last_trouble.kind, row->kind, "%s: %s", row->name, r.mirror.last_trouble.text);
+        check(&r, row->name);
+
+        waited_us = r.fake.now.us;
+        if (fake_pending(&r.fake) == NULL)
+            cr_assert(fake_next_timer(&r.fake), "%s: nothing is waited for", row->name);
+        waited_us = r.fake.now.us - waited_us;
+        cr_assert(waited_us >= row->min_us && waited_us <= row->max_us, "%s: waited %lld us", row->name, (long long)waited_us);
+        t = expect(&r, row->next);
+        cr_assert_str_eq(t->accept, row->status == 406 ? CLIENT_JSON : CLIENT_PROTOBUF, "%s", row->name);
+        rig_done(&r);
+    }
+}
+
+Test(watch, backs_off_to_half_a_minute_and_begins_anew_after_peace)
+{
+    struct rig r;
+    struct transfer *t;
+    int64_t longest_us = 0, before_us;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "", ""));
+    for (int i = 0; i < 12; i++) {
+        int64_t base_us = 800 * US_PER_MS << (i < 6 ? i : 6);
+
+        if (base_us > 30 * US_PER_S)
+            base_us = 30 * US_PER_S;
+        fake_break(expect(&r, "resourceVersion=10"));
+        before_us = r.fake.now.us;
+        cr_assert(fake_next_timer(&r.fake));
+        longest_us = r.fake.now.us - before_us;
+        cr_assert(longest_us >= base_us && longest_us <= 2 * base_us, "try %d waited %lld us", i, (long long)longest_us);
+    }
+    t = expect(&r, "resourceVersion=10");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    for (int i = 0; i < 5; i++) {
+        fake_advance(&r.fake, 30 * US_PER_S);
+        cr_assert(fake_data(t, EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"40\"}}")));
+    }
+    fake_break(t);
+    before_us = r.fake.now.us;
+    cr_assert(fake_next_timer(&r.fake));
+    cr_assert_leq(r.fake.now.us - before_us, 1600 * US_PER_MS);
+    (void)expect(&r, "resourceVersion=40");
+    rig_done(&r);
+}
+
+Test(watch, treats_a_short_stream_without_events_as_a_failure)
+{
+    struct rig r;
+
+    rig_init(&r);
+    fake_end(into_stream(&r));
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM_LATER);
+    cr_assert(fake_next_timer(&r.fake));
+    (void)expect(&r, "resourceVersion=10");
+    rig_done(&r);
+}
+
+Test(watch, probes_after_silence_and_goes_on)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    (void)into_stream(&r);
+    fake_advance(&r.fake, WATCH_SILENT_US);
+    t = expect(&r, "limit=1&");
+    cr_assert_not_null(strstr(t->path, "resourceVersionMatch=NotOlderThan&resourceVersion=10"), "%s", t->path);
+    fake_json(t, 200, LIST("11", "x", POD("q", "11")));
+    (void)expect(&r, "resourceVersion=10");
+    cr_assert_eq(r.mirror.n, 1, "a probe's objects are nobody's");
+    cr_assert_eq(r.mirror.troubles, 0);
+    cr_assert_eq(watch_stats(r.watch)->heard.us, r.fake.now.us);
+    rig_done(&r);
+}
+
+Test(watch, gives_up_a_version_that_the_server_does_not_reach)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    (void)into_stream(&r);
+    fake_advance(&r.fake, WATCH_SILENT_US);
+    for (int i = 0; i < WATCH_TOO_LARGE_TRIES + 1; i++) {
+        t = expect(&r, "resourceVersion=10");
+        fake_reply(t, 504, "application/json", 1, TOO_LARGE);
+        fake_advance(&r.fake, US_PER_S);
+    }
+    t = expect(&r, "limit=500");
+    cr_assert_null(strstr(t->path, "resourceVersion"), "%s", t->path);
+    rig_done(&r);
+}
+
+Test(watch, lists_when_the_server_breaks_stream_after_stream)
+{
+    struct rig r;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "", POD("a", "5")));
+    for (int i = 0; i < 3; i++) {
+        fake_json(expect(&r, "watch=1"), 500, STATUS("500", "InternalError", ""));
+        cr_assert(fake_next_timer(&r.fake));
+    }
+    fake_json(expect(&r, "resourceVersionMatch=NotOlderThan&resourceVersion=10"), 200, LIST("12", "", POD("a", "5")));
+    (void)expect(&r, "resourceVersion=12");
+    rig_done(&r);
+}
+
+Test(watch, begins_the_list_again_when_its_token_expires)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "tok", POD("a", "5")));
+    fake_json(expect(&r, "continue=tok"), 410, STATUS("410", "Expired", ""));
+    t = expect(&r, "limit=500");
+    cr_assert_null(strstr(t->path, "continue"));
+    cr_assert_eq(r.mirror.begins, 2);
+    fake_json(t, 200, LIST("20", "", POD("b", "15")));
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_str_eq(r.mirror.names[0], "b");
+    rig_done(&r);
+}
+
+Test(watch, does_not_hurry_when_every_version_is_gone_at_once)
+{
+    struct rig r;
+    int lists = 0;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    for (int64_t end_us = r.fake.now.us + 60 * US_PER_S; r.fake.now.us < end_us;) {
+        struct transfer *t = fake_pending(&r.fake);
+
+        check(&r, "turn");
+        if (t == NULL) {
+            cr_assert(fake_next_timer(&r.fake));
+        } else if (strstr(t->path, "watch=1") != NULL) {
+            fake_json(t, 410, STATUS("410", "Expired", ""));
+        } else {
+            lists++;
+            fake_json(t, 200, LIST("10", "", ""));
+        }
+    }
+    cr_assert_leq(lists, 9, "%d lists in a minute", lists);
+    rig_done(&r);
+}
+
+Test(watch, skips_and_counts_a_broken_object)
+{
+    struct rig r;
+
+    rig_init(&r);
+    r.mirror.refuse = "bad";
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "", POD("bad", "4") "," POD("a", "5")));
+    cr_assert_eq(watch_stats(r.watch)->broken, 1);
+    cr_assert_eq(watch_stats(r.watch)->errors, 0);
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_str_eq(r.mirror.last_trouble.text, "bad is broken");
+    rig_done(&r);
+}
+
+Test(watch, may_be_stopped_by_its_handler_and_started_again)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    t = into_stream(&r);
+    r.mirror.stop_at = r.watch;
+    cr_assert_not(fake_data(t, EVENT("ADDED", POD("d", "11")) EVENT("ADDED", POD("e", "12"))));
+    cr_assert_eq(watch_state(r.watch), WATCH_OFF);
+    cr_assert_eq(r.mirror.n, 2, "nothing comes after a stop");
+    cr_assert_eq(r.mirror.troubles, 0);
+    check(&r, "stopped");
+    r.mirror.stop_at = NULL;
+    watch_start(r.watch);
+    (void)expect(&r, "limit=500");
+    rig_done(&r);
+}
+
+/* A server with three pods at version 20; streams bring "d" once. Answers request by request, but breaks the n-th. */
+static void serve(struct rig *r, int broken, bool midway)
+{
+    for (int turns = 0; turns < 100; turns++) {
+        struct transfer *t = fake_pending(&r->fake);
+
+        check(r, "served");
+        if (t == NULL && watch_state(r->watch) == WATCH_STREAM && r->mirror.n == 4)
+            return;
+        if (t == NULL) {
+            cr_assert(fake_next_timer(&r->fake), "nothing under way and nothing to wait for");
+            continue;
+        }
+
+        bool breaks = t->number == broken;
+        bool stream = strstr(t->path, "watch=1") != NULL;
+
+        if (breaks && !midway) {
+            fake_break(t);
+        } else if (stream) {
+            if (fake_head(t, 200, "application/json", -1) && fake_data(t, EVENT("ADDED", POD("d", "21")) "{\"type\":") && breaks)
+                fake_break(t);
+        } else if (strstr(t->path, "continue=two") != NULL) {
+            if (breaks && fake_head(t, 200, "application/json", -1) && fake_data(t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("c", "3") ","))
+                fake_break(t);
+            else if (!breaks)
+                fake_json(t, 200, LIST("20", "", POD("c", "3")));
+        } else {
+            if (breaks && fake_head(t, 200, "application/json", -1) && fake_data(t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("a", "1") ","))
+                fake_break(t);
+            else if (!breaks)
+                fake_json(t, 200, LIST("20", "two", POD("a", "1") "," POD("b", "2")));
+        }
+    }
+    cr_assert_fail("no end in 100 turns");
+}
+
+Test(watch, arrives_at_the_same_state_whichever_request_fails)
+{
+    for (int broken = 0; broken <= 5; broken++) {
+        for (int midway = 0; midway <= 1; midway++) {
+            struct rig r;
+
+            rig_init(&r);
+            watch_start(r.watch);
+            serve(&r, broken, midway != 0);
+            cr_assert_eq(r.mirror.n, 4, "request %d broken", broken);
+            cr_assert_eq(r.mirror.synceds, 1);
+            cr_assert(watch_stats(r.watch)->synced);
+            cr_assert_leq(r.mirror.troubles, 1);
+            cr_assert_str_eq(watch_version(r.watch), "21");
+            rig_done(&r);
+        }
+    }
+}
