@@ -1,0 +1,99 @@
+#include "base/strbuf.h"
+
+#include <criterion/criterion.h>
+
+#include "base/alloc.h"
+
+static void check_invariants(const struct strbuf *b)
+{
+    cr_assert(b->len <= b->max);
+    if (b->at == NULL)
+        cr_assert_eq(b->len, 0);
+    else
+        cr_assert(b->len < b->cap && b->at[b->len] == '\0', "no NUL at the end");
+}
+
+Test(strbuf, is_empty_text_before_the_first_byte)
+{
+    struct strbuf b;
+
+    strbuf_init(&b, 10);
+    check_invariants(&b);
+    cr_assert_str_eq(strbuf_str(&b), "");
+    cr_assert_eq(strbuf_sv(&b).len, 0);
+    strbuf_done(&b);
+    strbuf_done(&b);
+    strbuf_done(&(struct strbuf){0});
+}
+
+Test(strbuf, builds_text_from_pieces)
+{
+    struct strbuf b;
+
+    strbuf_init(&b, 1000);
+    cr_assert(strbuf_add(&b, SV("ab")));
+    cr_assert(strbuf_add(&b, (struct sv){0}));
+    cr_assert(strbuf_add_char(&b, 'c'));
+    cr_assert(strbuf_addf(&b, "%d%s", 12, "!"));
+    check_invariants(&b);
+    cr_assert_str_eq(strbuf_str(&b), "abc12!");
+    strbuf_drop(&b, 2);
+    cr_assert_str_eq(strbuf_str(&b), "c12!");
+    strbuf_drop(&b, 0);
+    strbuf_drop(&b, 4);
+    check_invariants(&b);
+    cr_assert_eq(b.len, 0);
+    strbuf_done(&b);
+    strbuf_drop(&b, 0);
+}
+
+Test(strbuf, keeps_what_fitted_whole_and_says_that_it_is_full)
+{
+    struct strbuf b;
+
+    strbuf_init(&b, 5);
+    cr_assert(strbuf_add(&b, SV("abc")));
+    cr_assert(!strbuf_add(&b, SV("def")));
+    cr_assert(b.full);
+    cr_assert_str_eq(strbuf_str(&b), "abc");
+    cr_assert(!strbuf_add_char(&b, 'd'), "what would fit is dropped too, or pieces would be missing in the middle");
+    cr_assert(!strbuf_addf(&b, "%d", 1));
+    cr_assert(strbuf_room(&b, 1) == NULL);
+    check_invariants(&b);
+    strbuf_clear(&b);
+    cr_assert(!b.full);
+    cr_assert(strbuf_addf(&b, "%s", "12345"));
+    cr_assert(!strbuf_addf(&b, "%s", "6"));
+    cr_assert_str_eq(strbuf_str(&b), "12345");
+    strbuf_done(&b);
+}
+
+Test(strbuf, refuses_sizes_that_would_overflow)
+{
+    struct strbuf b;
+
+    strbuf_init(&b, 100);
+    cr_assert(strbuf_add(&b, SV("abc")));
+    cr_assert(strbuf_room(&b, SIZE_MAX) == NULL);
+    cr_assert(strbuf_room(&b, SIZE_MAX - 2) == NULL);
+    cr_assert_str_eq(strbuf_str(&b), "abc");
+    strbuf_done(&b);
+}
+
+Test(strbuf, gives_room_to_write_into)
+{
+    struct strbuf b;
+    char *room;
+
+    strbuf_init(&b, 1 << 20);
+    for (int i = 0; i < 1000; i++) {
+        room = strbuf_room(&b, 100);
+        cr_assert(room != NULL);
+        memset(room, 'x', 100);
+        strbuf_wrote(&b, 7);
+        check_invariants(&b);
+    }
+    cr_assert_eq(b.len, 7000);
+    cr_assert_eq(strspn(strbuf_str(&b), "x"), 7000);
+    strbuf_done(&b);
+}
