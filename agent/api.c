@@ -71,6 +71,73 @@ bool api_get(struct api *api, const char *path, struct strbuf *to, struct err *e
     return fits || err_set(err, ERR_LIMIT, 0, "%s: the answer is too large", path);
 }
 
+/* What a page asks for: 250 pods of 16 KB fill TRANSPORT_MAX_BODY; smaller pages follow if they are larger still. */
+enum { PAGE_OBJECTS = 250, LIST_TRIES = 3 };
+
+static void page_path(const char *path, const char *field_selector, int limit, struct sv token, struct strbuf *out)
+{
+    strbuf_clear(out);
+    (void)strbuf_addf(out, "%s?limit=%d", path, limit);
+    if (field_selector != NULL) {
+        (void)strbuf_add(out, SV("&fieldSelector="));
+        client_escape(out, sv_from(field_selector));
+    }
+    if (token.len != 0) {
+        (void)strbuf_add(out, SV("&continue="));
+        client_escape(out, token);
+    }
+}
+
+/* One page; the token of the next replaces the one in `token`. */
+static bool list_page(struct api *api, const char *path, const struct frame_handler *each, struct strbuf *token,
+                      struct err *err)
+{
+    const struct client_request request = {
+        .method = "GET", .path = path, .accept = CLIENT_PROTOBUF, .channel = CHANNEL_POOL};
+    enum decode_format format;
+    struct strbuf body;
+    struct frame *frame;
+    bool ok;
+
+    if (!client_wait(api->client, api->loop, &request, &body, &format, err))
+        return false;
+    frame = frame_new(false, format, each);
+    ok = frame_push(frame, strbuf_sv(&body), err) && frame_end(frame, err);
+    strbuf_clear(token);
+    if (ok)
+        (void)strbuf_add(token, frame_continue(frame));
+    frame_free(frame);
+    strbuf_done(&body);
+    return ok;
+}
+
+bool api_list(struct api *api, const char *path, const char *field_selector, const struct frame_handler *each,
+              struct err *err)
+{
+    struct strbuf token, request;
+    struct err why = {0};
+    int limit = PAGE_OBJECTS, tries = LIST_TRIES;
+    bool more = true, ok = true;
+
+    strbuf_init(&token, API_MAX_PATH);
+    strbuf_init(&request, API_MAX_PATH * 4); /* a token's bytes may all need %XX */
+    while (ok && more) {
+        page_path(path, field_selector, limit, strbuf_sv(&token), &request);
+        ok = list_page(api, strbuf_str(&request), each, &token, &why);
+        more = token.len != 0;
+        if (!ok && why.kind == ERR_LIMIT && limit > 1) {
+            limit /= 4;
+            ok = more = true;
+        } else if (!ok && why.kind == ERR_GONE && --tries > 0) {
+            strbuf_clear(&token);
+            ok = more = true;
+        }
+    }
+    strbuf_done(&request);
+    strbuf_done(&token);
+    return ok || err_set(err, why.kind, why.code, "%s", why.text);
+}
+
 bool api_rules(struct api *api, struct podreq_rules *ret_rules, struct err *err)
 {
     struct strbuf answer, version;

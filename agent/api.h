@@ -8,6 +8,7 @@
 
 #include "agent/kube/client.h"
 #include "agent/kube/config.h"
+#include "agent/kube/frame.h"
 #include "agent/kube/transport.h"
 #include "agent/loop.h"
 #include "base/err.h"
@@ -37,6 +38,13 @@ void api_close(struct api *api);
 
 /* GET as JSON; `to` is initialised by the caller, the answer is added. */
 bool api_get(struct api *api, const char *path, struct strbuf *to, struct err *err) MUST_CHECK;
+
+/*
+ * Lists a collection page by page and hands each object to the handler (event FRAME_ITEM). A list whose snapshot is gone before
+ * its last page begins again: objects may come twice. `field_selector` NULL: all.
+ */
+bool api_list(struct api *api, const char *path, const char *field_selector, const struct frame_handler *each,
+              struct err *err) MUST_CHECK;
 
 /* How the scheduler of the server's release counts pods, from /version. */
 bool api_rules(struct api *api, struct podreq_rules *ret_rules, struct err *err) MUST_CHECK;

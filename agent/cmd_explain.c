@@ -36,7 +36,9 @@ static bool explain_key(const char *key, struct strbuf *out)
 
     if (field_explain(key, out))
         return true;
-    near = field_nearest(SV(""), sv_from(key));
+    near = field_nearest(SV("spec"), sv_from(key)); /* "spec." may be left out */
+    if (near == NULL)
+        near = field_nearest(SV(""), sv_from(key));
     if (near != NULL)
         (void)fprintf(stderr, "brim explain policy: unknown key '%s', did you mean %s?\n", key, near);
     else
