@@ -123,7 +123,8 @@ static bool add_node(struct builder *b, enum yaml_kind kind, yaml_mark_t mark,
 
 static bool take_scalar(struct builder *b, const yaml_event_t *event)
 {
-    struct sv text = {.at = (const char *)event->data.scalar.value, .len = event->data.scalar.length};
+    struct sv text = {.at = (const char *)event->data.scalar.value,
+                      .len = event->data.scalar.length};
     bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     struct yaml_node *node;
 
@@ -148,8 +149,9 @@ static bool open_level(struct builder *b, enum yaml_kind kind, yaml_mark_t mark)
         return err_set(b->err, ERR_INPUT, 0, "%d:%d: found a %s as a key, expected a scalar",
                        line_of(mark), column_of(mark), kind_names[kind]);
     if (b->depth == YAML_MAX_DEPTH)
-        return err_set(b->err, ERR_LIMIT, 0, "%d:%d: found more than %d levels of lists and mappings",
-                       line_of(mark), column_of(mark), YAML_MAX_DEPTH);
+        return err_set(b->err, ERR_LIMIT, 0,
+                       "%d:%d: found more than %d levels of lists and mappings", line_of(mark),
+                       column_of(mark), YAML_MAX_DEPTH);
     if (!add_node(b, kind, mark, &node))
         return false;
     b->stack[b->depth++] = (struct level){.node = node, .tail = &node->first};
@@ -170,7 +172,8 @@ static int by_key_and_place(const void *a, const void *b)
     return order != 0 ? order : stands_before(y, x) - stands_before(x, y);
 }
 
-/* The first entry of the text whose key stood before, or NULL. Sorting makes this O(n log n) for any keys. */
+/* The first entry of the text whose key stood before, or NULL. Sorting makes this O(n log n) for
+ * any keys. */
 static const struct yaml_node *find_duplicate(const struct yaml_node *mapping)
 {
     if (mapping->count < 2)
@@ -346,7 +349,10 @@ bool yaml_is_null(const struct yaml_node *node)
 static size_t sequence_length(struct sv text)
 {
     unsigned char c = (unsigned char)text.at[0];
-    size_t len = c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 1;
+    size_t len = c >= 0xf0 && c < 0xf5   ? 4
+                 : c >= 0xe0 && c < 0xf0 ? 3
+                 : c >= 0xc2 && c < 0xe0 ? 2
+                                         : 1;
 
     if (len > text.len)
         return 1;

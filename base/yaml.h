@@ -2,13 +2,15 @@
  * yaml: a YAML document (JSON is YAML too) as a small tree that remembers where everything stood.
  * The only user of libyaml.
  *
- * Made for files that people write: policies, kubeconfig. Anchors, aliases, tags and merge keys are refused
- * (ERR_INPUT), so that nothing can grow beyond its text; so are duplicate keys and keys that are not scalars.
- * Limits (ERR_LIMIT): YAML_MAX_BYTES a text, YAML_MAX_DEPTH levels of lists and mappings, YAML_MAX_NODES nodes
- * (keys are not counted), and the arena's own. Errors read `line:column: what was found, what was expected`.
+ * Made for files that people write: policies, kubeconfig. Anchors, aliases, tags and merge keys are
+ * refused (ERR_INPUT), so that nothing can grow beyond its text; so are duplicate keys and keys
+ * that are not scalars. Limits (ERR_LIMIT): YAML_MAX_BYTES a text, YAML_MAX_DEPTH levels of lists
+ * and mappings, YAML_MAX_NODES nodes (keys are not counted), and the arena's own. Errors read
+ * `line:column: what was found, what was expected`.
  *
- * Nodes live in the arena given by the caller, all text is copied there and ends in NUL. What a failed parse has
- * put into the arena stays there until it is cleared. A quoted text may hold a NUL ("\0"): trust the length.
+ * Nodes live in the arena given by the caller, all text is copied there and ends in NUL. What a
+ * failed parse has put into the arena stays there until it is cleared. A quoted text may hold a NUL
+ * ("\0"): trust the length.
  */
 #ifndef BRIM_BASE_YAML_H
 #define BRIM_BASE_YAML_H
@@ -26,14 +28,15 @@ enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING, YAML_KIND_COUNT_ };
 
 struct yaml_node {
     enum yaml_kind kind;
-    int line, column;        /* from 1 */
-    bool quoted;             /* scalar in quotes or a block: always text, never null, number or bool */
-    struct sv text;          /* scalar */
-    struct sv key;           /* of an entry of a mapping; key_line, key_column say where the key stood */
+    int line, column; /* from 1 */
+    bool quoted;      /* scalar in quotes or a block: always text, never null, number or bool */
+    struct sv text;   /* scalar */
+    struct sv key;    /* of an entry of a mapping; key_line, key_column say where the key stood */
     int key_line, key_column;
-    struct yaml_node *first; /* elements of a sequence, values of a mapping, in the order of the text */
-    struct yaml_node *next;  /* the next sibling */
-    size_t count;            /* children */
+    struct yaml_node
+        *first; /* elements of a sequence, values of a mapping, in the order of the text */
+    struct yaml_node *next; /* the next sibling */
+    size_t count;           /* children */
 };
 
 /* One document of a stream of several ("---"). */
@@ -59,8 +62,9 @@ const char *yaml_kind_name(enum yaml_kind kind);
 #define YAML_SHOW_SIZE 64
 
 /*
- * Text from outside, made fit for one line of a message: cut (then it ends in "..."), bytes that are not printable
- * ASCII or whole UTF-8 sequences as '?'. An empty text is shown as "". Returns buf.
+ * Text from outside, made fit for one line of a message: cut (then it ends in "..."), bytes that
+ * are not printable ASCII or whole UTF-8 sequences as '?'. An empty text is shown as "". Returns
+ * buf.
  */
 const char *yaml_show(struct sv text, char buf[static YAML_SHOW_SIZE]);
 

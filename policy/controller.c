@@ -3,22 +3,23 @@
 #include "base/alloc.h"
 
 #define FOREIGN_WINDOW_US (FOREIGN_WINDOW_S * US_PER_S)
-#define TIME_LIMIT_US (INT64_MAX / 4) /* 73,000 years */
+#define TIME_LIMIT_US     (INT64_MAX / 4) /* 73,000 years */
 
-/* Counts asked for since the last write that went through: a write may show in the target before its answer came. */
+/* Counts asked for since the last write that went through: a write may show in the target before
+ * its answer came. */
 enum { ASKED_MAX = 4 };
 
 struct controller {
     struct controller_config config;
     struct damper damper;
-    bool started;      /* a first step was made: last holds its time */
+    bool started; /* a first step was made: last holds its time */
     struct mono last;
-    bool running;      /* the last step knew its facts: history goes on */
-    bool was_paused;   /* by annotation, in the last step */
-    int64_t ours;      /* the count that the target has as far as we know */
+    bool running;    /* the last step knew its facts: history goes on */
+    bool was_paused; /* by annotation, in the last step */
+    int64_t ours;    /* the count that the target has as far as we know */
     int64_t asked[ASKED_MAX];
-    size_t n_asked;    /* ever since, the newest at (n_asked - 1) % ASKED_MAX */
-    bool kept;         /* a foreign count is kept until N is no longer kept_at */
+    size_t n_asked; /* ever since, the newest at (n_asked - 1) % ASKED_MAX */
+    bool kept;      /* a foreign count is kept until N is no longer kept_at */
     int64_t kept_at;
     struct mono resets[FOREIGN_RESETS]; /* the newest foreign counts, oldest first */
     size_t n_resets;
@@ -73,7 +74,8 @@ static struct controller_facts clean_facts(const struct controller_facts *facts)
     return clean;
 }
 
-/* The time of this call: never before the last one's, and so far from the ends that sums cannot overflow. */
+/* The time of this call: never before the last one's, and so far from the ends that sums cannot
+ * overflow. */
 static struct mono advance(struct controller *c, struct mono now)
 {
     now.us = max_i64(min_i64(now.us, TIME_LIMIT_US), -TIME_LIMIT_US);
@@ -84,8 +86,8 @@ static struct mono advance(struct controller *c, struct mono now)
 }
 
 /*
- * History begins, or begins again after facts were not known: with the replicas found, but not with more than was
- * wanted before, so that nothing that happened unseen can let N rise.
+ * History begins, or begins again after facts were not known: with the replicas found, but not with
+ * more than was wanted before, so that nothing that happened unseen can let N rise.
  */
 static void start_history(struct controller *c, int64_t replicas, struct mono now)
 {
@@ -129,17 +131,19 @@ static bool quarrel(const struct controller *c, struct mono now, struct mono *re
 
     struct mono first = c->resets[0], newest = c->resets[FOREIGN_RESETS - 1];
 
-    if (mono_since_us(first, newest) > FOREIGN_WINDOW_US || mono_since_us(newest, now) >= FOREIGN_WINDOW_US)
+    if (mono_since_us(first, newest) > FOREIGN_WINDOW_US ||
+        mono_since_us(newest, now) >= FOREIGN_WINDOW_US)
         return false;
     *ret_until = mono_plus_us(newest, FOREIGN_WINDOW_US);
     return true;
 }
 
 /*
- * What goes into the damper. On stale facts nothing above what is wanted and asked for already: N is then at most
- * that, and growth needs T of fresh history afterwards.
+ * What goes into the damper. On stale facts nothing above what is wanted and asked for already: N
+ * is then at most that, and growth needs T of fresh history afterwards.
  */
-static int64_t point_to_push(const struct controller *c, const struct controller_facts *f, int64_t x)
+static int64_t point_to_push(const struct controller *c, const struct controller_facts *f,
+                             int64_t x)
 {
     int64_t before = x;
 
@@ -175,8 +179,9 @@ static enum bound bound_of_damped(const struct controller *c, const struct contr
 }
 
 /* The target asks for less than N: what, if anything, keeps it there? */
-static enum reason reason_to_stay_below(const struct controller *c, const struct controller_facts *f,
-                                        bool held, enum bound *ret_bound)
+static enum reason reason_to_stay_below(const struct controller *c,
+                                        const struct controller_facts *f, bool held,
+                                        enum bound *ret_bound)
 {
     if (f->paused_up) {
         *ret_bound = BOUND_PAUSED;

@@ -1,25 +1,30 @@
 /*
- * controller: how many replicas the filler should have now, and why. Pure: time and facts in, a decision out.
+ * controller: how many replicas the filler should have now, and why. Pure: time and facts in, a
+ * decision out.
  *
  * The set point comes from paid load alone (docs/CONTROL.md 3):
  *     x = min(S, max, max(min, S - min(S, h))),   h = z ceil((R0 + H) / (c z)).
- * What filler does or suffers never enters it, so that there is no feedback loop and no oscillation of its own.
- * The damper (damper.h) makes N of x: the least x of the last T.
+ * What filler does or suffers never enters it, so that there is no feedback loop and no oscillation
+ * of its own. The damper (damper.h) makes N of x: the least x of the last T.
  *
- * - Down is at once and in one step, whoever asked for more than N, also on stale facts and while somebody else's
- *   resets hold growth back; only paused_down stops it.
- * - Up needs T of history. The first step starts it with the replicas found. While facts are not known or not
- *   fresh there is no history: N does not rise, and what was free before counts no more. Times that go back are
- *   taken as the last one seen.
- * - A count that nobody of ours asked for is foreign: above N it is taken down, below N it is kept until N next
- *   changes. FOREIGN_RESETS of them within FOREIGN_WINDOW_S hold growth back (REASON_PAUSED with BOUND_FOREIGN)
- *   until FOREIGN_WINDOW_S after the last, or until a pause by annotation is taken away (`brim resume`).
+ * Down is at once and in one step, whoever asked for more than N, also on stale facts and while
+ * somebody else's resets hold growth back; only paused_down stops it.
  *
- * The caller writes what a decision with `write` says and calls controller_wrote() once that has gone through;
- * if it fails it does nothing, and the next step says write again. facts.replicas must not be older than the last
- * write that controller_wrote() told of. A dry run calls controller_wrote() too and from then on gives the count
- * it told as facts.replicas, until the target's true count changes. With mode metrics-only the caller steps and
- * never writes; it calls controller_wrote() with the count found whenever that has changed, so that what another
+ * Up needs T of history. The first step starts it with the replicas found. While facts are not
+ * known or not fresh there is no history: N does not rise, and what was free before counts no more.
+ * Times that go back are taken as the last one seen.
+ *
+ * A count that nobody of ours asked for is foreign: above N it is taken down, below N it is kept
+ * until N next changes. FOREIGN_RESETS of them within FOREIGN_WINDOW_S hold growth back
+ * (REASON_PAUSED with BOUND_FOREIGN) until FOREIGN_WINDOW_S after the last, or until a pause by
+ * annotation is taken away (`brim resume`).
+ *
+ * The caller writes what a decision with `write` says and calls controller_wrote() once that has
+ * gone through; if it fails it does nothing, and the next step says write again. facts.replicas
+ * must not be older than the last write that controller_wrote() told of. A dry run calls
+ * controller_wrote() too and from then on gives the count it told as facts.replicas, until the
+ * target's true count changes. With mode metrics-only the caller steps and never writes; it calls
+ * controller_wrote() with the count found whenever that has changed, so that what another
  * autoscaler does is not foreign.
  */
 #ifndef BRIM_POLICY_CONTROLLER_H
@@ -66,14 +71,14 @@ const char *bound_name(enum bound bound);
 /* The policy's part that the controller obeys. */
 struct controller_config {
     int64_t min, max;
-    int64_t settle_us;   /* T; what is below 2A is raised by whoever knows A */
-    bool stale_shrinks;  /* stale.then is shrink: facts that are not fresh count as a set point of min */
+    int64_t settle_us;  /* T; what is below 2A is raised by whoever knows A */
+    bool stale_shrinks; /* stale.then is shrink: go down to min on stale facts */
 };
 
 /* Amounts below 0 count as 0. */
 struct controller_facts {
-    bool known;             /* target found, shape known, both watches have been complete once */
-    bool fresh;             /* nothing is older than stale.after */
+    bool known; /* target found, shape known, both watches have been complete once */
+    bool fresh; /* nothing is older than stale.after */
     bool paused_up, paused_down;
     int64_t slots;          /* S: filler pods that fit beside paid pods and claims */
     int64_t slot_milli;     /* c: the filler's cpu request; 0: counted in slots alone, h is 0 */
@@ -84,8 +89,8 @@ struct controller_facts {
 };
 
 struct decision {
-    int64_t replicas;   /* what the target should ask for; equals facts.replicas where nothing is to be written */
-    bool write;         /* replicas differ from the target's and may be written */
+    int64_t replicas; /* what the target should ask for; facts.replicas if nothing is written */
+    bool write;       /* replicas differ from the target's and may be written */
     enum reason reason;
     enum bound bound;
     int64_t set_point;  /* x; this and the next three are 0 where the reason is REASON_UNKNOWN */
@@ -93,7 +98,7 @@ struct decision {
     int64_t slots;      /* S */
     int64_t kept_slots; /* h */
     bool has_wake;
-    struct mono wake;   /* ask again then if nothing happens before; N or the reason will differ */
+    struct mono wake; /* ask again then if nothing happens before; N or the reason will differ */
 };
 
 enum { FOREIGN_WINDOW_S = 600, FOREIGN_RESETS = 2 };
@@ -112,8 +117,8 @@ struct decision controller_step(struct controller *c, const struct controller_fa
                                 struct mono now);
 
 /*
- * The write of a decision went through (or, in a dry run, was left out): replicas that differ from it later are
- * somebody else's.
+ * The write of a decision went through (or, in a dry run, was left out): replicas that differ from
+ * it later are somebody else's.
  */
 void controller_wrote(struct controller *c, int64_t replicas, struct mono now);
 
@@ -124,7 +129,7 @@ int64_t kept_slots(int64_t reserve_milli, int64_t headroom_milli, int64_t slot_m
 /* x of CONTROL.md 3. */
 int64_t set_point(int64_t slots, int64_t kept, int64_t min, int64_t max);
 
-/* The decision in words, one sentence: "yield 110 -> 78: 110 fit, 32 kept free; bound by headroom". */
+/* One sentence: "yield 110 -> 78: 110 fit, 32 kept free; bound by headroom". */
 void decision_text(const struct decision *d, int64_t from, struct strbuf *out);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * field: the one table of all keys of a policy file: path, type, range, default, meaning.
  *
- * The decoder (policy.c), its error texts, `brim explain policy` and the JSON schema are all made from it. A path names the
- * keys from the top with dots between; "[]" behind a list stands for each of its elements:
- * "spec.paid.ignore[].namespace". Parents stand before their children.
+ * The decoder (policy.c), its error texts, `brim explain policy` and the JSON schema are all made
+ * from it. A path names the keys from the top with dots between; "[]" behind a list stands for each
+ * of its elements: "spec.paid.ignore[].namespace". Parents stand before their children.
  */
 #ifndef BRIM_POLICY_FIELD_H
 #define BRIM_POLICY_FIELD_H
@@ -39,7 +39,8 @@ enum field_type {
 /* Nothing is stored: the key has only to be right. */
 #define FIELD_NOWHERE SIZE_MAX
 
-/* Elements of a list, bytes of a selector, and what cpu anywhere is bounded by, so that no sum can overflow. */
+/* Elements of a list, bytes of a selector, and what cpu anywhere is bounded by, so that no sum can
+ * overflow. */
 enum { FIELD_MAX_ELEMENTS = 100, FIELD_MAX_SELECTOR = 4096, FIELD_MAX_CORES = 1000000 };
 
 struct field {
@@ -52,7 +53,7 @@ struct field {
     const char *const *words; /* ends with NULL */
     const char *doc;          /* whole sentences */
     size_t offset;            /* in struct policy, or in the element of a list */
-    size_t has_offset;        /* a bool that says whether the key was there; FIELD_NOWHERE: nobody asks */
+    size_t has_offset; /* a bool that says whether the key was there; FIELD_NOWHERE: nobody asks */
 };
 
 /* The table. */
@@ -62,7 +63,8 @@ const struct field *field_at(size_t i);
 /* By path, or NULL. O(fields). */
 const struct field *field_find(struct sv path);
 
-/* Does the field stand directly under this path ("" is the top, "a[]" an element of the list a)? *ret_key is its last part. */
+/* Does the field stand directly under this path ("" is the top, "a[]" an element of the list a)?
+ * *ret_key is its last part. */
 bool field_is_child(const struct field *f, struct sv parent, struct sv *ret_key);
 
 /* The child of `parent` by its key, or NULL. */
@@ -74,22 +76,24 @@ struct sv field_elements(const struct field *list);
 /* A key of the whole design that this release does not have: its error says so. */
 bool field_is_later(struct sv parent, struct sv key);
 
-/* The path that was probably meant: a child of `parent`, or the same key further down; NULL if none is near. */
+/* The path that was probably meant: a child of `parent`, or the same key further down; NULL if none
+ * is near. */
 const char *field_nearest(struct sv parent, struct sv key);
 
 /*
- * Reads one scalar and stores it in the object. Errors are ERR_INPUT, `found 140%, expected at most 100%`, without the
- * place. Texts are copied into the arena.
+ * Reads one scalar and stores it in the object. Errors are ERR_INPUT, `found 140%, expected at most
+ * 100%`, without the place. Texts are copied into the arena.
  */
 bool field_read(const struct field *f, struct sv text, struct arena *arena, void *object,
                 struct err *err) MUST_CHECK;
 
-/* What a value of the field must look like: "a whole number from 0 to 1000000", "affinity or spread". */
+/* What a value of the field must look like: "a whole number from 0 to 1000000", "affinity or
+ * spread". */
 void field_expected(const struct field *f, struct strbuf *out);
 
 /*
- * A span as Go writes them: "90s", "1h30m", "1.5h", "500ms", "20us"; "0" needs no unit. False where the text is anything
- * else, is negative or does not fit.
+ * A span as Go writes them: "90s", "1h30m", "1.5h", "500ms", "20us"; "0" needs no unit. False where
+ * the text is anything else, is negative or does not fit.
  */
 bool field_parse_span(struct sv text, int64_t *ret_us) MUST_CHECK;
 
@@ -97,8 +101,9 @@ bool field_parse_span(struct sv text, int64_t *ret_us) MUST_CHECK;
 const char *field_type_name(enum field_type type);
 
 /*
- * `brim explain policy [KEY]`: all keys as a table, or one key (and what stands under it) at length. "spec." may be left
- * out. False, and nothing written, if there is no such key; NULL or "" is all keys.
+ * `brim explain policy [KEY]`: all keys as a table, or one key (and what stands under it) at
+ * length. "spec." may be left out. False, and nothing written, if there is no such key; NULL or ""
+ * is all keys.
  */
 bool field_explain(const char *key, struct strbuf *out);
 

@@ -3,7 +3,8 @@
 
 #include "base/jsonw.h"
 
-/* The longest paths are indented like the rest; a path that is longer still pushes its row to the right. */
+/* The longest paths are indented like the rest; a path that is longer still pushes its row to the
+ * right. */
 enum { PATH_WIDTH = 36, TYPE_WIDTH = 14, DEFAULT_WIDTH = 10 };
 
 static void add_range(const struct field *f, struct strbuf *out)
@@ -28,15 +29,16 @@ static bool has_value(const struct field *f)
 
 static void add_row(const struct field *f, struct strbuf *out)
 {
-    (void)strbuf_addf(out, "%-*s %-*s %-*s ", PATH_WIDTH, f->path, TYPE_WIDTH, field_type_name(f->type), DEFAULT_WIDTH,
-                      default_of(f));
+    (void)strbuf_addf(out, "%-*s %-*s %-*s ", PATH_WIDTH, f->path, TYPE_WIDTH,
+                      field_type_name(f->type), DEFAULT_WIDTH, default_of(f));
     add_range(f, out);
     (void)strbuf_add_char(out, '\n');
 }
 
 static void add_table(struct strbuf *out)
 {
-    (void)strbuf_addf(out, "%-*s %-*s %-*s %s\n", PATH_WIDTH, "KEY", TYPE_WIDTH, "TYPE", DEFAULT_WIDTH, "DEFAULT", "VALUES");
+    (void)strbuf_addf(out, "%-*s %-*s %-*s %s\n", PATH_WIDTH, "KEY", TYPE_WIDTH, "TYPE",
+                      DEFAULT_WIDTH, "DEFAULT", "VALUES");
     for (size_t i = 0; i < field_count(); i++) {
         if (has_value(field_at(i)))
             add_row(field_at(i), out);
@@ -53,7 +55,10 @@ static void add_one(const struct field *f, struct strbuf *out)
         return;
     (void)strbuf_add(out, SV("    expected: "));
     field_expected(f, out);
-    (void)strbuf_addf(out, "\n    default:  %s\n", f->def != NULL ? f->def : f->required ? "none, the key is required" : "none");
+    (void)strbuf_addf(out, "\n    default:  %s\n",
+                      f->def != NULL ? f->def
+                      : f->required  ? "none, the key is required"
+                                     : "none");
     if (f->min != NULL && f->max != NULL)
         (void)strbuf_addf(out, "    range:    %s to %s\n", f->min, f->max);
 }
@@ -62,7 +67,8 @@ static bool stands_under(const struct field *f, struct sv path)
 {
     struct sv rest = sv_from(f->path);
 
-    return sv_starts(rest, path) && rest.len > path.len && (rest.at[path.len] == '.' || rest.at[path.len] == '[');
+    return sv_starts(rest, path) && rest.len > path.len &&
+           (rest.at[path.len] == '.' || rest.at[path.len] == '[');
 }
 
 /* The field of a path with or without its "spec.". */
@@ -168,7 +174,8 @@ static void schema_field(struct jsonw *w, const struct field *f)
         schema_text(w, f, "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$");
         return;
     case FIELD_SUBDOMAIN:
-        schema_text(w, f, "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$");
+        schema_text(w, f,
+                    "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$");
         return;
     case FIELD_API_VERSION:
         schema_text(w, f, "^([a-z0-9.-]+/)?[a-z0-9-]+$");

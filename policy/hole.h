@@ -1,9 +1,11 @@
 /*
- * hole: how large the pieces must be in which room is kept free, learned from what paid pods ask for.
+ * hole: how large the pieces must be in which room is kept free, learned from what paid pods ask
+ * for.
  *
- * z = ceil(95th percentile of the cpu requests of the last 400 paid pods / c), at least 1, in slots of c
- * (docs/CONTROL.md 6). The percentile is by nearest rank: the least request that at least 95 % of them do not
- * exceed. A plain value that owns nothing; all zero is an empty one, the pods found at start are added like any.
+ * z = ceil(95th percentile of the cpu requests of the last 400 paid pods / c), at least 1, in slots
+ * of c (docs/CONTROL.md 6). The percentile is by nearest rank: the least request that at least 95 %
+ * of them do not exceed. A plain value that owns nothing; all zero is an empty one, the pods found
+ * at start are added like any.
  */
 #ifndef BRIM_POLICY_HOLE_H
 #define BRIM_POLICY_HOLE_H
@@ -14,7 +16,8 @@
 enum { HOLE_SIZES = 400, HOLE_PERCENTILE = 95 };
 
 struct hole {
-    int64_t ring[HOLE_SIZES];   /* cpu requests in milli, as they came; next is overwritten first once full */
+    int64_t ring[HOLE_SIZES]; /* cpu requests in milli, as they came; next is overwritten first once
+                                 full */
     int64_t sorted[HOLE_SIZES]; /* the same, rising */
     size_t len, next;
 };

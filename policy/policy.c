@@ -65,9 +65,11 @@ static bool refuse_kind(const struct reader *r, const struct yaml_node *node, co
     if (node == NULL)
         (void)err_set(r->err, ERR_INPUT, 0, "found nothing, expected %s", strbuf_str(&expected));
     else if (node->kind == YAML_SCALAR)
-        (void)err_set(r->err, ERR_INPUT, 0, "found %s, expected %s", yaml_show(node->text, text), strbuf_str(&expected));
+        (void)err_set(r->err, ERR_INPUT, 0, "found %s, expected %s", yaml_show(node->text, text),
+                      strbuf_str(&expected));
     else
-        (void)err_set(r->err, ERR_INPUT, 0, "found a %s, expected %s", yaml_kind_name(node->kind), strbuf_str(&expected));
+        (void)err_set(r->err, ERR_INPUT, 0, "found a %s, expected %s", yaml_kind_name(node->kind),
+                      strbuf_str(&expected));
     strbuf_done(&expected);
     return false;
 }
@@ -85,7 +87,8 @@ static void add_children(struct sv parent, struct strbuf *out)
     }
 }
 
-static bool refuse_key(const struct reader *r, const struct yaml_node *entry, const struct place *parent)
+static bool refuse_key(const struct reader *r, const struct yaml_node *entry,
+                       const struct place *parent)
 {
     const struct place place = {.parent = parent, .key = entry->key};
     const char *near = field_nearest(parent->path, entry->key);
@@ -94,7 +97,8 @@ static bool refuse_key(const struct reader *r, const struct yaml_node *entry, co
     strbuf_init(&children, sizeof r->err->text);
     add_children(parent->path, &children);
     if (field_is_later(parent->path, entry->key))
-        (void)err_set(r->err, ERR_INPUT, 0, "this release does not have this key, expected %s", strbuf_str(&children));
+        (void)err_set(r->err, ERR_INPUT, 0, "this release does not have this key, expected %s",
+                      strbuf_str(&children));
     else if (near != NULL)
         (void)err_set(r->err, ERR_INPUT, 0, "unknown key, did you mean %s?", near);
     else
@@ -103,11 +107,12 @@ static bool refuse_key(const struct reader *r, const struct yaml_node *entry, co
     return wrap(r, entry->key_line, entry->key_column, &place);
 }
 
-static bool read_mapping(struct reader *r, const struct yaml_node *node, const struct place *place, void *object);
+static bool read_mapping(struct reader *r, const struct yaml_node *node, const struct place *place,
+                         void *object);
 
 /* Asks for what must stand in this mapping and does not. */
-static bool check_required(const struct reader *r, const struct yaml_node *node, const struct place *place,
-                           const bool *seen)
+static bool check_required(const struct reader *r, const struct yaml_node *node,
+                           const struct place *place, const bool *seen)
 {
     struct place child = {.parent = place};
 
@@ -139,13 +144,15 @@ static bool read_rule(struct reader *r, const struct yaml_node *node, const stru
     if (!read_mapping(r, node, place, rule))
         return false;
     if (rule->ns.len == 0 && rule->selector.len == 0 && !rule->has_priority_below)
-        return err_set(r->err, ERR_INPUT, 0, "found an empty rule, expected namespace, selector or priorityBelow") ||
+        return err_set(r->err, ERR_INPUT, 0,
+                       "found an empty rule, expected namespace, selector or priorityBelow") ||
                wrap(r, node->line, node->column, place);
     return true;
 }
 
 /* The table has one list: spec.paid.ignore. */
-static bool read_list(struct reader *r, const struct field *f, const struct yaml_node *node, const struct place *place)
+static bool read_list(struct reader *r, const struct field *f, const struct yaml_node *node,
+                      const struct place *place)
 {
     struct place element = {.parent = place, .path = field_elements(f)};
     struct paid_ignore *rules;
@@ -153,13 +160,16 @@ static bool read_list(struct reader *r, const struct field *f, const struct yaml
     if (node->kind != YAML_SEQUENCE)
         return refuse_kind(r, node, f) || wrap(r, node->line, node->column, place);
     if (node->count > FIELD_MAX_ELEMENTS)
-        return err_set(r->err, ERR_INPUT, 0, "found %zu rules, expected at most %d", node->count, FIELD_MAX_ELEMENTS) ||
+        return err_set(r->err, ERR_INPUT, 0, "found %zu rules, expected at most %d", node->count,
+                       FIELD_MAX_ELEMENTS) ||
                wrap(r, node->line, node->column, place);
     rules = arena_alloc(&r->policy->arena, node->count, sizeof *rules);
     if (rules == NULL)
-        return err_set(r->err, ERR_LIMIT, 0, "the policy is larger than the limit of %d bytes", POLICY_MAX_BYTES) ||
+        return err_set(r->err, ERR_LIMIT, 0, "the policy is larger than the limit of %d bytes",
+                       POLICY_MAX_BYTES) ||
                wrap(r, node->line, node->column, place);
-    for (const struct yaml_node *rule = node->first; rule != NULL; rule = rule->next, element.index++) {
+    for (const struct yaml_node *rule = node->first; rule != NULL;
+         rule = rule->next, element.index++) {
         if (!read_rule(r, rule, &element, &rules[element.index]))
             return false;
     }
@@ -168,8 +178,8 @@ static bool read_list(struct reader *r, const struct field *f, const struct yaml
     return true;
 }
 
-static bool read_value(struct reader *r, const struct field *f, const struct yaml_node *node, const struct place *place,
-                       void *object)
+static bool read_value(struct reader *r, const struct field *f, const struct yaml_node *node,
+                       const struct place *place, void *object)
 {
     if (f->type == FIELD_GROUP)
         return read_mapping(r, node, place, object);
@@ -182,7 +192,8 @@ static bool read_value(struct reader *r, const struct field *f, const struct yam
 }
 
 /* Goes no deeper than the table: a key that is no group is not followed. */
-static bool read_mapping(struct reader *r, const struct yaml_node *node, const struct place *place, void *object)
+static bool read_mapping(struct reader *r, const struct yaml_node *node, const struct place *place,
+                         void *object)
 {
     bool seen[64] = {false};
 
@@ -215,7 +226,8 @@ static bool check_policy(const struct reader *r, const struct yaml_node *root)
 
     if (p->min <= p->max)
         return true;
-    return err_set(r->err, ERR_INPUT, 0, "%.*s:%d:%d: spec.replicas.min: found %d, expected at most %d, which is max",
+    return err_set(r->err, ERR_INPUT, 0,
+                   "%.*s:%d:%d: spec.replicas.min: found %d, expected at most %d, which is max",
                    SV_ARG(r->where), min->line, min->column, p->min, p->max);
 }
 
@@ -232,7 +244,8 @@ static struct policy *read_document(struct sv where, const struct yaml_node *roo
     return TAKE(p);
 }
 
-static bool read_documents(struct sv where, const struct yaml_doc *docs, struct policy_list *to, struct err *err)
+static bool read_documents(struct sv where, const struct yaml_doc *docs, struct policy_list *to,
+                           struct err *err)
 {
     size_t count = 0;
 
@@ -240,8 +253,8 @@ static bool read_documents(struct sv where, const struct yaml_doc *docs, struct 
         if (yaml_is_null(doc->root))
             continue;
         if (++count > POLICY_MAX_COUNT)
-            return err_set(err, ERR_LIMIT, 0, "%.*s:%d:%d: found more than %d policies", SV_ARG(where), doc->root->line,
-                           doc->root->column, POLICY_MAX_COUNT);
+            return err_set(err, ERR_LIMIT, 0, "%.*s:%d:%d: found more than %d policies",
+                           SV_ARG(where), doc->root->line, doc->root->column, POLICY_MAX_COUNT);
 
         struct policy *p = read_document(where, doc->root, err);
 
@@ -252,7 +265,8 @@ static bool read_documents(struct sv where, const struct yaml_doc *docs, struct 
     return true;
 }
 
-int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli, int64_t largest_node_milli)
+int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli,
+                        int64_t largest_node_milli)
 {
     __int128 share;
 
@@ -262,7 +276,8 @@ int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli,
     case ROOM_LARGEST_NODE:
         return largest_node_milli;
     case ROOM_PERCENT:
-        share = ((__int128)(allocatable_milli > 0 ? allocatable_milli : 0) * spec->milli + 9999) / 10000;
+        share = ((__int128)(allocatable_milli > 0 ? allocatable_milli : 0) * spec->milli + 9999) /
+                10000;
         return share < INT64_MAX ? (int64_t)share : INT64_MAX;
     case ROOM_KIND_COUNT_:
         break;
@@ -328,13 +343,17 @@ bool policy_list_check(const struct policy_list *list, struct err *err)
             const struct policy *a = list->at[j], *b = list->at[i];
 
             if (sv_eq(a->name, b->name))
-                return err_set(err, ERR_INPUT, 0, "found two policies named %.*s, of %.*s %.*s/%.*s and of %.*s %.*s/%.*s",
-                               SV_ARG(a->name), SV_ARG(a->target_kind), SV_ARG(a->target_ns), SV_ARG(a->target_name),
-                               SV_ARG(b->target_kind), SV_ARG(b->target_ns), SV_ARG(b->target_name));
+                return err_set(
+                    err, ERR_INPUT, 0,
+                    "found two policies named %.*s, of %.*s %.*s/%.*s and of %.*s %.*s/%.*s",
+                    SV_ARG(a->name), SV_ARG(a->target_kind), SV_ARG(a->target_ns),
+                    SV_ARG(a->target_name), SV_ARG(b->target_kind), SV_ARG(b->target_ns),
+                    SV_ARG(b->target_name));
             if (same_target(a, b))
-                return err_set(err, ERR_INPUT, 0, "found policies %.*s and %.*s with the same target %.*s %.*s/%.*s",
-                               SV_ARG(a->name), SV_ARG(b->name), SV_ARG(a->target_kind), SV_ARG(a->target_ns),
-                               SV_ARG(a->target_name));
+                return err_set(err, ERR_INPUT, 0,
+                               "found policies %.*s and %.*s with the same target %.*s %.*s/%.*s",
+                               SV_ARG(a->name), SV_ARG(b->name), SV_ARG(a->target_kind),
+                               SV_ARG(a->target_ns), SV_ARG(a->target_name));
         }
     }
     return true;
@@ -342,8 +361,9 @@ bool policy_list_check(const struct policy_list *list, struct err *err)
 
 const char *policy_mode_name(enum policy_mode mode)
 {
-    static const char *const names[] = {
-        [MODE_CONTROL] = "control", [MODE_DRY_RUN] = "dry-run", [MODE_METRICS_ONLY] = "metrics-only"};
+    static const char *const names[] = {[MODE_CONTROL] = "control",
+                                        [MODE_DRY_RUN] = "dry-run",
+                                        [MODE_METRICS_ONLY] = "metrics-only"};
     _Static_assert(COUNT_OF(names) == MODE_COUNT_, "a mode has no name");
 
     return names[mode];

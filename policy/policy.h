@@ -1,10 +1,11 @@
 /*
  * policy: one FillerPolicy, as its file says, checked and with defaults filled in.
  *
- * A policy is a plain value; its text lives in its arena. One table (field.c) names each key, its type, unit, range, default
- * and meaning; decoder, error texts and `brim explain policy` are made from it. An unknown key, a wrong type, a value out of
- * range is an ERR_INPUT at `line:column`, says what was found and what was expected, and suggests the key that was probably
- * meant. Nothing is half read: a policy is whole or refused. A key whose value is null counts as absent.
+ * A policy is a plain value; its text lives in its arena. One table (field.c) names each key, its
+ * type, unit, range, default and meaning; decoder, error texts and `brim explain policy` are made
+ * from it. An unknown key, a wrong type, a value out of range is an ERR_INPUT at `line:column`,
+ * says what was found and what was expected, and suggests the key that was probably meant. Nothing
+ * is half read: a policy is whole or refused. A key whose value is null counts as absent.
  */
 #ifndef BRIM_POLICY_POLICY_H
 #define BRIM_POLICY_POLICY_H
@@ -28,11 +29,14 @@ enum room_kind { ROOM_CPU, ROOM_PERCENT, ROOM_LARGEST_NODE, ROOM_KIND_COUNT_ };
 
 struct room_spec {
     enum room_kind kind;
-    int64_t milli; /* ROOM_CPU: millicores; ROOM_PERCENT: hundredths of a percent of the eligible nodes' allocatable */
+    int64_t milli; /* ROOM_CPU: millicores; ROOM_PERCENT: hundredths of a percent of the eligible
+                      nodes' allocatable */
 };
 
-/* The amount in millicores; allocatable and the largest node's cpu in milli, of the eligible nodes. Rounds up, saturates. */
-int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli, int64_t largest_node_milli);
+/* The amount in millicores; allocatable and the largest node's cpu in milli, of the eligible nodes.
+ * Rounds up, saturates. */
+int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli,
+                        int64_t largest_node_milli);
 
 enum policy_mode { MODE_CONTROL, MODE_DRY_RUN, MODE_METRICS_ONLY, MODE_COUNT_ };
 enum placement { PLACEMENT_AFFINITY, PLACEMENT_SPREAD, PLACEMENT_COUNT_ };
@@ -63,7 +67,7 @@ struct policy {
     struct room_spec headroom_max; /* reserve_max; in force always while the mode is fixed */
     int64_t settle_us;             /* T */
     enum placement placement;
-    struct paid_ignore *ignore;    /* in the arena; NULL where there is none */
+    struct paid_ignore *ignore; /* in the arena; NULL where there is none */
     size_t n_ignore;
     int64_t stale_after_us;
     enum stale_then stale_then;
@@ -77,16 +81,19 @@ struct policy_list {
 };
 
 /*
- * Reads all policies of one text (several YAML documents; empty ones are skipped) and appends them to the list, which owns
- * them. `where` names the text in errors: "night.yaml:12:5: spec.reserve.cpu: found 140%, expected at most 100%".
- * All or nothing: on an error the list is as it was.
+ * Reads all policies of one text (several YAML documents; empty ones are skipped) and appends them
+ * to the list, which owns them. `where` names the text in errors: "night.yaml:12:5:
+ * spec.reserve.cpu: found 140%, expected at most 100%". All or nothing: on an error the list is as
+ * it was.
  */
-bool policy_read(struct sv where, struct sv text, struct policy_list *to, struct err *err) MUST_CHECK;
+bool policy_read(struct sv where, struct sv text, struct policy_list *to,
+                 struct err *err) MUST_CHECK;
 void policy_free(struct policy *p);
 DEFINE_FREE_PTR(struct policy, policy)
 void policy_list_done(struct policy_list *list);
 
-/* Two policies with one name or one target are an error that names both. A target's API version does not tell it apart. */
+/* Two policies with one name or one target are an error that names both. A target's API version
+ * does not tell it apart. */
 bool policy_list_check(const struct policy_list *list, struct err *err) MUST_CHECK;
 
 const char *policy_mode_name(enum policy_mode mode);

@@ -7,7 +7,8 @@
 /* A policy that was accepted keeps to what policy.h says of it. */
 static void check(const struct policy *p)
 {
-    int64_t room = room_spec_milli(&p->reserve, 184000, 32000) + room_spec_milli(&p->headroom_max, 184000, 32000);
+    int64_t room = room_spec_milli(&p->reserve, 184000, 32000) +
+                   room_spec_milli(&p->headroom_max, 184000, 32000);
 
     if (p->name.len == 0 || p->name.len > 253 || p->target_name.len == 0 || p->target_ns.len == 0 ||
         p->target_kind.len == 0 || p->target_api_version.len == 0)
@@ -15,7 +16,8 @@ static void check(const struct policy *p)
     if (p->min < 0 || p->min > p->max || room < 0 || p->settle_us < 0 || p->stale_after_us <= 0)
         abort();
     for (size_t i = 0; i < p->n_ignore; i++) {
-        if (p->ignore[i].ns.len == 0 && p->ignore[i].selector.len == 0 && !p->ignore[i].has_priority_below)
+        if (p->ignore[i].ns.len == 0 && p->ignore[i].selector.len == 0 &&
+            !p->ignore[i].has_priority_below)
             abort();
     }
 }

@@ -41,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (doc->root != NULL)
                 walk(doc->root);
         }
-    } else if (docs != NULL || (err.kind != ERR_INPUT && err.kind != ERR_LIMIT) || err.text[0] == '\0') {
+    } else if (docs != NULL || (err.kind != ERR_INPUT && err.kind != ERR_LIMIT) ||
+               err.text[0] == '\0') {
         abort();
     }
     arena_done(&arena);

@@ -46,7 +46,8 @@ Test(clock, writes_rfc_3339_in_utc)
 
 Test(clock, writes_any_number_as_some_time)
 {
-    static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, INT64_MAX, INT64_C(253402300800000000), INT64_C(-62167219200000001)};
+    static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, INT64_MAX, INT64_C(253402300800000000),
+                                   INT64_C(-62167219200000001)};
 
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
         char text[WALL_TEXT_SIZE];
@@ -99,7 +100,8 @@ Test(clock, reads_rfc_3339)
         struct wall t = {42};
 
         cr_expect_eq(wall_parse(sv_from(rows[i].text), &t), rows[i].ok, "'%s'", rows[i].text);
-        cr_expect_eq(t.us, rows[i].ok ? rows[i].us : 42, "'%s': %lld", rows[i].text, (long long)t.us);
+        cr_expect_eq(t.us, rows[i].ok ? rows[i].us : 42, "'%s': %lld", rows[i].text,
+                     (long long)t.us);
     }
 }
 

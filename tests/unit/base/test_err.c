@@ -8,7 +8,8 @@ Test(err, names_every_kind)
     for (int i = 0; i < ERR_KIND_COUNT_; i++) {
         cr_assert(err_kind_name((enum err_kind)i) != NULL);
         for (int j = 0; j < i; j++)
-            cr_assert(strcmp(err_kind_name((enum err_kind)i), err_kind_name((enum err_kind)j)) != 0);
+            cr_assert(strcmp(err_kind_name((enum err_kind)i), err_kind_name((enum err_kind)j)) !=
+                      0);
     }
     cr_assert_str_eq(err_kind_name(ERR_NOT_FOUND), "not-found");
 }

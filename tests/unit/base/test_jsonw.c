@@ -27,8 +27,9 @@ Test(jsonw, sets_commas_and_nests)
     jsonw_raw(&w, "e", SV("{\"f\":1}"));
     jsonw_bool(&w, "g", false);
     jsonw_end(&w);
-    cr_assert_str_eq(strbuf_str(&out), "{\"a\":-9223372036854775808,\"b\":[true,null,[],{\"c\":null}],\"d\":-1.5,"
-                                       "\"app/\\\"x\\\"\":\"y\",\"e\":{\"f\":1},\"g\":false}");
+    cr_assert_str_eq(strbuf_str(&out),
+                     "{\"a\":-9223372036854775808,\"b\":[true,null,[],{\"c\":null}],\"d\":-1.5,"
+                     "\"app/\\\"x\\\"\":\"y\",\"e\":{\"f\":1},\"g\":false}");
     strbuf_done(&out);
 }
 
@@ -51,7 +52,9 @@ Test(jsonw, writes_any_bytes_as_valid_text)
         {"overlong", {"\xc0\xaf", 2}, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
         {"overlong of three", {"\xe0\x80\x80", 3}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {"surrogate", {"\xed\xa0\x80", 3}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
-        {"beyond U+10FFFF", {"\xf4\x90\x80\x80", 4}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {"beyond U+10FFFF",
+         {"\xf4\x90\x80\x80", 4},
+         "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {"no UTF-8 at all", {"\xff", 1}, "\"\xef\xbf\xbd\""},
     };
 
@@ -70,8 +73,15 @@ Test(jsonw, writes_thousandths_as_the_shortest_decimal)
     static const struct {
         int64_t milli;
         const char *text;
-    } rows[] = {{0, "0"},         {1, "0.001"},     {10, "0.01"},   {100, "0.1"},   {1500, "1.5"},
-                {2000, "2"},      {-1, "-0.001"},   {-2050, "-2.05"}, {INT64_MAX, "9223372036854775.807"},
+    } rows[] = {{0, "0"},
+                {1, "0.001"},
+                {10, "0.01"},
+                {100, "0.1"},
+                {1500, "1.5"},
+                {2000, "2"},
+                {-1, "-0.001"},
+                {-2050, "-2.05"},
+                {INT64_MAX, "9223372036854775.807"},
                 {INT64_MIN, "-9223372036854775.808"}};
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

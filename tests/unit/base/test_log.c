@@ -52,7 +52,8 @@ Test(log, writes_json_of_the_same_call)
     cr_assert_eq(strncmp(text, "{\"time\":\"", 9), 0, "%s", text);
     after_time = strchr(text + 9, ',');
     cr_assert_str_eq(after_time,
-                     ",\"level\":\"warn\",\"msg\":\"watch ended\",\"kind\":\"pod\",\"status\":410,\"why\":\"a \\\"b\\\"\\n\"}\n");
+                     ",\"level\":\"warn\",\"msg\":\"watch "
+                     "ended\",\"kind\":\"pod\",\"status\":410,\"why\":\"a \\\"b\\\"\\n\"}\n");
 }
 
 static void below_the_threshold(void)

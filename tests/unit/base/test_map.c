@@ -51,7 +51,8 @@ Test(map, finds_nothing_in_an_empty_one)
     map_done(&m);
 }
 
-/* Every step is compared with an array of who is in. Small masks make long runs that wrap around the table's end. */
+/* Every step is compared with an array of who is in. Small masks make long runs that wrap around
+ * the table's end. */
 Test(map, holds_what_was_put_and_not_removed)
 {
     static const uint64_t masks[] = {UINT64_MAX, 0xff, 0xf, 0x1, 0, UINT64_MAX << 4};
@@ -84,8 +85,9 @@ Test(map, holds_what_was_put_and_not_removed)
             if (step % 97 != 0)
                 continue;
             for (uint32_t j = 0; j < keys; j++)
-                cr_assert_eq(find(&m, &k, k.at[j]), in[j] ? j : MAP_NONE, "mask %llx, step %zu, key %u",
-                             (unsigned long long)masks[round], step, j);
+                cr_assert_eq(find(&m, &k, k.at[j]), in[j] ? j : MAP_NONE,
+                             "mask %llx, step %zu, key %u", (unsigned long long)masks[round], step,
+                             j);
         }
         map_clear(&m);
         cr_assert_eq(find(&m, &k, k.at[0]), MAP_NONE);

@@ -56,7 +56,8 @@ Test(strbuf, keeps_what_fitted_whole_and_says_that_it_is_full)
     cr_assert(!strbuf_add(&b, SV("def")));
     cr_assert(b.full);
     cr_assert_str_eq(strbuf_str(&b), "abc");
-    cr_assert(!strbuf_add_char(&b, 'd'), "what would fit is dropped too, or pieces would be missing in the middle");
+    cr_assert(!strbuf_add_char(&b, 'd'),
+              "what would fit is dropped too, or pieces would be missing in the middle");
     cr_assert(!strbuf_addf(&b, "%d", 1));
     cr_assert(strbuf_room(&b, 1) == NULL);
     check_invariants(&b);

@@ -10,14 +10,16 @@ Test(sv, compares_byte_by_byte)
     static const struct {
         const char *a, *b;
         int order;
-    } rows[] = {{"", "", 0}, {"a", "a", 0}, {"a", "b", -1}, {"b", "a", 1}, {"a", "ab", -1}, {"ab", "a", 1}, {"", "a", -1},
-                {"\xff", "a", 1}, {"A", "a", -1}};
+    } rows[] = {{"", "", 0},    {"a", "a", 0}, {"a", "b", -1},   {"b", "a", 1}, {"a", "ab", -1},
+                {"ab", "a", 1}, {"", "a", -1}, {"\xff", "a", 1}, {"A", "a", -1}};
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         int order = sv_cmp(sv_from(rows[i].a), sv_from(rows[i].b));
 
-        cr_expect_eq((order > 0) - (order < 0), rows[i].order, "'%s' and '%s'", rows[i].a, rows[i].b);
-        cr_expect_eq(sv_eq(sv_from(rows[i].a), sv_from(rows[i].b)), rows[i].order == 0, "'%s' and '%s'", rows[i].a, rows[i].b);
+        cr_expect_eq((order > 0) - (order < 0), rows[i].order, "'%s' and '%s'", rows[i].a,
+                     rows[i].b);
+        cr_expect_eq(sv_eq(sv_from(rows[i].a), sv_from(rows[i].b)), rows[i].order == 0,
+                     "'%s' and '%s'", rows[i].a, rows[i].b);
     }
     cr_assert(sv_eq((struct sv){0}, SV("")), "an empty view may have no pointer");
     cr_assert_eq(sv_from(NULL).len, 0);
@@ -25,9 +27,11 @@ Test(sv, compares_byte_by_byte)
 
 Test(sv, knows_beginnings_and_ends)
 {
-    cr_assert(sv_starts(SV("abc"), SV("ab")) && sv_starts(SV("abc"), SV("")) && sv_starts((struct sv){0}, (struct sv){0}));
+    cr_assert(sv_starts(SV("abc"), SV("ab")) && sv_starts(SV("abc"), SV("")) &&
+              sv_starts((struct sv){0}, (struct sv){0}));
     cr_assert(!sv_starts(SV("ab"), SV("abc")) && !sv_starts(SV("abc"), SV("bc")));
-    cr_assert(sv_ends(SV("abc"), SV("bc")) && sv_ends(SV("abc"), SV("")) && sv_ends(SV("abc"), SV("abc")));
+    cr_assert(sv_ends(SV("abc"), SV("bc")) && sv_ends(SV("abc"), SV("")) &&
+              sv_ends(SV("abc"), SV("abc")));
     cr_assert(!sv_ends(SV("bc"), SV("abc")) && !sv_ends(SV("abc"), SV("ab")));
 }
 
@@ -111,10 +115,13 @@ Test(sv, reads_whole_numbers_and_nothing_else)
         int64_t whole = 42;
         uint64_t natural = 42;
 
-        cr_expect_eq(sv_to_i64(sv_from(rows[i].text), &whole), rows[i].is_signed, "'%s'", rows[i].text);
-        cr_expect_eq(sv_to_u64(sv_from(rows[i].text), &natural), rows[i].is_unsigned, "'%s'", rows[i].text);
+        cr_expect_eq(sv_to_i64(sv_from(rows[i].text), &whole), rows[i].is_signed, "'%s'",
+                     rows[i].text);
+        cr_expect_eq(sv_to_u64(sv_from(rows[i].text), &natural), rows[i].is_unsigned, "'%s'",
+                     rows[i].text);
         cr_expect_eq(whole, rows[i].is_signed ? rows[i].value : 42, "'%s'", rows[i].text);
-        cr_expect_eq(natural, rows[i].is_unsigned ? (uint64_t)rows[i].value : 42, "'%s'", rows[i].text);
+        cr_expect_eq(natural, rows[i].is_unsigned ? (uint64_t)rows[i].value : 42, "'%s'",
+                     rows[i].text);
     }
 }
 

@@ -24,7 +24,8 @@ static bool parse(struct arena *arena, struct sv text, struct yaml_doc **ret_doc
     return true;
 }
 
-/* The tree's invariants: counts, places, keys only in mappings; returns how many nodes there are. */
+/* The tree's invariants: counts, places, keys only in mappings; returns how many nodes there are.
+ */
 static size_t check_tree(const struct yaml_node *node, bool in_mapping, int depth)
 {
     size_t children = 0, nodes = 1;
@@ -33,7 +34,8 @@ static size_t check_tree(const struct yaml_node *node, bool in_mapping, int dept
     cr_assert(node->line >= 1 && node->column >= 1);
     cr_assert_eq(in_mapping, node->key.at != NULL);
     if (in_mapping)
-        cr_assert(node->key_line >= 1 && node->key_column >= 1 && node->key.at[node->key.len] == '\0');
+        cr_assert(node->key_line >= 1 && node->key_column >= 1 &&
+                  node->key.at[node->key.len] == '\0');
     if (node->kind == YAML_SCALAR) {
         cr_assert(node->first == NULL && node->text.at[node->text.len] == '\0');
         return 1;
@@ -86,7 +88,10 @@ static const struct {
     {"one key in two mappings", "a: {k: 1}\nb: {k: 2}", "{a: {k: 1}, b: {k: 2}}"},
     {"a quoted merge key is a key", "'<<': 1", "{<<: 1}"},
     {"an explicit key", "? a\n: 1", "{a: 1}"},
-    {"a byte order mark", "\xef\xbb\xbf" "a: 1", "{a: 1}"},
+    {"a byte order mark",
+     "\xef\xbb\xbf"
+     "a: 1",
+     "{a: 1}"},
     {"Windows line ends", "a: 1\r\nb: 2\r\n", "{a: 1, b: 2}"},
     {"a YAML directive", "%YAML 1.1\n---\na: 1", "{a: 1}"},
 };
@@ -100,7 +105,8 @@ Test(yaml, reads_what_people_write)
         struct strbuf out;
 
         strbuf_init(&out, 4096);
-        cr_assert(parse(&arena, sv_from(good[i].text), &docs, &err), "%s: %s", good[i].name, err.text);
+        cr_assert(parse(&arena, sv_from(good[i].text), &docs, &err), "%s: %s", good[i].name,
+                  err.text);
         for (const struct yaml_doc *doc = docs; doc != NULL; doc = doc->next) {
             if (doc != docs)
                 (void)strbuf_add_char(&out, '|');
@@ -130,18 +136,22 @@ static const struct {
     {"the tag that says nothing", "a: ! 1", "1:4: found a tag (!), expected a plain value"},
     {"a merge key", "a:\n  <<: {b: 1}", "2:3: found a merge key <<, expected an ordinary key"},
     {"a key twice", "a: 1\nb: 2\na: 3", "3:1: found key a a second time, expected it once"},
-    {"two keys twice", "a: 1\nb: 2\nb: 3\na: 4", "3:1: found key b a second time, expected it once"},
+    {"two keys twice", "a: 1\nb: 2\nb: 3\na: 4",
+     "3:1: found key b a second time, expected it once"},
     {"a key three times", "{a: 1, a: 2, a: 3}", "1:8: found key a a second time, expected it once"},
-    {"a key twice, once in quotes", "a: 1\n'a': 3", "2:1: found key a a second time, expected it once"},
+    {"a key twice, once in quotes", "a: 1\n'a': 3",
+     "2:1: found key a a second time, expected it once"},
     {"a list as a key", "? [a]\n: 1", "1:3: found a list as a key, expected a scalar"},
     {"a mapping as a key", "{{a: 1}: 2}", "1:2: found a mapping as a key, expected a scalar"},
     {"a control character", "a: 1\nb: \x01", "2:4: control characters are not allowed"},
     {"broken UTF-8", "\xc3\xa9: \xff", "1:4: invalid leading UTF-8 octet"},
     {"a tab as indentation", "a:\n\tb: 1",
-     "2:1: found character that cannot start any token, while scanning for the next token that began at 2:1"},
+     "2:1: found character that cannot start any token, while scanning for the next token that "
+     "began at 2:1"},
     {"a list left open", "a: [1, 2",
      "2:1: did not find expected ',' or ']', while parsing a flow sequence that began at 1:4"},
-    {"a quote left open", "a: 'x", "1:6: found unexpected end of stream, while scanning a quoted scalar that began at 1:4"},
+    {"a quote left open", "a: 'x",
+     "1:6: found unexpected end of stream, while scanning a quoted scalar that began at 1:4"},
     {"text behind a value", "a: 'x' y",
      "1:8: did not find expected key, while parsing a block mapping that began at 1:1"},
 };
@@ -153,7 +163,8 @@ Test(yaml, says_what_is_wrong_and_where)
         struct yaml_doc *docs;
         struct err err;
 
-        cr_assert(!parse(&arena, sv_from(bad[i].text), &docs, &err), "%s was accepted", bad[i].name);
+        cr_assert(!parse(&arena, sv_from(bad[i].text), &docs, &err), "%s was accepted",
+                  bad[i].name);
         cr_expect_eq(err.kind, ERR_INPUT, "%s", bad[i].name);
         cr_expect_str_eq(err.text, bad[i].message, "%s: %s", bad[i].name, err.text);
         arena_done(&arena);
@@ -166,7 +177,8 @@ Test(yaml, remembers_where_everything_stood)
     struct yaml_doc *docs;
     struct err err;
 
-    cr_assert(parse(&arena, SV("# head\nspec:\n  caf\xc3\xa9: x\n  list:\n  - a\n  - {b: c}\n"), &docs, &err));
+    cr_assert(parse(&arena, SV("# head\nspec:\n  caf\xc3\xa9: x\n  list:\n  - a\n  - {b: c}\n"),
+                    &docs, &err));
 
     const struct yaml_node *spec = yaml_get(docs->root, "spec");
     const struct yaml_node *cafe = yaml_get(spec, "caf\xc3\xa9");
@@ -316,8 +328,9 @@ Test(yaml, tells_null_from_text)
         const char *text;
         bool null;
     } rows[] = {
-        {"a:", true},      {"a: ~", true},    {"a: null", true}, {"a: Null", true}, {"a: NULL", true}, {"b: 1", true},
-        {"a: ''", false}, {"a: 'null'", false}, {"a: nULL", false}, {"a: []", false}, {"a: 0", false},
+        {"a:", true},       {"a: ~", true},   {"a: null", true}, {"a: Null", true},
+        {"a: NULL", true},  {"b: 1", true},   {"a: ''", false},  {"a: 'null'", false},
+        {"a: nULL", false}, {"a: []", false}, {"a: 0", false},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -359,11 +372,14 @@ Test(yaml, shows_any_text_on_one_line)
         {"UTF-8", {"caf\xc3\xa9", 5}, "caf\xc3\xa9"},
         {"a cut sequence", {"caf\xc3", 4}, "caf?"},
         {"no UTF-8", {"\xff\xfe", 2}, "??"},
-        {"63 bytes", {"123456789012345678901234567890123456789012345678901234567890123", 63},
+        {"63 bytes",
+         {"123456789012345678901234567890123456789012345678901234567890123", 63},
          "123456789012345678901234567890123456789012345678901234567890123"},
-        {"64 bytes", {"1234567890123456789012345678901234567890123456789012345678901234", 64},
+        {"64 bytes",
+         {"1234567890123456789012345678901234567890123456789012345678901234", 64},
          "123456789012345678901234567890123456789012345678901234567890..."},
-        {"cut in front of a sequence", {"12345678901234567890123456789012345678901234567890123456789\xc3\xa9zzzz", 65},
+        {"cut in front of a sequence",
+         {"12345678901234567890123456789012345678901234567890123456789\xc3\xa9zzzz", 65},
          "12345678901234567890123456789012345678901234567890123456789..."},
     };
     char buf[YAML_SHOW_SIZE];

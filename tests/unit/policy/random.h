@@ -1,7 +1,8 @@
 /*
  * random: random numbers for property tests, the same for the same seed on every machine.
  *
- * random_start() takes the seed from BRIM_SEED, else from the clock, and prints it, so that a failure can be had again.
+ * random_start() takes the seed from BRIM_SEED, else from the clock, and prints it, so that a
+ * failure can be had again.
  */
 #ifndef BRIM_TESTS_UNIT_POLICY_RANDOM_H
 #define BRIM_TESTS_UNIT_POLICY_RANDOM_H

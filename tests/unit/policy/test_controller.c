@@ -5,13 +5,18 @@
 #include "base/alloc.h"
 #include "tests/unit/policy/random.h"
 
-#define S(seconds) ((int64_t)((seconds) * 1e6))
+#define S(seconds) ((int64_t)((seconds)*1e6))
 
 static const struct controller_config usual = {.min = 0, .max = 150, .settle_us = S(90)};
 
 /* Cores of one, holes of four, 30 cores of headroom: h is 32. */
 static const struct controller_facts plain = {
-    .known = true, .fresh = true, .slots = 166, .slot_milli = 1000, .hole_slots = 4, .headroom_milli = 30000,
+    .known = true,
+    .fresh = true,
+    .slots = 166,
+    .slot_milli = 1000,
+    .hole_slots = 4,
+    .headroom_milli = 30000,
 };
 
 static struct mono at(double seconds)
@@ -47,7 +52,8 @@ static struct decision step(struct controller *c, const struct controller_facts 
 }
 
 /* A step whose write, if there is one, goes through. */
-static struct decision step_and_write(struct controller *c, struct controller_facts *f, double seconds)
+static struct decision step_and_write(struct controller *c, struct controller_facts *f,
+                                      double seconds)
 {
     struct decision d = step(c, f, seconds);
 
@@ -59,7 +65,8 @@ static struct decision step_and_write(struct controller *c, struct controller_fa
 }
 
 /* A controller that has harvested all of x = 134 and is asked next at 100 s or later. */
-static struct controller *settled(const struct controller_config *config, struct controller_facts *ret_f)
+static struct controller *settled(const struct controller_config *config,
+                                  struct controller_facts *ret_f)
 {
     struct controller *c = controller_new(config);
 
@@ -145,9 +152,10 @@ Test(controller, computes_the_set_point)
     static const struct {
         int64_t slots, kept, min, max, x;
     } rows[] = {
-        {166, 32, 0, 150, 134}, {166, 0, 0, 150, 150}, {20, 32, 0, 150, 0},   {20, 32, 5, 150, 5},
-        {3, 32, 5, 150, 3},     {0, 0, 5, 150, 0},     {166, 32, 0, 0, 0},    {50, 10, 45, 150, 45},
-        {50, 10, 40, 150, 40},  {50, 10, 30, 35, 35},  {50, INT64_MAX, 0, 150, 0},
+        {166, 32, 0, 150, 134}, {166, 0, 0, 150, 150},      {20, 32, 0, 150, 0},
+        {20, 32, 5, 150, 5},    {3, 32, 5, 150, 3},         {0, 0, 5, 150, 0},
+        {166, 32, 0, 0, 0},     {50, 10, 45, 150, 45},      {50, 10, 40, 150, 40},
+        {50, 10, 30, 35, 35},   {50, INT64_MAX, 0, 150, 0},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -179,7 +187,8 @@ Test(controller, tells_which_limit_binds)
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct controller_config config = {.min = rows[i].min, .max = rows[i].max, .settle_us = S(90)};
+        struct controller_config config = {
+            .min = rows[i].min, .max = rows[i].max, .settle_us = S(90)};
         CLEANUP(controller_free_ptr) struct controller *c = controller_new(&config);
         struct controller_facts f = plain;
 
@@ -290,7 +299,8 @@ Test(controller, pauses_each_direction_by_itself)
 
         struct decision d = step(c, &f, 200);
 
-        cr_expect_eq(d.replicas, rows[i].replicas_after, "%s: %lld", rows[i].name, (long long)d.replicas);
+        cr_expect_eq(d.replicas, rows[i].replicas_after, "%s: %lld", rows[i].name,
+                     (long long)d.replicas);
         cr_expect_eq(d.reason, rows[i].reason, "%s: %s", rows[i].name, reason_name(d.reason));
         cr_expect_eq(d.bound, rows[i].bound, "%s: %s", rows[i].name, bound_name(d.bound));
     }
@@ -353,7 +363,8 @@ Test(controller, forgets_what_a_failed_harvest_was_owed_when_facts_grow_stale)
 
 Test(controller, shrinks_on_stale_facts_where_the_policy_says_so)
 {
-    struct controller_config config = {.min = 7, .max = 150, .settle_us = S(90), .stale_shrinks = true};
+    struct controller_config config = {
+        .min = 7, .max = 150, .settle_us = S(90), .stale_shrinks = true};
     struct controller_facts f;
     CLEANUP(controller_free_ptr) struct controller *c = settled(&config, &f);
 
@@ -481,7 +492,8 @@ Test(controller, stops_growing_after_two_foreign_resets)
     cr_assert(d.has_wake);
     cr_assert_eq(d.wake.us, S(300 + FOREIGN_WINDOW_S));
     f.slots = 150;
-    cr_assert_eq(step_and_write(c, &f, 400).reason, REASON_PAUSED, "N changed, but growing would be a quarrel");
+    cr_assert_eq(step_and_write(c, &f, 400).reason, REASON_PAUSED,
+                 "N changed, but growing would be a quarrel");
     f.slots = 40;
     cr_assert_eq(step_and_write(c, &f, 500).replicas, 8, "a yield is never held back");
     f.slots = 158;
@@ -560,11 +572,24 @@ Test(controller, says_its_decision_in_words)
         int64_t from;
         const char *text;
     } rows[] = {
-        {{.replicas = 78, .write = true, .reason = REASON_YIELD, .bound = BOUND_HEADROOM, .slots = 110, .kept_slots = 32},
-         110, "yield 110 -> 78: 110 fit, 32 kept free; bound by headroom"},
-        {{.replicas = 46, .reason = REASON_HOLD, .bound = BOUND_SETTLE, .slots = 110, .kept_slots = 32},
-         46, "hold 46: 110 fit, 32 kept free; bound by settle"},
-        {{.replicas = 3, .reason = REASON_UNKNOWN}, 3, "unknown 3: the target or its pods' shape is not known"},
+        {{.replicas = 78,
+          .write = true,
+          .reason = REASON_YIELD,
+          .bound = BOUND_HEADROOM,
+          .slots = 110,
+          .kept_slots = 32},
+         110,
+         "yield 110 -> 78: 110 fit, 32 kept free; bound by headroom"},
+        {{.replicas = 46,
+          .reason = REASON_HOLD,
+          .bound = BOUND_SETTLE,
+          .slots = 110,
+          .kept_slots = 32},
+         46,
+         "hold 46: 110 fit, 32 kept free; bound by settle"},
+        {{.replicas = 3, .reason = REASON_UNKNOWN},
+         3,
+         "unknown 3: the target or its pods' shape is not known"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -583,20 +608,25 @@ Test(controller, set_point_is_monotone_and_kept_room_is_whole_holes)
     struct random r = random_start("set point");
 
     for (int i = 0; i < 200000; i++) {
-        int64_t slots = random_in(&r, 0, 300), min = random_in(&r, 0, 100), max = random_in(&r, 0, 300);
+        int64_t slots = random_in(&r, 0, 300), min = random_in(&r, 0, 100),
+                max = random_in(&r, 0, 300);
         int64_t c = random_in(&r, 1, 4000), z = random_in(&r, 1, 16);
         int64_t reserve = random_in(&r, 0, 50000), headroom = random_in(&r, 0, 50000);
         int64_t h = kept_slots(reserve, headroom, c, z);
         int64_t x = set_point(slots, h, min, max);
         unsigned long long seed = r.seed;
 
-        cr_assert(h % z == 0, "seed %llu: h %lld is not in holes of %lld", seed, (long long)h, (long long)z);
+        cr_assert(h % z == 0, "seed %llu: h %lld is not in holes of %lld", seed, (long long)h,
+                  (long long)z);
         cr_assert(h * c >= reserve + headroom && (h == 0 || (h - z) * c < reserve + headroom),
                   "seed %llu: h %lld is too much or too little", seed, (long long)h);
         cr_assert(x >= 0 && x <= slots && x <= max, "seed %llu", seed);
-        cr_assert(x >= min || x == slots || x == max, "seed %llu: less than min although it fits", seed);
-        cr_assert(set_point(slots - random_in(&r, 0, slots), h, min, max) <= x, "seed %llu: fell with S", seed);
-        cr_assert(set_point(slots, kept_slots(reserve, headroom + random_in(&r, 0, 50000), c, z), min, max) <= x,
+        cr_assert(x >= min || x == slots || x == max, "seed %llu: less than min although it fits",
+                  seed);
+        cr_assert(set_point(slots - random_in(&r, 0, slots), h, min, max) <= x,
+                  "seed %llu: fell with S", seed);
+        cr_assert(set_point(slots, kept_slots(reserve, headroom + random_in(&r, 0, 50000), c, z),
+                            min, max) <= x,
                   "seed %llu: rose with H", seed);
     }
 }
@@ -636,9 +666,12 @@ static void change_world(struct world *w)
 {
     struct random *r = w->r;
 
-    w->now.us += random_percent(r, 20) ? 0 : random_percent(r, 3) ? random_in(r, -S(300), S(600)) : random_in(r, 0, S(6));
+    w->now.us += random_percent(r, 20)  ? 0
+                 : random_percent(r, 3) ? random_in(r, -S(300), S(600))
+                                        : random_in(r, 0, S(6));
     if (random_percent(r, 40))
-        w->f.slots = random_percent(r, 60) ? w->f.slots + random_in(r, -w->f.slots / 8, 8) : random_in(r, 0, 250);
+        w->f.slots = random_percent(r, 60) ? w->f.slots + random_in(r, -w->f.slots / 8, 8)
+                                           : random_in(r, 0, 250);
     if (random_percent(r, 2))
         w->f.headroom_milli = random_in(r, 0, 40000);
     if (random_percent(r, 2))
@@ -658,8 +691,9 @@ static void change_world(struct world *w)
 /* docs/CONTROL.md 9, items 8 and 9, with writes that fail, whatever order things come in. */
 static void run_world(struct random *r, int run)
 {
-    struct controller_config config = {
-        .min = random_percent(r, 50) ? 0 : random_in(r, 0, 40), .max = random_in(r, 0, 200), .settle_us = random_in(r, 0, S(120))};
+    struct controller_config config = {.min = random_percent(r, 50) ? 0 : random_in(r, 0, 40),
+                                       .max = random_in(r, 0, 200),
+                                       .settle_us = random_in(r, 0, S(120))};
     CLEANUP(controller_free_ptr) struct controller *c = controller_new(&config);
     struct world w = {.r = r, .f = plain};
     struct seen seen = {0};
@@ -675,7 +709,8 @@ static void run_world(struct random *r, int run)
 
         check_decision(&d, &w.f);
         if (w.f.paused_up && w.f.paused_down)
-            cr_assert(!d.write, "seed %llu run %d step %d: wrote while paused", (unsigned long long)r->seed, run, i);
+            cr_assert(!d.write, "seed %llu run %d step %d: wrote while paused",
+                      (unsigned long long)r->seed, run, i);
         if (w.f.known && !w.was_known) {
             int64_t start = seen.len != 0 && w.wanted < w.f.replicas ? w.wanted : w.f.replicas;
 
@@ -690,10 +725,12 @@ static void run_world(struct random *r, int run)
 
         int64_t least = least_seen(&seen, latest, config.settle_us);
 
-        cr_assert(d.damped <= least, "seed %llu run %d step %d: N %lld, but only %lld were free for T",
+        cr_assert(d.damped <= least,
+                  "seed %llu run %d step %d: N %lld, but only %lld were free for T",
                   (unsigned long long)r->seed, run, i, (long long)d.damped, (long long)least);
         if (w.f.replicas > d.damped && !w.f.paused_down)
-            cr_assert_eq(d.reason, REASON_YIELD, "seed %llu run %d step %d", (unsigned long long)r->seed, run, i);
+            cr_assert_eq(d.reason, REASON_YIELD, "seed %llu run %d step %d",
+                         (unsigned long long)r->seed, run, i);
         cr_assert(d.replicas <= config.max || w.f.paused_down);
         if (d.write && random_percent(r, 80)) {
             w.f.replicas = d.replicas;
@@ -712,7 +749,8 @@ Test(controller, never_grows_without_history_and_always_yields, .timeout = 120)
         run_world(&r, run);
 }
 
-/* From any turmoil a calm world ends at x exactly, once T and the longest pause for resets are over. */
+/* From any turmoil a calm world ends at x exactly, once T and the longest pause for resets are
+ * over. */
 Test(controller, settles_on_the_set_point_after_any_turmoil, .timeout = 120)
 {
     struct random r = random_start("controller settles");
@@ -745,8 +783,8 @@ Test(controller, settles_on_the_set_point_after_any_turmoil, .timeout = 120)
 
         struct decision d = controller_step(c, &w.f, w.now);
 
-        cr_assert(d.reason == REASON_STEADY && w.f.replicas == d.set_point, "seed %llu run %d: %s, %lld of %lld",
-                  (unsigned long long)r.seed, run, reason_name(d.reason), (long long)w.f.replicas,
-                  (long long)d.set_point);
+        cr_assert(d.reason == REASON_STEADY && w.f.replicas == d.set_point,
+                  "seed %llu run %d: %s, %lld of %lld", (unsigned long long)r.seed, run,
+                  reason_name(d.reason), (long long)w.f.replicas, (long long)d.set_point);
     }
 }

@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "tests/unit/policy/random.h"
 
-#define S(seconds) ((int64_t)((seconds) * 1e6))
+#define S(seconds) ((int64_t)((seconds)*1e6))
 
 static struct mono at(double seconds)
 {
@@ -42,10 +42,18 @@ Test(damper, holds_a_rise_for_the_window_and_yields_at_once)
         double t;
         int64_t value, n;
     } rows[] = {
-        {"found", 0, 10, 10},         {"room", 0, 30, 10},           {"not yet", 89.999999, 30, 10},
-        {"free for T", 90, 30, 30},   {"yield", 100, 5, 5},          {"back at once", 101, 30, 5},
-        {"less came back", 150, 20, 5}, {"the fall is T ago", 190, 20, 5}, {"its end is T ago", 191, 20, 20},
-        {"20 since 101", 200, 20, 20}, {"the same", 1000, 20, 20},   {"zero", 1001, 0, 0},
+        {"found", 0, 10, 10},
+        {"room", 0, 30, 10},
+        {"not yet", 89.999999, 30, 10},
+        {"free for T", 90, 30, 30},
+        {"yield", 100, 5, 5},
+        {"back at once", 101, 30, 5},
+        {"less came back", 150, 20, 5},
+        {"the fall is T ago", 190, 20, 5},
+        {"its end is T ago", 191, 20, 20},
+        {"20 since 101", 200, 20, 20},
+        {"the same", 1000, 20, 20},
+        {"zero", 1001, 0, 0},
     };
     struct damper d;
 
@@ -147,7 +155,8 @@ Test(damper, merges_downwards_when_it_is_full)
     for (int i = 0; i < DAMPER_MAX + 500; i++)
         cr_assert_eq(push(&d, i, i), 0);
     cr_assert_eq(d.len, DAMPER_MAX);
-    /* The youngest is there as it is; what came before it stands lower than it was, never higher. */
+    /* The youngest is there as it is; what came before it stands lower than it was, never higher.
+     */
     cr_assert_eq(push(&d, DAMPER_MAX + 500 + 100000, DAMPER_MAX + 499), DAMPER_MAX + 499);
     damper_done(&d);
 
@@ -159,7 +168,8 @@ Test(damper, merges_downwards_when_it_is_full)
     damper_done(&d);
 }
 
-/* What was pushed, for the brute force: from at[i].since to at[i + 1].since the set point was at[i].value. */
+/* What was pushed, for the brute force: from at[i].since to at[i + 1].since the set point was
+ * at[i].value. */
 struct history {
     struct damper_entry *at;
     size_t len, cap, from; /* from: earlier ones are out of every window */
@@ -287,7 +297,8 @@ Test(damper, P4_settles_on_a_constant_load)
             n = damper_push(&d, now, x);
             cr_assert(n >= before, "P4, seed %llu run %d: fell", (unsigned long long)r.seed, run);
             if (now.us - from.us >= window_us)
-                cr_assert_eq(n, x, "P4, seed %llu run %d: not settled", (unsigned long long)r.seed, run);
+                cr_assert_eq(n, x, "P4, seed %llu run %d: not settled", (unsigned long long)r.seed,
+                             run);
         }
         damper_done(&d);
     }
@@ -341,10 +352,13 @@ static void check_slots(struct slot *slots, size_t count, int64_t x, int64_t n, 
         int64_t idle = s->used_us >= 0 ? s->used_us - s->free_us : length;
         int64_t paid = idle + (s->used_us >= 0 ? cost_us : 0);
 
-        cr_assert(!used, "P8, seed %llu: slot %zu is used and not free", (unsigned long long)seed, i);
+        cr_assert(!used, "P8, seed %llu: slot %zu is used and not free", (unsigned long long)seed,
+                  i);
         cr_assert(paid <= 2 * (length < cost_us ? length : cost_us),
-                  "P8, seed %llu: slot %zu paid %lld us for a free interval of %lld us, a kill costs %lld us",
-                  (unsigned long long)seed, i, (long long)paid, (long long)length, (long long)cost_us);
+                  "P8, seed %llu: slot %zu paid %lld us for a free interval of %lld us, a kill "
+                  "costs %lld us",
+                  (unsigned long long)seed, i, (long long)paid, (long long)length,
+                  (long long)cost_us);
         *s = (struct slot){-1, -1};
     }
 }

@@ -13,7 +13,8 @@ Test(field, table_is_whole)
         const struct field *f = field_at(i);
         bool group = f->type == FIELD_GROUP || f->type == FIELD_LIST;
 
-        cr_expect(f->doc != NULL && sv_ends(sv_from(f->doc), SV(".")), "%s has no whole sentence", f->path);
+        cr_expect(f->doc != NULL && sv_ends(sv_from(f->doc), SV(".")), "%s has no whole sentence",
+                  f->path);
         cr_expect_eq(field_find(sv_from(f->path)), f, "%s stands twice", f->path);
         cr_expect_eq(f->words != NULL, f->type == FIELD_WORD, "%s", f->path);
         cr_expect(!group || f->def == NULL, "%s", f->path);
@@ -39,7 +40,8 @@ Test(field, defaults_and_bounds_can_be_read)
         nowhere.offset = FIELD_NOWHERE;
         for (size_t j = 0; j < COUNT_OF(texts); j++) {
             if (texts[j] != NULL)
-                cr_expect(field_read(&nowhere, sv_from(texts[j]), &arena, &p, &err), "%s: %s: %s", f->path, texts[j], err.text);
+                cr_expect(field_read(&nowhere, sv_from(texts[j]), &arena, &p, &err), "%s: %s: %s",
+                          f->path, texts[j], err.text);
         }
     }
     arena_done(&arena);
@@ -99,14 +101,29 @@ Test(field, reads_cpu_or_a_share)
         enum room_kind kind;
         int64_t milli;
     } rows[] = {
-        {"30", true, ROOM_CPU, 30000},     {"1500m", true, ROOM_CPU, 1500},      {"0.5", true, ROOM_CPU, 500},
-        {"1e3", true, ROOM_CPU, 1000000},  {"1u", true, ROOM_CPU, 1},            {"5%", true, ROOM_PERCENT, 500},
-        {"0.5%", true, ROOM_PERCENT, 50},  {"12.25%", true, ROOM_PERCENT, 1225}, {"100%", true, ROOM_PERCENT, 10000},
-        {"0%", true, ROOM_PERCENT, 0},     {"largestNode", true, ROOM_LARGEST_NODE, 0},
-        {"100.01%", false, 0, 0},          {"%", false, 0, 0},                   {".5%", false, 0, 0},
-        {"5.%", false, 0, 0},              {"5.+1%", false, 0, 0},               {"5 %", false, 0, 0},
-        {"largestnode", false, 0, 0},      {"", false, 0, 0},                    {"-", false, 0, 0},
-        {"Ki", false, 0, 0},               {"92233720368547758070%", false, 0, 0}, {"-3", false, 0, 0},
+        {"30", true, ROOM_CPU, 30000},
+        {"1500m", true, ROOM_CPU, 1500},
+        {"0.5", true, ROOM_CPU, 500},
+        {"1e3", true, ROOM_CPU, 1000000},
+        {"1u", true, ROOM_CPU, 1},
+        {"5%", true, ROOM_PERCENT, 500},
+        {"0.5%", true, ROOM_PERCENT, 50},
+        {"12.25%", true, ROOM_PERCENT, 1225},
+        {"100%", true, ROOM_PERCENT, 10000},
+        {"0%", true, ROOM_PERCENT, 0},
+        {"largestNode", true, ROOM_LARGEST_NODE, 0},
+        {"100.01%", false, 0, 0},
+        {"%", false, 0, 0},
+        {".5%", false, 0, 0},
+        {"5.%", false, 0, 0},
+        {"5.+1%", false, 0, 0},
+        {"5 %", false, 0, 0},
+        {"largestnode", false, 0, 0},
+        {"", false, 0, 0},
+        {"-", false, 0, 0},
+        {"Ki", false, 0, 0},
+        {"92233720368547758070%", false, 0, 0},
+        {"-3", false, 0, 0},
     };
     const struct field *f = field_find(SV("spec.reserve.cpu"));
 
@@ -114,9 +131,11 @@ Test(field, reads_cpu_or_a_share)
         struct policy p = {.reserve = {.milli = -1}};
         struct err err = {0};
 
-        cr_expect_eq(field_read(f, sv_from(rows[i].text), NULL, &p, &err), rows[i].ok, "%s: %s", rows[i].text, err.text);
+        cr_expect_eq(field_read(f, sv_from(rows[i].text), NULL, &p, &err), rows[i].ok, "%s: %s",
+                     rows[i].text, err.text);
         cr_expect_eq(p.reserve.kind, rows[i].kind, "%s", rows[i].text);
-        cr_expect_eq(p.reserve.milli, rows[i].ok ? rows[i].milli : -1, "%s: %lld", rows[i].text, (long long)p.reserve.milli);
+        cr_expect_eq(p.reserve.milli, rows[i].ok ? rows[i].milli : -1, "%s: %lld", rows[i].text,
+                     (long long)p.reserve.milli);
     }
 }
 
@@ -148,7 +167,8 @@ Test(field, finds_the_key_that_was_meant)
         if (rows[i].near == NULL)
             cr_expect(near == NULL, "%s: %s", rows[i].key, near);
         else
-            cr_expect(near != NULL && strcmp(near, rows[i].near) == 0, "%s: %s", rows[i].key, near != NULL ? near : "none");
+            cr_expect(near != NULL && strcmp(near, rows[i].near) == 0, "%s: %s", rows[i].key,
+                      near != NULL ? near : "none");
     }
 }
 
@@ -160,9 +180,12 @@ Test(field, explains_all_keys_as_a_table)
     cr_assert(field_explain(NULL, &out));
     for (size_t i = 0; i < field_count(); i++) {
         if (field_at(i)->type != FIELD_GROUP && field_at(i)->type != FIELD_LIST)
-            cr_expect(strstr(strbuf_str(&out), field_at(i)->path) != NULL, "%s is missing", field_at(i)->path);
+            cr_expect(strstr(strbuf_str(&out), field_at(i)->path) != NULL, "%s is missing",
+                      field_at(i)->path);
     }
-    cr_assert(strstr(strbuf_str(&out), "spec.settle                          span           90s        0s to 1h\n") != NULL,
+    cr_assert(strstr(strbuf_str(&out),
+                     "spec.settle                          span           90s        0s to 1h\n") !=
+                  NULL,
               "%s", strbuf_str(&out));
     cr_assert(!out.full);
     strbuf_done(&out);
@@ -171,7 +194,8 @@ Test(field, explains_all_keys_as_a_table)
 Test(field, explains_one_key_at_length)
 {
     static const char settle[] = "spec.settle\n"
-                                 "    How long room must have been free before filler takes it. Best is what a killed filler pod "
+                                 "    How long room must have been free before filler takes it. "
+                                 "Best is what a killed filler pod "
                                  "costs in time.\n"
                                  "    type:     span\n"
                                  "    unit:     time\n"
@@ -188,7 +212,8 @@ Test(field, explains_one_key_at_length)
     cr_assert_str_eq(strbuf_str(&out), settle);
     strbuf_clear(&out);
     cr_assert(field_explain("spec.paid", &out));
-    cr_assert(strstr(strbuf_str(&out), "\nspec.paid.ignore[].selector\n") != NULL, "what stands under it is told too");
+    cr_assert(strstr(strbuf_str(&out), "\nspec.paid.ignore[].selector\n") != NULL,
+              "what stands under it is told too");
     strbuf_clear(&out);
     cr_assert(!field_explain("spec.nothing", &out));
     cr_assert(!field_explain("spe", &out));
@@ -220,7 +245,8 @@ Test(field, schema_holds_every_key)
             if (name.len != part.len)
                 node = yaml_get(node, "items");
         }
-        cr_expect(node != NULL && yaml_get(node, "description") != NULL, "%s is not in the schema", field_at(i)->path);
+        cr_expect(node != NULL && yaml_get(node, "description") != NULL, "%s is not in the schema",
+                  field_at(i)->path);
     }
     cr_assert(yaml_get(docs->root, "required")->count == 4);
     arena_done(&arena);

@@ -39,16 +39,16 @@ Test(hole, rounds_up_to_whole_slots)
     static const struct {
         int64_t cpu, slot, z;
     } rows[] = {
-        {0, 1000, 1},     {1, 1000, 1},    {1000, 1000, 1},      {1001, 1000, 2},  {4000, 1000, 4},
-        {4000, 3000, 2},  {-7, 1000, 1},   {INT64_MAX, 1, INT64_MAX}, {500, 2000, 1}, {4000, 1500, 3},
+        {0, 1000, 1},    {1, 1000, 1},  {1000, 1000, 1},           {1001, 1000, 2}, {4000, 1000, 4},
+        {4000, 3000, 2}, {-7, 1000, 1}, {INT64_MAX, 1, INT64_MAX}, {500, 2000, 1},  {4000, 1500, 3},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct hole h = {0};
 
         hole_add(&h, rows[i].cpu);
-        cr_expect_eq(hole_slots(&h, rows[i].slot), rows[i].z, "%lld in %lld", (long long)rows[i].cpu,
-                     (long long)rows[i].slot);
+        cr_expect_eq(hole_slots(&h, rows[i].slot), rows[i].z, "%lld in %lld",
+                     (long long)rows[i].cpu, (long long)rows[i].slot);
     }
 }
 
@@ -101,7 +101,7 @@ Test(hole, equals_sorting_the_last_400)
         for (size_t i = len; i-- > 0 && exceed * 20 <= len; exceed++)
             least = last[i];
         cr_assert(z >= 1 && z * slot >= least && (z == 1 || (z - 1) * slot < least),
-                  "seed %llu after %zu: z %lld of %lld for %lld", (unsigned long long)r.seed, n, (long long)z,
-                  (long long)slot, (long long)least);
+                  "seed %llu after %zu: z %lld of %lld for %lld", (unsigned long long)r.seed, n,
+                  (long long)z, (long long)slot, (long long)least);
     }
 }

@@ -6,11 +6,11 @@
 #include "base/strbuf.h"
 
 /* What every example needs; {} is where spec goes on. */
-#define HEAD                                                             \
-    "apiVersion: brim.dev/v1\n"                                          \
-    "kind: FillerPolicy\n"                                               \
-    "metadata: {name: miner}\n"                                          \
-    "spec:\n"                                                            \
+#define HEAD                                                                                       \
+    "apiVersion: brim.dev/v1\n"                                                                    \
+    "kind: FillerPolicy\n"                                                                         \
+    "metadata: {name: miner}\n"                                                                    \
+    "spec:\n"                                                                                      \
     "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
 #define REPLICAS "  replicas: {max: 150}\n"
 
@@ -18,7 +18,8 @@
 static void check_invariants(const struct policy *p)
 {
     cr_assert(p->name.len != 0 && p->name.len <= 253);
-    cr_assert(p->target_api_version.len != 0 && p->target_kind.len != 0 && p->target_ns.len != 0 && p->target_name.len != 0);
+    cr_assert(p->target_api_version.len != 0 && p->target_kind.len != 0 && p->target_ns.len != 0 &&
+              p->target_name.len != 0);
     cr_assert(p->min >= 0 && p->min <= p->max && p->max <= 1000000);
     cr_assert(p->reserve.milli >= 0 && p->headroom_max.milli >= 0);
     cr_assert(p->settle_us >= 0 && p->settle_us <= 3600 * US_PER_S);
@@ -26,7 +27,8 @@ static void check_invariants(const struct policy *p)
     cr_assert_eq(p->ignore != NULL, p->n_ignore != 0);
     cr_assert_eq(p->pod.given, p->pod.cpu_milli != 0);
     for (size_t i = 0; i < p->n_ignore; i++)
-        cr_assert(p->ignore[i].ns.len != 0 || p->ignore[i].selector.len != 0 || p->ignore[i].has_priority_below);
+        cr_assert(p->ignore[i].ns.len != 0 || p->ignore[i].selector.len != 0 ||
+                  p->ignore[i].has_priority_below);
 }
 
 static bool read_text(struct sv text, struct policy_list *list, struct err *err)
@@ -81,19 +83,20 @@ Test(policy, fills_in_defaults)
 Test(policy, reads_every_key)
 {
     CLEANUP(policy_list_done) struct policy_list list = {0};
-    const struct policy *p = read_one(HEAD "  replicas: {min: 2, max: 150}\n"
-                                           "  reserve: {cpu: 1500m}\n"
-                                           "  headroom: {mode: fixed, max: 30}\n"
-                                           "  settle: 1h\n"
-                                           "  placement: spread\n"
-                                           "  paid:\n"
-                                           "    ignore:\n"
-                                           "      - {namespace: batch}\n"
-                                           "      - {selector: 'app=x,tier in (a,b)', priorityBelow: -10}\n"
-                                           "  stale: {after: 2m30s, then: shrink}\n"
-                                           "  mode: dry-run\n"
-                                           "  pod: {cpu: 500m, memory: 1Gi, graceSeconds: 5, priority: -100}\n",
-                                      &list);
+    const struct policy *p =
+        read_one(HEAD "  replicas: {min: 2, max: 150}\n"
+                      "  reserve: {cpu: 1500m}\n"
+                      "  headroom: {mode: fixed, max: 30}\n"
+                      "  settle: 1h\n"
+                      "  placement: spread\n"
+                      "  paid:\n"
+                      "    ignore:\n"
+                      "      - {namespace: batch}\n"
+                      "      - {selector: 'app=x,tier in (a,b)', priorityBelow: -10}\n"
+                      "  stale: {after: 2m30s, then: shrink}\n"
+                      "  mode: dry-run\n"
+                      "  pod: {cpu: 500m, memory: 1Gi, graceSeconds: 5, priority: -100}\n",
+                 &list);
 
     cr_assert_eq(p->min, 2);
     cr_assert(p->reserve.kind == ROOM_CPU && p->reserve.milli == 1500);
@@ -101,7 +104,8 @@ Test(policy, reads_every_key)
     cr_assert_eq(p->settle_us, 3600 * US_PER_S);
     cr_assert_eq(p->placement, PLACEMENT_SPREAD);
     cr_assert_eq(p->n_ignore, 2);
-    cr_assert(sv_eq(p->ignore[0].ns, SV("batch")) && p->ignore[0].selector.len == 0 && !p->ignore[0].has_priority_below);
+    cr_assert(sv_eq(p->ignore[0].ns, SV("batch")) && p->ignore[0].selector.len == 0 &&
+              !p->ignore[0].has_priority_below);
     cr_assert(sv_eq(p->ignore[1].selector, SV("app=x,tier in (a,b)")) && p->ignore[1].ns.len == 0);
     cr_assert(p->ignore[1].has_priority_below && p->ignore[1].priority_below == -10);
     cr_assert_eq(p->stale_after_us, 150 * US_PER_S);
@@ -115,7 +119,8 @@ Test(policy, reads_every_key)
 Test(policy, takes_null_for_absent)
 {
     CLEANUP(policy_list_done) struct policy_list list = {0};
-    const struct policy *p = read_one(HEAD REPLICAS "  reserve:\n  settle: ~\n  paid: {ignore: null}\n  pod:\n", &list);
+    const struct policy *p =
+        read_one(HEAD REPLICAS "  reserve:\n  settle: ~\n  paid: {ignore: null}\n  pod:\n", &list);
 
     cr_assert(p->settle_us == 90 * US_PER_S && p->n_ignore == 0 && !p->pod.given);
 }
@@ -124,73 +129,98 @@ static const struct {
     const char *spec; /* goes on at line 6 */
     const char *message;
 } bad_specs[] = {
-    {REPLICAS "  reserve: {cpu: 140%}", "7:18: spec.reserve.cpu: found 140%, expected at most 100%"},
+    {REPLICAS "  reserve: {cpu: 140%}",
+     "7:18: spec.reserve.cpu: found 140%, expected at most 100%"},
     {REPLICAS "  reserve: {cpu: -1}", "7:18: spec.reserve.cpu: found -1, expected at least 0"},
-    {REPLICAS "  reserve: {cpu: -0.5%}", "7:18: spec.reserve.cpu: found -0.5%, expected at least 0%"},
+    {REPLICAS "  reserve: {cpu: -0.5%}",
+     "7:18: spec.reserve.cpu: found -0.5%, expected at least 0%"},
     {REPLICAS "  reserve: {cpu: 2M}", "7:18: spec.reserve.cpu: found 2M, expected at most 1000000"},
-    {REPLICAS "  reserve: {cpu: 1e30}", "7:18: spec.reserve.cpu: found 1e30, expected at most 1000000"},
-    {REPLICAS "  reserve: {cpu: m}",
-     "7:18: spec.reserve.cpu: found m, expected cores such as 30 or 1500m, a share such as 5%, or largestNode"},
+    {REPLICAS "  reserve: {cpu: 1e30}",
+     "7:18: spec.reserve.cpu: found 1e30, expected at most 1000000"},
+    {REPLICAS "  reserve: {cpu: m}", "7:18: spec.reserve.cpu: found m, expected cores such as 30 "
+                                     "or 1500m, a share such as 5%, or largestNode"},
     {REPLICAS "  reserve: {cpu: 1.234%}",
-     "7:18: spec.reserve.cpu: found 1.234%, expected cores such as 30 or 1500m, a share such as 5%, or largestNode"},
-    {REPLICAS "  reserve: {cpu: [1]}",
-     "7:18: spec.reserve.cpu: found a list, expected cores such as 30 or 1500m, a share such as 5%, or largestNode"},
+     "7:18: spec.reserve.cpu: found 1.234%, expected cores such as 30 or 1500m, a share such as "
+     "5%, or largestNode"},
+    {REPLICAS "  reserve: {cpu: [1]}", "7:18: spec.reserve.cpu: found a list, expected cores such "
+                                       "as 30 or 1500m, a share such as 5%, or largestNode"},
     {REPLICAS "  reserve: 30", "7:12: spec.reserve: found 30, expected a mapping"},
     {REPLICAS "  reserve: {memory: 1Gi}", "7:13: spec.reserve.memory: unknown key, expected cpu"},
-    {REPLICAS "  headroom: {mode: learned}", "7:20: spec.headroom.mode: found learned, expected fixed"},
+    {REPLICAS "  headroom: {mode: learned}",
+     "7:20: spec.headroom.mode: found learned, expected fixed"},
     {REPLICAS "  headroom: {blocked: 0.5%}",
      "7:14: spec.headroom.blocked: this release does not have this key, expected mode, max"},
     {REPLICAS "  placement: gate", "7:14: spec.placement: found gate, expected affinity or spread"},
-    {REPLICAS "  settle: auto", "7:11: spec.settle: found auto, expected a span such as 90s or 1h30m from 0s to 1h"},
-    {REPLICAS "  settle: 90", "7:11: spec.settle: found 90, expected a span such as 90s or 1h30m from 0s to 1h"},
+    {REPLICAS "  settle: auto",
+     "7:11: spec.settle: found auto, expected a span such as 90s or 1h30m from 0s to 1h"},
+    {REPLICAS "  settle: 90",
+     "7:11: spec.settle: found 90, expected a span such as 90s or 1h30m from 0s to 1h"},
     {REPLICAS "  settle: 61m", "7:11: spec.settle: found 61m, expected at most 1h"},
     {REPLICAS "  settle: -5s", "7:11: spec.settle: found -5s, expected at least 0s"},
     {REPLICAS "  stale: {after: 0s}", "7:18: spec.stale.after: found 0s, expected at least 1s"},
-    {REPLICAS "  stale: {then: grow}", "7:17: spec.stale.then: found grow, expected hold or shrink"},
-    {REPLICAS "  mode: off", "7:9: spec.mode: found off, expected control, dry-run or metrics-only"},
+    {REPLICAS "  stale: {then: grow}",
+     "7:17: spec.stale.then: found grow, expected hold or shrink"},
+    {REPLICAS "  mode: off",
+     "7:9: spec.mode: found off, expected control, dry-run or metrics-only"},
     {REPLICAS "  replica: {max: 1}", "7:3: spec.replica: unknown key, did you mean spec.replicas?"},
-    {REPLICAS "  Placement: spread", "7:3: spec.Placement: unknown key, did you mean spec.placement?"},
+    {REPLICAS "  Placement: spread",
+     "7:3: spec.Placement: unknown key, did you mean spec.placement?"},
     {REPLICAS "  max: 5", "7:3: spec.max: unknown key, did you mean spec.replicas.max?"},
-    {REPLICAS "  colour: red",
-     "7:3: spec.colour: unknown key, expected target, replicas, reserve, headroom, settle, placement, paid, stale, mode, pod"},
+    {REPLICAS "  colour: red", "7:3: spec.colour: unknown key, expected target, replicas, reserve, "
+                               "headroom, settle, placement, paid, stale, mode, pod"},
     {REPLICAS "  \"spec.mode\": control",
-     "7:3: spec.spec.mode: unknown key, expected target, replicas, reserve, headroom, settle, placement, paid, stale, mode, pod"},
-    {REPLICAS "  \"mode\\0\": control",
-     "7:3: spec.mode?: unknown key, did you mean spec.mode?"},
-    {REPLICAS "  schedule: []",
-     "7:3: spec.schedule: this release does not have this key, expected target, replicas, reserve, headroom, settle, placement, "
-     "paid, stale, mode, pod"},
-    {"  replicas: {min: 1}", "6:13: spec.replicas.max: found nothing, expected a whole number from 0 to 1000000"},
-    {"  replicas: {min: 1, max: ~}", "6:13: spec.replicas.max: found nothing, expected a whole number from 0 to 1000000"},
-    {"  replicas: {min: 7, max: 5}", "6:19: spec.replicas.min: found 7, expected at most 5, which is max"},
-    {"  replicas: {max: 1000001}", "6:19: spec.replicas.max: found 1000001, expected at most 1000000"},
+     "7:3: spec.spec.mode: unknown key, expected target, replicas, reserve, headroom, settle, "
+     "placement, paid, stale, mode, pod"},
+    {REPLICAS "  \"mode\\0\": control", "7:3: spec.mode?: unknown key, did you mean spec.mode?"},
+    {REPLICAS "  schedule: []", "7:3: spec.schedule: this release does not have this key, expected "
+                                "target, replicas, reserve, headroom, settle, placement, "
+                                "paid, stale, mode, pod"},
+    {"  replicas: {min: 1}",
+     "6:13: spec.replicas.max: found nothing, expected a whole number from 0 to 1000000"},
+    {"  replicas: {min: 1, max: ~}",
+     "6:13: spec.replicas.max: found nothing, expected a whole number from 0 to 1000000"},
+    {"  replicas: {min: 7, max: 5}",
+     "6:19: spec.replicas.min: found 7, expected at most 5, which is max"},
+    {"  replicas: {max: 1000001}",
+     "6:19: spec.replicas.max: found 1000001, expected at most 1000000"},
     {"  replicas: {max: -1}", "6:19: spec.replicas.max: found -1, expected at least 0"},
-    {"  replicas: {max: 1.5}", "6:19: spec.replicas.max: found 1.5, expected a whole number from 0 to 1000000"},
+    {"  replicas: {max: 1.5}",
+     "6:19: spec.replicas.max: found 1.5, expected a whole number from 0 to 1000000"},
     {"  replicas: {max: 99999999999999999999}",
-     "6:19: spec.replicas.max: found 99999999999999999999, expected a whole number from 0 to 1000000"},
-    {"  replicas: {max: ''}", "6:19: spec.replicas.max: found \"\", expected a whole number from 0 to 1000000"},
+     "6:19: spec.replicas.max: found 99999999999999999999, expected a whole number from 0 to "
+     "1000000"},
+    {"  replicas: {max: ''}",
+     "6:19: spec.replicas.max: found \"\", expected a whole number from 0 to 1000000"},
     {"  mode: control", "5:3: spec.replicas: found nothing, expected a mapping"},
     {REPLICAS "  paid: {ignore: {}}", "7:18: spec.paid.ignore: found a mapping, expected a list"},
-    {REPLICAS "  paid: {ignore: [{}]}",
-     "7:19: spec.paid.ignore[0]: found an empty rule, expected namespace, selector or priorityBelow"},
-    {REPLICAS "  paid: {ignore: [batch]}", "7:19: spec.paid.ignore[0]: found batch, expected a mapping"},
+    {REPLICAS "  paid: {ignore: [{}]}", "7:19: spec.paid.ignore[0]: found an empty rule, expected "
+                                        "namespace, selector or priorityBelow"},
+    {REPLICAS "  paid: {ignore: [batch]}",
+     "7:19: spec.paid.ignore[0]: found batch, expected a mapping"},
     {REPLICAS "  paid: {ignore: [{namespace: a}, {namespace: A}]}",
-     "7:47: spec.paid.ignore[1].namespace: found A, expected a name of at most 63 characters a-z, 0-9 and -, beginning and "
+     "7:47: spec.paid.ignore[1].namespace: found A, expected a name of at most 63 characters a-z, "
+     "0-9 and -, beginning and "
      "ending with a letter or digit"},
     {REPLICAS "  paid: {ignore: [{namespaces: a}]}",
-     "7:20: spec.paid.ignore[0].namespaces: unknown key, did you mean spec.paid.ignore[].namespace?"},
+     "7:20: spec.paid.ignore[0].namespaces: unknown key, did you mean "
+     "spec.paid.ignore[].namespace?"},
     {REPLICAS "  paid: {ignore: [{priorityBelow: 2147483648}]}",
      "7:35: spec.paid.ignore[0].priorityBelow: found 2147483648, expected at most 2147483647"},
-    {REPLICAS "  pod: {memory: 1Gi}", "7:8: spec.pod.cpu: found nothing, expected cores such as 2 or 500m from 1m to 1000000"},
+    {REPLICAS "  pod: {memory: 1Gi}",
+     "7:8: spec.pod.cpu: found nothing, expected cores such as 2 or 500m from 1m to 1000000"},
     {REPLICAS "  pod: {cpu: 0}", "7:14: spec.pod.cpu: found 0, expected at least 1m"},
-    {REPLICAS "  pod: {cpu: 5%}", "7:14: spec.pod.cpu: found 5%, expected cores such as 2 or 500m from 1m to 1000000"},
-    {REPLICAS "  pod: {cpu: 1, memory: 1Ei}", "7:25: spec.pod.memory: found 1Ei, expected at most 1Pi"},
+    {REPLICAS "  pod: {cpu: 5%}",
+     "7:14: spec.pod.cpu: found 5%, expected cores such as 2 or 500m from 1m to 1000000"},
+    {REPLICAS "  pod: {cpu: 1, memory: 1Ei}",
+     "7:25: spec.pod.memory: found 1Ei, expected at most 1Pi"},
     {REPLICAS "  pod: {cpu: 1, priority: 2000000000}",
      "7:27: spec.pod.priority: found 2000000000, expected at most 1000000000"},
     {REPLICAS "  pod: {cpu: 1, tolerations: []}",
-     "7:17: spec.pod.tolerations: this release does not have this key, expected cpu, memory, graceSeconds, priority"},
+     "7:17: spec.pod.tolerations: this release does not have this key, expected cpu, memory, "
+     "graceSeconds, priority"},
     {REPLICAS "  mode: &a control", "7:9: found an anchor (&), expected a plain value"},
-    {REPLICAS "  mode: control\n  mode: control", "8:3: found key mode a second time, expected it once"},
+    {REPLICAS "  mode: control\n  mode: control",
+     "8:3: found key mode a second time, expected it once"},
 };
 
 Test(policy, says_what_is_wrong_and_where)
@@ -206,8 +236,9 @@ Test(policy, says_what_is_wrong_and_where)
         (void)strbuf_addf(&message, "night.yaml:%s", bad_specs[i].message);
         cr_expect(!read_text(strbuf_sv(&text), &list, &err), "accepted: %s", bad_specs[i].spec);
         /* The error's room ends before the longest lists of keys do. */
-        cr_expect(strncmp(err.text, strbuf_str(&message), sizeof err.text - 1) == 0, "%s\nfound:    %s\nexpected: %s",
-                  bad_specs[i].spec, err.text, strbuf_str(&message));
+        cr_expect(strncmp(err.text, strbuf_str(&message), sizeof err.text - 1) == 0,
+                  "%s\nfound:    %s\nexpected: %s", bad_specs[i].spec, err.text,
+                  strbuf_str(&message));
         strbuf_done(&text);
         strbuf_done(&message);
     }
@@ -223,19 +254,23 @@ static const struct {
     {"kind: Deployment", "1:7: kind: found Deployment, expected FillerPolicy"},
     {"speck: {}", "1:1: speck: unknown key, did you mean spec?"},
     {"metadata: {name: a, labels: {}}", "1:21: metadata.labels: unknown key, expected name"},
-    {"metadata: {name: Miner}",
-     "1:18: metadata.name: found Miner, expected a name of a-z, 0-9, - and ., each part at most 63 long, all at most 253"},
-    {"metadata: {name: a..b}",
-     "1:18: metadata.name: found a..b, expected a name of a-z, 0-9, - and ., each part at most 63 long, all at most 253"},
-    {"spec: {target: {kind: deployment}}", "1:23: spec.target.kind: found deployment, expected a kind such as Deployment"},
+    {"metadata: {name: Miner}", "1:18: metadata.name: found Miner, expected a name of a-z, 0-9, - "
+                                "and ., each part at most 63 long, all at most 253"},
+    {"metadata: {name: a..b}", "1:18: metadata.name: found a..b, expected a name of a-z, 0-9, - "
+                               "and ., each part at most 63 long, all at most 253"},
+    {"spec: {target: {kind: deployment}}",
+     "1:23: spec.target.kind: found deployment, expected a kind such as Deployment"},
     {"spec: {target: {apiVersion: apps/v1/x}}",
      "1:29: spec.target.apiVersion: found apps/v1/x, expected a group and version such as apps/v1"},
     {"spec: {target: {namespace: a.b}}",
-     "1:28: spec.target.namespace: found a.b, expected a name of at most 63 characters a-z, 0-9 and -, beginning and ending with "
+     "1:28: spec.target.namespace: found a.b, expected a name of at most 63 characters a-z, 0-9 "
+     "and -, beginning and ending with "
      "a letter or digit"},
     {"spec: {target: {name: 'a\\nb'}}",
-     "1:23: spec.target.name: found a\\nb, expected a name of a-z, 0-9, - and ., each part at most 63 long, all at most 253"},
-    {"a: [", "2:1: did not find expected node content, while parsing a flow node that began at 2:1"},
+     "1:23: spec.target.name: found a\\nb, expected a name of a-z, 0-9, - and ., each part at most "
+     "63 long, all at most 253"},
+    {"a: [",
+     "2:1: did not find expected node content, while parsing a flow node that began at 2:1"},
 };
 
 Test(policy, refuses_what_is_no_policy)
@@ -244,22 +279,42 @@ Test(policy, refuses_what_is_no_policy)
         CLEANUP(policy_list_done) struct policy_list list = {0};
         struct err err;
 
-        cr_expect(!read_text(sv_from(bad_documents[i].text), &list, &err), "accepted: %s", bad_documents[i].text);
-        cr_expect_str_eq(err.text + strlen("night.yaml:"), bad_documents[i].message, "%s: %s", bad_documents[i].text,
-                         err.text);
+        cr_expect(!read_text(sv_from(bad_documents[i].text), &list, &err), "accepted: %s",
+                  bad_documents[i].text);
+        cr_expect_str_eq(err.text + strlen("night.yaml:"), bad_documents[i].message, "%s: %s",
+                         bad_documents[i].text, err.text);
     }
 }
 
 Test(policy, asks_for_each_required_key)
 {
     static const char *const lines[] = {
-        "apiVersion: brim.dev/v1\n", "kind: FillerPolicy\n", "metadata:\n", "  name: miner\n",      "spec:\n",
-        "  target:\n",               "    apiVersion: v1\n",  "    kind: Job\n", "    namespace: x\n", "    name: y\n",
-        "  replicas:\n",             "    max: 3\n",
+        "apiVersion: brim.dev/v1\n",
+        "kind: FillerPolicy\n",
+        "metadata:\n",
+        "  name: miner\n",
+        "spec:\n",
+        "  target:\n",
+        "    apiVersion: v1\n",
+        "    kind: Job\n",
+        "    namespace: x\n",
+        "    name: y\n",
+        "  replicas:\n",
+        "    max: 3\n",
     };
     static const char *const missing[] = {
-        "apiVersion", "kind", NULL, "metadata", NULL, NULL, "spec.target.apiVersion", "spec.target.kind",
-        "spec.target.namespace", "spec.target.name", NULL, "spec.replicas",
+        "apiVersion",
+        "kind",
+        NULL,
+        "metadata",
+        NULL,
+        NULL,
+        "spec.target.apiVersion",
+        "spec.target.kind",
+        "spec.target.namespace",
+        "spec.target.name",
+        NULL,
+        "spec.replicas",
     };
 
     for (size_t skip = 0; skip <= COUNT_OF(lines); skip++) {
@@ -278,7 +333,9 @@ Test(policy, asks_for_each_required_key)
         ok = read_text(strbuf_sv(&text), &list, &err);
         cr_expect_eq(ok, skip == COUNT_OF(lines), "without line %zu: %s", skip, err.text);
         if (!ok)
-            cr_expect(strstr(err.text, missing[skip]) != NULL && strstr(err.text, "found nothing") != NULL, "%s", err.text);
+            cr_expect(strstr(err.text, missing[skip]) != NULL &&
+                          strstr(err.text, "found nothing") != NULL,
+                      "%s", err.text);
         strbuf_done(&text);
     }
 }
@@ -290,8 +347,10 @@ Test(policy, reads_many_documents_or_none)
 
     cr_assert(read_text(SV(""), &list, &err));
     cr_assert_eq(list.len, 0);
-    cr_assert(read_text(SV("---\n# nothing\n---\n" HEAD REPLICAS "---\n---\n" HEAD REPLICAS "---\n"), &list, &err), "%s",
-              err.text);
+    cr_assert(
+        read_text(SV("---\n# nothing\n---\n" HEAD REPLICAS "---\n---\n" HEAD REPLICAS "---\n"),
+                  &list, &err),
+        "%s", err.text);
     cr_assert_eq(list.len, 2);
     cr_assert(!read_text(SV(HEAD REPLICAS "---\n" HEAD), &list, &err));
     cr_assert_str_eq(err.text, "night.yaml:12:3: spec.replicas: found nothing, expected a mapping");
@@ -312,7 +371,8 @@ Test(policy, limits_rules_and_policies)
     cr_assert(read_text(strbuf_sv(&text), &list, &err), "%s", err.text);
     (void)strbuf_addf(&text, "    - {namespace: last}\n");
     cr_assert(!read_text(strbuf_sv(&text), &list, &err));
-    cr_assert_str_eq(err.text, "night.yaml:9:5: spec.paid.ignore: found 101 rules, expected at most 100");
+    cr_assert_str_eq(err.text,
+                     "night.yaml:9:5: spec.paid.ignore: found 101 rules, expected at most 100");
 
     strbuf_clear(&text);
     (void)strbuf_addf(&text, "%s%s  paid: {ignore: [{selector: 'a in (", HEAD, REPLICAS);
@@ -320,8 +380,8 @@ Test(policy, limits_rules_and_policies)
         (void)strbuf_add_char(&text, ',');
     (void)strbuf_add(&text, SV(")'}]}\n"));
     cr_assert(!read_text(strbuf_sv(&text), &list, &err));
-    cr_assert_str_eq(err.text,
-                     "night.yaml:7:30: spec.paid.ignore[0].selector: found 5007 bytes, expected a selector of at most 4096");
+    cr_assert_str_eq(err.text, "night.yaml:7:30: spec.paid.ignore[0].selector: found 5007 bytes, "
+                               "expected a selector of at most 4096");
 
     strbuf_clear(&text);
     for (int i = 0; i <= POLICY_MAX_COUNT; i++)
@@ -336,8 +396,11 @@ Test(policy, refuses_a_broken_selector)
     CLEANUP(policy_list_done) struct policy_list list = {0};
     struct err err;
 
-    cr_assert(!read_text(SV(HEAD REPLICAS "  paid: {ignore: [{selector: 'a in (b'}]}\n"), &list, &err));
-    cr_assert(sv_starts(sv_from(err.text), SV("night.yaml:7:30: spec.paid.ignore[0].selector: column ")), "%s", err.text);
+    cr_assert(
+        !read_text(SV(HEAD REPLICAS "  paid: {ignore: [{selector: 'a in (b'}]}\n"), &list, &err));
+    cr_assert(
+        sv_starts(sv_from(err.text), SV("night.yaml:7:30: spec.paid.ignore[0].selector: column ")),
+        "%s", err.text);
 }
 
 Test(policy, refuses_two_of_one_name_or_target)
@@ -351,7 +414,8 @@ Test(policy, refuses_two_of_one_name_or_target)
         {"other", "{apiVersion: v1, kind: Deployment, namespace: filler, name: miner}", NULL},
         {"other", "{apiVersion: apps/v1, kind: Deployment, namespace: x, name: miner}", NULL},
         {"miner", "{apiVersion: apps/v1, kind: Deployment, namespace: filler, name: other}",
-         "found two policies named miner, of Deployment filler/miner and of Deployment filler/other"},
+         "found two policies named miner, of Deployment filler/miner and of Deployment "
+         "filler/other"},
         {"other", "{apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}",
          "found policies miner and other with the same target Deployment filler/miner"},
         {"other", "{apiVersion: apps/v1beta2, kind: Deployment, namespace: filler, name: miner}",
@@ -364,11 +428,13 @@ Test(policy, refuses_two_of_one_name_or_target)
         struct err err = {0};
 
         strbuf_init(&text, 4096);
-        (void)strbuf_addf(&text, "%s%s---\napiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: %s}\n", HEAD, REPLICAS,
-                          rows[i].name);
+        (void)strbuf_addf(
+            &text, "%s%s---\napiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: %s}\n",
+            HEAD, REPLICAS, rows[i].name);
         (void)strbuf_addf(&text, "spec: {target: %s, replicas: {max: 1}}\n", rows[i].target);
         cr_assert(read_text(strbuf_sv(&text), &list, &err), "%s", err.text);
-        cr_expect_eq(policy_list_check(&list, &err), rows[i].message == NULL, "row %zu: %s", i, err.text);
+        cr_expect_eq(policy_list_check(&list, &err), rows[i].message == NULL, "row %zu: %s", i,
+                     err.text);
         if (rows[i].message != NULL)
             cr_expect_str_eq(err.text, rows[i].message);
         strbuf_done(&text);
@@ -381,10 +447,14 @@ Test(policy, turns_an_amount_of_room_into_millicores)
         struct room_spec spec;
         int64_t allocatable, largest, milli;
     } rows[] = {
-        {{ROOM_CPU, 1500}, 184000, 32000, 1500},     {{ROOM_PERCENT, 1600}, 184000, 32000, 29440},
-        {{ROOM_PERCENT, 1}, 1, 1, 1},                {{ROOM_PERCENT, 0}, 184000, 32000, 0},
-        {{ROOM_PERCENT, 10000}, INT64_MAX, 1, INT64_MAX}, {{ROOM_PERCENT, 500}, -5, 1, 0},
-        {{ROOM_LARGEST_NODE, 0}, 184000, 32000, 32000},   {{ROOM_PERCENT, 50}, 184001, 32000, 921},
+        {{ROOM_CPU, 1500}, 184000, 32000, 1500},
+        {{ROOM_PERCENT, 1600}, 184000, 32000, 29440},
+        {{ROOM_PERCENT, 1}, 1, 1, 1},
+        {{ROOM_PERCENT, 0}, 184000, 32000, 0},
+        {{ROOM_PERCENT, 10000}, INT64_MAX, 1, INT64_MAX},
+        {{ROOM_PERCENT, 500}, -5, 1, 0},
+        {{ROOM_LARGEST_NODE, 0}, 184000, 32000, 32000},
+        {{ROOM_PERCENT, 50}, 184001, 32000, 921},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
