@@ -177,6 +177,7 @@ Test(scale, asks_the_server_how_other_kinds_are_spelled)
 {
     static const char list[] = "{\"kind\":\"APIResourceList\",\"resources\":["
                                "{\"name\":\"workflowtemplates\",\"kind\":\"WorkflowTemplate\"},"
+                               "{\"name\":\"workflowtemplatesets/scale\",\"kind\":\"Scale\"},"
                                "{\"name\":\"rollouts/status\",\"kind\":\"Rollout\"},"
                                "{\"name\":\"rollouts\",\"kind\":\"Rollout\"},{\"name\":\"rollouts/scale\",\"kind\":\"Scale\"}]}";
     struct rig r;

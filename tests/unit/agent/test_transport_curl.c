@@ -210,6 +210,8 @@ static void rig_done(struct rig *r)
     server_stop(&r->server);
 }
 
+enum act { CANCEL_NEVER, CANCEL_IN_HEAD, CANCEL_IN_DATA, REFUSE_HEAD, REFUSE_DATA, STOP_IN_HEAD };
+
 /* One exchange, as its callbacks saw it. */
 struct exchange {
     struct rig *rig;
@@ -219,7 +221,7 @@ struct exchange {
     char type[64];
     struct strbuf body;
     struct err err;
-    enum { CANCEL_NEVER, CANCEL_IN_HEAD, CANCEL_IN_DATA, REFUSE_HEAD, REFUSE_DATA, STOP_IN_HEAD } act;
+    enum act act;
     struct exchange *victim; /* cancelled in head, in place of the exchange itself */
     struct exchange *then;   /* begun in done */
     const char *then_path;
@@ -399,7 +401,7 @@ Test(transport_curl, tells_the_head_of_a_stream_that_says_nothing)
 
 Test(transport_curl, may_be_cancelled_in_any_callback)
 {
-    for (int act = CANCEL_IN_HEAD; act <= CANCEL_IN_DATA; act++) {
+    for (enum act act = CANCEL_IN_HEAD; act <= CANCEL_IN_DATA; act++) {
         struct rig r;
         struct exchange x = {.act = act}, after = {0};
 
@@ -433,7 +435,7 @@ Test(transport_curl, may_cancel_another_transfer_in_a_callback)
 
 Test(transport_curl, ends_with_what_the_handler_reports)
 {
-    for (int act = REFUSE_HEAD; act <= REFUSE_DATA; act++) {
+    for (enum act act = REFUSE_HEAD; act <= REFUSE_DATA; act++) {
         struct rig r;
         struct exchange x = {.act = act};
 
