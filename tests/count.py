@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Adds up what the suites of several build directories ran, and prints it as `N passed, N failed, N skipped`.
 
-A Criterion program tells how many tests it ran on its last line; any other test program counts as one. A program whose
-exit status is not 0 fails at least once, whatever it printed: sanitizers are judged so.
+A program that speaks TAP counts its lines; any other counts as one test. A program whose exit status is not 0 fails at
+least once, whatever it printed: sanitizers are judged so.
 
 usage: count.py DIR...
 """
@@ -10,7 +10,7 @@ import json
 import re
 import sys
 
-SYNTHESIS = re.compile(r"Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
+TAP = re.compile(r"^(not )?ok\b[^#]*(#\s*SKIP)?", re.M | re.I)
 
 
 def count(directory):
@@ -18,24 +18,20 @@ def count(directory):
     with open(f"{directory}/meson-logs/testlog.json", encoding="utf-8") as log:
         for line in log:
             test = json.loads(line)
-            text = re.sub(r"\x1b\[[0-9;]*m", "", test.get("stdout", "") + test.get("stderr", ""))
-            ran = SYNTHESIS.findall(text)
-            ok = test["result"] == "OK"
-            if test["result"] == "SKIP":
-                skipped += 1
-                print(f"skipped: {directory} {test['name']}")
-            elif ran:
-                tested, passing, _, _ = map(int, ran[-1])
-                bad = tested - passing
-                if not ok and bad == 0:
-                    bad, passing = 1, max(passing - 1, 0)
-                passed += passing
-                failed += bad
-            else:
-                passed += ok
-                failed += not ok
-            if not ok and test["result"] != "SKIP":
-                print(f"failed: {directory} {test['name']} ({test['result']})")
+            name, result = f"{directory} {test['name']}", test["result"]
+            lines = TAP.findall(re.sub(r"\x1b\[[0-9;]*m", "", test.get("stdout", "")))
+            bad = sum(1 for no, skip in lines if no and not skip)
+            skips = sum(1 for _, skip in lines if skip)
+            good = len(lines) - bad - skips
+            if not lines:
+                good, skips = int(result == "OK"), int(result == "SKIP")
+            if result not in ("OK", "SKIP") and bad == 0:
+                bad = 1
+            passed, failed, skipped = passed + good, failed + bad, skipped + skips
+            if bad:
+                print(f"failed: {name} ({result})")
+            if skips:
+                print(f"skipped: {name}: {skips}")
     return passed, failed, skipped
 
 

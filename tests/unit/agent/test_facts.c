@@ -1,0 +1,233 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "agent/facts.h"
+
+/*
+ * Facts are fed as JSON, as the API server writes it; protobuf gives the same records (test_decode.c). One node of 10 cores, one filler of 1 core in
+ * namespace "filler" with label app=miner.
+ */
+
+static const char policy_text[] = "apiVersion: brim.dev/v1\n"
+                                  "kind: FillerPolicy\n"
+                                  "metadata: {name: miner}\n"
+                                  "spec:\n"
+                                  "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+                                  "  replicas: {min: 0, max: 150}\n"
+                                  "  paid:\n"
+                                  "    ignore:\n"
+                                  "      - {namespace: sandbox}\n"
+                                  "      - {selector: \"tier in (batch, low)\", priorityBelow: 10}\n";
+
+struct world {
+    struct policy_list policies;
+    struct facts facts;
+    struct mono now;
+};
+
+static void world_init(struct world *w)
+{
+    struct podreq_rules rules;
+    struct err err = {0};
+
+    *w = (struct world){.now = {.us = US_PER_S}};
+    cr_assert(policy_read(SV("test.yaml"), SV(policy_text), &w->policies, &err), "%s", err.text);
+    cr_assert(podreq_rules_for(SV("1.35"), &rules, &err), "%s", err.text);
+    cr_assert(facts_init(&w->facts, w->policies.at[0], &rules, &err), "%s", err.text);
+}
+
+static void world_done(struct world *w)
+{
+    facts_done(&w->facts);
+    policy_list_done(&w->policies);
+}
+
+static void give_node(struct world *w, const char *name, int cores)
+{
+    char text[512];
+    struct err err = {0};
+
+    (void)snprintf(text, sizeof text,
+                   "{\"metadata\":{\"name\":\"%s\",\"uid\":\"%s\"},\"spec\":{},"
+                   "\"status\":{\"allocatable\":{\"cpu\":\"%d\",\"memory\":\"64Gi\",\"pods\":\"110\"}}}",
+                   name, name, cores);
+    cr_assert(facts_node(&w->facts, false, DECODE_JSON, sv_from(text), &err), "%s", err.text);
+}
+
+/* `more` goes into the spec, `status` is the whole status. */
+static void give_pod(struct world *w, const char *ns, const char *name, const char *labels, const char *cpu, const char *more,
+                     const char *status)
+{
+    char text[2048];
+    struct err err = {0};
+
+    (void)snprintf(text, sizeof text,
+                   "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"%s\",\"labels\":{%s},"
+                   "\"creationTimestamp\":\"2026-10-01T10:00:00Z\"},"
+                   "\"spec\":{\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"%s\",\"memory\":\"1Gi\"}}}]%s},"
+                   "\"status\":%s}",
+                   name, ns, name, labels, cpu, more, status);
+    cr_assert(facts_pod(&w->facts, false, DECODE_JSON, sv_from(text), w->now, &err), "%s", err.text);
+}
+
+static void take_pod(struct world *w, const char *name)
+{
+    char text[256];
+    struct err err = {0};
+
+    (void)snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\",\"uid\":\"%s\"}}", name, name);
+    cr_assert(facts_pod(&w->facts, true, DECODE_JSON, sv_from(text), w->now, &err), "%s", err.text);
+}
+
+static void follow(struct world *w, const char *selector)
+{
+    bool changed;
+    struct err err = {0};
+
+    cr_assert(facts_set_selector(&w->facts, sv_from(selector), &changed, &err), "%s", err.text);
+    cr_assert(changed);
+}
+
+#define FILLER_SPEC ",\"priority\":-100,\"priorityClassName\":\"brim-filler\",\"terminationGracePeriodSeconds\":10"
+#define BOUND ",\"nodeName\":\"n1\""
+#define RUNNING "{\"phase\":\"Running\"}"
+#define PENDING "{\"phase\":\"Pending\"}"
+#define UNSCHEDULABLE \
+    "{\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\",\"reason\":\"Unschedulable\"}]}"
+
+Test(facts, filler_is_told_by_namespace_and_selector)
+{
+    struct world w;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    give_node(&w, "n1", 10);
+    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    give_pod(&w, "other", "p1", "\"app\":\"miner\"", "2", BOUND, RUNNING);
+    give_pod(&w, "filler", "p2", "\"app\":\"web\"", "3", BOUND, RUNNING);
+    (void)facts_measure(&w.facts, w.now);
+    cr_assert_eq(w.facts.shape_source, SHAPE_POD);
+    cr_assert_eq(fit_sum(w.facts.fit).paid_milli, 5000);
+    cr_assert_eq(fit_sum(w.facts.fit).slots, 5);
+    cr_assert_eq(cluster_filler_count(w.facts.cluster, 0).pods[FILLER_STARTING], 1);
+    cr_assert_eq(w.facts.filler.grace_us, 10 * US_PER_S);
+    world_done(&w);
+}
+
+Test(facts, without_a_target_all_pods_are_paid)
+{
+    struct world w;
+
+    world_init(&w);
+    give_node(&w, "n1", 10);
+    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    cr_assert_null(w.facts.fit, "nobody told the filler's shape");
+    cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 1000);
+    world_done(&w);
+}
+
+Test(facts, a_selector_that_cannot_be_read_changes_nothing)
+{
+    struct world w;
+    struct err err = {0};
+    bool changed = true;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    cr_assert_not(facts_set_selector(&w.facts, SV("app in (miner"), &changed, &err));
+    cr_assert_str_eq(w.facts.selector_text, "app=miner");
+    cr_assert(facts_set_selector(&w.facts, SV("app=miner"), &changed, &err));
+    cr_assert_not(changed);
+    world_done(&w);
+}
+
+Test(facts, the_policy_s_ignored_pods_claim_nothing)
+{
+    struct world w;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    give_node(&w, "n1", 10);
+    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    give_pod(&w, "sandbox", "p1", "", "1", "", PENDING);
+    give_pod(&w, "prod", "p2", "\"tier\":\"batch\"", "1", ",\"priority\":5", PENDING);
+    cr_assert_eq(facts_measure(&w.facts, w.now).pods, 0);
+    give_pod(&w, "prod", "p3", "\"tier\":\"batch\"", "1", ",\"priority\":50", PENDING);
+    give_pod(&w, "prod", "p4", "\"tier\":\"web\"", "1", "", PENDING);
+    cr_assert_eq(facts_measure(&w.facts, w.now).pods, 2);
+    world_done(&w);
+}
+
+Test(facts, arrivals_and_blocked_pods_are_counted_once_the_first_list_is_whole)
+{
+    struct world w;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    facts_list_begin(&w.facts, CLUSTER_PODS);
+    give_node(&w, "n1", 10);
+    for (int i = 0; i < 10; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "f%d", i);
+        give_pod(&w, "filler", name, "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    }
+    give_pod(&w, "prod", "old", "", "0", BOUND, RUNNING);
+    facts_list_end(&w.facts, CLUSTER_PODS);
+    cr_assert_eq(w.facts.paid_pods_total, 0);
+    give_pod(&w, "prod", "new", "", "4", "", PENDING);
+    cr_assert_eq(facts_measure(&w.facts, w.now).urgent, 0, "the scheduler has not tried it yet");
+    w.now.us += 5000;
+    give_pod(&w, "prod", "new", "", "4", "", UNSCHEDULABLE);
+    cr_assert(w.facts.urgent);
+    cr_assert_eq(w.facts.urgent_since.us, w.now.us);
+    cr_assert_eq(facts_measure(&w.facts, w.now).urgent, 1);
+    cr_assert_eq(w.facts.blocked_total, 1);
+    cr_assert_eq(w.facts.paid_pods_total, 1);
+    take_pod(&w, "new");
+    (void)facts_measure(&w.facts, w.now);
+    cr_assert_not(w.facts.urgent);
+    cr_assert_eq(w.facts.blocked_total, 1);
+    world_done(&w);
+}
+
+Test(facts, a_template_s_class_is_below_everybody_until_a_pod_tells_its_number)
+{
+    struct world w;
+    struct pod_record template = {.request = {.at = {[RESOURCE_CPU] = 1000}}, .priority_class = SV("brim-filler"), .grace_s = 30};
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    facts_set_template(&w.facts, &template);
+    cr_assert_eq(w.facts.shape_source, SHAPE_TEMPLATE);
+    cr_assert_eq(w.facts.filler.priority, INT32_MIN);
+    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "2", FILLER_SPEC, PENDING);
+    cr_assert_eq(w.facts.filler.priority, -100);
+    facts_set_template(&w.facts, &template);
+    cr_assert_eq(w.facts.shape_source, SHAPE_POD, "a live pod knows better");
+    take_pod(&w, "f1");
+    facts_set_template(&w.facts, &template);
+    cr_assert_eq(w.facts.shape_source, SHAPE_TEMPLATE);
+    cr_assert_eq(fit_request(w.facts.fit)->at[RESOURCE_CPU], 1000);
+    cr_assert_eq(w.facts.filler.priority, -100, "what a pod told stays known");
+    world_done(&w);
+}
+
+Test(facts, a_broken_pod_is_refused_and_leaves_everything_as_it_was)
+{
+    struct world w;
+    struct err err = {0};
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    give_node(&w, "n1", 10);
+    give_pod(&w, "prod", "p1", "", "4", BOUND, RUNNING);
+    cr_assert_not(facts_pod(&w.facts, false, DECODE_JSON,
+                            SV("{\"metadata\":{\"name\":\"p2\",\"uid\":\"p2\"},\"spec\":{\"nodeName\":\"n1\",\"containers\":"
+                               "[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1.5GB\"}}}]},\"status\":{}}"),
+                            w.now, &err));
+    cr_assert_eq(err.kind, ERR_INPUT);
+    cr_assert_eq(cluster_pod_count(w.facts.cluster), 1);
+    cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 4000);
+    world_done(&w);
+}
