@@ -94,5 +94,8 @@ int cmd_print(struct strbuf *text)
 int cmd_fail(const char *name, const struct err *err)
 {
     (void)fprintf(stderr, "%s: %s\n", name, err->text);
-    return err->kind == ERR_INPUT ? CLI_USAGE : err->kind == ERR_NOT_FOUND ? CLI_NO : CLI_UNREACHABLE;
+    if (err->kind == ERR_INPUT)
+        return CLI_USAGE;
+    /* A server's 404 is an answer; a file that is not there is something that could not be read. */
+    return err->kind == ERR_NOT_FOUND && err->code == 404 ? CLI_NO : CLI_UNREACHABLE;
 }

@@ -97,7 +97,7 @@ int explain_decision(int argc, char **argv)
     } else {
         decision = only_decision(strbuf_sv(&answer));
         if (decision.len == 0) {
-            (void)err_set(&err, ERR_NOT_FOUND, 0, "the agent has not decided anything yet");
+            (void)err_set(&err, ERR_NOT_FOUND, 404, "the agent has not decided anything yet");
             code = cmd_fail(command.name, &err);
         } else if (sv_eq(sv_from(cli_value(&cli, "output")), SV("json"))) {
             (void)strbuf_add(&out, decision);

@@ -35,12 +35,20 @@ struct printer {
     struct strbuf out;
 };
 
+/* From the text, not from the quantity, which saturates: "1e30" has a canonical form too. */
+static void canonical(struct sv input, struct strbuf *out)
+{
+    (void)!quantity_canonical(input, out, NULL); /* it was parsed before: only a full buffer can fail it, which cmd_print() tells */
+}
+
 static void print_json(struct strbuf *out, struct sv input, const struct quantity *q, const struct err *err)
 {
     char text[QUANTITY_TEXT_SIZE];
+    struct strbuf written;
     struct jsonw w;
     int64_t n;
 
+    strbuf_init(&written, LINE_MAX_BYTES);
     jsonw_init(&w, out);
     jsonw_object(&w, NULL);
     jsonw_str(&w, "input", input);
@@ -55,9 +63,10 @@ static void print_json(struct strbuf *out, struct sv input, const struct quantit
             (void)snprintf(text, sizeof text, "%lld", (long long)n);
             jsonw_cstr(&w, "value", text);
         }
-        quantity_text(q, text);
-        jsonw_cstr(&w, "canonical", text);
+        canonical(input, &written);
+        jsonw_str(&w, "canonical", strbuf_sv(&written));
     }
+    strbuf_done(&written);
     jsonw_end(&w);
     (void)strbuf_add_char(out, '\n');
 }
@@ -72,7 +81,6 @@ static void add_column(struct strbuf *out, bool fits, int64_t n)
 
 static void print_text(struct strbuf *out, struct sv input, const struct quantity *q, const struct err *err)
 {
-    char text[QUANTITY_TEXT_SIZE];
     int64_t n;
     bool fits;
 
@@ -87,8 +95,9 @@ static void print_text(struct strbuf *out, struct sv input, const struct quantit
     add_column(out, fits, n);
     fits = quantity_value(q, &n);
     add_column(out, fits, n);
-    quantity_text(q, text);
-    (void)strbuf_addf(out, "  %s\n", text);
+    (void)strbuf_add(out, SV("  "));
+    canonical(input, out);
+    (void)strbuf_add_char(out, '\n');
 }
 
 static void print_one(struct printer *p, struct sv input)

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Runs brim as a user does: what it prints, where, and how it exits. Needs no server.
+
+usage: test_commands.py BRIM DATA_FOLDER
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BRIM, DATA = None, None
+
+POLICY = """apiVersion: brim.dev/v1
+kind: FillerPolicy
+metadata: {name: miner}
+spec:
+  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}
+  replicas: {max: 150}
+"""
+
+
+def brim(*args, text=""):
+    # surrogateescape: what a test feeds need not be UTF-8
+    run = subprocess.run([BRIM, *args], input=text.encode("utf-8", "surrogateescape"), capture_output=True, timeout=60,
+                         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
+    return run.returncode, run.stdout.decode(), run.stderr.decode()
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def fixture(name):
+    with open(os.path.join(DATA, name), encoding="utf-8") as f:
+        return json.load(f)
+
+
+class Commands(unittest.TestCase):
+    def test_every_command_has_help(self):
+        commands = [["agent"], ["capacity"], ["check"], ["status"], ["version"]]
+        commands += [["explain", kind] for kind in ("decision", "pod", "policy", "quantity")]
+        for command in commands:
+            for flag in ("--help", "-h"):
+                code, out, err = brim(*command, flag)
+                self.assertEqual((code, err), (0, ""), command)
+                self.assertIn("Usage: brim " + " ".join(command), out)
+                self.assertIn("Exit codes:", out)
+                self.assertIn("Examples:", out)
+
+    def test_bad_use_exits_2_with_a_suggestion_on_stderr(self):
+        for args, hint in ((["chek"], "did you mean check?"), (["check", "--outptu", "x"], "did you mean --output?"),
+                           (["explain", "pods", "x"], "did you mean pod?"), (["version", "-o", "xml"], "text|json"),
+                           (["check"], "expected FILE"), ([], "Usage:"),
+                           (["explain", "pod", "-", "--kube-version", "1.5"], "1.28")):
+            code, out, err = brim(*args)
+            self.assertEqual((code, out), (2, ""), args)
+            self.assertIn(hint, err)
+
+    def test_version(self):
+        code, out, _ = brim("version", "-o", "json")
+        self.assertEqual((code, json.loads(out)["v"]), (0, 1))
+        self.assertEqual(brim("--version")[1], "brim %s\n" % json.loads(out)["version"])
+
+    def test_unreachable_things_exit_3(self):
+        for args in (["status", "--agent", "http://127.0.0.1:1"], ["explain", "decision", "--agent", "http://127.0.0.1:1"],
+                     ["capacity", "--kubeconfig", "/nonexistent"], ["explain", "pod", "/nonexistent"],
+                     ["check", "/nonexistent"]):
+            code, out, err = brim(*args)
+            self.assertEqual((code, out), (3, ""), args)
+            self.assertNotEqual(err, "")
+
+
+class Quantities(unittest.TestCase):
+    def test_all_as_the_go_library_has_them(self):
+        rows = [r for r in fixture("quantities.json") if "\n" not in r["input"]]
+        code, out, _ = brim("explain", "quantity", "-", "-o", "json", text="".join(r["input"] + "\n" for r in rows))
+        got = lines(out)
+        self.assertEqual((code, len(got)), (1, len(rows)))
+        for want, have in zip(rows, got):
+            if want.get("quirk"):
+                continue
+            self.assertEqual(have["input"], want["input"])
+            self.assertEqual("error" in have, "error" in want, want)
+            if "error" not in want:
+                self.assertEqual(have.get("milli"), text_of(want.get("milliValue")), want)
+                self.assertEqual(have.get("value"), text_of(want.get("value")), want)
+                self.assertEqual(have["canonical"], want["canonical"], want)
+
+    def test_input_is_taken_as_it_stands(self):
+        code, out, _ = brim("explain", "quantity", "-", "-o", "json", text=" 1\n1 \n\n1\r\n5")
+        self.assertEqual([(r["input"], "error" in r) for r in lines(out)],
+                         [(" 1", True), ("1 ", True), ("", True), ("1\r", True), ("5", False)])
+        self.assertEqual(code, 1)
+
+    def test_arguments_may_be_negative(self):
+        self.assertEqual(brim("explain", "quantity", "-1500m", "2", "-o", "json")[0], 0)
+
+
+def text_of(number):
+    return None if number is None else str(number)
+
+
+class Pods(unittest.TestCase):
+    RELEASES = (("1.28-1.32", ["1.28", "1.32.4"]), ("1.33", ["v1.33.0"]), ("1.34-1.35", ["1.34", "1.35+"]),
+                ("1.35-alpha", ["1.35-alpha"]))
+
+    def test_all_as_the_scheduler_counts_them(self):
+        rows = fixture("pod-requests.json")
+        text = "".join(json.dumps(r["pod"]) + "\n" for r in rows)
+        for profile, versions in self.RELEASES:
+            for version in versions:
+                code, out, _ = brim("explain", "pod", "-", "-o", "json", "--kube-version", version, text=text)
+                got = lines(out)
+                self.assertEqual((code, len(got)), (0, len(rows)))
+                for want, have in zip(rows, got):
+                    self.assertEqual(have["counted"], want["counted"], want["name"])
+                    if want["pod"].get("spec", {}).get("nodeName"):
+                        counted = want["profiles"][profile]
+                        self.assertEqual((have["cpu_milli"], have["memory_bytes"]),
+                                         (counted["milliCPU"], counted["memoryBytes"]), (version, want["name"]))
+
+    def test_a_broken_one_has_its_error_in_its_place(self):
+        pod = json.dumps({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a"}]}})
+        bad = json.dumps({"spec": {"containers": [{"resources": {"requests": {"cpu": "1.5GB"}}}]}})
+        code, out, _ = brim("explain", "pod", "-", "-o", "json", text="%s\n{\"x\n%s\n%s\n" % (pod, bad, pod))
+        self.assertEqual(["error" in r for r in lines(out)], [False, True, True, False])
+        self.assertEqual(code, 1)
+
+    def test_reads_yaml_lists_and_rubbish(self):
+        yaml = "kind: Pod\nmetadata: {name: y}\nspec:\n  containers:\n  - resources: {requests: {cpu: .5, memory: 1Gi}}\n"
+        code, out, _ = brim("explain", "pod", "-", "-o", "json", text=yaml)
+        self.assertEqual((code, lines(out)[0]["cpu_milli"], lines(out)[0]["memory_bytes"]), (0, 500, 1 << 30))
+        code, out, _ = brim("explain", "pod", "-", "-o", "json", text=json.dumps({"items": [{}, {"kind": "Node"}]}, indent=1))
+        self.assertEqual((code, ["error" in r for r in lines(out)]), (1, [False, True]))
+        for rubbish in ("rubbish", "{", "[[[[", "\udcff\udcff", "{\"spec\":" * 3000, "- " * 5000, "&a [*a]"):
+            code, out, _ = brim("explain", "pod", "-", "-o", "json", text=rubbish)
+            self.assertEqual((code, ["error" in r for r in lines(out)]), (1, [True]), rubbish[:20])
+
+    def test_tells_people_why_a_pod_is_not_counted(self):
+        code, out, _ = brim("explain", "pod", "-", text='{"metadata":{"name":"p","namespace":"d"},"spec":{"containers":[]}}')
+        self.assertEqual(code, 0)
+        self.assertIn("d/p: Pending, no node", out)
+        self.assertIn("it has no node yet: it is demand", out)
+
+
+class Policies(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def write(self, name, text):
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def test_a_good_file_and_a_good_folder(self):
+        path = self.write("miner.yaml", POLICY)
+        self.write(".hidden.yaml", "rubbish: [")
+        for arg in (path, self.folder.name):
+            code, out, err = brim("check", arg)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("%s: ok, policy miner: " % path, out)
+        self.assertEqual(brim("check", "-", text=POLICY)[0], 0)
+
+    def test_a_broken_file_is_told_with_its_place(self):
+        path = self.write("miner.yaml", POLICY + "  settel: 90s\n")
+        code, out, err = brim("check", path)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("%s:7:3: " % path, err)
+        self.assertIn("settle", err)
+        code, out, _ = brim("check", path, "-o", "json")
+        self.assertEqual((code, lines(out)[0]["ok"]), (1, False))
+
+    def test_two_files_may_not_name_one_policy(self):
+        self.write("a.yaml", POLICY)
+        self.write("b.yaml", POLICY)
+        code, _, err = brim("check", self.folder.name)
+        self.assertEqual(code, 1)
+        self.assertIn("miner", err)
+
+    def test_an_empty_folder_is_wrong(self):
+        self.assertEqual(brim("check", self.folder.name)[0], 1)
+
+    def test_keys_are_explained(self):
+        code, out, _ = brim("explain", "policy")
+        self.assertEqual(code, 0)
+        self.assertIn("spec.reserve.cpu", out)
+        self.assertIn("default", brim("explain", "policy", "settle")[1])
+        code, out, err = brim("explain", "policy", "setle")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("did you mean spec.settle?", err)
+        self.assertIn("properties", json.loads(brim("explain", "policy", "-o", "json")[1]))
+
+
+if __name__ == "__main__":
+    BRIM, DATA = sys.argv[1], sys.argv[2]
+    unittest.main(argv=[sys.argv[0]] + sys.argv[3:])
