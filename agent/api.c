@@ -33,7 +33,8 @@ bool api_open_agent(struct api *api, const char *url, struct err *err)
     while (sv_ends(text, SV("/")))
         text.len--;
     if (!sv_starts(text, SV("http://")) || memchr(text.at, '\n', text.len) != NULL)
-        return err_set(err, ERR_INPUT, 0, "agent: found '%s', expected an address like " API_DEFAULT_AGENT, url);
+        return err_set(err, ERR_INPUT, 0,
+                       "agent: found '%s', expected an address like " API_DEFAULT_AGENT, url);
     *api = (struct api){0};
     api->config.server = sv_dup(text);
     api->config.ns = xstrdup("");
@@ -71,10 +72,12 @@ bool api_get(struct api *api, const char *path, struct strbuf *to, struct err *e
     return fits || err_set(err, ERR_LIMIT, 0, "%s: the answer is too large", path);
 }
 
-/* What a page asks for: 250 pods of 16 KB fill TRANSPORT_MAX_BODY; smaller pages follow if they are larger still. */
+/* What a page asks for: 250 pods of 16 KB fill TRANSPORT_MAX_BODY; smaller pages follow if they are
+ * larger still. */
 enum { PAGE_OBJECTS = 250, LIST_TRIES = 3 };
 
-static void page_path(const char *path, const char *field_selector, int limit, struct sv token, struct strbuf *out)
+static void page_path(const char *path, const char *field_selector, int limit, struct sv token,
+                      struct strbuf *out)
 {
     strbuf_clear(out);
     (void)strbuf_addf(out, "%s?limit=%d", path, limit);
@@ -89,8 +92,8 @@ static void page_path(const char *path, const char *field_selector, int limit, s
 }
 
 /* One page; the token of the next replaces the one in `token`. */
-static bool list_page(struct api *api, const char *path, const struct frame_handler *each, struct strbuf *token,
-                      struct err *err)
+static bool list_page(struct api *api, const char *path, const struct frame_handler *each,
+                      struct strbuf *token, struct err *err)
 {
     const struct client_request request = {
         .method = "GET", .path = path, .accept = CLIENT_PROTOBUF, .channel = CHANNEL_POOL};
@@ -111,8 +114,8 @@ static bool list_page(struct api *api, const char *path, const struct frame_hand
     return ok;
 }
 
-bool api_list(struct api *api, const char *path, const char *field_selector, const struct frame_handler *each,
-              struct err *err)
+bool api_list(struct api *api, const char *path, const char *field_selector,
+              const struct frame_handler *each, struct err *err)
 {
     struct strbuf token, request;
     struct err why = {0};

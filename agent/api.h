@@ -1,5 +1,6 @@
 /*
- * api: the API server (or the agent) as a command that asks a few questions and ends sees it: every call waits for its answer.
+ * api: the API server (or the agent) as a command that asks a few questions and ends sees it: every
+ * call waits for its answer.
  */
 #ifndef BRIM_AGENT_API_H
 #define BRIM_AGENT_API_H
@@ -23,13 +24,15 @@ struct api {
     struct loop *loop;
     struct kube_config config;
     struct transport_curl *curl;
-    struct transport transport; /* borrowed by the client, as are timers and config: the struct must not move */
+    struct transport
+        transport; /* borrowed by the client, as are timers and config: the struct must not move */
     struct timers timers;
     struct client *client;
 };
 
 /* The API server of the kubeconfig (both may be NULL). On failure there is nothing to close. */
-bool api_open(struct api *api, const char *kubeconfig, const char *context, struct err *err) MUST_CHECK;
+bool api_open(struct api *api, const char *kubeconfig, const char *context,
+              struct err *err) MUST_CHECK;
 
 /* The agent at http://HOST:PORT; no credentials are sent. */
 bool api_open_agent(struct api *api, const char *url, struct err *err) MUST_CHECK;
@@ -40,11 +43,12 @@ void api_close(struct api *api);
 bool api_get(struct api *api, const char *path, struct strbuf *to, struct err *err) MUST_CHECK;
 
 /*
- * Lists a collection page by page and hands each object to the handler (event FRAME_ITEM). A list whose snapshot is gone before
- * its last page begins again: objects may come twice. `field_selector` NULL: all.
+ * Lists a collection page by page and hands each object to the handler (event FRAME_ITEM). A list
+ * whose snapshot is gone before its last page begins again: objects may come twice.
+ * `field_selector` NULL: all.
  */
-bool api_list(struct api *api, const char *path, const char *field_selector, const struct frame_handler *each,
-              struct err *err) MUST_CHECK;
+bool api_list(struct api *api, const char *path, const char *field_selector,
+              const struct frame_handler *each, struct err *err) MUST_CHECK;
 
 /* How the scheduler of the server's release counts pods, from /version. */
 bool api_rules(struct api *api, struct podreq_rules *ret_rules, struct err *err) MUST_CHECK;

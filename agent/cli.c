@@ -6,7 +6,8 @@
 
 #include "base/alloc.h"
 
-static const struct cli_flag help_flag = {"help", 'h', CLI_SWITCH, NULL, NULL, NULL, "show this text"};
+static const struct cli_flag help_flag = {"help", 'h',  CLI_SWITCH,      NULL,
+                                          NULL,   NULL, "show this text"};
 
 /* Words longer than this are nobody's slip of the finger. */
 enum { NEAREST_MAX = 40 };
@@ -70,9 +71,10 @@ static bool unknown_flag(const struct cli_command *c, struct sv name, struct err
     names[c->n_flags] = help_flag.name;
     near = cli_nearest(name, names, c->n_flags + 1);
     if (near != NULL)
-        return err_set(err, ERR_INPUT, 0, "%s: unknown flag --%.*s, did you mean --%s?", c->name, SV_ARG(name), near);
-    return err_set(err, ERR_INPUT, 0, "%s: unknown flag --%.*s; %s --help lists what there is", c->name, SV_ARG(name),
-                   c->name);
+        return err_set(err, ERR_INPUT, 0, "%s: unknown flag --%.*s, did you mean --%s?", c->name,
+                       SV_ARG(name), near);
+    return err_set(err, ERR_INPUT, 0, "%s: unknown flag --%.*s; %s --help lists what there is",
+                   c->name, SV_ARG(name), c->name);
 }
 
 static const struct cli_flag *flag_by_name(const struct cli_command *c, struct sv name)
@@ -113,10 +115,13 @@ static bool store(struct cli *cli, const struct cli_flag *f, const char *value, 
         cli->help = true;
         return true;
     }
-    if (f->kind == CLI_SWITCH && !sv_eq(sv_from(value), SV("true")) && !sv_eq(sv_from(value), SV("false")))
-        return err_set(err, ERR_INPUT, 0, "%s: --%s: found '%s', expected true or false", c->name, f->name, value);
+    if (f->kind == CLI_SWITCH && !sv_eq(sv_from(value), SV("true")) &&
+        !sv_eq(sv_from(value), SV("false")))
+        return err_set(err, ERR_INPUT, 0, "%s: --%s: found '%s', expected true or false", c->name,
+                       f->name, value);
     if (!chosen(f, value))
-        return err_set(err, ERR_INPUT, 0, "%s: --%s: found '%s', expected one of %s", c->name, f->name, value, f->choices);
+        return err_set(err, ERR_INPUT, 0, "%s: --%s: found '%s', expected one of %s", c->name,
+                       f->name, value, f->choices);
     cli->value[index] = value;
     if (f->kind == CLI_MANY) {
         if (cli->n_many == cli->cap_many)
@@ -131,7 +136,8 @@ static bool store(struct cli *cli, const struct cli_flag *f, const char *value, 
 /* "-", "-1", "-.5": an argument, though it begins like a flag. */
 static bool is_flag(const char *word)
 {
-    return word[0] == '-' && word[1] != '\0' && word[1] != '.' && !(word[1] >= '0' && word[1] <= '9');
+    return word[0] == '-' && word[1] != '\0' && word[1] != '.' &&
+           !(word[1] >= '0' && word[1] <= '9');
 }
 
 /* "--name", "--name=value" or "--name value"; *i moves on if the next word is the value. */
@@ -150,7 +156,8 @@ static bool take_long(struct cli *cli, int argc, char **argv, int *i, struct err
     if (f->kind == CLI_SWITCH)
         return store(cli, f, "true", err);
     if (*i + 1 >= argc)
-        return err_set(err, ERR_INPUT, 0, "%s: --%s: expected a value (%s)", cli->command->name, f->name, f->arg);
+        return err_set(err, ERR_INPUT, 0, "%s: --%s: expected a value (%s)", cli->command->name,
+                       f->name, f->arg);
     return store(cli, f, argv[++*i], err);
 }
 
@@ -161,8 +168,8 @@ static bool take_short(struct cli *cli, int argc, char **argv, int *i, struct er
         const struct cli_flag *f = flag_by_letter(cli->command, *at);
 
         if (f == NULL)
-            return err_set(err, ERR_INPUT, 0, "%s: unknown flag -%c; %s --help lists what there is", cli->command->name,
-                           *at, cli->command->name);
+            return err_set(err, ERR_INPUT, 0, "%s: unknown flag -%c; %s --help lists what there is",
+                           cli->command->name, *at, cli->command->name);
         if (f->kind == CLI_SWITCH) {
             if (!store(cli, f, "true", err))
                 return false;
@@ -171,7 +178,8 @@ static bool take_short(struct cli *cli, int argc, char **argv, int *i, struct er
         if (at[1] != '\0')
             return store(cli, f, at[1] == '=' ? at + 2 : at + 1, err);
         if (*i + 1 >= argc)
-            return err_set(err, ERR_INPUT, 0, "%s: -%c: expected a value (%s)", cli->command->name, *at, f->arg);
+            return err_set(err, ERR_INPUT, 0, "%s: -%c: expected a value (%s)", cli->command->name,
+                           *at, f->arg);
         return store(cli, f, argv[++*i], err);
     }
     return true;
@@ -182,14 +190,17 @@ static bool check_count(const struct cli *cli, struct err *err)
     const struct cli_command *c = cli->command;
 
     if (cli->n_args < (size_t)c->min_args)
-        return err_set(err, ERR_INPUT, 0, "%s: expected %s; see %s --help", c->name, c->args, c->name);
+        return err_set(err, ERR_INPUT, 0, "%s: expected %s; see %s --help", c->name, c->args,
+                       c->name);
     if (c->max_args >= 0 && cli->n_args > (size_t)c->max_args)
-        return err_set(err, ERR_INPUT, 0, "%s: found '%s', expected %s%s", c->name, cli->args[c->max_args],
-                       c->max_args == 0 ? "no arguments" : "no more than ", c->max_args == 0 ? "" : c->args);
+        return err_set(err, ERR_INPUT, 0, "%s: found '%s', expected %s%s", c->name,
+                       cli->args[c->max_args], c->max_args == 0 ? "no arguments" : "no more than ",
+                       c->max_args == 0 ? "" : c->args);
     return true;
 }
 
-bool cli_parse(const struct cli_command *command, int argc, char **argv, struct cli *ret_cli, struct err *err)
+bool cli_parse(const struct cli_command *command, int argc, char **argv, struct cli *ret_cli,
+               struct err *err)
 {
     struct cli *cli = ret_cli;
     bool flags = true;
@@ -223,7 +234,8 @@ void cli_done(struct cli *cli)
     *cli = (struct cli){0};
 }
 
-bool cli_begin(const struct cli_command *command, int argc, char **argv, struct cli *ret_cli, int *ret_exit)
+bool cli_begin(const struct cli_command *command, int argc, char **argv, struct cli *ret_cli,
+               int *ret_exit)
 {
     struct err err = {0};
 
@@ -319,12 +331,13 @@ void cli_help(const struct cli_command *command, struct strbuf *out)
         width = used > width ? used : width;
     }
     strbuf_done(&head);
-    (void)strbuf_addf(out, "Usage: %s [flags]%s%s\n\n%s\n\nFlags:\n", command->name, command->args[0] != '\0' ? " " : "",
-                      command->args, command->about);
+    (void)strbuf_addf(out, "Usage: %s [flags]%s%s\n\n%s\n\nFlags:\n", command->name,
+                      command->args[0] != '\0' ? " " : "", command->args, command->about);
     for (size_t i = 0; i < command->n_flags; i++)
         flag_line(&command->flags[i], width, out);
     flag_line(&help_flag, width, out);
     if (command->examples != NULL)
         (void)strbuf_addf(out, "\nExamples:\n%s", command->examples);
-    (void)strbuf_add(out, SV("\nExit codes: 0 done, 1 the answer is no, 2 bad use, 3 could not reach or read something\n"));
+    (void)strbuf_add(out, SV("\nExit codes: 0 done, 1 the answer is no, 2 bad use, 3 could not "
+                             "reach or read something\n"));
 }

@@ -26,7 +26,8 @@ static int unknown(const char *name, const struct cmd *cmds, size_t n, const cha
     if (near != NULL)
         (void)fprintf(stderr, "%s: unknown command '%s', did you mean %s?\n", name, word, near);
     else
-        (void)fprintf(stderr, "%s: unknown command '%s'; %s --help lists what there is\n", name, word, name);
+        (void)fprintf(stderr, "%s: unknown command '%s'; %s --help lists what there is\n", name,
+                      word, name);
     return CLI_USAGE;
 }
 

@@ -1,7 +1,9 @@
 /*
- * cmd: the commands of `brim`. Each gets its own words (argv[0] is its name) and returns an exit code (cli.h).
+ * cmd: the commands of `brim`. Each gets its own words (argv[0] is its name) and returns an exit
+ * code (cli.h).
  *
- * Answers go to stdout, mistakes to stderr. The first lines of a command are its table of flags and cli_begin().
+ * Answers go to stdout, mistakes to stderr. The first lines of a command are its table of flags and
+ * cli_begin().
  */
 #ifndef BRIM_AGENT_CMD_H
 #define BRIM_AGENT_CMD_H
@@ -17,7 +19,8 @@ struct cmd {
     const char *about; /* one line, for the list */
 };
 
-/* Picks argv[1] from the table and runs it with the words from there on. `name` is what comes before: "brim explain". */
+/* Picks argv[1] from the table and runs it with the words from there on. `name` is what comes
+ * before: "brim explain". */
 int cmd_dispatch(const char *name, const struct cmd *cmds, size_t n, int argc, char **argv);
 
 int cmd_agent(int argc, char **argv);
@@ -38,7 +41,8 @@ enum { CMD_MAX_INPUT = 1 << 30 };
 /* Reads a file, or stdin where path is "-", whole. ERR_SYSTEM, ERR_LIMIT. */
 bool cmd_read(const char *path, struct strbuf *to, struct err *err) MUST_CHECK;
 
-/* Writes all of it to stdout and empties it; CLI_DONE, or CLI_UNREACHABLE if stdout does not take it. */
+/* Writes all of it to stdout and empties it; CLI_DONE, or CLI_UNREACHABLE if stdout does not take
+ * it. */
 int cmd_print(struct strbuf *text);
 
 /* Prints the error to stderr and returns the exit code that suits its kind. */

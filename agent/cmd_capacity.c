@@ -9,12 +9,15 @@
 #include "agent/tally.h"
 
 static const struct cli_flag flags[] = {
-    {"fits", 0, CLI_VALUE, "FILE", NULL, NULL, "how many pods like this one (JSON or YAML) each node would take now, and why no more"},
-    {"filler", 0, CLI_VALUE, "SELECTOR", NULL, NULL, "labels of the pods that are filler; all others are paid"},
+    {"fits", 0, CLI_VALUE, "FILE", NULL, NULL,
+     "how many pods like this one (JSON or YAML) each node would take now, and why no more"},
+    {"filler", 0, CLI_VALUE, "SELECTOR", NULL, NULL,
+     "labels of the pods that are filler; all others are paid"},
     {"namespace", 'n', CLI_VALUE, "NAME", NULL, NULL, "where filler lives [every namespace]"},
     {"by-label", 0, CLI_VALUE, "KEY", NULL, NULL, "one row for each value of this node label"},
     {"selector", 'l', CLI_VALUE, "SELECTOR", "", NULL, "only nodes with these labels"},
-    {"sort", 0, CLI_VALUE, "ORDER", "name", "name|free|cpu|fits", "by name, least free, most cpu, most fitting"},
+    {"sort", 0, CLI_VALUE, "ORDER", "name", "name|free|cpu|fits",
+     "by name, least free, most cpu, most fitting"},
     {"output", 'o', CLI_VALUE, "FORMAT", "table", "table|wide|json|yaml|csv", "form of the answer"},
     {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL, "how to reach the API server"},
     {"context", 0, CLI_VALUE, "NAME", NULL, NULL, "which context of the kubeconfig"},
@@ -23,12 +26,14 @@ static const struct cli_flag flags[] = {
 static const struct cli_command command = {
     .name = "brim capacity",
     .args = "",
-    .about = "Shows for each node what it offers to pods, what paid and filler pods on it ask for, and what is free, by the\n"
+    .about = "Shows for each node what it offers to pods, what paid and filler pods on it ask for, "
+             "and what is free, by the\n"
              "scheduler's arithmetic. Exit code 1 if --fits is given and not one pod fits.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  brim capacity --sort free\n  brim capacity --fits big-job.yaml -l pool=batch\n"
-                "  brim capacity --filler app=miner -n filler --by-label topology.kubernetes.io/zone -o json\n",
+                "  brim capacity --filler app=miner -n filler --by-label "
+                "topology.kubernetes.io/zone -o json\n",
 };
 
 enum { ANSWER_MAX = 256 << 20, SELECTOR_MAX_ARENA = 1 << 20 };
@@ -36,8 +41,8 @@ enum { ANSWER_MAX = 256 << 20, SELECTOR_MAX_ARENA = 1 << 20 };
 struct capacity {
     const struct cli *cli;
     struct cluster *cluster;
-    struct decoder decoder;       /* of what is listed */
-    struct arena arena;           /* of the selectors */
+    struct decoder decoder; /* of what is listed */
+    struct arena arena;     /* of the selectors */
     struct selector nodes, filler;
     bool has_filler;
     struct decoder shape_decoder; /* what --fits gave lives here */
@@ -46,7 +51,8 @@ struct capacity {
     struct err shape_err;
 };
 
-static bool take_node(void *self, enum frame_event event, enum decode_format format, struct sv object, struct err *err)
+static bool take_node(void *self, enum frame_event event, enum decode_format format,
+                      struct sv object, struct err *err)
 {
     struct capacity *c = self;
     struct node_record node;
@@ -66,7 +72,8 @@ static bool is_filler(const struct capacity *c, const struct pod_record *pod)
            selector_matches(&c->filler, pod->labels, pod->n_labels);
 }
 
-static bool take_pod(void *self, enum frame_event event, enum decode_format format, struct sv object, struct err *err)
+static bool take_pod(void *self, enum frame_event event, enum decode_format format,
+                     struct sv object, struct err *err)
 {
     struct capacity *c = self;
     struct pod_record pod;
@@ -176,7 +183,8 @@ static int show(struct capacity *c)
     int code;
 
     strbuf_init(&out, ANSWER_MAX);
-    tally_init(&t, c->cluster, &c->nodes, cli_value(c->cli, "by-label"), c->shapes != 0 ? &shape : NULL);
+    tally_init(&t, c->cluster, &c->nodes, cli_value(c->cli, "by-label"),
+               c->shapes != 0 ? &shape : NULL);
     tally_sort(&t, order_of(sv_from(cli_value(c->cli, "sort"))));
     print(&t, sv_from(cli_value(c->cli, "output")), &out);
     code = cmd_print(&out);

@@ -13,13 +13,15 @@
 #include "policy/policy.h"
 
 static const struct cli_flag flags[] = {
-    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json is one line a file"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json",
+     "form of the answer; json is one line a file"},
 };
 
 static const struct cli_command command = {
     .name = "brim check",
     .args = "FILE|DIR|-…",
-    .about = "Validates policy files, as the agent reads them: each alone and all together. Of a directory the files *.yaml,\n"
+    .about = "Validates policy files, as the agent reads them: each alone and all together. Of a "
+             "directory the files *.yaml,\n"
              "*.yml and *.json are taken, hidden ones apart. Exit code 1 if anything is wrong.",
     .min_args = 1,
     .max_args = -1,
@@ -76,9 +78,10 @@ static void tell_good(struct checker *c, const char *path, size_t first)
     for (size_t i = first; i < c->all.len; i++) {
         const struct policy *p = c->all.at[i];
 
-        (void)strbuf_addf(&c->out, "%s policy %.*s: %.*s %.*s/%.*s, %d to %d replicas, mode %s", i == first ? "," : ";",
-                          SV_ARG(p->name), SV_ARG(p->target_kind), SV_ARG(p->target_ns), SV_ARG(p->target_name), p->min,
-                          p->max, policy_mode_name(p->mode));
+        (void)strbuf_addf(&c->out, "%s policy %.*s: %.*s %.*s/%.*s, %d to %d replicas, mode %s",
+                          i == first ? "," : ";", SV_ARG(p->name), SV_ARG(p->target_kind),
+                          SV_ARG(p->target_ns), SV_ARG(p->target_name), p->min, p->max,
+                          policy_mode_name(p->mode));
     }
     (void)strbuf_add_char(&c->out, '\n');
 }
@@ -102,12 +105,14 @@ static void check_file(struct checker *c, const char *path)
     strbuf_done(&text);
 }
 
-/* Names that a policy directory's files have; "..data" and its like belong to the mount of a ConfigMap. */
+/* Names that a policy directory's files have; "..data" and its like belong to the mount of a
+ * ConfigMap. */
 static int is_policy_file(const struct dirent *entry)
 {
     struct sv name = sv_from(entry->d_name);
 
-    return name.at[0] != '.' && (sv_ends(name, SV(".yaml")) || sv_ends(name, SV(".yml")) || sv_ends(name, SV(".json")));
+    return name.at[0] != '.' &&
+           (sv_ends(name, SV(".yaml")) || sv_ends(name, SV(".yml")) || sv_ends(name, SV(".json")));
 }
 
 static void check_directory(struct checker *c, const char *path)
@@ -124,14 +129,16 @@ static void check_directory(struct checker *c, const char *path)
     }
     if (n == 0) {
         c->wrong = true;
-        (void)err_set(&err, ERR_INPUT, 0, "%s: found no file, expected *.yaml, *.yml or *.json", path);
+        (void)err_set(&err, ERR_INPUT, 0, "%s: found no file, expected *.yaml, *.yml or *.json",
+                      path);
         tell_wrong(c, path, &err);
     }
     for (int i = 0; i < n; i++) {
         struct strbuf file;
 
         strbuf_init(&file, 1 << 16);
-        (void)strbuf_addf(&file, "%s%s%s", path, sv_ends(sv_from(path), SV("/")) ? "" : "/", entries[i]->d_name);
+        (void)strbuf_addf(&file, "%s%s%s", path, sv_ends(sv_from(path), SV("/")) ? "" : "/",
+                          entries[i]->d_name);
         check_file(c, strbuf_str(&file));
         strbuf_done(&file);
         free(entries[i]);

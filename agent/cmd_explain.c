@@ -17,7 +17,8 @@ int cmd_explain(int argc, char **argv)
 }
 
 static const struct cli_flag policy_flags[] = {
-    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json is the JSON schema of all keys"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json",
+     "form of the answer; json is the JSON schema of all keys"},
 };
 
 static const struct cli_command policy_command = {
@@ -27,7 +28,8 @@ static const struct cli_command policy_command = {
     .max_args = 1,
     .flags = policy_flags,
     .n_flags = COUNT_OF(policy_flags),
-    .examples = "  brim explain policy\n  brim explain policy spec.reserve.cpu\n  brim explain policy -o json > schema.json\n",
+    .examples = "  brim explain policy\n  brim explain policy spec.reserve.cpu\n  brim explain "
+                "policy -o json > schema.json\n",
 };
 
 static bool explain_key(const char *key, struct strbuf *out)
@@ -40,9 +42,11 @@ static bool explain_key(const char *key, struct strbuf *out)
     if (near == NULL)
         near = field_nearest(SV(""), sv_from(key));
     if (near != NULL)
-        (void)fprintf(stderr, "brim explain policy: unknown key '%s', did you mean %s?\n", key, near);
+        (void)fprintf(stderr, "brim explain policy: unknown key '%s', did you mean %s?\n", key,
+                      near);
     else
-        (void)fprintf(stderr, "brim explain policy: unknown key '%s'; without a key all are listed\n", key);
+        (void)fprintf(stderr,
+                      "brim explain policy: unknown key '%s'; without a key all are listed\n", key);
     return false;
 }
 
@@ -60,7 +64,8 @@ int explain_policy(int argc, char **argv)
     schema = sv_eq(sv_from(cli_value(&cli, "output")), SV("json"));
     strbuf_init(&out, 1 << 20);
     if (schema && key != NULL) {
-        (void)fprintf(stderr, "brim explain policy: -o json gives the schema of all keys, expected no KEY\n");
+        (void)fprintf(
+            stderr, "brim explain policy: -o json gives the schema of all keys, expected no KEY\n");
         code = CLI_USAGE;
     } else if (schema) {
         field_schema(&out);

@@ -10,13 +10,15 @@
 static const struct cli_flag flags[] = {
     {"agent", 0, CLI_VALUE, "URL", API_DEFAULT_AGENT, NULL, "where the agent listens"},
     {"policy", 0, CLI_VALUE, "NAME", NULL, NULL, "this policy alone"},
-    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json as the agent gives it"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json",
+     "form of the answer; json as the agent gives it"},
 };
 
 static const struct cli_command command = {
     .name = "brim status",
     .args = "",
-    .about = "Shows what the agent does now and why, with the conditions of each filler. Exit code 1 if the agent is not\n"
+    .about = "Shows what the agent does now and why, with the conditions of each filler. Exit code "
+             "1 if the agent is not\n"
              "ready or a filler cannot be scaled.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
@@ -28,8 +30,9 @@ static void show_cpu(struct sv json, struct strbuf *out)
     static const struct {
         const char *path, *name;
     } rows[] = {
-        {"cpu.allocatable_milli", "allocatable"}, {"cpu.paid_milli", "paid"},         {"cpu.pending_milli", "waiting"},
-        {"cpu.filler_milli", "filler"},           {"cpu.leaving_milli", "leaving"},   {"cpu.reserve_milli", "reserve"},
+        {"cpu.allocatable_milli", "allocatable"}, {"cpu.paid_milli", "paid"},
+        {"cpu.pending_milli", "waiting"},         {"cpu.filler_milli", "filler"},
+        {"cpu.leaving_milli", "leaving"},         {"cpu.reserve_milli", "reserve"},
         {"cpu.headroom_milli", "headroom"},
     };
 
@@ -63,9 +66,9 @@ static void show_filler(struct sv filler, struct strbuf *out)
     static const struct {
         const char *path, *name;
     } rows[] = {
-        {"wanted", "wanted"},   {"replicas", "asked for"},           {"running", "running"},
-        {"starting", "starting"}, {"leaving", "leaving"},            {"unschedulable", "unschedulable"},
-        {"fit", "fit"},         {"kept", "kept free"},               {"min", "min"},
+        {"wanted", "wanted"},     {"replicas", "asked for"}, {"running", "running"},
+        {"starting", "starting"}, {"leaving", "leaving"},    {"unschedulable", "unschedulable"},
+        {"fit", "fit"},           {"kept", "kept free"},     {"min", "min"},
         {"max", "max"},
     };
 

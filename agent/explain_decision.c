@@ -6,21 +6,24 @@
 
 static const struct cli_flag flags[] = {
     {"agent", 0, CLI_VALUE, "URL", API_DEFAULT_AGENT, NULL, "where the agent listens"},
-    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json as the agent gives it"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json",
+     "form of the answer; json as the agent gives it"},
 };
 
 static const struct cli_command command = {
     .name = "brim explain decision",
     .args = "[N]",
-    .about = "Shows a decision of the agent with what it was made from: the newest, or the one of this number.",
+    .about = "Shows a decision of the agent with what it was made from: the newest, or the one of "
+             "this number.",
     .max_args = 1,
     .flags = flags,
     .n_flags = COUNT_OF(flags),
-    .examples = "  brim explain decision\n  brim explain decision 4711 --agent http://127.0.0.1:9000\n",
+    .examples =
+        "  brim explain decision\n  brim explain decision 4711 --agent http://127.0.0.1:9000\n",
 };
 
-static void row(struct sv decision, const char *name, const char *path, void (*show)(struct sv, const char *, struct strbuf *),
-                struct strbuf *out)
+static void row(struct sv decision, const char *name, const char *path,
+                void (*show)(struct sv, const char *, struct strbuf *), struct strbuf *out)
 {
     (void)strbuf_addf(out, "%-16s", name);
     show(decision, path, out);
@@ -58,7 +61,8 @@ static bool ask(const struct cli *cli, struct strbuf *answer, struct err *err)
     bool ok;
 
     if (cli->n_args != 0 && !sv_to_u64(sv_from(cli->args[0]), &id))
-        return err_set(err, ERR_INPUT, 0, "found '%s', expected the number of a decision", cli->args[0]);
+        return err_set(err, ERR_INPUT, 0, "found '%s', expected the number of a decision",
+                       cli->args[0]);
     if (!api_open_agent(&api, cli_value(cli, "agent"), err))
         return false;
     strbuf_init(&path, API_MAX_PATH);

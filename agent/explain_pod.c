@@ -14,7 +14,8 @@
 #define NEWEST_RULES "1.35"
 
 static const struct cli_flag flags[] = {
-    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json is one line a pod"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json",
+     "form of the answer; json is one line a pod"},
     {"kube-version", 0, CLI_VALUE, "VERSION", NULL, NULL,
      "count as the scheduler of this release does [the API server's, else " NEWEST_RULES "]"},
     {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL, "how to reach the API server"},
@@ -24,8 +25,10 @@ static const struct cli_flag flags[] = {
 static const struct cli_command command = {
     .name = "brim explain pod",
     .args = "FILE|-|NAMESPACE/NAME",
-    .about = "Shows how the scheduler counts a pod, step by step. FILE (or stdin) holds a Pod or a List as JSON or YAML, or\n"
-             "one JSON object a line; the pods are taken as stored: no defaults are added. Exit code 1 if one is broken.",
+    .about = "Shows how the scheduler counts a pod, step by step. FILE (or stdin) holds a Pod or a "
+             "List as JSON or YAML, or\n"
+             "one JSON object a line; the pods are taken as stored: no defaults are added. Exit "
+             "code 1 if one is broken.",
     .min_args = 1,
     .max_args = 1,
     .flags = flags,
@@ -77,7 +80,8 @@ static const char *why_not_counted(const struct pod_record *pod)
         return NULL;
     if (pod->phase == PHASE_SUCCEEDED || pod->phase == PHASE_FAILED)
         return "it has ended";
-    return pod->gated ? "it is gated and has no node: not even demand yet" : "it has no node yet: it is demand";
+    return pod->gated ? "it is gated and has no node: not even demand yet"
+                      : "it has no node yet: it is demand";
 }
 
 static void known_text(struct jsonw *w, const char *key, struct sv text)
@@ -88,7 +92,8 @@ static void known_text(struct jsonw *w, const char *key, struct sv text)
         jsonw_null(w, key);
 }
 
-static void show_json(struct explainer *e, const struct pod_record *pod, const struct resource_names *names)
+static void show_json(struct explainer *e, const struct pod_record *pod,
+                      const struct resource_names *names)
 {
     struct jsonw w;
 
@@ -113,11 +118,13 @@ static void show_json(struct explainer *e, const struct pod_record *pod, const s
     (void)strbuf_add_char(&e->out, '\n');
 }
 
-static void show_text(struct explainer *e, const struct pod_record *pod, const struct resource_names *names)
+static void show_text(struct explainer *e, const struct pod_record *pod,
+                      const struct resource_names *names)
 {
     const char *why = why_not_counted(pod);
 
-    (void)strbuf_addf(&e->out, "%.*s/%.*s: %s, ", SV_ARG(pod->ns), SV_ARG(pod->name), pod_phase_name(pod->phase));
+    (void)strbuf_addf(&e->out, "%.*s/%.*s: %s, ", SV_ARG(pod->ns), SV_ARG(pod->name),
+                      pod_phase_name(pod->phase));
     if (pod->node.len != 0)
         (void)strbuf_addf(&e->out, "on node %.*s\n", SV_ARG(pod->node));
     else
@@ -125,15 +132,18 @@ static void show_text(struct explainer *e, const struct pod_record *pod, const s
     (void)strbuf_add(&e->out, strbuf_sv(&e->steps));
     (void)strbuf_add(&e->out, SV("request: cpu "));
     jsonw_milli_text(&e->out, pod->request.at[RESOURCE_CPU]);
-    (void)strbuf_addf(&e->out, " cores, memory %lld bytes", (long long)pod->request.at[RESOURCE_MEMORY]);
+    (void)strbuf_addf(&e->out, " cores, memory %lld bytes",
+                      (long long)pod->request.at[RESOURCE_MEMORY]);
     for (int i = RESOURCE_EPHEMERAL; i < names->count; i++) {
         if (i != RESOURCE_PODS && pod->request.at[i] != 0)
             (void)strbuf_addf(&e->out, ", %s %lld", names->name[i], (long long)pod->request.at[i]);
     }
-    (void)strbuf_addf(&e->out, "\ncounted on its node: %s%s\n\n", why == NULL ? "yes" : "no, ", why == NULL ? "" : why);
+    (void)strbuf_addf(&e->out, "\ncounted on its node: %s%s\n\n", why == NULL ? "yes" : "no, ",
+                      why == NULL ? "" : why);
 }
 
-/* Each pod has names of its own, so that what a thousand others ask for does not use up the places. */
+/* Each pod has names of its own, so that what a thousand others ask for does not use up the places.
+ */
 static void show_pod(void *self, struct sv json)
 {
     struct explainer *e = self;
@@ -162,11 +172,12 @@ static bool names_a_pod(const char *word)
 {
     const char *slash = strchr(word, '/');
 
-    return slash != NULL && slash != word && slash[1] != '\0' && strchr(slash + 1, '/') == NULL && word[0] != '.' &&
-           access(word, F_OK) != 0;
+    return slash != NULL && slash != word && slash[1] != '\0' && strchr(slash + 1, '/') == NULL &&
+           word[0] != '.' && access(word, F_OK) != 0;
 }
 
-static bool read_live(const struct cli *cli, struct strbuf *text, struct podreq_rules *rules, struct err *err)
+static bool read_live(const struct cli *cli, struct strbuf *text, struct podreq_rules *rules,
+                      struct err *err)
 {
     struct sv ns, name;
     struct strbuf path;
@@ -206,7 +217,8 @@ int explain_pod(int argc, char **argv)
     strbuf_init(&e.out, ANSWER_MAX);
     strbuf_init(&e.steps, ANSWER_MAX);
     ok = podreq_rules_for(sv_from(version != NULL ? version : NEWEST_RULES), &e.rules, &err) &&
-         (names_a_pod(cli.args[0]) ? read_live(&cli, &text, &e.rules, &err) : cmd_read(cli.args[0], &text, &err));
+         (names_a_pod(cli.args[0]) ? read_live(&cli, &text, &e.rules, &err)
+                                   : cmd_read(cli.args[0], &text, &err));
     if (ok) {
         const struct pod_text_handler handler = {show_pod, show_broken, &e};
 

@@ -8,20 +8,24 @@
 #include "capacity/quantity.h"
 
 static const struct cli_flag flags[] = {
-    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json", "form of the answer; json is one line an input"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json",
+     "form of the answer; json is one line an input"},
 };
 
 static const struct cli_command command = {
     .name = "brim explain quantity",
     .args = "QUANTITY…|-",
-    .about = "Reads Kubernetes quantities as the API server does and shows what they come to: in thousandths (as cpu\n"
-             "counts), whole (as memory counts), both rounded up, and as the server would write them. \"-\" reads one a\n"
+    .about = "Reads Kubernetes quantities as the API server does and shows what they come to: in "
+             "thousandths (as cpu\n"
+             "counts), whole (as memory counts), both rounded up, and as the server would write "
+             "them. \"-\" reads one a\n"
              "line from stdin. An input is taken as it stands, blanks included.",
     .min_args = 1,
     .max_args = -1,
     .flags = flags,
     .n_flags = COUNT_OF(flags),
-    .examples = "  brim explain quantity 1500m 1.5Gi 1e3\n  kubectl get nodes -o jsonpath='{.items[*].status.allocatable.cpu}' |\n"
+    .examples = "  brim explain quantity 1500m 1.5Gi 1e3\n  kubectl get nodes -o "
+                "jsonpath='{.items[*].status.allocatable.cpu}' |\n"
                 "    tr ' ' '\\n' | brim explain quantity - -o json\n",
 };
 
@@ -38,10 +42,13 @@ struct printer {
 /* From the text, not from the quantity, which saturates: "1e30" has a canonical form too. */
 static void canonical(struct sv input, struct strbuf *out)
 {
-    (void)!quantity_canonical(input, out, NULL); /* it was parsed before: only a full buffer can fail it, which cmd_print() tells */
+    (void)!quantity_canonical(
+        input, out,
+        NULL); /* it was parsed before: only a full buffer can fail it, which cmd_print() tells */
 }
 
-static void print_json(struct strbuf *out, struct sv input, const struct quantity *q, const struct err *err)
+static void print_json(struct strbuf *out, struct sv input, const struct quantity *q,
+                       const struct err *err)
 {
     char text[QUANTITY_TEXT_SIZE];
     struct strbuf written;
@@ -79,7 +86,8 @@ static void add_column(struct strbuf *out, bool fits, int64_t n)
         (void)strbuf_addf(out, "  %20s", "too large");
 }
 
-static void print_text(struct strbuf *out, struct sv input, const struct quantity *q, const struct err *err)
+static void print_text(struct strbuf *out, struct sv input, const struct quantity *q,
+                       const struct err *err)
 {
     int64_t n;
     bool fits;
@@ -139,7 +147,8 @@ int explain_quantity(int argc, char **argv)
     p.json = sv_eq(sv_from(cli_value(&cli, "output")), SV("json"));
     strbuf_init(&p.out, LINE_MAX_BYTES);
     if (!p.json)
-        (void)strbuf_addf(&p.out, "%-20s  %20s  %20s  %s\n", "INPUT", "MILLI", "VALUE", "CANONICAL");
+        (void)strbuf_addf(&p.out, "%-20s  %20s  %20s  %s\n", "INPUT", "MILLI", "VALUE",
+                          "CANONICAL");
     for (size_t i = 0; i < cli.n_args && p.code == CLI_DONE; i++) {
         if (strcmp(cli.args[i], "-") == 0)
             print_lines(&p);

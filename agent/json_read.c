@@ -78,7 +78,8 @@ static bool hex4(struct sv text, uint32_t *ret_value)
     return true;
 }
 
-/* The escape behind a backslash; returns how many bytes it takes. Unknown ones and lone surrogates become U+FFFD. */
+/* The escape behind a backslash; returns how many bytes it takes. Unknown ones and lone surrogates
+ * become U+FFFD. */
 static size_t add_escape(struct strbuf *out, struct sv text)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -91,8 +92,8 @@ static size_t add_escape(struct strbuf *out, struct sv text)
         }
     }
     if (text.len != 0 && text.at[0] == 'u' && hex4(sv_skip(text, 1), &c)) {
-        if (c >= 0xd800 && c < 0xdc00 && sv_starts(sv_skip(text, 5), SV("\\u")) && hex4(sv_skip(text, 7), &low) &&
-            low >= 0xdc00 && low < 0xe000) {
+        if (c >= 0xd800 && c < 0xdc00 && sv_starts(sv_skip(text, 5), SV("\\u")) &&
+            hex4(sv_skip(text, 7), &low) && low >= 0xdc00 && low < 0xe000) {
             add_utf8(out, 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00));
             return 11;
         }
@@ -133,7 +134,8 @@ bool json_next(struct sv *rest, struct sv *ret_item)
     if (text.len == 0 || (text.at[0] != '[' && text.at[0] != ','))
         return false;
     text = sv_trim(sv_skip(text, 1));
-    if (text.len == 0 || text.at[0] == ']' || jsonscan_feed(&scan, text, &used) != JSONSCAN_DONE || used == 0)
+    if (text.len == 0 || text.at[0] == ']' || jsonscan_feed(&scan, text, &used) != JSONSCAN_DONE ||
+        used == 0)
         return false;
     *ret_item = (struct sv){.at = text.at, .len = used};
     *rest = sv_skip(text, used);

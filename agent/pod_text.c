@@ -20,8 +20,8 @@ static bool is_one_object(struct sv text)
     struct jsonscan scan = {0};
     size_t used = 0;
 
-    return text.len != 0 && text.at[0] == '{' && jsonscan_feed(&scan, text, &used) == JSONSCAN_DONE &&
-           used == text.len;
+    return text.len != 0 && text.at[0] == '{' &&
+           jsonscan_feed(&scan, text, &used) == JSONSCAN_DONE && used == text.len;
 }
 
 static bool find_member(struct sv object, struct sv quoted_key, struct sv *ret_value)
@@ -46,8 +46,10 @@ static void one_pod(struct sv object, const struct pod_text_handler *h)
     struct sv kind;
     struct err err = {0};
 
-    if (find_member(object, SV("\"kind\""), &kind) && !sv_eq(kind, SV("\"Pod\"")) && !sv_eq(kind, SV("null"))) {
-        (void)err_set(&err, ERR_INPUT, 0, "kind: found %.*s, expected \"Pod\"", (int)(kind.len < 60 ? kind.len : 60), kind.at);
+    if (find_member(object, SV("\"kind\""), &kind) && !sv_eq(kind, SV("\"Pod\"")) &&
+        !sv_eq(kind, SV("null"))) {
+        (void)err_set(&err, ERR_INPUT, 0, "kind: found %.*s, expected \"Pod\"",
+                      (int)(kind.len < 60 ? kind.len : 60), kind.at);
         h->broken(h->self, &err);
         return;
     }
@@ -108,8 +110,9 @@ static void each_line(struct sv text, const struct pod_text_handler *h)
 }
 
 /*
- * One object a line? Where the text as a whole is no object, an object's brace at the start of a line says so: YAML has
- * it only in front of a document ("---" before it), JSON over several lines only at its own start.
+ * One object a line? Where the text as a whole is no object, an object's brace at the start of a
+ * line says so: YAML has it only in front of a document ("---" before it), JSON over several lines
+ * only at its own start.
  */
 static bool looks_like_lines(struct sv text)
 {
@@ -158,7 +161,8 @@ static void scalar(const struct yaml_node *node, struct strbuf *out)
 
     if (yaml_is_null(node))
         (void)strbuf_add(out, SV("null"));
-    else if (!node->quoted && (sv_eq(text, SV("true")) || sv_eq(text, SV("false")) || is_number(text)))
+    else if (!node->quoted &&
+             (sv_eq(text, SV("true")) || sv_eq(text, SV("false")) || is_number(text)))
         (void)strbuf_add(out, text);
     else
         jsonw_text(out, text);
@@ -184,13 +188,14 @@ void pod_text_from_yaml(const struct yaml_node *node, struct strbuf *out)
     (void)strbuf_add_char(out, node->kind == YAML_SEQUENCE ? ']' : '}');
 }
 
-static void one_document(const struct yaml_node *root, struct strbuf *json, const struct pod_text_handler *h)
+static void one_document(const struct yaml_node *root, struct strbuf *json,
+                         const struct pod_text_handler *h)
 {
     struct err err = {0};
 
     if (root->kind != YAML_MAPPING) {
-        (void)err_set(&err, ERR_INPUT, 0, "%d:%d: found a %s, expected a Pod", root->line, root->column,
-                      yaml_kind_name(root->kind));
+        (void)err_set(&err, ERR_INPUT, 0, "%d:%d: found a %s, expected a Pod", root->line,
+                      root->column, yaml_kind_name(root->kind));
         h->broken(h->self, &err);
         return;
     }

@@ -1,8 +1,9 @@
 /*
  * pod_text: what people hand over as pods, cut into one JSON object a pod.
  *
- * Read are: one Pod or a List as JSON, one JSON object a line, and YAML with any number of documents, each a Pod or a List.
- * What is broken is told in its place and the rest goes on, as far as it can be told apart: a line, a document, an item.
+ * Read are: one Pod or a List as JSON, one JSON object a line, and YAML with any number of
+ * documents, each a Pod or a List. What is broken is told in its place and the rest goes on, as far
+ * as it can be told apart: a line, a document, an item.
  */
 #ifndef BRIM_AGENT_POD_TEXT_H
 #define BRIM_AGENT_POD_TEXT_H
@@ -13,7 +14,8 @@
 #include "base/yaml.h"
 
 struct pod_text_handler {
-    /* The text of one object; what is inside is not checked but for its kind. Valid during the call. */
+    /* The text of one object; what is inside is not checked but for its kind. Valid during the
+     * call. */
     void (*pod)(void *self, struct sv json);
     void (*broken)(void *self, const struct err *err);
     void *self;
@@ -21,7 +23,8 @@ struct pod_text_handler {
 
 void pod_text_each(struct sv text, const struct pod_text_handler *handler);
 
-/* A tree as JSON. Plain scalars that read as null, true, false or a JSON number are that, all else is text. */
+/* A tree as JSON. Plain scalars that read as null, true, false or a JSON number are that, all else
+ * is text. */
 void pod_text_from_yaml(const struct yaml_node *node, struct strbuf *out);
 
 #endif

@@ -15,7 +15,8 @@ void show_text(struct sv json, const char *path, struct strbuf *out)
         (void)strbuf_add_char(out, '-');
     } else {
         for (size_t i = 0; i < text.len; i++)
-            (void)strbuf_add_char(out, (unsigned char)text.at[i] < ' ' || text.at[i] == 0x7f ? '?' : text.at[i]);
+            (void)strbuf_add_char(
+                out, (unsigned char)text.at[i] < ' ' || text.at[i] == 0x7f ? '?' : text.at[i]);
     }
     strbuf_done(&text);
 }
@@ -42,7 +43,8 @@ void show_milli(struct sv json, const char *path, struct strbuf *out)
 
 void show_moment(int64_t ms, struct strbuf *out)
 {
-    static const int64_t last_s = INT64_C(253402300799); /* the end of the year 9999: RFC 3339 has no later one */
+    static const int64_t last_s =
+        INT64_C(253402300799); /* the end of the year 9999: RFC 3339 has no later one */
     char text[WALL_TEXT_SIZE];
 
     if (ms < 0 || ms / 1000 > last_s) {

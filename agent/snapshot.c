@@ -17,7 +17,8 @@ struct snapshot *snapshot_new(size_t n_fillers)
 
 struct snapshot *snapshot_ref(struct snapshot *s)
 {
-    /* Relaxed is enough: whoever refs holds a reference already, so the value cannot go away meanwhile. */
+    /* Relaxed is enough: whoever refs holds a reference already, so the value cannot go away
+     * meanwhile. */
     (void)atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
     return s;
 }
@@ -35,8 +36,9 @@ void snapshot_unref(struct snapshot *s)
 }
 
 /*
- * A mutex around one pointer. Reading the pointer and adding to its count must be one step, or the writer could free
- * between the two; the lock is held for a few instructions, whatever readers then do with their reference.
+ * A mutex around one pointer. Reading the pointer and adding to its count must be one step, or the
+ * writer could free between the two; the lock is held for a few instructions, whatever readers then
+ * do with their reference.
  */
 struct snapshot_slot {
     pthread_mutex_t lock;

@@ -1,11 +1,13 @@
 /*
- * snapshot: what brim knows and wants at the end of a turn, as an immutable value that the serve thread answers from.
+ * snapshot: what brim knows and wants at the end of a turn, as an immutable value that the serve
+ * thread answers from.
  *
- * The loop builds a new one at most once a turn and swaps it in; readers take a reference and are never waited for.
- * Everything is a copy: no pointer into cluster, policy or controller. Unknown is said by a flag, never by 0. All cpu
- * in milli. Size does not grow with pods.
+ * The loop builds a new one at most once a turn and swaps it in; readers take a reference and are
+ * never waited for. Everything is a copy: no pointer into cluster, policy or controller. Unknown is
+ * said by a flag, never by 0. All cpu in milli. Size does not grow with pods.
  *
- * Counters (`_total`, yield_latency) only rise while the process lives; a filler keeps its own across snapshots.
+ * Counters (`_total`, yield_latency) only rise while the process lives; a filler keeps its own
+ * across snapshots.
  */
 #ifndef BRIM_AGENT_SNAPSHOT_H
 #define BRIM_AGENT_SNAPSHOT_H
@@ -23,7 +25,10 @@
 enum { SNAPSHOT_NAME_SIZE = 256, SNAPSHOT_TEXT_SIZE = 256, SNAPSHOT_DECISIONS = 64 };
 
 /* Upper bounds in seconds of brim_yield_latency_seconds; +Inf follows. */
-#define SNAPSHOT_LATENCY_BOUNDS {0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+#define SNAPSHOT_LATENCY_BOUNDS                                                                    \
+    {                                                                                              \
+        0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10                      \
+    }
 enum { SNAPSHOT_LATENCY_BUCKETS = 14 };
 
 struct snapshot_latency {
@@ -32,9 +37,11 @@ struct snapshot_latency {
     int64_t sum_us;
 };
 
-/* One decision that changed something or changed its reason; the newest SNAPSHOT_DECISIONS are kept. */
+/* One decision that changed something or changed its reason; the newest SNAPSHOT_DECISIONS are
+ * kept. */
 struct snapshot_decision {
-    uint64_t id; /* from 1, rising; one count for all policies, so that a number names one decision */
+    uint64_t
+        id; /* from 1, rising; one count for all policies, so that a number names one decision */
     struct wall at;
     int64_t from;
     struct decision decision;
@@ -53,12 +60,14 @@ struct snapshot_filler {
     char policy[SNAPSHOT_NAME_SIZE];
     char target_kind[64], target_ns[SNAPSHOT_NAME_SIZE], target_name[SNAPSHOT_NAME_SIZE];
     int64_t min, max;
-    bool known; /* room is known: both watches complete and the shape is; else the figures up to hole_slots mean nothing */
-    int64_t allocatable_milli, requested_milli, pending_milli, reserved_milli, remaining_milli, headroom_milli;
+    bool known; /* room is known: both watches complete and the shape is; else the figures up to
+                   hole_slots mean nothing */
+    int64_t allocatable_milli, requested_milli, pending_milli, reserved_milli, remaining_milli,
+        headroom_milli;
     int64_t slots, kept_slots, set_point, damped, slot_milli, hole_slots;
-    bool has_replicas;               /* the target was read */
-    int64_t replicas;                /* what the target asks for */
-    int64_t desired;                 /* what brim wants */
+    bool has_replicas;                               /* the target was read */
+    int64_t replicas;                                /* what the target asks for */
+    int64_t desired;                                 /* what brim wants */
     int64_t ready, starting, leaving, unschedulable; /* filler pods */
     int64_t ready_milli, starting_milli, leaving_milli;
     enum reason reason;
@@ -86,10 +95,11 @@ struct snapshot {
     struct mono at_mono;
     struct wall started;
     bool dry_run;
-    bool ready;          /* both watches synced: /readyz */
+    bool ready; /* both watches synced: /readyz */
     int64_t nodes, eligible_nodes, pods;
     uint64_t paid_pods_total;         /* paid pods seen to arrive after the first list */
-    uint64_t paid_pods_blocked_total; /* of them blocked: unschedulable at first, although it would have fitted without filler */
+    uint64_t paid_pods_blocked_total; /* of them blocked: unschedulable at first, although it would
+                                         have fitted without filler */
     int64_t waiting_pods;             /* paid pods that have a claim now */
     struct snapshot_watch watches[2];
     size_t n_fillers;

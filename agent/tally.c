@@ -37,7 +37,8 @@ static void add_row(struct tally_row *to, const struct tally_row *from)
     to->schedulable = to->schedulable && from->schedulable;
     for (int i = 0; i < TALLY_COUNT_; i++) {
         if (!is_free(i) || from->figure[i] > 0)
-            (void)(__builtin_add_overflow(to->figure[i], from->figure[i], &to->figure[i]) && (to->figure[i] = INT64_MAX));
+            (void)(__builtin_add_overflow(to->figure[i], from->figure[i], &to->figure[i]) &&
+                   (to->figure[i] = INT64_MAX));
     }
 }
 
@@ -60,8 +61,9 @@ static void why_not_node(enum node_refusal refusal, char *why, size_t size)
     }
 }
 
-static void count_fits(struct cluster *c, const struct node_record *node, const struct resources *room,
-                       const struct tally_shape *shape, struct tally_row *row)
+static void count_fits(struct cluster *c, const struct node_record *node,
+                       const struct resources *room, const struct tally_shape *shape,
+                       struct tally_row *row)
 {
     enum node_refusal refusal = rules_check_node(shape->rules, node);
     const struct resource_names *names = cluster_names(c);
@@ -76,8 +78,8 @@ static void count_fits(struct cluster *c, const struct node_record *node, const 
         (void)snprintf(row->why, sizeof row->why, "%s", names->name[bound]);
 }
 
-static struct tally_row row_of(struct cluster *c, const struct cluster_node *n, const struct node_record *record,
-                               const struct tally_shape *shape)
+static struct tally_row row_of(struct cluster *c, const struct cluster_node *n,
+                               const struct node_record *record, const struct tally_shape *shape)
 {
     static const int places[] = {RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PODS};
     struct tally_row row = {.nodes = 1, .ready = n->ready, .schedulable = !n->unschedulable};
@@ -167,7 +169,8 @@ static int by_name(const void *a, const void *b)
 /* `sign` 1: the least first. Equal ones by name, so that the order is always the same. */
 static int by_figure(const void *a, const void *b, int figure, int sign)
 {
-    int64_t x = ((const struct tally_row *)a)->figure[figure], y = ((const struct tally_row *)b)->figure[figure];
+    int64_t x = ((const struct tally_row *)a)->figure[figure],
+            y = ((const struct tally_row *)b)->figure[figure];
 
     return x != y ? (x < y ? -sign : sign) : by_name(a, b);
 }
@@ -189,8 +192,10 @@ static int by_fits(const void *a, const void *b)
 
 void tally_sort(struct tally *t, enum tally_order order)
 {
-    static int (*const compare[])(const void *, const void *) = {
-        [TALLY_BY_NAME] = by_name, [TALLY_BY_FREE] = by_free, [TALLY_BY_CPU] = by_cpu, [TALLY_BY_FITS] = by_fits};
+    static int (*const compare[])(const void *, const void *) = {[TALLY_BY_NAME] = by_name,
+                                                                 [TALLY_BY_FREE] = by_free,
+                                                                 [TALLY_BY_CPU] = by_cpu,
+                                                                 [TALLY_BY_FITS] = by_fits};
 
     if (t->len != 0)
         qsort(t->at, t->len, sizeof *t->at, compare[order]);
@@ -207,7 +212,8 @@ static void cell(int figure, int64_t value, char text[static CELL_SIZE])
     if (figure <= TALLY_CPU_FREE)
         jsonw_milli_text(&out, value);
     else if (figure <= TALLY_MEMORY_FREE)
-        (void)strbuf_addf(&out, "%s%lld.%lldGi", value < 0 && value > -(INT64_C(1) << 30) ? "-" : "",
+        (void)strbuf_addf(&out, "%s%lld.%lldGi",
+                          value < 0 && value > -(INT64_C(1) << 30) ? "-" : "",
                           (long long)(value / (INT64_C(1) << 30)),
                           (long long)llabs(value % (INT64_C(1) << 30)) * 10 / (INT64_C(1) << 30));
     else
@@ -223,15 +229,16 @@ struct column {
 };
 
 static const struct column columns[] = {
-    {TALLY_CPU_ALLOCATABLE, "CPU", false},       {TALLY_CPU_PAID, "PAID", false},
-    {TALLY_CPU_FILLER, "FILLER", false},         {TALLY_CPU_FREE, "FREE", false},
-    {TALLY_MEMORY_ALLOCATABLE, "MEMORY", true},  {TALLY_MEMORY_PAID, "PAID", true},
-    {TALLY_MEMORY_FILLER, "FILLER", true},       {TALLY_MEMORY_FREE, "FREE", true},
-    {TALLY_PODS_ALLOCATABLE, "PODS", true},      {TALLY_PODS_PAID, "PAID", true},
-    {TALLY_PODS_FILLER, "FILLER", true},         {TALLY_PODS_FREE, "FREE", true},
+    {TALLY_CPU_ALLOCATABLE, "CPU", false},      {TALLY_CPU_PAID, "PAID", false},
+    {TALLY_CPU_FILLER, "FILLER", false},        {TALLY_CPU_FREE, "FREE", false},
+    {TALLY_MEMORY_ALLOCATABLE, "MEMORY", true}, {TALLY_MEMORY_PAID, "PAID", true},
+    {TALLY_MEMORY_FILLER, "FILLER", true},      {TALLY_MEMORY_FREE, "FREE", true},
+    {TALLY_PODS_ALLOCATABLE, "PODS", true},     {TALLY_PODS_PAID, "PAID", true},
+    {TALLY_PODS_FILLER, "FILLER", true},        {TALLY_PODS_FREE, "FREE", true},
 };
 
-static void table_row(const struct tally *t, const struct tally_row *row, int name_width, bool wide, struct strbuf *out)
+static void table_row(const struct tally *t, const struct tally_row *row, int name_width, bool wide,
+                      struct strbuf *out)
 {
     char text[CELL_SIZE];
 
@@ -245,7 +252,8 @@ static void table_row(const struct tally *t, const struct tally_row *row, int na
     if (t->has_fits)
         (void)strbuf_addf(out, "  %6lld  %s", (long long)row->figure[TALLY_FITS], row->why);
     if (wide)
-        (void)strbuf_addf(out, "  %s%s", row->ready ? "Ready" : "NotReady", row->schedulable ? "" : ",SchedulingDisabled");
+        (void)strbuf_addf(out, "  %s%s", row->ready ? "Ready" : "NotReady",
+                          row->schedulable ? "" : ",SchedulingDisabled");
     (void)strbuf_add_char(out, '\n');
 }
 
@@ -260,7 +268,8 @@ void tally_table(const struct tally *t, bool wide, struct strbuf *out)
         if (!columns[i].wide || wide)
             (void)strbuf_addf(out, "  %10s", columns[i].title);
     }
-    (void)strbuf_addf(out, "%s%s\n", t->has_fits ? "    FITS  BOUND BY" : "", wide ? "  STATE" : "");
+    (void)strbuf_addf(out, "%s%s\n", t->has_fits ? "    FITS  BOUND BY" : "",
+                      wide ? "  STATE" : "");
     for (size_t i = 0; i < t->len; i++)
         table_row(t, &t->at[i], (int)width, wide, out);
     table_row(t, &t->total, (int)width, wide, out);
@@ -271,7 +280,8 @@ static bool shown(const struct tally *t, int figure)
     return figure != TALLY_FITS || t->has_fits;
 }
 
-static void json_row(const struct tally *t, struct jsonw *w, const char *key, const struct tally_row *row)
+static void json_row(const struct tally *t, struct jsonw *w, const char *key,
+                     const struct tally_row *row)
 {
     jsonw_object(w, key);
     if (row->name != NULL)
@@ -305,7 +315,8 @@ void tally_json(const struct tally *t, struct strbuf *out)
 }
 
 /* Strings in JSON's quotes are YAML's too. */
-static void yaml_row(const struct tally *t, const char *indent, const struct tally_row *row, struct strbuf *out)
+static void yaml_row(const struct tally *t, const char *indent, const struct tally_row *row,
+                     struct strbuf *out)
 {
     const char *first = row->name != NULL ? "- " : indent;
 
@@ -319,7 +330,8 @@ static void yaml_row(const struct tally *t, const char *indent, const struct tal
     (void)strbuf_addf(out, "%sschedulable: %s\n", indent, row->schedulable ? "true" : "false");
     for (int i = 0; i < TALLY_COUNT_; i++) {
         if (shown(t, i))
-            (void)strbuf_addf(out, "%s%s: %lld\n", indent, figure_names[i], (long long)row->figure[i]);
+            (void)strbuf_addf(out, "%s%s: %lld\n", indent, figure_names[i],
+                              (long long)row->figure[i]);
     }
     if (t->has_fits && row->why[0] != '\0') {
         (void)strbuf_addf(out, "%sbound_by: ", indent);

@@ -1,8 +1,10 @@
 /*
- * tally: the nodes of a cluster as rows of figures, and their print as table, JSON, YAML or CSV (brim capacity).
+ * tally: the nodes of a cluster as rows of figures, and their print as table, JSON, YAML or CSV
+ * (brim capacity).
  *
- * Free is allocatable - paid - filler and may be negative on an overcommitted node; sums count such a node as 0, since it
- * lends nothing. `fits` is how many pods of a shape the node would take now, `why` what keeps it from taking one more.
+ * Free is allocatable - paid - filler and may be negative on an overcommitted node; sums count such
+ * a node as 0, since it lends nothing. `fits` is how many pods of a shape the node would take now,
+ * `why` what keeps it from taking one more.
  */
 #ifndef BRIM_AGENT_TALLY_H
 #define BRIM_AGENT_TALLY_H
@@ -56,8 +58,8 @@ struct tally_shape {
 enum tally_order { TALLY_BY_NAME, TALLY_BY_FREE, TALLY_BY_CPU, TALLY_BY_FITS };
 
 /*
- * Takes the nodes that the selector picks. `group` (NULL: none) is the label whose values make the rows; nodes without it make
- * the row "<none>". `shape` may be NULL.
+ * Takes the nodes that the selector picks. `group` (NULL: none) is the label whose values make the
+ * rows; nodes without it make the row "<none>". `shape` may be NULL.
  */
 void tally_init(struct tally *t, struct cluster *c, const struct selector *nodes, const char *group,
                 const struct tally_shape *shape);

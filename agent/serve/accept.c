@@ -37,7 +37,8 @@ static bool is_word(struct sv text, struct sv word)
 }
 
 /* One media range: its weight and version; false if it cannot be read. */
-static bool range_parse(struct sv range, struct sv *ret_type, struct sv *ret_version, int *ret_weight)
+static bool range_parse(struct sv range, struct sv *ret_type, struct sv *ret_version,
+                        int *ret_weight)
 {
     struct sv piece, name, value, version = {0};
     int weight = 1000;
@@ -64,7 +65,8 @@ static bool range_parse(struct sv range, struct sv *ret_type, struct sv *ret_ver
 
 enum exposition_format exposition_negotiate(struct sv accept)
 {
-    /* What the header says of text/plain: by its name, else by text / *, else by * / *; the closer one counts. */
+    /* What the header says of text/plain: by its name, else by text / *, else by * / *; the closer
+     * one counts. */
     int text[3] = {-1, -1, -1}, open = 0, plain;
     struct sv range, type, version;
     int weight;
@@ -74,9 +76,11 @@ enum exposition_format exposition_negotiate(struct sv accept)
 
         if (!range_parse(range, &type, &version, &weight))
             continue;
-        if (is_word(type, SV("application/openmetrics-text")) && (version.len == 0 || sv_eq(version, SV("1.0.0"))))
+        if (is_word(type, SV("application/openmetrics-text")) &&
+            (version.len == 0 || sv_eq(version, SV("1.0.0"))))
             to = &open;
-        else if (is_word(type, SV("text/plain")) && (version.len == 0 || sv_eq(version, SV("0.0.4"))))
+        else if (is_word(type, SV("text/plain")) &&
+                 (version.len == 0 || sv_eq(version, SV("0.0.4"))))
             to = &text[0];
         else if (is_word(type, SV("text/*")))
             to = &text[1];

@@ -27,7 +27,8 @@ enum source {
 };
 
 struct metric {
-    const char *name; /* as samples carry it: a counter's with _total, a histogram's without suffix */
+    const char
+        *name; /* as samples carry it: a counter's with _total, a histogram's without suffix */
     enum metric_type type;
     const char *unit;   /* "" where it is a plain count */
     const char *labels; /* for the document */
@@ -74,7 +75,8 @@ struct pair {
     const char *name, *value; /* name NULL: no such label */
 };
 
-static void add_series(struct page *p, const struct metric *m, const char *suffix, struct pair first, struct pair second)
+static void add_series(struct page *p, const struct metric *m, const char *suffix,
+                       struct pair first, struct pair second)
 {
     (void)strbuf_addf(p->out, "%s%s", m->name, suffix);
     if (first.name != NULL) {
@@ -89,7 +91,8 @@ static void add_series(struct page *p, const struct metric *m, const char *suffi
     (void)strbuf_add_char(p->out, ' ');
 }
 
-static void add_sample(struct page *p, const struct metric *m, struct pair first, struct pair second, int64_t value, int digits)
+static void add_sample(struct page *p, const struct metric *m, struct pair first,
+                       struct pair second, int64_t value, int digits)
 {
     add_series(p, m, "", first, second);
     add_number(p->out, value, digits);
@@ -111,7 +114,8 @@ static void scale_ratio(struct page *p, const struct metric *m)
 
         if (!p->s->ready || !f->has_replicas || f->ready <= 0 || f->desired < 0)
             continue;
-        /* Cut, not rounded: ready times a ratio rounded up would ask an autoscaler for one replica more. */
+        /* Cut, not rounded: ready times a ratio rounded up would ask an autoscaler for one replica
+         * more. */
         ratio = (__int128)f->desired * 1000000000 / f->ready;
         add_sample(p, m, policy_of(f), none, ratio > INT64_MAX ? INT64_MAX : (int64_t)ratio, 9);
     }
@@ -140,7 +144,8 @@ static void filler_pods(struct page *p, const struct metric *m)
         add_sample(p, m, policy_of(f), (struct pair){"state", "ready"}, f->ready, 0);
         add_sample(p, m, policy_of(f), (struct pair){"state", "starting"}, f->starting, 0);
         add_sample(p, m, policy_of(f), (struct pair){"state", "leaving"}, f->leaving, 0);
-        add_sample(p, m, policy_of(f), (struct pair){"state", "unschedulable"}, f->unschedulable, 0);
+        add_sample(p, m, policy_of(f), (struct pair){"state", "unschedulable"}, f->unschedulable,
+                   0);
     }
 }
 
@@ -202,7 +207,8 @@ static void watch_staleness(struct page *p, const struct metric *m)
         const struct snapshot_watch *w = &p->s->watches[i];
 
         if (w->name != NULL && w->synced)
-            add_sample(p, m, (struct pair){"kind", w->name}, none, mono_since_us(w->heard, p->now), 6);
+            add_sample(p, m, (struct pair){"kind", w->name}, none, mono_since_us(w->heard, p->now),
+                       6);
     }
 }
 
@@ -230,33 +236,39 @@ static void process_cpu(struct page *p, const struct metric *m)
 }
 
 #define SNAPSHOT(field) .source = FROM_SNAPSHOT, .offset = offsetof(struct snapshot, field)
-#define ROOM(field, places) .source = FROM_ROOM, .offset = offsetof(struct snapshot_filler, field), .digits = (places)
+#define ROOM(field, places)                                                                        \
+    .source = FROM_ROOM, .offset = offsetof(struct snapshot_filler, field), .digits = (places)
 #define TARGET(field) .source = FROM_TARGET, .offset = offsetof(struct snapshot_filler, field)
 #define FILLER(field) .source = FROM_FILLER, .offset = offsetof(struct snapshot_filler, field)
-#define WATCH(field) .source = FROM_WATCH, .offset = offsetof(struct snapshot_watch, field)
-#define FUNCTION(fn) .source = FROM_FUNCTION, .samples = (fn)
+#define WATCH(field)  .source = FROM_WATCH, .offset = offsetof(struct snapshot_watch, field)
+#define FUNCTION(fn)  .source = FROM_FUNCTION, .samples = (fn)
 
 static const struct metric metrics[] = {
     {"cpu_capacity_remaining", TYPE_GAUGE, "cores", "policy",
-     "CPU that is left for filler after paid pods, their claims and the reserve: falls when paid load rises.",
+     "CPU that is left for filler after paid pods, their claims and the reserve: falls when paid "
+     "load rises.",
      ROOM(remaining_milli, 3)},
     {"cpu_capacity_allocatable", TYPE_GAUGE, "cores", "policy",
      "CPU that the nodes which can take this filler offer to pods.", ROOM(allocatable_milli, 3)},
     {"cpu_capacity_requested", TYPE_GAUGE, "cores", "policy",
-     "CPU that paid pods on those nodes ask for, by the scheduler's arithmetic.", ROOM(requested_milli, 3)},
+     "CPU that paid pods on those nodes ask for, by the scheduler's arithmetic.",
+     ROOM(requested_milli, 3)},
     {"cpu_capacity_pending", TYPE_GAUGE, "cores", "policy",
      "CPU that pending paid pods claim on those nodes.", ROOM(pending_milli, 3)},
     {"cpu_capacity_reserved", TYPE_GAUGE, "cores", "policy",
      "CPU that the policy always keeps free.", ROOM(reserved_milli, 3)},
     {"brim_headroom_cores", TYPE_GAUGE, "cores", "policy",
-     "CPU kept free beyond the reserve because paid load may soon want it.", ROOM(headroom_milli, 3)},
+     "CPU kept free beyond the reserve because paid load may soon want it.",
+     ROOM(headroom_milli, 3)},
     {"brim_fit_replicas", TYPE_GAUGE, "", "policy",
      "Filler pods that fit beside paid pods and claims, counted node by node.", ROOM(slots, 0)},
-    {"brim_desired_replicas", TYPE_GAUGE, "", "policy", "Replicas that brim wants the target to have.",
-     TARGET(desired)},
-    {"brim_replicas", TYPE_GAUGE, "", "policy", "Replicas that the target asks for.", TARGET(replicas)},
+    {"brim_desired_replicas", TYPE_GAUGE, "", "policy",
+     "Replicas that brim wants the target to have.", TARGET(desired)},
+    {"brim_replicas", TYPE_GAUGE, "", "policy", "Replicas that the target asks for.",
+     TARGET(replicas)},
     {"brim_scale_ratio", TYPE_GAUGE, "", "policy",
-     "Desired replicas divided by ready filler pods; absent when none is ready.", FUNCTION(scale_ratio)},
+     "Desired replicas divided by ready filler pods; absent when none is ready.",
+     FUNCTION(scale_ratio)},
     {"brim_filler_cores", TYPE_GAUGE, "cores", "policy, state (ready, starting, leaving)",
      "CPU that filler pods ask for, by what the pods do.", FUNCTION(filler_cores)},
     {"brim_filler_pods", TYPE_GAUGE, "", "policy, state (ready, starting, leaving, unschedulable)",
@@ -266,35 +278,43 @@ static const struct metric metrics[] = {
     {"brim_scale_errors_total", TYPE_COUNTER, "", "policy", "Writes of the replicas that failed.",
      FILLER(scale_errors_total)},
     {"brim_yield_latency_seconds", TYPE_HISTOGRAM, "seconds", "policy",
-     "Time from the event that made filler yield to the write that went out.", FUNCTION(yield_latency)},
-    {"brim_paid_pods_total", TYPE_COUNTER, "", "", "Paid pods that arrived since the first complete list.",
-     SNAPSHOT(paid_pods_total)},
+     "Time from the event that made filler yield to the write that went out.",
+     FUNCTION(yield_latency)},
+    {"brim_paid_pods_total", TYPE_COUNTER, "", "",
+     "Paid pods that arrived since the first complete list.", SNAPSHOT(paid_pods_total)},
     {"brim_paid_pods_blocked_total", TYPE_COUNTER, "", "",
-     "Of them blocked: unschedulable at the first attempt, although they would have fitted with no filler at all.",
+     "Of them blocked: unschedulable at the first attempt, although they would have fitted with no "
+     "filler at all.",
      SNAPSHOT(paid_pods_blocked_total)},
-    {"brim_paid_pods_waiting", TYPE_GAUGE, "", "", "Pending paid pods that have a claim now.", SNAPSHOT(waiting_pods)},
+    {"brim_paid_pods_waiting", TYPE_GAUGE, "", "", "Pending paid pods that have a claim now.",
+     SNAPSHOT(waiting_pods)},
     {"brim_nodes", TYPE_GAUGE, "", "", "Nodes in the cluster.", SNAPSHOT(nodes)},
-    {"brim_eligible_nodes", TYPE_GAUGE, "", "", "Nodes that can take filler.", SNAPSHOT(eligible_nodes)},
-    {"brim_pods", TYPE_GAUGE, "", "", "Pods that brim knows, paid and filler, without Succeeded and Failed ones.",
-     SNAPSHOT(pods)},
+    {"brim_eligible_nodes", TYPE_GAUGE, "", "", "Nodes that can take filler.",
+     SNAPSHOT(eligible_nodes)},
+    {"brim_pods", TYPE_GAUGE, "", "",
+     "Pods that brim knows, paid and filler, without Succeeded and Failed ones.", SNAPSHOT(pods)},
     {"brim_watch_staleness_seconds", TYPE_GAUGE, "seconds", "kind",
-     "Time since anything was last heard from a watch of the API server; absent until its first list is complete.",
+     "Time since anything was last heard from a watch of the API server; absent until its first "
+     "list is complete.",
      FUNCTION(watch_staleness)},
-    {"brim_watch_relists_total", TYPE_COUNTER, "", "kind", "Times that a watch had to list everything again.",
-     WATCH(relists_total)},
-    {"brim_watch_errors_total", TYPE_COUNTER, "", "kind", "Failures of a watch: refused, cut off, not understood.",
-     WATCH(errors_total)},
-    {"brim_watch_events_total", TYPE_COUNTER, "", "kind", "Events that a watch brought.", WATCH(events_total)},
-    {"brim_build_info", TYPE_INFO, "", "version", "Which brim this is; always 1.", FUNCTION(build_info)},
-    {"process_start_time_seconds", TYPE_GAUGE, "seconds", "", "When this process started, in seconds since 1970.",
-     FUNCTION(process_start_time)},
-    {"process_resident_memory_bytes", TYPE_GAUGE, "bytes", "", "Memory of this process that is resident.",
-     FUNCTION(process_resident)},
-    {"process_cpu_seconds_total", TYPE_COUNTER, "seconds", "", "User and system time that this process has used.",
-     FUNCTION(process_cpu)},
+    {"brim_watch_relists_total", TYPE_COUNTER, "", "kind",
+     "Times that a watch had to list everything again.", WATCH(relists_total)},
+    {"brim_watch_errors_total", TYPE_COUNTER, "", "kind",
+     "Failures of a watch: refused, cut off, not understood.", WATCH(errors_total)},
+    {"brim_watch_events_total", TYPE_COUNTER, "", "kind", "Events that a watch brought.",
+     WATCH(events_total)},
+    {"brim_build_info", TYPE_INFO, "", "version", "Which brim this is; always 1.",
+     FUNCTION(build_info)},
+    {"process_start_time_seconds", TYPE_GAUGE, "seconds", "",
+     "When this process started, in seconds since 1970.", FUNCTION(process_start_time)},
+    {"process_resident_memory_bytes", TYPE_GAUGE, "bytes", "",
+     "Memory of this process that is resident.", FUNCTION(process_resident)},
+    {"process_cpu_seconds_total", TYPE_COUNTER, "seconds", "",
+     "User and system time that this process has used.", FUNCTION(process_cpu)},
 };
 
-/* Counters are uint64_t, gauges int64_t; both are read as 64 bits, and no counter of brim's reaches 2^63. */
+/* Counters are uint64_t, gauges int64_t; both are read as 64 bits, and no counter of brim's reaches
+ * 2^63. */
 static int64_t figure_at(const void *base, size_t offset)
 {
     int64_t value;
@@ -327,8 +347,9 @@ static void samples_of_watches(struct page *p, const struct metric *m)
 /* Does the metric speak of the process alone, so that it needs no snapshot? */
 static bool needs_snapshot(const struct metric *m)
 {
-    return m->source != FROM_FUNCTION || (m->samples != build_info && m->samples != process_start_time &&
-                                          m->samples != process_resident && m->samples != process_cpu);
+    return m->source != FROM_FUNCTION ||
+           (m->samples != build_info && m->samples != process_start_time &&
+            m->samples != process_resident && m->samples != process_cpu);
 }
 
 static void write_samples(struct page *p, const struct metric *m)
@@ -374,7 +395,9 @@ static const char *type_name(enum metric_type type, enum exposition_format forma
 static struct sv family_name(const struct metric *m, enum exposition_format format)
 {
     struct sv name = sv_from(m->name);
-    struct sv suffix = m->type == TYPE_COUNTER ? SV("_total") : m->type == TYPE_INFO ? SV("_info") : SV("");
+    struct sv suffix = m->type == TYPE_COUNTER ? SV("_total")
+                       : m->type == TYPE_INFO  ? SV("_info")
+                                               : SV("");
 
     if (format == EXPOSITION_OPENMETRICS && sv_ends(name, suffix))
         name.len -= suffix.len;
@@ -386,7 +409,8 @@ static bool name_tells_unit(struct sv family, const char *unit)
 {
     struct sv u = sv_from(unit);
 
-    return u.len != 0 && family.len > u.len && sv_ends(family, u) && family.at[family.len - u.len - 1] == '_';
+    return u.len != 0 && family.len > u.len && sv_ends(family, u) &&
+           family.at[family.len - u.len - 1] == '_';
 }
 
 static void write_head(struct page *p, const struct metric *m)
@@ -420,8 +444,8 @@ const char *exposition_content_type(enum exposition_format format)
     return "text/plain; version=0.0.4; charset=utf-8";
 }
 
-void exposition_write(enum exposition_format format, const struct snapshot *s, const struct process_figures *process,
-                      struct mono now, struct strbuf *out)
+void exposition_write(enum exposition_format format, const struct snapshot *s,
+                      const struct process_figures *process, struct mono now, struct strbuf *out)
 {
     struct page p = {.format = format, .s = s, .process = process, .now = now, .out = out};
 
@@ -440,19 +464,23 @@ void exposition_write(enum exposition_format format, const struct snapshot *s, c
 
 void exposition_document(struct strbuf *out)
 {
-    (void)strbuf_add(out, SV("# Metrics\n\n"
-                             "What `brim agent` shows at `/metrics`, as Prometheus text 0.0.4, or as OpenMetrics 1.0\n"
-                             "to a client that asks for it. This page is made from the table that makes the samples\n"
-                             "(`ninja metrics-doc`).\n\n"
-                             "A figure that is not known has no sample; 0 is a measurement. Nothing is negative.\n"
-                             "The number of samples grows with the policies, not with pods or nodes.\n\n"
-                             "| metric | type | unit | labels | meaning |\n"
-                             "| --- | --- | --- | --- | --- |\n"));
+    (void)strbuf_add(
+        out,
+        SV("# Metrics\n\n"
+           "What `brim agent` shows at `/metrics`, as Prometheus text 0.0.4, or as OpenMetrics "
+           "1.0\n"
+           "to a client that asks for it. This page is made from the table that makes the samples\n"
+           "(`ninja metrics-doc`).\n\n"
+           "A figure that is not known has no sample; 0 is a measurement. Nothing is negative.\n"
+           "The number of samples grows with the policies, not with pods or nodes.\n\n"
+           "| metric | type | unit | labels | meaning |\n"
+           "| --- | --- | --- | --- | --- |\n"));
     for (size_t i = 0; i < COUNT_OF(metrics); i++) {
         const struct metric *m = &metrics[i];
 
-        (void)strbuf_addf(out, "| `%s` | %s | %s | %s | %s |\n", m->name, type_name(m->type, EXPOSITION_TEXT),
-                          m->unit[0] != '\0' ? m->unit : "–", m->labels[0] != '\0' ? m->labels : "–", m->help);
+        (void)strbuf_addf(out, "| `%s` | %s | %s | %s | %s |\n", m->name,
+                          type_name(m->type, EXPOSITION_TEXT), m->unit[0] != '\0' ? m->unit : "–",
+                          m->labels[0] != '\0' ? m->labels : "–", m->help);
     }
 }
 

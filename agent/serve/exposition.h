@@ -1,9 +1,10 @@
 /*
  * exposition: the snapshot as a Prometheus page, in text format 0.0.4 or OpenMetrics 1.0.
  *
- * One table says of each metric its name, type, unit, labels, meaning and where the value comes from; the page and
- * docs/METRICS.md are made from it. What is not known has no sample (never 0), nothing is negative, numbers do not depend
- * on the locale, and the size grows with the policies alone. Pure: a snapshot, the process's figures and a time in, text out.
+ * One table says of each metric its name, type, unit, labels, meaning and where the value comes
+ * from; the page and docs/METRICS.md are made from it. What is not known has no sample (never 0),
+ * nothing is negative, numbers do not depend on the locale, and the size grows with the policies
+ * alone. Pure: a snapshot, the process's figures and a time in, text out.
  */
 #ifndef BRIM_AGENT_SERVE_EXPOSITION_H
 #define BRIM_AGENT_SERVE_EXPOSITION_H
@@ -23,19 +24,22 @@ enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS, EXPOSITION_FOR
 const char *exposition_content_type(enum exposition_format format);
 
 /*
- * Which format an Accept header asks for. OpenMetrics only where it is named with a q above 0 that is at least text's: a
- * client that takes both alike gets it, one that names neither (or sends no header, or one that cannot be read) gets text.
+ * Which format an Accept header asks for. OpenMetrics only where it is named with a q above 0 that
+ * is at least text's: a client that takes both alike gets it, one that names neither (or sends no
+ * header, or one that cannot be read) gets text.
  */
 enum exposition_format exposition_negotiate(struct sv accept);
 
-/* Writes the page. `s` may be NULL (no turn has ended yet): then only what is known of the process stands there. */
-void exposition_write(enum exposition_format format, const struct snapshot *s, const struct process_figures *process,
-                      struct mono now, struct strbuf *out);
+/* Writes the page. `s` may be NULL (no turn has ended yet): then only what is known of the process
+ * stands there. */
+void exposition_write(enum exposition_format format, const struct snapshot *s,
+                      const struct process_figures *process, struct mono now, struct strbuf *out);
 
 /* docs/METRICS.md, whole. */
 void exposition_document(struct strbuf *out);
 
-/* The i-th metric's name as samples carry it (a histogram's without suffix), NULL beyond the last. */
+/* The i-th metric's name as samples carry it (a histogram's without suffix), NULL beyond the last.
+ */
 const char *exposition_metric_name(size_t i);
 
 #endif

@@ -70,10 +70,12 @@ static bool address_parse(const char *host, uint16_t port, struct address *ret_a
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a.at;
 
     if (host[0] == '\0') {
-        *v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
+        *v6 = (struct sockaddr_in6){
+            .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
         a.len = sizeof *v6;
         a.dual = true;
-    } else if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &v4->sin_addr) == 1) {
+    } else if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
+                         &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(port);
         a.len = sizeof *v4;
@@ -134,12 +136,14 @@ static enum MHD_Result on_accept(void *self, const struct sockaddr *sa, socklen_
     return is_loopback(&address) || p->connections < HTTPD_MAX_PER_ADDRESS ? MHD_YES : MHD_NO;
 }
 
-static void on_connection(void *self, struct MHD_Connection *c, void **connection_self, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *self, struct MHD_Connection *c, void **connection_self,
+                          enum MHD_ConnectionNotificationCode code)
 {
     struct peer *p = *connection_self;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         struct in6_addr address = plain_address(info->client_addr);
 
         p = peer_find(self, &address);
@@ -158,8 +162,8 @@ struct params {
     size_t n;
 };
 
-static enum MHD_Result add_param(void *self, enum MHD_ValueKind kind, const char *key, size_t key_len, const char *value,
-                                 size_t value_len)
+static enum MHD_Result add_param(void *self, enum MHD_ValueKind kind, const char *key,
+                                 size_t key_len, const char *value, size_t value_len)
 {
     struct params *p = self;
 
@@ -180,7 +184,8 @@ static struct sv header(struct MHD_Connection *c, const char *name)
 
 static enum MHD_Result send_answer(struct MHD_Connection *c, struct routes_answer *a)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(a->body.len, a->body.at, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(a->body.len, a->body.at, MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result;
 
     if (r == NULL) {
@@ -223,8 +228,9 @@ static void answer(struct httpd *h, struct MHD_Connection *c, const char *path, 
     snapshot_unref(s);
 }
 
-static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *path, const char *method,
-                                  const char *version, const char *upload, size_t *upload_len, void **request_self)
+static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *path,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_len, void **request_self)
 {
     static char seen; /* its address alone matters: the headers of this request were shown before */
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
@@ -233,8 +239,9 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
     (void)version;
     (void)upload;
     /*
-     * The library calls once with the headers and again when the request is complete. Answering at the first call makes
-     * it close the connection without reading the body: wanted for what is refused, not for a GET, which may be followed by others.
+     * The library calls once with the headers and again when the request is complete. Answering at
+     * the first call makes it close the connection without reading the body: wanted for what is
+     * refused, not for a GET, which may be followed by others.
      */
     if (reads && *request_self == NULL) {
         *request_self = &seen;
@@ -274,7 +281,8 @@ static bool bind_socket(const struct address *a, int *ret_fd, uint16_t *ret_port
 }
 
 /* A kernel without IPv6 still has every address of the other family. */
-static bool bind_any(struct address *a, uint16_t port, int *ret_fd, uint16_t *ret_port, struct err *err)
+static bool bind_any(struct address *a, uint16_t port, int *ret_fd, uint16_t *ret_port,
+                     struct err *err)
 {
     struct err why = {0};
 
@@ -290,17 +298,15 @@ static bool bind_any(struct address *a, uint16_t port, int *ret_fd, uint16_t *re
 /* Without MHD_USE_ERROR_LOG: the library's own words would go to stderr past the log. */
 static struct MHD_Daemon *daemon_start(struct httpd *h, int fd)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, on_accept, h, on_request, h,
-                            MHD_OPTION_LISTEN_SOCKET, fd,
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_MAX_CONNECTIONS,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_MEMORY,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTPD_TIMEOUT_S,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-                            MHD_OPTION_END);
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD, 0, on_accept, h, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_MAX_CONNECTIONS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
 }
 
-bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock, struct httpd **ret_httpd,
-                 struct err *err)
+bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock,
+                 struct httpd **ret_httpd, struct err *err)
 {
     struct httpd *h;
     struct address a;
@@ -311,10 +317,13 @@ bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock cl
     int fd;
 
     if (!listen_cut(sv_from(listen), &host, &port))
-        return err_set(err, ERR_INPUT, 0, "listen: found '%s', expected ADDRESS:PORT, like " HTTPD_DEFAULT_LISTEN, listen);
+        return err_set(err, ERR_INPUT, 0,
+                       "listen: found '%s', expected ADDRESS:PORT, like " HTTPD_DEFAULT_LISTEN,
+                       listen);
     host_text = sv_dup(host);
     if (!address_parse(host_text, port, &a))
-        return err_set(err, ERR_INPUT, 0, "listen: found address '%s', expected a number like 127.0.0.1 or [::1]",
+        return err_set(err, ERR_INPUT, 0,
+                       "listen: found address '%s', expected a number like 127.0.0.1 or [::1]",
                        host_text);
     if (!bind_any(&a, port, &fd, &port, err))
         return err_wrap(err, "listen %s", listen);
@@ -331,7 +340,8 @@ bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock cl
     if (h->daemon == NULL) {
         (void)close(fd);
         httpd_stop(h);
-        return err_set(err, ERR_SYSTEM, errno, "listen %s: the server's thread could not be started", listen);
+        return err_set(err, ERR_SYSTEM, errno,
+                       "listen %s: the server's thread could not be started", listen);
     }
     *ret_httpd = h;
     return true;

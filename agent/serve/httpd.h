@@ -1,9 +1,11 @@
 /*
  * httpd: serves routes.h over plain HTTP, on a thread of its own. The only user of libmicrohttpd.
  *
- * Shares nothing with the loop but the snapshot's slot. Limits, so that no client can hurt: HTTPD_MAX_CONNECTIONS in all,
- * HTTPD_MAX_PER_ADDRESS from one address (loopback apart: port-forward brings all its viewers from there), HTTPD_MEMORY
- * bytes for a request's line and headers, HTTPD_TIMEOUT_S for a connection on which nothing moves. Bodies of requests are not read.
+ * Shares nothing with the loop but the snapshot's slot. Limits, so that no client can hurt:
+ * HTTPD_MAX_CONNECTIONS in all, HTTPD_MAX_PER_ADDRESS from one address (loopback apart:
+ * port-forward brings all its viewers from there), HTTPD_MEMORY bytes for a request's line and
+ * headers, HTTPD_TIMEOUT_S for a connection on which nothing moves. Bodies of requests are not
+ * read.
  */
 #ifndef BRIM_AGENT_SERVE_HTTPD_H
 #define BRIM_AGENT_SERVE_HTTPD_H
@@ -18,17 +20,23 @@
 
 #define HTTPD_DEFAULT_LISTEN "127.0.0.1:8090"
 
-enum { HTTPD_MAX_CONNECTIONS = 512, HTTPD_MAX_PER_ADDRESS = 64, HTTPD_MEMORY = 32 << 10, HTTPD_TIMEOUT_S = 30 };
+enum {
+    HTTPD_MAX_CONNECTIONS = 512,
+    HTTPD_MAX_PER_ADDRESS = 64,
+    HTTPD_MEMORY = 32 << 10,
+    HTTPD_TIMEOUT_S = 30
+};
 
 struct httpd;
 
 /*
- * Binds and starts to serve. `listen` is ADDRESS:PORT: "127.0.0.1:8090", "[::1]:8090", "localhost:8090", ":8090" for every
- * address of the machine; port 0 takes a free one. Errors: ERR_INPUT (listen), ERR_SYSTEM (it cannot be bound).
- * `clock` is asked from the server's thread; `slot` must live until httpd_stop().
+ * Binds and starts to serve. `listen` is ADDRESS:PORT: "127.0.0.1:8090", "[::1]:8090",
+ * "localhost:8090", ":8090" for every address of the machine; port 0 takes a free one. Errors:
+ * ERR_INPUT (listen), ERR_SYSTEM (it cannot be bound). `clock` is asked from the server's thread;
+ * `slot` must live until httpd_stop().
  */
-bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock, struct httpd **ret_httpd,
-                 struct err *err) MUST_CHECK;
+bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock,
+                 struct httpd **ret_httpd, struct err *err) MUST_CHECK;
 
 /* The port that is bound. */
 uint16_t httpd_port(const struct httpd *h);

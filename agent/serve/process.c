@@ -21,7 +21,8 @@ static bool resident_pages(int64_t *ret_pages)
     if (got <= 0)
         return false;
     rest = (struct sv){.at = text, .len = (size_t)got};
-    return sv_next(&rest, ' ', &field) && sv_next(&rest, ' ', &field) && sv_to_i64(field, ret_pages);
+    return sv_next(&rest, ' ', &field) && sv_next(&rest, ' ', &field) &&
+           sv_to_i64(field, ret_pages);
 }
 
 struct process_figures process_read(struct wall started)

@@ -13,7 +13,8 @@ struct route {
     const char *path;
     bool prefix; /* whatever follows the path is handled too */
     const char *doc;
-    void (*answer)(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a);
+    void (*answer)(const struct routes_request *rq, const struct snapshot *s,
+                   struct routes_answer *a);
 };
 
 static void fail_text(struct routes_answer *a, int status, const char *text)
@@ -58,7 +59,8 @@ static struct sv param_text(const struct routes_request *rq, const char *key)
     return p != NULL ? p->value : (struct sv){0};
 }
 
-static void answer_metrics(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer_metrics(const struct routes_request *rq, const struct snapshot *s,
+                           struct routes_answer *a)
 {
     enum exposition_format format = exposition_negotiate(rq->accept);
 
@@ -66,7 +68,8 @@ static void answer_metrics(const struct routes_request *rq, const struct snapsho
     exposition_write(format, s, rq->process, rq->now, &a->body);
 }
 
-static void answer_livez(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer_livez(const struct routes_request *rq, const struct snapshot *s,
+                         struct routes_answer *a)
 {
     (void)rq;
     (void)s;
@@ -82,7 +85,8 @@ static bool watch_synced(const struct snapshot *s, const char *name)
     return false;
 }
 
-static void answer_readyz(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer_readyz(const struct routes_request *rq, const struct snapshot *s,
+                          struct routes_answer *a)
 {
     static const char *const checks[] = {"pods", "nodes"};
     bool verbose = param(rq, "verbose") != NULL, ready = s != NULL && s->ready;
@@ -103,13 +107,15 @@ static void answer_readyz(const struct routes_request *rq, const struct snapshot
     a->status = ready ? 200 : 503;
 }
 
-static void answer_status(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer_status(const struct routes_request *rq, const struct snapshot *s,
+                          struct routes_answer *a)
 {
     a->content_type = type_json;
     status_json_write(s, param_text(rq, "policy"), rq->now, rq->now_wall, &a->body);
 }
 
-static void answer_decisions(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer_decisions(const struct routes_request *rq, const struct snapshot *s,
+                             struct routes_answer *a)
 {
     const struct routes_param *limit = param(rq, "limit"), *before = param(rq, "before");
     struct decisions_query q = {.limit = DECISIONS_DEFAULT, .before = UINT64_MAX};
@@ -132,7 +138,8 @@ static void answer_decisions(const struct routes_request *rq, const struct snaps
     status_json_decisions(s, &q, &a->body);
 }
 
-static void answer_decision(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer_decision(const struct routes_request *rq, const struct snapshot *s,
+                            struct routes_answer *a)
 {
     uint64_t id;
 
@@ -143,7 +150,8 @@ static void answer_decision(const struct routes_request *rq, const struct snapsh
         fail_json(a, 404, "NotFound", "no decision of this number is held");
 }
 
-static void answer_root(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a);
+static void answer_root(const struct routes_request *rq, const struct snapshot *s,
+                        struct routes_answer *a);
 
 static const struct route routes[] = {
     {"/", false, "this list", answer_root},
@@ -151,12 +159,13 @@ static const struct route routes[] = {
     {"/livez", false, "ok while the process serves", answer_livez},
     {"/readyz", false, "ok once pods and nodes are listed; ?verbose", answer_readyz},
     {"/api/v1/status", false, "what brim does now and why; ?policy=NAME", answer_status},
-    {"/api/v1/decisions", false, "the last decisions; ?limit=N, ?before=ID, ?policy=NAME, ?reason=NAME",
-     answer_decisions},
+    {"/api/v1/decisions", false,
+     "the last decisions; ?limit=N, ?before=ID, ?policy=NAME, ?reason=NAME", answer_decisions},
     {"/api/v1/decisions/", true, "one decision by its number", answer_decision},
 };
 
-static void answer_root(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer_root(const struct routes_request *rq, const struct snapshot *s,
+                        struct routes_answer *a)
 {
     (void)rq;
     (void)s;
@@ -196,7 +205,8 @@ static bool host_allowed(const struct routes_request *rq)
            (rq->listen_host.len != 0 && sv_eq(host, rq->listen_host));
 }
 
-static void answer(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *a)
+static void answer(const struct routes_request *rq, const struct snapshot *s,
+                   struct routes_answer *a)
 {
     bool api = sv_eq(rq->path, SV("/api")) || sv_starts(rq->path, SV("/api/"));
     const struct route *r = find_route(rq->path);
@@ -208,7 +218,8 @@ static void answer(const struct routes_request *rq, const struct snapshot *s, st
         else
             fail_text(a, 405, "expected GET or HEAD");
     } else if (api && !host_allowed(rq)) {
-        fail_json(a, 403, "Forbidden", "the Host header names another machine than the one that this server listens on");
+        fail_json(a, 403, "Forbidden",
+                  "the Host header names another machine than the one that this server listens on");
     } else if (r != NULL) {
         r->answer(rq, s, a);
     } else if (api) {
@@ -218,7 +229,8 @@ static void answer(const struct routes_request *rq, const struct snapshot *s, st
     }
 }
 
-void routes_answer(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *ret_answer)
+void routes_answer(const struct routes_request *rq, const struct snapshot *s,
+                   struct routes_answer *ret_answer)
 {
     struct routes_answer a = {.status = 200, .content_type = type_text};
 

@@ -1,17 +1,19 @@
 /*
- * routes: what the agent answers to an HTTP request. Pure: request, snapshot and time in, status and body out.
+ * routes: what the agent answers to an HTTP request. Pure: request, snapshot and time in, status
+ * and body out.
  *
  *     /                      a list of the addresses below
  *     /metrics               Prometheus text or OpenMetrics, as Accept asks
  *     /livez                 200 while the process serves
- *     /readyz                200 once pods and nodes are listed, else 503 and what is missing; ?verbose lists every check
- *     /api/v1/status         JSON (status_json.h); ?policy=NAME for one filler
- *     /api/v1/decisions      JSON, newest first; ?limit=1..500 (50), ?before=ID, ?policy=NAME, ?reason=NAME
- *     /api/v1/decisions/ID   one of them
+ *     /readyz                200 once pods and nodes are listed, else 503 and what is missing;
+ * ?verbose lists every check /api/v1/status         JSON (status_json.h); ?policy=NAME for one
+ * filler /api/v1/decisions      JSON, newest first; ?limit=1..500 (50), ?before=ID, ?policy=NAME,
+ * ?reason=NAME /api/v1/decisions/ID   one of them
  *
- * Only GET and HEAD (else 405). Errors below /api are JSON in the form of a Kubernetes Status. When the server listens on a
- * loopback address, /api answers only requests whose Host names that machine, so that a web page that makes its own name
- * point to 127.0.0.1 cannot read it (DNS rebinding).
+ * Only GET and HEAD (else 405). Errors below /api are JSON in the form of a Kubernetes Status. When
+ * the server listens on a loopback address, /api answers only requests whose Host names that
+ * machine, so that a web page that makes its own name point to 127.0.0.1 cannot read it (DNS
+ * rebinding).
  */
 #ifndef BRIM_AGENT_SERVE_ROUTES_H
 #define BRIM_AGENT_SERVE_ROUTES_H
@@ -56,6 +58,7 @@ struct routes_answer {
 };
 
 /* Always answers. `s` may be NULL: no turn has ended yet. */
-void routes_answer(const struct routes_request *rq, const struct snapshot *s, struct routes_answer *ret_answer);
+void routes_answer(const struct routes_request *rq, const struct snapshot *s,
+                   struct routes_answer *ret_answer);
 
 #endif

@@ -20,7 +20,8 @@ static void known_i64(struct jsonw *w, const char *key, bool known, int64_t valu
 
 /* Of several fillers the one whose news matters most speaks for brim; this is the order. */
 static const enum reason speaking_order[] = {
-    REASON_STALE, REASON_YIELD, REASON_UNKNOWN, REASON_HARVEST, REASON_HOLD, REASON_FOREIGN, REASON_PAUSED, REASON_STEADY,
+    REASON_STALE, REASON_YIELD,   REASON_UNKNOWN, REASON_HARVEST,
+    REASON_HOLD,  REASON_FOREIGN, REASON_PAUSED,  REASON_STEADY,
 };
 _Static_assert(COUNT_OF(speaking_order) == REASON_COUNT_, "a reason has no rank");
 
@@ -46,7 +47,8 @@ static void write_watches(struct jsonw *w, const struct snapshot *s, struct mono
         const struct snapshot_watch *found = NULL;
 
         for (size_t i = 0; s != NULL && i < COUNT_OF(s->watches); i++) {
-            if (s->watches[i].name != NULL && sv_eq(sv_from(s->watches[i].name), sv_from(kinds[k].name)))
+            if (s->watches[i].name != NULL &&
+                sv_eq(sv_from(s->watches[i].name), sv_from(kinds[k].name)))
                 found = &s->watches[i];
         }
         if (found != NULL && found->synced && mono_since_us(found->heard, now) >= 0)
@@ -220,7 +222,9 @@ static void say_doing(struct jsonw *w, const struct snapshot_filler *f)
         return;
     case REASON_UNKNOWN:
         jsonw_cstr(w, NULL, "Not acting: ");
-        jsonw_cstr(w, NULL, f->active.message[0] != '\0' ? f->active.message : "the filler is not known yet");
+        jsonw_cstr(w, NULL,
+                   f->active.message[0] != '\0' ? f->active.message
+                                                : "the filler is not known yet");
         return;
     case REASON_COUNT_:
         return;
@@ -248,8 +252,8 @@ static void write_say(struct jsonw *w, const struct snapshot *s, const struct sn
     jsonw_end(w);
 }
 
-void status_json_write(const struct snapshot *s, struct sv policy, struct mono now, struct wall now_wall,
-                       struct strbuf *out)
+void status_json_write(const struct snapshot *s, struct sv policy, struct mono now,
+                       struct wall now_wall, struct strbuf *out)
 {
     const struct snapshot_filler *f = s != NULL ? speaker(s) : NULL;
     struct jsonw w;
@@ -261,7 +265,9 @@ void status_json_write(const struct snapshot *s, struct sv policy, struct mono n
     known_i64(&w, "boot", s != NULL, s != NULL ? ms_of(s->started) : 0);
     jsonw_cstr(&w, "version", BRIM_VERSION);
     jsonw_cstr(&w, "state",
-               s == NULL || !s->ready ? "starting" : f == NULL ? "no-policy" : reason_name(f->reason));
+               s == NULL || !s->ready ? "starting"
+               : f == NULL            ? "no-policy"
+                                      : reason_name(f->reason));
     jsonw_bool(&w, "dry_run", s != NULL && s->dry_run);
     write_watches(&w, s, now);
     write_cpu(&w, s);
@@ -287,7 +293,8 @@ static void write_decision(struct jsonw *w, const char *key, const struct snapsh
     jsonw_i64(w, "from", d->from);
     jsonw_i64(w, "to", d->decision.replicas);
     jsonw_cstr(w, "reason", reason_name(d->decision.reason));
-    jsonw_cstr(w, "bound_by", d->decision.bound == BOUND_NONE ? NULL : bound_name(d->decision.bound));
+    jsonw_cstr(w, "bound_by",
+               d->decision.bound == BOUND_NONE ? NULL : bound_name(d->decision.bound));
     jsonw_i64(w, "fit", d->decision.slots);
     jsonw_i64(w, "kept", d->decision.kept_slots);
     jsonw_i64(w, "set_point", d->decision.set_point);
@@ -299,14 +306,16 @@ static void write_decision(struct jsonw *w, const char *key, const struct snapsh
     jsonw_end(w);
 }
 
-static bool asked_for(const struct decisions_query *q, const struct snapshot_filler *f, const struct snapshot_decision *d)
+static bool asked_for(const struct decisions_query *q, const struct snapshot_filler *f,
+                      const struct snapshot_decision *d)
 {
     return d->id < q->before && (q->policy.len == 0 || sv_eq(q->policy, sv_from(f->policy))) &&
            (q->reason.len == 0 || sv_eq(q->reason, sv_from(reason_name(d->decision.reason))));
 }
 
 /* The newest decision that the query asks for. O(decisions): a snapshot holds few. */
-static const struct snapshot_decision *newest(const struct snapshot *s, const struct decisions_query *q,
+static const struct snapshot_decision *newest(const struct snapshot *s,
+                                              const struct decisions_query *q,
                                               const struct snapshot_filler **ret_filler)
 {
     const struct snapshot_decision *best = NULL;
@@ -315,7 +324,8 @@ static const struct snapshot_decision *newest(const struct snapshot *s, const st
         const struct snapshot_filler *f = &s->fillers[i];
 
         for (size_t k = 0; k < f->n_decisions; k++) {
-            if (!asked_for(q, f, &f->decisions[k]) || (best != NULL && f->decisions[k].id < best->id))
+            if (!asked_for(q, f, &f->decisions[k]) ||
+                (best != NULL && f->decisions[k].id < best->id))
                 continue;
             best = &f->decisions[k];
             *ret_filler = f;
@@ -324,7 +334,8 @@ static const struct snapshot_decision *newest(const struct snapshot *s, const st
     return best;
 }
 
-void status_json_decisions(const struct snapshot *s, const struct decisions_query *query, struct strbuf *out)
+void status_json_decisions(const struct snapshot *s, const struct decisions_query *query,
+                           struct strbuf *out)
 {
     struct decisions_query rest = *query;
     const struct snapshot_filler *f = NULL;

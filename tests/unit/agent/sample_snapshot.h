@@ -1,4 +1,5 @@
-/* sample_snapshot: a snapshot whose every field tells where it came from, for tests of what is shown of it. */
+/* sample_snapshot: a snapshot whose every field tells where it came from, for tests of what is
+ * shown of it. */
 #ifndef BRIM_TESTS_SAMPLE_SNAPSHOT_H
 #define BRIM_TESTS_SAMPLE_SNAPSHOT_H
 
@@ -6,7 +7,7 @@
 
 #include "agent/snapshot.h"
 
-#define SAMPLE_NOW ((struct mono){.us = 1000 * US_PER_S})
+#define SAMPLE_NOW  ((struct mono){.us = 1000 * US_PER_S})
 #define SAMPLE_WALL ((struct wall){.us = INT64_C(1790000000) * US_PER_S})
 
 static inline void sample_filler(struct snapshot_filler *f, const char *policy)
@@ -48,21 +49,26 @@ static inline void sample_filler(struct snapshot_filler *f, const char *policy)
     f->yield_latency.bucket[13] = 2;
     f->yield_latency.count = 7;
     f->yield_latency.sum_us = 30001500;
-    f->active = (struct snapshot_condition){.status = true, .reason = "ValidRoom", .message = "the room is known"};
+    f->active = (struct snapshot_condition){
+        .status = true, .reason = "ValidRoom", .message = "the room is known"};
     f->n_decisions = 3;
     for (size_t i = 0; i < f->n_decisions; i++) {
         f->decisions[i] = (struct snapshot_decision){
             .id = 30 - 10 * i,
             .at = {.us = SAMPLE_WALL.us - (int64_t)i * US_PER_S},
             .from = 130,
-            .decision = {.replicas = 139, .reason = i == 1 ? REASON_YIELD : REASON_HARVEST, .bound = BOUND_HEADROOM},
+            .decision = {.replicas = 139,
+                         .reason = i == 1 ? REASON_YIELD : REASON_HARVEST,
+                         .bound = BOUND_HEADROOM},
             .allocatable_milli = 184000,
         };
-        (void)snprintf(f->decisions[i].detail, sizeof f->decisions[i].detail, "detail %zu of \"%s\"", i, policy);
+        (void)snprintf(f->decisions[i].detail, sizeof f->decisions[i].detail,
+                       "detail %zu of \"%s\"", i, policy);
     }
 }
 
-/* Two fillers: "miner", of which all is known, and one with a name that needs escapes, of which nothing is. */
+/* Two fillers: "miner", of which all is known, and one with a name that needs escapes, of which
+ * nothing is. */
 static inline struct snapshot *sample_snapshot(void)
 {
     struct snapshot *s = snapshot_new(2);
@@ -77,8 +83,10 @@ static inline struct snapshot *sample_snapshot(void)
     s->paid_pods_total = 40;
     s->paid_pods_blocked_total = 1;
     s->waiting_pods = 2;
-    s->watches[0] = (struct snapshot_watch){
-        .name = "pods", .synced = true, .heard = {.us = SAMPLE_NOW.us - 1500000}, .relists_total = 2};
+    s->watches[0] = (struct snapshot_watch){.name = "pods",
+                                            .synced = true,
+                                            .heard = {.us = SAMPLE_NOW.us - 1500000},
+                                            .relists_total = 2};
     s->watches[1] = (struct snapshot_watch){.name = "nodes", .synced = false, .errors_total = 9};
     sample_filler(&s->fillers[0], "miner");
     (void)snprintf(s->fillers[1].policy, sizeof s->fillers[1].policy, "a\"b\\c\nd");

@@ -39,8 +39,9 @@ static bool parse(const char *const *words, struct cli *cli, struct err *err)
 static void describe(const struct cli *cli, char *text, size_t size)
 {
     const char *span = cli_value(cli, "for"), *label;
-    size_t used = (size_t)snprintf(text, size, "%s %s %d %d [", cli_value(cli, "output"), span != NULL ? span : "-",
-                                   cli_on(cli, "watch"), cli_on(cli, "all"));
+    size_t used =
+        (size_t)snprintf(text, size, "%s %s %d %d [", cli_value(cli, "output"),
+                         span != NULL ? span : "-", cli_on(cli, "watch"), cli_on(cli, "all"));
 
     for (size_t i = 0; (label = cli_many(cli, "label", i)) != NULL; i++)
         used += (size_t)snprintf(text + used, size - used, "%s,", label);
@@ -96,7 +97,8 @@ Test(cli, says_what_was_wrong_and_what_was_meant)
         {{"--outptu", "json"}, "brim test: unknown flag --outptu, did you mean --output?"},
         {{"--foo"}, "brim test: unknown flag --foo, did you mean --for?"},
         {{"--hlep"}, "brim test: unknown flag --hlep, did you mean --help?"},
-        {{"--quite-different=1"}, "brim test: unknown flag --quite-different; brim test --help lists what there is"},
+        {{"--quite-different=1"},
+         "brim test: unknown flag --quite-different; brim test --help lists what there is"},
         {{"---"}, "brim test: unknown flag ---; brim test --help lists what there is"},
         {{"-x"}, "brim test: unknown flag -x; brim test --help lists what there is"},
         {{"-wx"}, "brim test: unknown flag -x; brim test --help lists what there is"},
@@ -121,7 +123,8 @@ Test(cli, says_what_was_wrong_and_what_was_meant)
 
 Test(cli, wants_the_arguments_that_a_command_needs)
 {
-    static const struct cli_command strict = {.name = "brim strict", .args = "FILE", .about = "", .min_args = 1, .max_args = 1};
+    static const struct cli_command strict = {
+        .name = "brim strict", .args = "FILE", .about = "", .min_args = 1, .max_args = 1};
     char *none[] = {(char *)"strict", NULL}, *help[] = {(char *)"strict", (char *)"-h", NULL};
     struct cli cli;
     struct err err = {0};
@@ -148,7 +151,8 @@ Test(cli, makes_help_from_the_table)
     strbuf_init(&out, CLI_MAX_HELP);
     cli_help(&command, &out);
     for (size_t i = 0; i < COUNT_OF(parts); i++)
-        cr_expect(strstr(strbuf_str(&out), parts[i]) != NULL, "no '%s' in:\n%s", parts[i], strbuf_str(&out));
+        cr_expect(strstr(strbuf_str(&out), parts[i]) != NULL, "no '%s' in:\n%s", parts[i],
+                  strbuf_str(&out));
     strbuf_done(&out);
 }
 
@@ -158,15 +162,22 @@ Test(cli, finds_the_nearest_word_only_where_it_is_near)
     static const struct {
         const char *word, *want;
     } rows[] = {
-        {"chek", "check"},  {"hceck", "check"}, {"explian", "explain"}, {"stats", "status"}, {"x", NULL}, {"", NULL},
-        {"foobar", NULL},   {"capcity", "capacity"},
+        {"chek", "check"},
+        {"hceck", "check"},
+        {"explian", "explain"},
+        {"stats", "status"},
+        {"x", NULL},
+        {"", NULL},
+        {"foobar", NULL},
+        {"capcity", "capacity"},
         {"cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", NULL},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const char *got = cli_nearest(sv_from(rows[i].word), words, COUNT_OF(words));
 
-        cr_expect(rows[i].want == NULL ? got == NULL : got != NULL && strcmp(got, rows[i].want) == 0, "%s: %s",
-                  rows[i].word, got != NULL ? got : "none");
+        cr_expect(rows[i].want == NULL ? got == NULL
+                                       : got != NULL && strcmp(got, rows[i].want) == 0,
+                  "%s: %s", rows[i].word, got != NULL ? got : "none");
     }
 }

@@ -8,9 +8,11 @@
 #include "agent/serve/exposition.h"
 #include "tests/unit/agent/sample_snapshot.h"
 
-static const struct process_figures process = {
-    .started = {.us = INT64_C(1789996400250000)}, .has_resident = true, .has_cpu = true, .resident_bytes = 4096000,
-    .cpu_us = 1230000};
+static const struct process_figures process = {.started = {.us = INT64_C(1789996400250000)},
+                                               .has_resident = true,
+                                               .has_cpu = true,
+                                               .resident_bytes = 4096000,
+                                               .cpu_us = 1230000};
 
 static struct strbuf page_of(enum exposition_format format, const struct snapshot *s)
 {
@@ -38,7 +40,8 @@ static bool name_char(char c, bool first)
     return (c >= 'a' && c <= 'z') || c == '_' || (!first && c >= '0' && c <= '9');
 }
 
-/* A sample's name, its labels in quotes with escapes only where they may stand, one blank, a plain decimal number. */
+/* A sample's name, its labels in quotes with escapes only where they may stand, one blank, a plain
+ * decimal number. */
 static void check_sample(struct sv line, struct sv family, const char *type)
 {
     static const char *const suffixes[] = {"", "_total", "_info", "_bucket", "_sum", "_count"};
@@ -76,7 +79,8 @@ static void check_sample(struct sv line, struct sv family, const char *type)
     cr_assert_eq(line.at[i++], ' ', "%.*s", SV_ARG(line));
     cr_assert_lt(i, line.len, "%.*s: no value", SV_ARG(line));
     for (; i < line.len; i++) {
-        cr_assert((line.at[i] >= '0' && line.at[i] <= '9') || (line.at[i] == '.' && !dot), "%.*s", SV_ARG(line));
+        cr_assert((line.at[i] >= '0' && line.at[i] <= '9') || (line.at[i] == '.' && !dot), "%.*s",
+                  SV_ARG(line));
         dot |= line.at[i] == '.';
     }
 }
@@ -99,7 +103,8 @@ static void check_rules(enum exposition_format format, const struct strbuf *page
             line = sv_skip(line, 7);
             cr_assert(sv_next(&line, ' ', &family));
             for (size_t i = 0; i < families; i++)
-                cr_assert(!sv_eq(seen[i], family), "family %.*s stands there twice", SV_ARG(family));
+                cr_assert(!sv_eq(seen[i], family), "family %.*s stands there twice",
+                          SV_ARG(family));
             seen[families++] = family;
             samples = 0;
             type = "";
@@ -108,9 +113,11 @@ static void check_rules(enum exposition_format format, const struct strbuf *page
             cr_assert(sv_next(&line, ' ', &piece) && sv_eq(piece, family));
             type = line.at;
             if (format == EXPOSITION_TEXT)
-                cr_assert(sv_eq(line, SV("counter")) == sv_ends(family, SV("_total")), "%.*s", SV_ARG(family));
+                cr_assert(sv_eq(line, SV("counter")) == sv_ends(family, SV("_total")), "%.*s",
+                          SV_ARG(family));
             else
-                cr_assert(!sv_ends(family, SV("_total")) && !sv_ends(family, SV("_info")), "%.*s", SV_ARG(family));
+                cr_assert(!sv_ends(family, SV("_total")) && !sv_ends(family, SV("_info")), "%.*s",
+                          SV_ARG(family));
         } else if (sv_starts(line, SV("# UNIT "))) {
             cr_assert_eq(format, EXPOSITION_OPENMETRICS);
             line = sv_skip(line, 7);
@@ -207,7 +214,8 @@ Test(exposition, shows_nothing_of_what_is_not_known)
 
     s->fillers[0].ready = 0;
     page = page_of(EXPOSITION_TEXT, s);
-    cr_expect_null(strstr(strbuf_str(&page), "brim_scale_ratio"), "a ratio to nothing, or a family without sample");
+    cr_expect_null(strstr(strbuf_str(&page), "brim_scale_ratio"),
+                   "a ratio to nothing, or a family without sample");
     strbuf_done(&page);
 
     s->ready = false;
@@ -312,7 +320,8 @@ Test(exposition, picks_the_format_that_the_client_prefers)
         {"application/openmetrics-text;q=0.5,*/*;q=0.6", EXPOSITION_TEXT},
         {"application/openmetrics-text;q=0.5,text/plain;q=0.1,*/*;q=0.9", EXPOSITION_OPENMETRICS},
         {"application/openmetrics-text;q=0.5,text/*;q=0.6,*/*;q=0.1", EXPOSITION_TEXT},
-        {"application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+        {"application/openmetrics-text;version=1.0.0;q=0.5,application/"
+         "openmetrics-text;version=0.0.1;q=0.4,"
          "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
          EXPOSITION_OPENMETRICS},
         {"application/openmetrics-text;q=1.5", EXPOSITION_TEXT},
@@ -325,7 +334,8 @@ Test(exposition, picks_the_format_that_the_client_prefers)
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        cr_expect_eq(exposition_negotiate(sv_from(rows[i].accept)), rows[i].want, "%s", rows[i].accept);
+        cr_expect_eq(exposition_negotiate(sv_from(rows[i].accept)), rows[i].want, "%s",
+                     rows[i].accept);
 }
 
 Test(exposition, does_not_depend_on_the_locale)
@@ -353,7 +363,8 @@ Test(exposition, agrees_with_the_document)
     have = malloc(1 << 20);
     len = fread(have, 1, 1 << 20, f);
     (void)fclose(f);
-    cr_assert(sv_eq(strbuf_sv(&want), (struct sv){.at = have, .len = len}), "run: ninja metrics-doc");
+    cr_assert(sv_eq(strbuf_sv(&want), (struct sv){.at = have, .len = len}),
+              "run: ninja metrics-doc");
     for (size_t i = 0; exposition_metric_name(i) != NULL; i++)
         cr_assert(strstr(strbuf_str(&want), exposition_metric_name(i)) != NULL);
     free(have);

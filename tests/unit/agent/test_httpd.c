@@ -74,17 +74,23 @@ Test(httpd, answers_over_a_socket)
         const char *request;
         const char *want[3];
     } rows[] = {
-        {"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", {"HTTP/1.1 200", "\r\n\r\nok\n"}},
+        {"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+         {"HTTP/1.1 200", "\r\n\r\nok\n"}},
         {"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-         {"version=0.0.4", "cpu_capacity_remaining{policy=\"miner\"} 171.25", "process_resident_memory_bytes"}},
-        {"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n",
+         {"version=0.0.4", "cpu_capacity_remaining{policy=\"miner\"} 171.25",
+          "process_resident_memory_bytes"}},
+        {"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: "
+         "close\r\n\r\n",
          {"application/openmetrics-text", "# EOF\n", "X-Content-Type-Options: nosniff"}},
-        {"GET /api/v1/decisions?limit=1&policy=min%65r HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        {"GET /api/v1/decisions?limit=1&policy=min%65r HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: "
+         "close\r\n\r\n",
          {"HTTP/1.1 200", "\"id\":30,", "application/json"}},
-        {"GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", {"HTTP/1.1 403"}},
+        {"GET /api/v1/status HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+         {"HTTP/1.1 403"}},
         {"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n",
          {"HTTP/1.1 405", "Allow: GET, HEAD"}},
-        {"GET /readyz?verbose HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", {"HTTP/1.1 503", "[-]nodes"}},
+        {"GET /readyz?verbose HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+         {"HTTP/1.1 503", "[-]nodes"}},
         {"rubbish\r\n\r\n", {NULL}}, /* closed without an answer */
     };
     struct served s = serve(true);
@@ -100,8 +106,8 @@ Test(httpd, answers_over_a_socket)
             snapshot_slot_set(s.slot, snapshot_ref(now));
         got = talk(&s, rows[i].request);
         for (size_t k = 0; k < COUNT_OF(rows[i].want) && rows[i].want[k] != NULL; k++)
-            cr_expect(strstr(strbuf_str(&got), rows[i].want[k]) != NULL, "%s: no '%s' in: %s", rows[i].request,
-                      rows[i].want[k], strbuf_str(&got));
+            cr_expect(strstr(strbuf_str(&got), rows[i].want[k]) != NULL, "%s: no '%s' in: %s",
+                      rows[i].request, rows[i].want[k], strbuf_str(&got));
         strbuf_done(&got);
     }
     snapshot_unref(now);
@@ -202,9 +208,10 @@ Test(httpd, says_what_is_wrong_with_an_address)
         struct httpd *h = NULL;
         struct err err = {0};
 
-        cr_expect(!httpd_start(rows[i].listen, slot, clock_system(), &h, &err), "%s", rows[i].listen);
-        cr_expect(h == NULL && err.kind == rows[i].kind && strstr(err.text, rows[i].text) != NULL, "%s: %s",
-                  rows[i].listen, err.text);
+        cr_expect(!httpd_start(rows[i].listen, slot, clock_system(), &h, &err), "%s",
+                  rows[i].listen);
+        cr_expect(h == NULL && err.kind == rows[i].kind && strstr(err.text, rows[i].text) != NULL,
+                  "%s: %s", rows[i].listen, err.text);
     }
     snapshot_slot_free(slot);
     httpd_stop(NULL);
@@ -215,14 +222,19 @@ Test(httpd, knows_which_addresses_others_reach)
     static const struct {
         const char *listen;
         bool loopback;
-    } rows[] = {{"127.0.0.1:0", true}, {"127.1.2.3:0", true}, {"localhost:0", true}, {":0", false}, {"0.0.0.0:0", false}};
+    } rows[] = {{"127.0.0.1:0", true},
+                {"127.1.2.3:0", true},
+                {"localhost:0", true},
+                {":0", false},
+                {"0.0.0.0:0", false}};
     struct snapshot_slot *slot = snapshot_slot_new();
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct httpd *h = NULL;
         struct err err = {0};
 
-        cr_assert(httpd_start(rows[i].listen, slot, clock_system(), &h, &err), "%s: %s", rows[i].listen, err.text);
+        cr_assert(httpd_start(rows[i].listen, slot, clock_system(), &h, &err), "%s: %s",
+                  rows[i].listen, err.text);
         cr_expect_eq(httpd_loopback(h), rows[i].loopback, "%s", rows[i].listen);
         httpd_stop(h);
     }

@@ -5,8 +5,9 @@
 #include "agent/json_read.h"
 #include "agent/show.h"
 
-#define DOCUMENT                                                                                       \
-    "{\"t\":1790000000000,\"n\":null,\"a\":{\"b\":{\"c\":-7}},\"s\":\"x\\\"\\u00e9\\ud83d\\ude00\\n\"," \
+#define DOCUMENT                                                                                   \
+    "{\"t\":1790000000000,\"n\":null,\"a\":{\"b\":{\"c\":-7}},\"s\":"                              \
+    "\"x\\\"\\u00e9\\ud83d\\ude00\\n\","                                                           \
     "\"list\":[1, {\"k\":\"v\"} ,[],\"z\"],\"yes\":true,\"f\":1.5}"
 
 Test(json_read, finds_values_by_path)
@@ -14,7 +15,7 @@ Test(json_read, finds_values_by_path)
     static const struct {
         const char *path, *want;
     } rows[] = {
-        {"t", "1790000000000"}, {"n", "null"}, {"a.b.c", "-7"}, {"a.b", "{\"c\":-7}"}, {"a.x", ""},
+        {"t", "1790000000000"}, {"n", "null"},  {"a.b.c", "-7"}, {"a.b", "{\"c\":-7}"}, {"a.x", ""},
         {"a.b.c.d", ""},        {"list.k", ""}, {"", DOCUMENT},
     };
 
@@ -32,7 +33,8 @@ Test(json_read, reads_numbers_text_and_truth)
 
     strbuf_init(&out, 100);
     cr_expect(json_i64(SV(DOCUMENT), "a.b.c", &n) && n == -7);
-    cr_expect(!json_i64(SV(DOCUMENT), "n", &n) && !json_i64(SV(DOCUMENT), "f", &n) && !json_i64(SV(DOCUMENT), "q", &n));
+    cr_expect(!json_i64(SV(DOCUMENT), "n", &n) && !json_i64(SV(DOCUMENT), "f", &n) &&
+              !json_i64(SV(DOCUMENT), "q", &n));
     cr_expect_eq(n, -7);
     cr_expect(json_true(SV(DOCUMENT), "yes") && !json_true(SV(DOCUMENT), "t"));
     cr_expect(json_text(SV(DOCUMENT), "s", &out));
@@ -46,11 +48,14 @@ Test(json_read, undoes_broken_escapes_without_reading_past_the_end)
     static const struct {
         const char *json, *want;
     } rows[] = {
-        {"\"\\u12\"", "\xef\xbf\xbd" "12"}, /* what an escape cannot be is one bad character */
+        {"\"\\u12\"", "\xef\xbf\xbd"
+                      "12"}, /* what an escape cannot be is one bad character */
         {"\"\\ud800\"", "\xef\xbf\xbd"},
-        {"\"\\ud800\\u0041\"", "\xef\xbf\xbd" "A"},
+        {"\"\\ud800\\u0041\"", "\xef\xbf\xbd"
+                               "A"},
         {"\"\\q\"", "\xef\xbf\xbd"},
-        {"\"\\u00zz\"", "\xef\xbf\xbd" "00zz"},
+        {"\"\\u00zz\"", "\xef\xbf\xbd"
+                        "00zz"},
         {"\"\"", ""},
     };
 
@@ -74,8 +79,10 @@ Test(json_read, walks_lists_and_objects)
     cr_expect_eq(n, 4);
     cr_expect(sv_eq(item, SV("\"z\"")));
     rest = SV("{\"a\":1,\"b\":[2]}");
-    cr_expect(json_next_member(&rest, &key, &value) && sv_eq(key, SV("\"a\"")) && sv_eq(value, SV("1")));
-    cr_expect(json_next_member(&rest, &key, &value) && sv_eq(key, SV("\"b\"")) && sv_eq(value, SV("[2]")));
+    cr_expect(json_next_member(&rest, &key, &value) && sv_eq(key, SV("\"a\"")) &&
+              sv_eq(value, SV("1")));
+    cr_expect(json_next_member(&rest, &key, &value) && sv_eq(key, SV("\"b\"")) &&
+              sv_eq(value, SV("[2]")));
     cr_expect(!json_next_member(&rest, &key, &value));
     rest = SV("");
     cr_expect(!json_next(&rest, &item) && !json_next_member(&rest, &key, &value));
@@ -84,7 +91,8 @@ Test(json_read, walks_lists_and_objects)
 Test(json_read, survives_a_text_that_is_cut_anywhere)
 {
     for (size_t len = 0; len <= sizeof DOCUMENT - 1; len++) {
-        char *copy = malloc(len != 0 ? len : 1); /* exactly as long, so that a read past the end is found */
+        char *copy =
+            malloc(len != 0 ? len : 1); /* exactly as long, so that a read past the end is found */
         struct sv text = {.at = copy, .len = len}, rest, item;
         struct strbuf out;
         int64_t n;
@@ -106,7 +114,9 @@ Test(json_read, shows_sentences_in_parts)
 
     strbuf_init(&out, 1000);
     show_parts(SV("{\"t\":1790000000000}"),
-               SV("[\"Waiting \",{\"until\":1790000065000},\" more, till \",{\"at\":1790000065000},\"\\u001b[2J\"]"), &out);
+               SV("[\"Waiting \",{\"until\":1790000065000},\" more, till "
+                  "\",{\"at\":1790000065000},\"\\u001b[2J\"]"),
+               &out);
     cr_expect_str_eq(strbuf_str(&out), "Waiting 1 min 5 s more, till 2026-09-21T14:14:25Z?[2J");
     strbuf_clear(&out);
     show_number(SV("{\"a\":null}"), "a", &out);

@@ -35,18 +35,22 @@ Test(pod_text, cuts_every_form_into_pods)
         {"one object over lines", "{\n \"kind\":\n\"Pod\"\n}\n", "+{\n \"kind\":\n\"Pod\"\n}|"},
         {"no kind", "{\"spec\":{}}", "+{\"spec\":{}}|"},
         {"another kind", "{\"kind\":\"Node\"}", "!kind: found \"Node\", expected \"Pod\"|"},
-        {"a list", "{\"kind\":\"List\",\"items\":[ {\"a\":1} , {\"b\":[2]}]}", "+{\"a\":1}|+{\"b\":[2]}|"},
+        {"a list", "{\"kind\":\"List\",\"items\":[ {\"a\":1} , {\"b\":[2]}]}",
+         "+{\"a\":1}|+{\"b\":[2]}|"},
         {"a list of nothing", "{\"kind\":\"PodList\",\"items\":null}", ""},
         {"an empty list", "{\"kind\":\"PodList\",\"items\":[]}", ""},
-        {"a list with a number", "{\"items\":[7,{}]}", "!items: found a value that is no object, expected a Pod|+{}|"},
-        {"items that are no list", "{\"items\":3}", "!items: found something else, expected a list|"},
+        {"a list with a number", "{\"items\":[7,{}]}",
+         "!items: found a value that is no object, expected a Pod|+{}|"},
+        {"items that are no list", "{\"items\":3}",
+         "!items: found something else, expected a list|"},
         {"lines", "{\"a\":1}\n{\"b\":2}\r\n\n{\"c\":3}", "+{\"a\":1}|+{\"b\":2}|+{\"c\":3}|"},
         {"lines, the first broken", "{\"a\":\n{\"b\":2}\n",
          "!found a line that is no JSON object, expected a Pod|+{\"b\":2}|"},
         {"lines, the first rubbish", "rubbish\n{\"b\":2}\n",
          "!found a line that is no JSON object, expected a Pod|+{\"b\":2}|"},
         {"lines, one a list", "{\"items\":[{\"a\":1}]}\n{\"b\":2}\n", "+{\"a\":1}|+{\"b\":2}|"},
-        {"lines, two objects in one", "{}{}\n{\"b\":2}\n", "!found a line that is no JSON object, expected a Pod|+{\"b\":2}|"},
+        {"lines, two objects in one", "{}{}\n{\"b\":2}\n",
+         "!found a line that is no JSON object, expected a Pod|+{\"b\":2}|"},
         {"yaml", "kind: Pod\nspec: {a: [1, x, \"1\", null, true, .5, 007]}\n",
          "+{\"kind\":\"Pod\",\"spec\":{\"a\":[1,\"x\",\"1\",null,true,\".5\",\"007\"]}}|"},
         {"yaml documents", "---\na: 1\n---\n---\n- 2\n---\nitems:\n- b: -1.5e3\n",
@@ -64,10 +68,12 @@ Test(pod_text, cuts_every_form_into_pods)
 
 Test(pod_text, survives_a_text_that_is_cut_anywhere)
 {
-    static const char text[] = "{\"items\":[{\"a\":\"x\\\"\"},{\"b\":[1,{}]}]}\n{\"c\":1}\n--- {a: 1}\n";
+    static const char text[] =
+        "{\"items\":[{\"a\":\"x\\\"\"},{\"b\":[1,{}]}]}\n{\"c\":1}\n--- {a: 1}\n";
 
     for (size_t len = 0; len < sizeof text; len++) {
-        char *copy = malloc(len != 0 ? len : 1); /* exactly as long, so that a read past the end is found */
+        char *copy =
+            malloc(len != 0 ? len : 1); /* exactly as long, so that a read past the end is found */
         struct strbuf got;
 
         memcpy(copy, text, len);

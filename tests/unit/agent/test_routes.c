@@ -61,7 +61,8 @@ static const cJSON *at(const cJSON *json, const char *path)
         char name[64];
 
         (void)snprintf(name, sizeof name, "%.*s", SV_ARG(key));
-        json = sv_to_i64(key, &index) ? cJSON_GetArrayItem(json, (int)index) : cJSON_GetObjectItemCaseSensitive(json, name);
+        json = sv_to_i64(key, &index) ? cJSON_GetArrayItem(json, (int)index)
+                                      : cJSON_GetObjectItemCaseSensitive(json, name);
     }
     return json;
 }
@@ -70,7 +71,8 @@ static void expect_number(const cJSON *json, const char *path, double want)
 {
     const cJSON *found = at(json, path);
 
-    cr_expect(cJSON_IsNumber(found) && (int64_t)found->valuedouble == (int64_t)want, "%s is not %.0f", path, want);
+    cr_expect(cJSON_IsNumber(found) && (int64_t)found->valuedouble == (int64_t)want,
+              "%s is not %.0f", path, want);
 }
 
 static void expect_null(const cJSON *json, const char *path)
@@ -82,7 +84,8 @@ static void expect_text(const cJSON *json, const char *path, const char *want)
 {
     const cJSON *found = at(json, path);
 
-    cr_expect(cJSON_IsString(found) && strcmp(found->valuestring, want) == 0, "%s is not '%s'", path, want);
+    cr_expect(cJSON_IsString(found) && strcmp(found->valuestring, want) == 0, "%s is not '%s'",
+              path, want);
 }
 
 Test(routes, answers_each_address_with_its_status)
@@ -144,7 +147,8 @@ Test(routes, answers_each_address_with_its_status)
 
 Test(routes, answers_before_the_first_turn)
 {
-    static const char *const paths[] = {"/", "/metrics", "/livez", "/api/v1/status", "/api/v1/decisions"};
+    static const char *const paths[] = {"/", "/metrics", "/livez", "/api/v1/status",
+                                        "/api/v1/decisions"};
 
     for (size_t i = 0; i < COUNT_OF(paths); i++) {
         struct routes_request rq = request("GET", paths[i]);
@@ -209,7 +213,8 @@ Test(routes, shows_status_with_null_for_what_is_not_known)
     expect_number(json, "v", 1);
     expect_number(json, "t", 1790000000000.0);
     expect_number(json, "boot", 1789996400000.0);
-    expect_text(json, "state", "unknown"); /* a filler that cannot be scaled matters more than one that grows */
+    expect_text(json, "state",
+                "unknown"); /* a filler that cannot be scaled matters more than one that grows */
     expect_number(json, "watch.pods_ms", 1500);
     expect_null(json, "watch.nodes_ms");
     expect_number(json, "cpu.allocatable_milli", 184000);
@@ -256,7 +261,8 @@ Test(routes, says_what_is_done_for_every_reason)
         s->fillers[0].has_wake = r == REASON_HOLD;
         s->fillers[0].wake = SAMPLE_WALL;
         json = ask_json(&rq, s);
-        cr_expect(cJSON_IsString(at(json, "say.doing.0")), "%s says nothing", reason_name((enum reason)r));
+        cr_expect(cJSON_IsString(at(json, "say.doing.0")), "%s says nothing",
+                  reason_name((enum reason)r));
         if (r == REASON_HOLD)
             expect_number(json, "say.doing.2.until", 1790000000000.0);
         if (r == REASON_HARVEST)
@@ -302,10 +308,12 @@ Test(routes, lists_decisions_newest_first_and_pages)
         int status, count;
         double first;
     } rows[] = {
-        {"limit", "50", 200, 6, 35}, {"limit", "1", 200, 1, 35},        {"limit", "0", 400, 0, 0},
-        {"limit", "501", 400, 0, 0}, {"limit", "x", 400, 0, 0},         {"limit", "", 400, 0, 0},
-        {"before", "30", 200, 4, 25}, {"before", "1", 200, 0, 0},       {"before", "-1", 400, 0, 0},
-        {"policy", "miner", 200, 3, 30}, {"policy", "nobody", 200, 0, 0}, {"reason", "yield", 200, 2, 25},
+        {"limit", "50", 200, 6, 35},     {"limit", "1", 200, 1, 35},
+        {"limit", "0", 400, 0, 0},       {"limit", "501", 400, 0, 0},
+        {"limit", "x", 400, 0, 0},       {"limit", "", 400, 0, 0},
+        {"before", "30", 200, 4, 25},    {"before", "1", 200, 0, 0},
+        {"before", "-1", 400, 0, 0},     {"policy", "miner", 200, 3, 30},
+        {"policy", "nobody", 200, 0, 0}, {"reason", "yield", 200, 2, 25},
         {"other", "x", 200, 6, 35},
     };
     struct snapshot *s = snapshot_new(2);
@@ -315,7 +323,8 @@ Test(routes, lists_decisions_newest_first_and_pages)
     for (size_t i = 0; i < 3; i++)
         s->fillers[1].decisions[i].id += 5;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        const struct routes_param p = {.key = sv_from(rows[i].key), .value = sv_from(rows[i].value)};
+        const struct routes_param p = {.key = sv_from(rows[i].key),
+                                       .value = sv_from(rows[i].value)};
         struct routes_request rq = request("GET", "/api/v1/decisions");
         struct routes_answer a;
         cJSON *json;
@@ -326,7 +335,8 @@ Test(routes, lists_decisions_newest_first_and_pages)
         cr_expect_eq(a.status, rows[i].status, "%s=%s", rows[i].key, rows[i].value);
         json = cJSON_ParseWithLength(a.body.at, a.body.len);
         if (a.status == 200) {
-            cr_expect_eq(cJSON_GetArraySize(at(json, "decisions")), rows[i].count, "%s=%s", rows[i].key, rows[i].value);
+            cr_expect_eq(cJSON_GetArraySize(at(json, "decisions")), rows[i].count, "%s=%s",
+                         rows[i].key, rows[i].value);
             if (rows[i].count != 0)
                 expect_number(json, "decisions.0.id", rows[i].first);
         }

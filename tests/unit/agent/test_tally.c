@@ -5,14 +5,19 @@
 
 #include "agent/tally.h"
 
-static const struct label zone_a[] = {{SV("zone"), SV("a")}}, zone_b[] = {{SV("zone"), SV("b,\"c\"")}};
+static const struct label zone_a[] = {{SV("zone"), SV("a")}},
+                          zone_b[] = {{SV("zone"), SV("b,\"c\"")}};
 static const struct taint taints[] = {{SV("dedicated"), SV("x"), EFFECT_NO_SCHEDULE}};
 
-static void put_node(struct cluster *c, const char *name, int64_t cpu, const struct label *label, bool tainted)
+static void put_node(struct cluster *c, const char *name, int64_t cpu, const struct label *label,
+                     bool tainted)
 {
-    struct node_record n = {
-        .name = sv_from(name), .labels = label, .n_labels = label != NULL ? 1 : 0, .taints = taints,
-        .n_taints = tainted ? 1 : 0, .ready = true};
+    struct node_record n = {.name = sv_from(name),
+                            .labels = label,
+                            .n_labels = label != NULL ? 1 : 0,
+                            .taints = taints,
+                            .n_taints = tainted ? 1 : 0,
+                            .ready = true};
 
     n.allocatable.at[RESOURCE_CPU] = cpu;
     n.allocatable.at[RESOURCE_MEMORY] = INT64_C(8) << 30;
@@ -22,8 +27,11 @@ static void put_node(struct cluster *c, const char *name, int64_t cpu, const str
 
 static void put_pod(struct cluster *c, uint64_t id, const char *node, int64_t cpu, int filler)
 {
-    struct pod_record p = {
-        .ns = SV("d"), .name = SV("p"), .uid = {1, id}, .node = sv_from(node), .phase = PHASE_RUNNING};
+    struct pod_record p = {.ns = SV("d"),
+                           .name = SV("p"),
+                           .uid = {1, id},
+                           .node = sv_from(node),
+                           .phase = PHASE_RUNNING};
 
     p.request.at[RESOURCE_CPU] = cpu;
     p.request.at[RESOURCE_MEMORY] = INT64_C(1) << 29;
@@ -31,7 +39,8 @@ static void put_pod(struct cluster *c, uint64_t id, const char *node, int64_t cp
     (void)cluster_upsert_pod(c, &p, filler, true);
 }
 
-/* n1: 4 cores, 1 paid, 2 filler; n2: 2 cores, overcommitted by a half; n3: 8 cores, tainted, without label. */
+/* n1: 4 cores, 1 paid, 2 filler; n2: 2 cores, overcommitted by a half; n3: 8 cores, tainted,
+ * without label. */
 static struct cluster *sample(void)
 {
     struct cluster *c = cluster_new();
@@ -120,7 +129,10 @@ Test(tally, sorts_in_every_order_and_breaks_ties_by_name)
     static const struct {
         enum tally_order order;
         const char *want;
-    } rows[] = {{TALLY_BY_NAME, "n1n2n3"}, {TALLY_BY_FREE, "n2n1n3"}, {TALLY_BY_CPU, "n3n1n2"}, {TALLY_BY_FITS, "n1n2n3"}};
+    } rows[] = {{TALLY_BY_NAME, "n1n2n3"},
+                {TALLY_BY_FREE, "n2n1n3"},
+                {TALLY_BY_CPU, "n3n1n2"},
+                {TALLY_BY_FITS, "n1n2n3"}};
     struct cluster *c = sample();
     struct tally t = take(c, NULL, NULL);
 
@@ -138,7 +150,8 @@ Test(tally, sorts_in_every_order_and_breaks_ties_by_name)
 Test(tally, groups_by_a_label_and_picks_by_a_selector)
 {
     static const struct sv a = SV("a");
-    static const struct requirement in_a = {.key = SV("zone"), .op = OP_IN, .values = &a, .n_values = 1};
+    static const struct requirement in_a = {
+        .key = SV("zone"), .op = OP_IN, .values = &a, .n_values = 1};
     const struct selector only_a = {&in_a, 1};
     struct cluster *c = sample();
     struct tally t;
@@ -170,7 +183,8 @@ Test(tally, prints_every_form)
     tally_sort(&t, TALLY_BY_NAME);
     strbuf_init(&out, 1 << 20);
     tally_csv(&t, &out);
-    cr_expect(strstr(strbuf_str(&out), "\n\"b,\"\"c\"\"\",1,true,true,2000,2500,0,0,") != NULL, "%s", strbuf_str(&out));
+    cr_expect(strstr(strbuf_str(&out), "\n\"b,\"\"c\"\"\",1,true,true,2000,2500,0,0,") != NULL,
+              "%s", strbuf_str(&out));
     strbuf_clear(&out);
     tally_json(&t, &out);
     json = cJSON_ParseWithLength(out.at, out.len);
@@ -179,11 +193,13 @@ Test(tally, prints_every_form)
     cJSON_Delete(json);
     strbuf_clear(&out);
     tally_yaml(&t, &out);
-    cr_expect(strstr(strbuf_str(&out), "- name: \"b,\\\"c\\\"\"\n  nodes: 1\n") != NULL,
-              "%s", strbuf_str(&out));
+    cr_expect(strstr(strbuf_str(&out), "- name: \"b,\\\"c\\\"\"\n  nodes: 1\n") != NULL, "%s",
+              strbuf_str(&out));
     strbuf_clear(&out);
     tally_table(&t, true, &out);
-    cr_expect(strstr(strbuf_str(&out), "TOTAL") != NULL && strstr(strbuf_str(&out), "7.0Gi") != NULL, "%s", strbuf_str(&out));
+    cr_expect(strstr(strbuf_str(&out), "TOTAL") != NULL &&
+                  strstr(strbuf_str(&out), "7.0Gi") != NULL,
+              "%s", strbuf_str(&out));
     strbuf_done(&out);
     tally_done(&t);
     cluster_free(c);
