@@ -1,11 +1,17 @@
 /*
- * act: when a decision goes out as a write of the target's scale. Pure: facts and time in, one move out; turn.c carries it out.
+ * act: when a decision goes out as a write of the target's scale. Pure: facts and time in, one move
+ * out; turn.c carries it out.
  *
- * - Urgent yield (a paid pod was reported unschedulable and filler stands in its way): at once where the scheduler will not preempt for the pod; else once
- *   every waiting pod was tried and the victims' deletion was seen, at the latest ACT_COALESCE_US after the first report, so that no pod is killed twice over.
- * - Restoring yield and harvest: ACT_COALESCE_US after the wish arose, so that the events of one change make one write.
- * - One write at a time, but a yield may overtake one that asks for more; then the target is read again when both are done.
- * - After a failed write: again after a back-off that doubles from ACT_RETRY_FIRST_US to ACT_RETRY_LAST_US; until then nothing is written.
+ * - Urgent yield (a paid pod was reported unschedulable and filler stands in its way): at once
+ * where the scheduler will not preempt for the pod; else once every waiting pod was tried and the
+ * victims' deletion was seen, at the latest ACT_COALESCE_US after the first report, so that no pod
+ * is killed twice over.
+ * - Restoring yield and harvest: ACT_COALESCE_US after the wish arose, so that the events of one
+ * change make one write.
+ * - One write at a time, but a yield may overtake one that asks for more; then the target is read
+ * again when both are done.
+ * - After a failed write: again after a back-off that doubles from ACT_RETRY_FIRST_US to
+ * ACT_RETRY_LAST_US; until then nothing is written.
  *
  * docs/CONTROL.md 9.8 has the properties.
  */
@@ -17,9 +23,9 @@
 
 #include "base/clock.h"
 
-#define ACT_COALESCE_US (100 * US_PER_MS)
+#define ACT_COALESCE_US    (100 * US_PER_MS)
 #define ACT_RETRY_FIRST_US (200 * US_PER_MS)
-#define ACT_RETRY_LAST_US (10 * US_PER_S)
+#define ACT_RETRY_LAST_US  (10 * US_PER_S)
 
 enum act_move {
     ACT_NOTHING,
@@ -29,23 +35,23 @@ enum act_move {
 };
 
 struct act_facts {
-    bool write;           /* the decision's */
-    int64_t from, to;     /* replicas of the target now; replicas wanted */
-    bool urgent;          /* an unschedulable paid pod waits for filler to leave */
+    bool write;       /* the decision's */
+    int64_t from, to; /* replicas of the target now; replicas wanted */
+    bool urgent;      /* an unschedulable paid pod waits for filler to leave */
     struct mono urgent_since;
-    bool helpless;        /* no preemption will help it */
-    bool victims_seen;    /* all waiting pods were tried, and enough filler is leaving for each */
+    bool helpless;     /* no preemption will help it */
+    bool victims_seen; /* all waiting pods were tried, and enough filler is leaving for each */
 };
 
 struct act {
-    int in_flight;             /* writes that were not answered yet */
-    int64_t in_flight_to;      /* of the newest */
-    bool overtook;             /* more than one was in flight: read again when they are done */
-    bool wants;                /* a write is due since `since` */
+    int in_flight;        /* writes that were not answered yet */
+    int64_t in_flight_to; /* of the newest */
+    bool overtook;        /* more than one was in flight: read again when they are done */
+    bool wants;           /* a write is due since `since` */
     bool wants_down;
     struct mono since;
-    struct mono retry_at;      /* no write before; 0: free */
-    int64_t retry_us;          /* the next back-off */
+    struct mono retry_at; /* no write before; 0: free */
+    int64_t retry_us;     /* the next back-off */
 };
 
 struct act_result {
@@ -58,7 +64,8 @@ struct act_result {
 /* What to do now. A move other than ACT_NOTHING counts as begun. */
 struct act_result act_step(struct act *a, const struct act_facts *facts, struct mono now);
 
-/* A write was answered. Returns true if the target should be read again, because writes overtook each other or this one failed. */
+/* A write was answered. Returns true if the target should be read again, because writes overtook
+ * each other or this one failed. */
 bool act_answered(struct act *a, bool ok, struct mono now);
 
 #endif

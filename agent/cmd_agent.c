@@ -6,10 +6,13 @@
 #include "base/log.h"
 
 static const struct cli_flag flags[] = {
-    {"policy", 0, CLI_VALUE, "FILE|DIR", NULL, NULL, "the filler's policy; of a directory every *.yaml, *.yml and *.json"},
-    {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL, "where metrics, probes and the API are served"},
+    {"policy", 0, CLI_VALUE, "FILE|DIR", NULL, NULL,
+     "the filler's policy; of a directory every *.yaml, *.yml and *.json"},
+    {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL,
+     "where metrics, probes and the API are served"},
     {"dry-run", 0, CLI_SWITCH, NULL, NULL, NULL, "decide and record, but write nothing"},
-    {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL, "default: $KUBECONFIG, ~/.kube/config, then the pod's own account"},
+    {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL,
+     "default: $KUBECONFIG, ~/.kube/config, then the pod's own account"},
     {"context", 0, CLI_VALUE, "NAME", NULL, NULL, "the kubeconfig's context"},
     {"log-level", 'v', CLI_VALUE, "LEVEL", "info", "error|warn|info|debug", "how much is logged"},
     {"log-format", 0, CLI_VALUE, "FORMAT", "text", "text|json", "form of the log, on stderr"},
@@ -18,7 +21,8 @@ static const struct cli_flag flags[] = {
 static const struct cli_command command = {
     .name = "brim agent",
     .args = "",
-    .about = "Watches pods and nodes, computes the CPU that paid pods leave, and scales the policy's filler into it. Runs until\n"
+    .about = "Watches pods and nodes, computes the CPU that paid pods leave, and scales the "
+             "policy's filler into it. Runs until\n"
              "SIGTERM; the filler then stays as it is.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
@@ -28,7 +32,10 @@ static const struct cli_command command = {
 
 static enum log_level level_of(struct sv name)
 {
-    return sv_eq(name, SV("error")) ? LOG_ERROR : sv_eq(name, SV("warn")) ? LOG_WARN : sv_eq(name, SV("debug")) ? LOG_DEBUG : LOG_INFO;
+    return sv_eq(name, SV("error"))   ? LOG_ERROR
+           : sv_eq(name, SV("warn"))  ? LOG_WARN
+           : sv_eq(name, SV("debug")) ? LOG_DEBUG
+                                      : LOG_INFO;
 }
 
 /* The one policy that an agent of this release follows; taken out of the list. */
@@ -40,7 +47,9 @@ static bool one_policy(const char *path, struct policy **ret_policy, struct err 
     if (!policy_files_read(path, &list, err))
         return false;
     if (list.len != 1) {
-        ok = err_set(err, ERR_INPUT, 0, "%s: found %zu policies, expected one (an agent scales one filler)", path, list.len);
+        ok = err_set(err, ERR_INPUT, 0,
+                     "%s: found %zu policies, expected one (an agent scales one filler)", path,
+                     list.len);
     } else {
         *ret_policy = TAKE(list.at[0]);
         list.len = 0;
@@ -53,14 +62,17 @@ static bool one_policy(const char *path, struct policy **ret_policy, struct err 
 static bool begin(const struct cli *cli, struct err *err)
 {
     struct agent_options options = {
-        .kube = kube_config_options_from_env(cli_value(cli, "kubeconfig"), cli_value(cli, "context")),
+        .kube =
+            kube_config_options_from_env(cli_value(cli, "kubeconfig"), cli_value(cli, "context")),
         .listen = cli_value(cli, "listen"),
         .dry_run = cli_on(cli, "dry-run"),
     };
 
-    log_setup(level_of(sv_from(cli_value(cli, "log-level"))), sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
+    log_setup(level_of(sv_from(cli_value(cli, "log-level"))),
+              sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
     if (cli_value(cli, "policy") == NULL)
-        return err_set(err, ERR_INPUT, 0, "--policy is missing: a FillerPolicy file or a directory of them");
+        return err_set(err, ERR_INPUT, 0,
+                       "--policy is missing: a FillerPolicy file or a directory of them");
     return one_policy(cli_value(cli, "policy"), &options.policy, err) && agent_run(&options, err);
 }
 

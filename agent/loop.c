@@ -68,7 +68,8 @@ struct loop *loop_new(void)
     }
     l->clock = clock_system();
     l->now = l->clock.mono(l->clock.self);
-    /* The check watcher runs first after polling, so that every callback of the turn sees the new time. */
+    /* The check watcher runs first after polling, so that every callback of the turn sees the new
+     * time. */
     ev_check_init(&l->after_poll, after_poll);
     ev_set_priority(&l->after_poll, EV_MAXPRI);
     l->after_poll.data = l;
@@ -144,7 +145,8 @@ struct loop_timer *loop_timer_new(struct loop *l, loop_fn *fn, void *self)
 void loop_timer_set(struct loop_timer *t, int64_t delay_us)
 {
     ev_timer_stop(t->loop->ev, &t->ev);
-    /* libev counts from its own idea of now, which is the start of the turn: a long turn must not make timers early. */
+    /* libev counts from its own idea of now, which is the start of the turn: a long turn must not
+     * make timers early. */
     ev_now_update(t->loop->ev);
     ev_timer_set(&t->ev, delay_us > 0 ? (double)delay_us / 1e6 : 0., 0.);
     ev_timer_start(t->loop->ev, &t->ev);

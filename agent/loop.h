@@ -1,8 +1,10 @@
 /*
  * loop: the one thread on which everything happens that a yield waits for. The only user of libev.
  *
- * A turn is one round of the loop: callbacks gather facts, then the turn's work is done once by the function given to loop_at_turn(), then the loop sleeps. There is one `now` a
- * turn. What a callback closes is freed by its owner; timers and io handles may be freed inside any callback. Not thread-safe but for loop_wake().
+ * A turn is one round of the loop: callbacks gather facts, then the turn's work is done once by the
+ * function given to loop_at_turn(), then the loop sleeps. There is one `now` a turn. What a
+ * callback closes is freed by its owner; timers and io handles may be freed inside any callback.
+ * Not thread-safe but for loop_wake().
  */
 #ifndef BRIM_AGENT_LOOP_H
 #define BRIM_AGENT_LOOP_H
@@ -45,7 +47,8 @@ void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_pending(const struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
 
-/* Watches a file descriptor; loop_io_set() says for what (neither: not at all). The fd is not owned. */
+/* Watches a file descriptor; loop_io_set() says for what (neither: not at all). The fd is not
+ * owned. */
 struct loop_io *loop_io_new(struct loop *l, int fd, loop_io_fn *fn, void *self);
 void loop_io_set(struct loop_io *io, bool read, bool write);
 void loop_io_free(struct loop_io *io);
@@ -53,7 +56,8 @@ void loop_io_free(struct loop_io *io);
 struct loop_signal *loop_signal_new(struct loop *l, int signo, loop_fn *fn, void *self);
 void loop_signal_free(struct loop_signal *s);
 
-/* A bell that another thread may ring: fn then runs on the loop's thread, once for any number of rings. */
+/* A bell that another thread may ring: fn then runs on the loop's thread, once for any number of
+ * rings. */
 struct loop_wake *loop_wake_new(struct loop *l, loop_fn *fn, void *self);
 void loop_wake_ring(struct loop_wake *w);
 void loop_wake_free(struct loop_wake *w);

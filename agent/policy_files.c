@@ -24,16 +24,19 @@ static int wanted(const struct dirent *entry)
 {
     struct sv name = sv_from(entry->d_name);
 
-    return !sv_starts(name, SV(".")) && (sv_ends(name, SV(".yaml")) || sv_ends(name, SV(".yml")) || sv_ends(name, SV(".json")));
+    return !sv_starts(name, SV(".")) &&
+           (sv_ends(name, SV(".yaml")) || sv_ends(name, SV(".yml")) || sv_ends(name, SV(".json")));
 }
 
-static bool read_entries(const char *path, struct dirent **entries, int n, struct policy_list *to, struct err *err)
+static bool read_entries(const char *path, struct dirent **entries, int n, struct policy_list *to,
+                         struct err *err)
 {
     for (int i = 0; i < n; i++) {
         char file[4096];
 
         if ((size_t)snprintf(file, sizeof file, "%s/%s", path, entries[i]->d_name) >= sizeof file)
-            return err_set(err, ERR_LIMIT, 0, "%s: a path of more than %zu bytes", path, sizeof file - 1);
+            return err_set(err, ERR_LIMIT, 0, "%s: a path of more than %zu bytes", path,
+                           sizeof file - 1);
         if (!read_file(file, to, err))
             return false;
     }
@@ -49,7 +52,8 @@ static bool read_dir(const char *path, struct policy_list *to, struct err *err)
     if (n < 0)
         return err_set(err, ERR_SYSTEM, errno, "%s: %s", path, strerror(errno));
     if (n > POLICY_FILES_MAX)
-        ok = err_set(err, ERR_LIMIT, 0, "%s: found %d policy files, expected at most %d", path, n, POLICY_FILES_MAX);
+        ok = err_set(err, ERR_LIMIT, 0, "%s: found %d policy files, expected at most %d", path, n,
+                     POLICY_FILES_MAX);
     else if (n == 0)
         ok = err_set(err, ERR_INPUT, 0, "%s: found no *.yaml, *.yml or *.json", path);
     else

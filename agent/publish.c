@@ -21,7 +21,8 @@ static void fill_watch(struct snapshot_watch *to, const char *name, const struct
                                   .events_total = stats->events};
 }
 
-static void set_condition(struct snapshot_condition *c, bool status, const char *reason, const char *message)
+static void set_condition(struct snapshot_condition *c, bool status, const char *reason,
+                          const char *message)
 {
     c->status = status;
     copy(c->reason, sizeof c->reason, sv_from(reason));
@@ -44,8 +45,9 @@ static void fill_able(const struct turn *t, struct snapshot_condition *c)
         set_condition(c, false, "TargetUnread", "the target was not read yet");
         return;
     case WORKLOAD_MISSING:
-        (void)snprintf(text, sizeof text, "%.*s %.*s/%.*s does not exist", SV_ARG(t->parts.policy->target_kind),
-                       SV_ARG(t->parts.policy->target_ns), SV_ARG(t->parts.policy->target_name));
+        (void)snprintf(text, sizeof text, "%.*s %.*s/%.*s does not exist",
+                       SV_ARG(t->parts.policy->target_kind), SV_ARG(t->parts.policy->target_ns),
+                       SV_ARG(t->parts.policy->target_name));
         set_condition(c, false, "TargetMissing", text);
         return;
     case WORKLOAD_UNREADABLE:
@@ -65,15 +67,17 @@ static void fill_active(const struct turn *t, struct snapshot_condition *c)
     switch (t->decision.reason) {
     case REASON_UNKNOWN:
         set_condition(c, false, "Unknown",
-                      t->parts.facts->fit == NULL ? "the filler's shape is not known: no pod, no template, no spec.pod"
-                                                  : "waiting for pods, nodes and the target");
+                      t->parts.facts->fit == NULL
+                          ? "the filler's shape is not known: no pod, no template, no spec.pod"
+                          : "waiting for pods, nodes and the target");
         return;
     case REASON_STALE:
         set_condition(c, false, "Stale", "no news from the API server: filler does not grow");
         return;
     case REASON_PAUSED:
         set_condition(c, false, "Paused",
-                      t->decision.bound == BOUND_FOREIGN ? "somebody else keeps scaling the target" : "paused by annotation");
+                      t->decision.bound == BOUND_FOREIGN ? "somebody else keeps scaling the target"
+                                                         : "paused by annotation");
         return;
     case REASON_STEADY:
     case REASON_HARVEST:
@@ -109,7 +113,8 @@ static void fill_room(const struct turn *t, struct snapshot_filler *s)
     s->remaining_milli = remaining > 0 ? remaining : 0;
     s->headroom_milli = t->input.headroom_milli;
     s->slots = t->input.slots;
-    s->kept_slots = kept_slots(t->input.reserve_milli, t->input.headroom_milli, t->input.slot_milli, t->input.hole_slots);
+    s->kept_slots = kept_slots(t->input.reserve_milli, t->input.headroom_milli, t->input.slot_milli,
+                               t->input.hole_slots);
     s->set_point = t->decision.set_point;
     s->damped = t->decision.damped;
     s->slot_milli = t->input.slot_milli;
@@ -141,7 +146,8 @@ static void fill_filler(const struct turn *t, struct snapshot_filler *s)
     copy(s->target_name, sizeof s->target_name, p->target_name);
     s->min = p->min;
     s->max = p->max;
-    s->known = watch_stats(t->parts.pods)->synced && watch_stats(t->parts.nodes)->synced && t->parts.facts->fit != NULL;
+    s->known = watch_stats(t->parts.pods)->synced && watch_stats(t->parts.nodes)->synced &&
+               t->parts.facts->fit != NULL;
     fill_room(t, s);
     fill_pods(t, s);
     s->has_replicas = view->known;

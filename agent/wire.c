@@ -19,7 +19,7 @@
 
 /* Pauses between attempts to reach the API server before anything is known. */
 #define FIRST_PAUSE_US (1 * US_PER_S)
-#define LAST_PAUSE_US (15 * US_PER_S)
+#define LAST_PAUSE_US  (15 * US_PER_S)
 
 struct agent {
     const struct agent_options *options;
@@ -51,7 +51,8 @@ static void pods_begin(void *self)
     facts_list_begin(&a->facts, CLUSTER_PODS);
 }
 
-static bool pods_object(void *self, enum watch_change change, enum decode_format format, struct sv object, struct err *err)
+static bool pods_object(void *self, enum watch_change change, enum decode_format format,
+                        struct sv object, struct err *err)
 {
     struct agent *a = self;
 
@@ -78,7 +79,8 @@ static void nodes_begin(void *self)
     facts_list_begin(&a->facts, CLUSTER_NODES);
 }
 
-static bool nodes_object(void *self, enum watch_change change, enum decode_format format, struct sv object, struct err *err)
+static bool nodes_object(void *self, enum watch_change change, enum decode_format format,
+                         struct sv object, struct err *err)
 {
     struct agent *a = self;
 
@@ -100,7 +102,8 @@ static void nodes_trouble(void *self UNUSED, const struct err *err)
 
 /* The target. */
 
-/* Pods are told apart by the target's selector: another one means that they must be looked at anew. */
+/* Pods are told apart by the target's selector: another one means that they must be looked at anew.
+ */
 static void workload_changed(void *self)
 {
     struct agent *a = self;
@@ -112,7 +115,8 @@ static void workload_changed(void *self)
     if (view->state == WORKLOAD_UNREAD)
         return;
     if (!facts_set_selector(&a->facts, sv_from(view->selector), &selector_changed, &err)) {
-        log_warn("the target cannot be followed", F_SV("policy", a->options->policy->name), F_ERR(&err));
+        log_warn("the target cannot be followed", F_SV("policy", a->options->policy->name),
+                 F_ERR(&err));
         return;
     }
     if (selector_changed && watch_state(a->pods) != WATCH_OFF)
@@ -144,19 +148,22 @@ static bool start_parts(struct agent *a, const struct podreq_rules *rules, struc
 
     if (!facts_init(&a->facts, policy, rules, err))
         return false;
-    a->pods = watch_new(a->client,
-                        &(struct watch_options){.path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = seed},
-                        &(struct watch_handler){.begin = pods_begin,
-                                                .object = pods_object,
-                                                .synced = pods_synced,
-                                                .trouble = pods_trouble,
-                                                .self = a});
-    a->nodes = watch_new(a->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = seed + 1},
-                         &(struct watch_handler){.begin = nodes_begin,
-                                                 .object = nodes_object,
-                                                 .synced = nodes_synced,
-                                                 .trouble = nodes_trouble,
-                                                 .self = a});
+    a->pods =
+        watch_new(a->client,
+                  &(struct watch_options){
+                      .path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = seed},
+                  &(struct watch_handler){.begin = pods_begin,
+                                          .object = pods_object,
+                                          .synced = pods_synced,
+                                          .trouble = pods_trouble,
+                                          .self = a});
+    a->nodes =
+        watch_new(a->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = seed + 1},
+                  &(struct watch_handler){.begin = nodes_begin,
+                                          .object = nodes_object,
+                                          .synced = nodes_synced,
+                                          .trouble = nodes_trouble,
+                                          .self = a});
     a->workload = workload_new(a->client, policy, cluster_names(a->facts.cluster), rules,
                                &(struct workload_handler){.changed = workload_changed,
                                                           .template_read = template_read,
@@ -183,8 +190,9 @@ static void ask_version(void *self);
 
 static void try_again(struct agent *a, const struct err *err)
 {
-    log_warn("the API server does not answer yet", F_STR("server", a->config.server), F_STR("kind", err_kind_name(err->kind)),
-             F_ERR(err), F_INT("again_in_ms", a->pause_us / US_PER_MS));
+    log_warn("the API server does not answer yet", F_STR("server", a->config.server),
+             F_STR("kind", err_kind_name(err->kind)), F_ERR(err),
+             F_INT("again_in_ms", a->pause_us / US_PER_MS));
     loop_timer_set(a->retry, a->pause_us);
     a->pause_us = a->pause_us * 2 < LAST_PAUSE_US ? a->pause_us * 2 : LAST_PAUSE_US;
 }
@@ -199,7 +207,8 @@ static void version_came(void *self, const struct kube_version *version, const s
         try_again(a, problem);
         return;
     }
-    if (!podreq_rules_for(sv_from(version->release), &rules, &err) || !start_parts(a, &rules, &err)) {
+    if (!podreq_rules_for(sv_from(version->release), &rules, &err) ||
+        !start_parts(a, &rules, &err)) {
         log_error("brim cannot start", F_STR("version", version->git), F_ERR(&err));
         loop_stop(a->loop);
         return;
@@ -272,8 +281,10 @@ bool agent_run(const struct agent_options *options, struct err *err)
 
     if (ok) {
         (void)signal(SIGPIPE, SIG_IGN);
-        log_info("brim " BRIM_VERSION, F_SV("policy", options->policy->name), F_STR("server", a.config.server),
-                 F_STR("listen", options->listen), F_STR("mode", options->dry_run ? "dry-run" : policy_mode_name(options->policy->mode)));
+        log_info(
+            "brim " BRIM_VERSION, F_SV("policy", options->policy->name),
+            F_STR("server", a.config.server), F_STR("listen", options->listen),
+            F_STR("mode", options->dry_run ? "dry-run" : policy_mode_name(options->policy->mode)));
         ask_version(&a);
         loop_run(a.loop);
     }

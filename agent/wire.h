@@ -1,9 +1,10 @@
 /*
  * wire: builds the agent's parts, joins them, and takes them apart again.
  *
- * Order of a start: the serve thread answers at once (/livez ok, /readyz not yet); the API server's version tells how pods are counted; then
- * nodes are listed and the target is read; with the target's selector known, pods are listed. From the moment both lists are complete the controller works.
- * An API server that cannot be reached is tried again for ever, with a growing pause.
+ * Order of a start: the serve thread answers at once (/livez ok, /readyz not yet); the API server's
+ * version tells how pods are counted; then nodes are listed and the target is read; with the
+ * target's selector known, pods are listed. From the moment both lists are complete the controller
+ * works. An API server that cannot be reached is tried again for ever, with a growing pause.
  */
 #ifndef BRIM_AGENT_WIRE_H
 #define BRIM_AGENT_WIRE_H

@@ -16,7 +16,8 @@ static const char *const state_names[] = {
 };
 _Static_assert(COUNT_OF(state_names) == WORKLOAD_STATE_COUNT_, "a state has no name");
 
-/* Writes that were begun and not answered: a yield may overtake another, so there may be several. */
+/* Writes that were begun and not answered: a yield may overtake another, so there may be several.
+ */
 struct writing {
     struct workload *workload;
     struct scale_op *op;
@@ -35,7 +36,7 @@ struct workload {
     struct mono slow_at;     /* when template and owners were last asked for; 0: never */
     struct writing *writing; /* newest first */
     struct workload_view view;
-    uint64_t writes_begun;   /* a reading that began before the newest write tells nothing new */
+    uint64_t writes_begun; /* a reading that began before the newest write tells nothing new */
     uint64_t read_after;
     bool read_again;
     char *api_version, *kind, *ns, *name; /* of the target, as C strings */
@@ -69,7 +70,8 @@ static void set_problem(struct workload *w, const struct err *err)
 static bool take_scale(struct workload *w, const struct scale *s)
 {
     if (s->selector.len >= sizeof w->selector) {
-        (void)snprintf(w->problem, sizeof w->problem, "its selector has %zu bytes, expected less than %zu", s->selector.len,
+        (void)snprintf(w->problem, sizeof w->problem,
+                       "its selector has %zu bytes, expected less than %zu", s->selector.len,
                        sizeof w->selector);
         w->view.state = WORKLOAD_UNREADABLE;
         return false;
@@ -138,8 +140,10 @@ static void owner_read(void *self, const struct scale_result *result)
 
     w->reading_owner = NULL;
     if (result->problem != NULL) {
-        /* Not allowed to look: then nobody can tell, and control goes on; any other failure is tried again. */
-        if (result->problem->err.kind == ERR_FORBIDDEN || result->problem->err.kind == ERR_NOT_FOUND)
+        /* Not allowed to look: then nobody can tell, and control goes on; any other failure is
+         * tried again. */
+        if (result->problem->err.kind == ERR_FORBIDDEN ||
+            result->problem->err.kind == ERR_NOT_FOUND)
             w->view.owners_known = true;
         changed(w);
         return;
@@ -147,7 +151,8 @@ static void owner_read(void *self, const struct scale_result *result)
     w->view.owners_known = true;
     w->owner[0] = '\0';
     if (result->hpa.len != 0)
-        (void)snprintf(w->owner, sizeof w->owner, "HorizontalPodAutoscaler %s/%.*s", w->ns, SV_ARG(result->hpa));
+        (void)snprintf(w->owner, sizeof w->owner, "HorizontalPodAutoscaler %s/%.*s", w->ns,
+                       SV_ARG(result->hpa));
     changed(w);
 }
 
@@ -156,7 +161,8 @@ static void read_slow(struct workload *w)
 {
     struct mono now = w->timers->now(w->timers->self);
 
-    if (w->slow_at.us != 0 && mono_since_us(w->slow_at, now) < WORKLOAD_SLOW_POLL_US && w->view.owners_known)
+    if (w->slow_at.us != 0 && mono_since_us(w->slow_at, now) < WORKLOAD_SLOW_POLL_US &&
+        w->view.owners_known)
         return;
     w->slow_at = now;
     if (w->reading_template == NULL)
@@ -230,23 +236,30 @@ void workload_grow(struct workload *w, int64_t replicas)
 {
     struct writing *writing = begin_write(w, replicas);
 
-    writing->op = scale_patch_grow(w->scaler, sv_from(w->uid), w->view.replicas, replicas, written, writing);
+    writing->op =
+        scale_patch_grow(w->scaler, sv_from(w->uid), w->view.replicas, replicas, written, writing);
 }
 
-void workload_event(struct workload *w, bool warning, const char *reason, const char *action, struct sv note)
+void workload_event(struct workload *w, bool warning, const char *reason, const char *action,
+                    struct sv note)
 {
     CLEANUP(free_ptr) char *text = sv_dup(note);
 
     if (w->uid == NULL)
         return;
-    events_post(w->events,
-                &(struct events_object){
-                    .api_version = w->api_version, .kind = w->kind, .ns = w->ns, .name = w->name, .uid = w->uid},
-                &(struct event){.warning = warning, .reason = reason, .action = action, .note = text});
+    events_post(
+        w->events,
+        &(struct events_object){.api_version = w->api_version,
+                                .kind = w->kind,
+                                .ns = w->ns,
+                                .name = w->name,
+                                .uid = w->uid},
+        &(struct event){.warning = warning, .reason = reason, .action = action, .note = text});
 }
 
-struct workload *workload_new(struct client *client, const struct policy *policy, struct resource_names *names,
-                              const struct podreq_rules *rules, const struct workload_handler *handler)
+struct workload *workload_new(struct client *client, const struct policy *policy,
+                              struct resource_names *names, const struct podreq_rules *rules,
+                              const struct workload_handler *handler)
 {
     struct workload *w = xcalloc(1, sizeof *w);
     char host[256] = "brim";
@@ -258,7 +271,8 @@ struct workload *workload_new(struct client *client, const struct policy *policy
     w->ns = sv_dup(policy->target_ns);
     w->name = sv_dup(policy->target_name);
     w->scaler = scaler_new(
-        client, &(struct target){.api_version = w->api_version, .kind = w->kind, .ns = w->ns, .name = w->name});
+        client, &(struct target){
+                    .api_version = w->api_version, .kind = w->kind, .ns = w->ns, .name = w->name});
     (void)gethostname(host, sizeof host - 1);
     w->events = events_new(client, "brim.dev/agent", host);
     decoder_init(&w->decoder, names, rules);

@@ -1,9 +1,11 @@
 /*
  * workload: the target that brim scales, followed and written through the API server.
  *
- * Its scale is read every WORKLOAD_POLL_US and after each write that failed or was overtaken, its template and the autoscalers of its namespace every
- * WORKLOAD_SLOW_POLL_US. A target that is missing, or that a HorizontalPodAutoscaler scales, is reported and left alone; both are looked at again for ever.
- * Writes are guarded as DESIGN says: growth by the replicas that were seen, a yield by the uid alone.
+ * Its scale is read every WORKLOAD_POLL_US and after each write that failed or was overtaken, its
+ * template and the autoscalers of its namespace every WORKLOAD_SLOW_POLL_US. A target that is
+ * missing, or that a HorizontalPodAutoscaler scales, is reported and left alone; both are looked at
+ * again for ever. Writes are guarded as DESIGN says: growth by the replicas that were seen, a yield
+ * by the uid alone.
  */
 #ifndef BRIM_AGENT_WORKLOAD_H
 #define BRIM_AGENT_WORKLOAD_H
@@ -17,27 +19,29 @@
 #include "capacity/records.h"
 #include "policy/policy.h"
 
-#define WORKLOAD_POLL_US (5 * US_PER_S)
+#define WORKLOAD_POLL_US      (5 * US_PER_S)
 #define WORKLOAD_SLOW_POLL_US (30 * US_PER_S)
 
 enum workload_state {
-    WORKLOAD_UNREAD,     /* no answer yet */
+    WORKLOAD_UNREAD, /* no answer yet */
     WORKLOAD_FOUND,
     WORKLOAD_MISSING,    /* the API server says that there is none */
-    WORKLOAD_UNREADABLE, /* it could not be read: `problem` says why; what was known before still stands */
+    WORKLOAD_UNREADABLE, /* it could not be read: `problem` says why; what was known before still
+                            stands */
     WORKLOAD_STATE_COUNT_,
 };
 const char *workload_state_name(enum workload_state state);
 
 struct workload_view {
     enum workload_state state;
-    bool known;              /* it was found once and has not been missing since: the next four are its */
+    bool known; /* it was found once and has not been missing since: the next four are its */
     struct uid uid;
     int64_t replicas;        /* spec.replicas, as last read or written */
     int64_t status_replicas; /* pods that exist */
     const char *selector;    /* "" if the scale has none */
     bool owners_known;       /* the autoscalers of the namespace were listed */
-    const char *owner;       /* "HorizontalPodAutoscaler filler/miner": scales the target too; "" if nobody does */
+    const char *owner;       /* "HorizontalPodAutoscaler filler/miner": scales the target too; "" if
+                                nobody does */
     const char *problem;     /* "" if the last reading went well */
 };
 
@@ -46,16 +50,19 @@ struct workload_handler {
     void (*changed)(void *self);
     /* The pod template, decoded; valid during the call. */
     void (*template_read)(void *self, const struct pod_record *pod);
-    /* A write was answered: err is NULL if it went through, and view.replicas is then what it set. */
+    /* A write was answered: err is NULL if it went through, and view.replicas is then what it set.
+     */
     void (*written)(void *self, int64_t replicas, const struct err *err);
     void *self;
 };
 
 struct workload;
 
-/* `policy`, `client` are borrowed; `names` and `rules` are for the template's request. Reading begins at once. */
-struct workload *workload_new(struct client *client, const struct policy *policy, struct resource_names *names,
-                          const struct podreq_rules *rules, const struct workload_handler *handler);
+/* `policy`, `client` are borrowed; `names` and `rules` are for the template's request. Reading
+ * begins at once. */
+struct workload *workload_new(struct client *client, const struct policy *policy,
+                              struct resource_names *names, const struct podreq_rules *rules,
+                              const struct workload_handler *handler);
 void workload_free(struct workload *t);
 
 const struct workload_view *workload_view(const struct workload *t);
@@ -69,6 +76,7 @@ void workload_shrink(struct workload *t, int64_t replicas);
 void workload_grow(struct workload *t, int64_t replicas);
 
 /* Puts an event on the target. */
-void workload_event(struct workload *t, bool warning, const char *reason, const char *action, struct sv note);
+void workload_event(struct workload *t, bool warning, const char *reason, const char *action,
+                    struct sv note);
 
 #endif

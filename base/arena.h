@@ -1,8 +1,10 @@
 /*
- * arena: many small things with one lifetime, freed together: one arena a decoded message, one a policy file.
+ * arena: many small things with one lifetime, freed together: one arena a decoded message, one a
+ * policy file.
  *
- * Memory comes in blocks that double from 4 KiB up to 256 KiB. `max` bounds the sum of all that is asked for; beyond it arena_alloc() returns
- * NULL, which a decoder of outside bytes reports as ERR_LIMIT. Memory is zeroed and aligned for any type.
+ * Memory comes in blocks that double from 4 KiB up to 256 KiB. `max` bounds the sum of all that is
+ * asked for; beyond it arena_alloc() returns NULL, which a decoder of outside bytes reports as
+ * ERR_LIMIT. Memory is zeroed and aligned for any type.
  */
 #ifndef BRIM_BASE_ARENA_H
 #define BRIM_BASE_ARENA_H

@@ -26,8 +26,8 @@ struct clock clock_system(void)
     return (struct clock){.mono = system_mono, .wall = system_wall};
 }
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
- * algorithms"). */
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar (Howard Hinnant,
+ * "chrono-compatible low-level date algorithms"). */
 static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
 {
     year -= month <= 2;
@@ -91,7 +91,8 @@ static bool take_offset(struct sv rest, int64_t *ret_seconds)
     int64_t sign = rest.at[0] == '-' ? -1 : 1;
 
     rest = sv_skip(rest, 1);
-    if (!take(&rest, 2, ':', &hours) || !take(&rest, 2, '\0', &minutes) || hours > 23 || minutes > 59)
+    if (!take(&rest, 2, ':', &hours) || !take(&rest, 2, '\0', &minutes) || hours > 23 ||
+        minutes > 59)
         return false;
     *ret_seconds = sign * (hours * 3600 + minutes * 60);
     return true;
@@ -103,7 +104,8 @@ bool wall_parse(struct sv text, struct wall *ret_t)
     struct sv rest = text;
 
     if (!take(&rest, 4, '-', &year) || !take(&rest, 2, '-', &month) || !take(&rest, 2, 'T', &day) ||
-        !take(&rest, 2, ':', &hour) || !take(&rest, 2, ':', &minute) || !take(&rest, 2, '\0', &second))
+        !take(&rest, 2, ':', &hour) || !take(&rest, 2, ':', &minute) ||
+        !take(&rest, 2, '\0', &second))
         return false;
     if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
         return false;
@@ -122,6 +124,9 @@ bool wall_parse(struct sv text, struct wall *ret_t)
     }
     if (!take_offset(rest, &offset))
         return false;
-    ret_t->us = (days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset) * US_PER_S + us;
+    ret_t->us =
+        (days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset) *
+            US_PER_S +
+        us;
     return true;
 }

@@ -1,9 +1,10 @@
 /*
  * err: what went wrong, for callers (kind, code) and for people (text).
  *
- * A function that can fail returns bool, true for success, is marked MUST_CHECK and takes `struct err *err` last; NULL is
- * allowed and means that nobody wants to know. The struct lives on the caller's stack and never allocates; a text that is
- * too long is cut. Each layer puts its context in front: `policy night.yaml: 12:5: reserve: 140% is above 100%`.
+ * A function that can fail returns bool, true for success, is marked MUST_CHECK and takes `struct
+ * err *err` last; NULL is allowed and means that nobody wants to know. The struct lives on the
+ * caller's stack and never allocates; a text that is too long is cut. Each layer puts its context
+ * in front: `policy night.yaml: 12:5: reserve: 140% is above 100%`.
  */
 #ifndef BRIM_BASE_ERR_H
 #define BRIM_BASE_ERR_H
@@ -14,7 +15,8 @@
 
 enum err_kind {
     ERR_NONE,
-    ERR_INPUT,     /* what somebody wrote or sent is wrong; the text says where, what was found, what was expected */
+    ERR_INPUT, /* what somebody wrote or sent is wrong; the text says where, what was found, what
+                  was expected */
     ERR_NOT_FOUND, /* the thing asked for does not exist (HTTP 404) */
     ERR_CONFLICT,  /* somebody else was faster (409), or a test in a patch failed (422) */
     ERR_GONE,      /* history is no longer there: list again (410) */

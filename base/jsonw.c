@@ -2,11 +2,16 @@
 
 #include <assert.h>
 
-/* Length of the UTF-8 sequence at the front, 0 if it is not a valid one (RFC 3629: no overlong forms, no surrogates). */
+/* Length of the UTF-8 sequence at the front, 0 if it is not a valid one (RFC 3629: no overlong
+ * forms, no surrogates). */
 static size_t utf8_length(struct sv text)
 {
     const unsigned char *s = (const unsigned char *)text.at;
-    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+    size_t len = s[0] < 0x80                   ? 1
+                 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                 : (s[0] & 0xf0) == 0xe0       ? 3
+                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                               : 0;
 
     if (len == 0 || len > text.len)
         return 0;
@@ -14,8 +19,8 @@ static size_t utf8_length(struct sv text)
         if ((s[i] & 0xc0) != 0x80)
             return 0;
     }
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xf4 && s[1] > 0x8f))
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
         return 0;
     return len;
 }

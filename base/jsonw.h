@@ -1,8 +1,11 @@
 /*
- * jsonw: writes JSON onto a strbuf, piece by piece. Commas and nesting are its business, the order of keys the caller's.
+ * jsonw: writes JSON onto a strbuf, piece by piece. Commas and nesting are its business, the order
+ * of keys the caller's.
  *
- * Keys are plain C strings and may be NULL inside arrays and at the top. Text is written as valid JSON whatever its bytes: control characters are escaped,
- * bytes that are not UTF-8 become U+FFFD. Numbers do not depend on the locale. When the strbuf is full the rest is dropped and `full` stays set there.
+ * Keys are plain C strings and may be NULL inside arrays and at the top. Text is written as valid
+ * JSON whatever its bytes: control characters are escaped, bytes that are not UTF-8 become U+FFFD.
+ * Numbers do not depend on the locale. When the strbuf is full the rest is dropped and `full` stays
+ * set there.
  */
 #ifndef BRIM_BASE_JSONW_H
 #define BRIM_BASE_JSONW_H

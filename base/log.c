@@ -16,7 +16,8 @@ static const char *const level_names[] = {
 };
 _Static_assert(COUNT_OF(level_names) == LOG_LEVEL_COUNT_, "a log level has no name");
 
-/* The one piece of state a process has outside its wiring: set before threads start, the lock guards the call sites. */
+/* The one piece of state a process has outside its wiring: set before threads start, the lock
+ * guards the call sites. */
 static enum log_level threshold = LOG_INFO;
 static bool as_json;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -60,8 +61,8 @@ static bool plain(struct sv text)
     return text.len != 0;
 }
 
-static void write_text(struct strbuf *line, const char *time, enum log_level level, const char *message,
-                       const struct log_field *fields, size_t count)
+static void write_text(struct strbuf *line, const char *time, enum log_level level,
+                       const char *message, const struct log_field *fields, size_t count)
 {
     (void)strbuf_addf(line, "%s %-5s %s", time, level_names[level], message);
     for (size_t i = 0; i < count; i++) {
@@ -75,8 +76,8 @@ static void write_text(struct strbuf *line, const char *time, enum log_level lev
     }
 }
 
-static void write_json(struct strbuf *line, const char *time, enum log_level level, const char *message,
-                       const struct log_field *fields, size_t count)
+static void write_json(struct strbuf *line, const char *time, enum log_level level,
+                       const char *message, const struct log_field *fields, size_t count)
 {
     struct jsonw w;
 
@@ -94,7 +95,8 @@ static void write_json(struct strbuf *line, const char *time, enum log_level lev
     jsonw_end(&w);
 }
 
-void log_write(struct log_site *site, enum log_level level, const char *message, const struct log_field *fields, size_t count)
+void log_write(struct log_site *site, enum log_level level, const char *message,
+               const struct log_field *fields, size_t count)
 {
     struct clock clock = clock_system();
     struct log_field all[32];
@@ -124,7 +126,8 @@ void log_write(struct log_site *site, enum log_level level, const char *message,
     line.full = false;
     line.max++;
     (void)strbuf_add_char(&line, '\n');
-    /* One write a line, so that lines of several threads do not mix; nothing sensible can be done if stderr is gone. */
+    /* One write a line, so that lines of several threads do not mix; nothing sensible can be done
+     * if stderr is gone. */
     if (write(STDERR_FILENO, line.at, line.len) < 0)
         (void)0;
     strbuf_done(&line);

@@ -1,9 +1,10 @@
 /*
  * map: from a key to the index of an element in an array of the caller's.
  *
- * The map holds indexes only, four bytes a slot at 50 to 75 % load; keys stay in the caller's array, hashes are asked
- * for again when the table grows. Linear probing with backward-shift deletion: no tombstones, so that a table that lives for years does
- * not slow down. Find, put and remove are O(1) expected.
+ * The map holds indexes only, four bytes a slot at 50 to 75 % load; keys stay in the caller's
+ * array, hashes are asked for again when the table grows. Linear probing with backward-shift
+ * deletion: no tombstones, so that a table that lives for years does not slow down. Find, put and
+ * remove are O(1) expected.
  */
 #ifndef BRIM_BASE_MAP_H
 #define BRIM_BASE_MAP_H
@@ -15,8 +16,9 @@
 #define MAP_NONE UINT32_MAX
 
 struct map_ops {
-    uint64_t (*hash)(const void *self, uint32_t index);                    /* of the element at index */
-    bool (*equal)(const void *self, uint32_t index, const void *key);      /* has that element this key? */
+    uint64_t (*hash)(const void *self, uint32_t index); /* of the element at index */
+    bool (*equal)(const void *self, uint32_t index,
+                  const void *key); /* has that element this key? */
 };
 
 struct map {

@@ -1,8 +1,10 @@
 /*
- * strbuf: text that is built. Owns its bytes, is always NUL-terminated, and never grows beyond `max` bytes.
+ * strbuf: text that is built. Owns its bytes, is always NUL-terminated, and never grows beyond
+ * `max` bytes.
  *
- * Reaching the limit is an ordinary error: appending then returns false, `full` stays set and the text holds what fitted
- * whole before. A caller may append many times and look at `full` once at the end.
+ * Reaching the limit is an ordinary error: appending then returns false, `full` stays set and the
+ * text holds what fitted whole before. A caller may append many times and look at `full` once at
+ * the end.
  */
 #ifndef BRIM_BASE_STRBUF_H
 #define BRIM_BASE_STRBUF_H
@@ -34,7 +36,8 @@ bool strbuf_addf(struct strbuf *b, const char *fmt, ...) PRINTF(2, 3);
 /* Drops the first n bytes (n <= len). O(len). */
 void strbuf_drop(struct strbuf *b, size_t n);
 
-/* Gives room for n more bytes at the end and returns where they begin, or NULL (and full) beyond the limit. */
+/* Gives room for n more bytes at the end and returns where they begin, or NULL (and full) beyond
+ * the limit. */
 char *strbuf_room(struct strbuf *b, size_t n);
 /* Says that n bytes of the room were written. */
 void strbuf_wrote(struct strbuf *b, size_t n);

@@ -1,7 +1,8 @@
 /*
  * sv: text that is read, a pointer and a length. It owns nothing and need not end in NUL.
  *
- * An empty view has len 0; `at` may then be NULL. Views compare byte by byte: no locale, no case folding.
+ * An empty view has len 0; `at` may then be NULL. Views compare byte by byte: no locale, no case
+ * folding.
  */
 #ifndef BRIM_BASE_SV_H
 #define BRIM_BASE_SV_H
@@ -36,7 +37,8 @@ static inline bool sv_eq(struct sv a, struct sv b)
 
 static inline bool sv_starts(struct sv text, struct sv prefix)
 {
-    return text.len >= prefix.len && (prefix.len == 0 || memcmp(text.at, prefix.at, prefix.len) == 0);
+    return text.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(text.at, prefix.at, prefix.len) == 0);
 }
 
 static inline bool sv_ends(struct sv text, struct sv suffix)
@@ -56,16 +58,19 @@ static inline struct sv sv_skip(struct sv text, size_t n)
 /* Orders byte by byte, a prefix first: <0, 0, >0. */
 int sv_cmp(struct sv a, struct sv b);
 
-/* Splits at the first `mark`: false (and ret_ untouched) where there is none. The mark itself belongs to neither. */
+/* Splits at the first `mark`: false (and ret_ untouched) where there is none. The mark itself
+ * belongs to neither. */
 bool sv_cut(struct sv text, char mark, struct sv *ret_head, struct sv *ret_tail);
 
-/* Takes the next piece up to `mark` off the front of *rest: false when rest is empty. "a,,b" gives "a", "", "b". */
+/* Takes the next piece up to `mark` off the front of *rest: false when rest is empty. "a,,b" gives
+ * "a", "", "b". */
 bool sv_next(struct sv *rest, char mark, struct sv *ret_piece);
 
 /* Without blanks, tabs, CR and LF at both ends. */
 struct sv sv_trim(struct sv text);
 
-/* Whole decimal numbers: an optional sign (i64), digits, nothing else; no blanks. False on overflow. */
+/* Whole decimal numbers: an optional sign (i64), digits, nothing else; no blanks. False on
+ * overflow. */
 bool sv_to_i64(struct sv text, int64_t *ret_value) MUST_CHECK;
 bool sv_to_u64(struct sv text, uint64_t *ret_value) MUST_CHECK;
 

@@ -5,8 +5,8 @@
 #include "capacity/selector.h"
 
 struct claims {
-    uint64_t generation;  /* of the cluster's room when pods that fitted nowhere were last tried */
-    uint64_t *misses;     /* kinds of pod that fitted nowhere in this pass: an open hash set */
+    uint64_t generation; /* of the cluster's room when pods that fitted nowhere were last tried */
+    uint64_t *misses;    /* kinds of pod that fitted nowhere in this pass: an open hash set */
     size_t cap_misses, n_misses;
 };
 
@@ -23,7 +23,8 @@ void claims_free(struct claims *cl)
     free(cl);
 }
 
-/* Two pods of one kind ask for the same and may go to the same nodes. 0 marks a free place, so no kind is 0. */
+/* Two pods of one kind ask for the same and may go to the same nodes. 0 marks a free place, so no
+ * kind is 0. */
 static uint64_t kind_of(const struct pending_pod *p)
 {
     return (p->rules->hash * 31 ^ resources_hash(&p->request)) | 1;
@@ -72,7 +73,8 @@ static bool wants(const struct pending_pod *p, const struct claims_filler *fille
 {
     if (!p->paid || p->gated || p->ignored || p->uncountable)
         return false;
-    return p->priority > filler->priority || (p->priority == filler->priority && !filler->own_class);
+    return p->priority > filler->priority ||
+           (p->priority == filler->priority && !filler->own_class);
 }
 
 /* Would the pod fit there if all filler were gone? Its own claim must not stand on the node. */
@@ -87,7 +89,8 @@ static bool fits_without_filler(const struct pending_pod *p, const struct cluste
     return rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
 }
 
-/* The node for a pod that has none: one with room beside filler, else the one with most room; CLUSTER_NO_NODE if it fits nowhere. */
+/* The node for a pod that has none: one with room beside filler, else the one with most room;
+ * CLUSTER_NO_NODE if it fits nowhere. */
 static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p)
 {
     uint32_t limit = cluster_node_limit(c);
@@ -108,7 +111,8 @@ static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p
 
         bool is_free = resources_fit(&p->request, &room, NULL);
 
-        if (best == CLUSTER_NO_NODE || (is_free && !best_free) || (is_free == best_free && room_milli > best_room)) {
+        if (best == CLUSTER_NO_NODE || (is_free && !best_free) ||
+            (is_free == best_free && room_milli > best_room)) {
             best = i;
             best_free = is_free;
             best_room = room_milli;
@@ -125,7 +129,8 @@ static void unplace(struct cluster *c, struct pending_pod *p)
     p->claim.node = CLUSTER_NO_NODE;
 }
 
-/* Does the placed claim still hold: is its node there, does it take the pod, and is it not overdrawn? */
+/* Does the placed claim still hold: is its node there, does it take the pod, and is it not
+ * overdrawn? */
 static bool still_holds(const struct cluster *c, const struct pending_pod *p)
 {
     const struct cluster_node *n = cluster_node(c, p->claim.node);
@@ -137,12 +142,14 @@ static bool still_holds(const struct cluster *c, const struct pending_pod *p)
     struct node_record record = cluster_node_record(n);
 
     resources_add(&room, &p->request);
-    return resources_fit(&p->request, &room, NULL) && rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
+    return resources_fit(&p->request, &room, NULL) &&
+           rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
 }
 
 static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, bool retry)
 {
-    const struct cluster_node *nominated = p->nominated != CLUSTER_NO_NODE ? cluster_node(c, p->nominated) : NULL;
+    const struct cluster_node *nominated =
+        p->nominated != CLUSTER_NO_NODE ? cluster_node(c, p->nominated) : NULL;
     uint64_t kind;
     uint32_t node;
 
@@ -173,7 +180,8 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
 }
 
 /* Does everything that is claimed on the node fit beside paid pods and `filler`? */
-static bool room_beside(const struct cluster_node *n, const struct resources *filler, const struct resources *request)
+static bool room_beside(const struct cluster_node *n, const struct resources *filler,
+                        const struct resources *request)
 {
     struct resources room = fit_room(n);
 
@@ -182,8 +190,10 @@ static bool room_beside(const struct cluster_node *n, const struct resources *fi
     return resources_fit(request, &room, NULL);
 }
 
-/* Lapsing and renewal: one move of the claim's little state machine. Returns true if the claim lapsed now. */
-static bool age(struct cluster *c, struct pending_pod *p, bool room_is_free, const struct claims_filler *filler, struct mono now)
+/* Lapsing and renewal: one move of the claim's little state machine. Returns true if the claim
+ * lapsed now. */
+static bool age(struct cluster *c, struct pending_pod *p, bool room_is_free,
+                const struct claims_filler *filler, struct mono now)
 {
     struct claim *claim = &p->claim;
 
@@ -202,7 +212,8 @@ static bool age(struct cluster *c, struct pending_pod *p, bool room_is_free, con
     unplace(c, p);
     claim->lapsed = true;
     claim->until = mono_plus_us(now, claim->wait_us);
-    claim->wait_us = claim->wait_us < CLAIMS_LAPSE_MAX_US / 2 ? claim->wait_us * 2 : CLAIMS_LAPSE_MAX_US;
+    claim->wait_us =
+        claim->wait_us < CLAIMS_LAPSE_MAX_US / 2 ? claim->wait_us * 2 : CLAIMS_LAPSE_MAX_US;
     return true;
 }
 
@@ -214,7 +225,8 @@ static void add_deadline(struct claims_sum *sum, struct mono at)
     sum->deadline = at;
 }
 
-static void count_claim(struct claims_sum *sum, const struct pending_pod *p, const struct cluster_node *n, bool room_is_free,
+static void count_claim(struct claims_sum *sum, const struct pending_pod *p,
+                        const struct cluster_node *n, bool room_is_free,
                         const struct claims_filler *filler)
 {
     sum->pods++;
@@ -235,8 +247,9 @@ static void count_claim(struct claims_sum *sum, const struct pending_pod *p, con
     sum->helpless += p->preempts_never || p->priority <= filler->priority;
 }
 
-static void update_one(struct claims *cl, struct cluster *c, struct pending_pod *p, const struct claims_filler *filler, bool retry,
-                       struct mono now, struct claims_sum *sum)
+static void update_one(struct claims *cl, struct cluster *c, struct pending_pod *p,
+                       const struct claims_filler *filler, bool retry, struct mono now,
+                       struct claims_sum *sum)
 {
     struct claim *claim = &p->claim;
     bool first_report = p->unschedulable && !claim->judged;
@@ -272,7 +285,8 @@ static void update_one(struct claims *cl, struct cluster *c, struct pending_pod 
     count_claim(sum, p, n, room_is_free, filler);
 }
 
-struct claims_sum claims_update(struct claims *cl, struct cluster *c, const struct claims_filler *filler, struct mono now)
+struct claims_sum claims_update(struct claims *cl, struct cluster *c,
+                                const struct claims_filler *filler, struct mono now)
 {
     struct claims_sum sum = {0};
     uint64_t generation = cluster_room_generation(c);
@@ -281,7 +295,8 @@ struct claims_sum claims_update(struct claims *cl, struct cluster *c, const stru
     struct pending_pod **pods = cluster_pending(c, &n);
 
     clear_misses(cl);
-    cl->generation = generation; /* what is given back below may be room for pods already passed: they are tried next time */
+    cl->generation = generation; /* what is given back below may be room for pods already passed:
+                                    they are tried next time */
     for (size_t i = 0; i < n; i++)
         update_one(cl, c, pods[i], filler, retry, now, &sum);
     return sum;

@@ -21,7 +21,7 @@ struct pod {
     struct pending_pod *pending; /* NULL: bound, or terminating without ever having been */
     uint32_t node;               /* CLUSTER_NO_NODE: not bound */
     uint32_t shape;
-    int8_t filler;               /* CLUSTER_PAID or an index */
+    int8_t filler; /* CLUSTER_PAID or an index */
     uint8_t flags;
 };
 _Static_assert(sizeof(struct pod) == 40, "the pod table is sized for 150,000 pods");
@@ -201,8 +201,8 @@ static uint32_t want_node(struct cluster *c, struct sv name)
 }
 
 /*
- * Forgets a node that neither facts nor pods know any more. One that stands in the list of changed nodes stays until that is
- * cleared, so that whoever follows the list sees it go.
+ * Forgets a node that neither facts nor pods know any more. One that stands in the list of changed
+ * nodes stays until that is cleared, so that whoever follows the list sees it go.
  */
 static void maybe_forget(struct cluster *c, uint32_t index)
 {
@@ -425,16 +425,19 @@ static void pending_remove(struct cluster *c, struct pod *pod)
 }
 
 /* Takes over what the record says of a pod that stays pending. */
-static void pending_update(struct cluster *c, struct pod *pod, const struct pod_record *record, bool ignored)
+static void pending_update(struct cluster *c, struct pod *pod, const struct pod_record *record,
+                           bool ignored)
 {
     struct pending_pod *p = pod->pending;
 
-    if (p->claim.node != CLUSTER_NO_NODE && (!resources_equal(&p->request, &record->request) || record->gated || ignored))
+    if (p->claim.node != CLUSTER_NO_NODE &&
+        (!resources_equal(&p->request, &record->request) || record->gated || ignored))
         drop_claim(c, p);
     p->request = record->request;
     free(p->rules);
     p->rules = pack_rules(&record->rules);
-    p->nominated = record->nominated.len != 0 ? cluster_find_node(c, record->nominated) : CLUSTER_NO_NODE;
+    p->nominated =
+        record->nominated.len != 0 ? cluster_find_node(c, record->nominated) : CLUSTER_NO_NODE;
     p->priority = record->priority;
     p->paid = pod->filler == CLUSTER_PAID;
     p->gated = record->gated;
@@ -480,7 +483,8 @@ static void account(struct cluster *c, const struct pod *pod, int sign)
 
     struct cluster_node *n = c->nodes[pod->node];
     struct resources *sum = pod->filler == CLUSTER_PAID ? &n->paid : &n->filler;
-    void (*apply)(struct resources *, const struct resources *) = sign > 0 ? resources_add : resources_sub;
+    void (*apply)(struct resources *, const struct resources *) =
+        sign > 0 ? resources_add : resources_sub;
 
     n->pods += (uint32_t)sign;
     apply(sum, request);
@@ -501,7 +505,8 @@ static uint32_t pod_new(struct cluster *c, struct uid uid)
         index = (uint32_t)c->n_pods;
         VEC_PUSH(c->pods, c->n_pods, c->cap_pods, (struct pod){0});
     }
-    c->pods[index] = (struct pod){.uid = uid, .node = CLUSTER_NO_NODE, .shape = NO_INDEX, .filler = CLUSTER_PAID};
+    c->pods[index] = (struct pod){
+        .uid = uid, .node = CLUSTER_NO_NODE, .shape = NO_INDEX, .filler = CLUSTER_PAID};
     map_put(&c->by_uid, hash_uid(uid), index);
     return index;
 }
@@ -533,7 +538,8 @@ struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid)
 }
 
 /* Writes node, request and flags of a pod that stands in no sum. */
-static void take_over(struct cluster *c, uint32_t index, const struct pod_record *record, int filler)
+static void take_over(struct cluster *c, uint32_t index, const struct pod_record *record,
+                      int filler)
 {
     uint32_t node = record->node.len != 0 ? want_node(c, record->node) : CLUSTER_NO_NODE;
     uint32_t shape = shape_ref(c, &record->request);
@@ -545,10 +551,12 @@ static void take_over(struct cluster *c, uint32_t index, const struct pod_record
     pod->shape = shape;
     pod->node = node;
     pod->filler = (int8_t)filler;
-    pod->flags = (uint8_t)(keep | POD_LISTED | (record->deleting ? POD_DELETING : 0) | (record->ready ? POD_READY : 0));
+    pod->flags = (uint8_t)(keep | POD_LISTED | (record->deleting ? POD_DELETING : 0) |
+                           (record->ready ? POD_READY : 0));
 }
 
-struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *record, int filler, bool ignored)
+struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *record, int filler,
+                                     bool ignored)
 {
     uint32_t index = map_find(&c->by_uid, hash_uid(record->uid), &record->uid);
     struct pod_change change = {.paid = filler == CLUSTER_PAID, .added = index == MAP_NONE};
@@ -648,7 +656,8 @@ struct recount {
     uint32_t pods;
 };
 
-static bool node_differs(const struct cluster_node *n, const struct recount *r, char *what, size_t size)
+static bool node_differs(const struct cluster_node *n, const struct recount *r, char *what,
+                         size_t size)
 {
     const char *field = !resources_equal(&n->paid, &r->paid)         ? "paid"
                         : !resources_equal(&n->filler, &r->filler)   ? "filler"
@@ -662,7 +671,8 @@ static bool node_differs(const struct cluster_node *n, const struct recount *r, 
     return field != NULL;
 }
 
-static void recount_pod(const struct cluster *c, const struct pod *pod, struct recount *nodes, struct filler_count *fillers)
+static void recount_pod(const struct cluster *c, const struct pod *pod, struct recount *nodes,
+                        struct filler_count *fillers)
 {
     const struct resources *request = &c->shapes[pod->shape].request;
 
@@ -715,8 +725,10 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
     }
     if (pods != c->by_uid.used || known != c->known_nodes || pending != c->n_order ||
         memcmp(fillers, c->fillers, sizeof fillers) != 0) {
-        (void)snprintf(what, size, "counts differ: %zu pods (%zu kept), %zu nodes (%zu), %zu pending (%zu), or fillers", pods,
-                       c->by_uid.used, known, c->known_nodes, pending, c->n_order);
+        (void)snprintf(
+            what, size,
+            "counts differ: %zu pods (%zu kept), %zu nodes (%zu), %zu pending (%zu), or fillers",
+            pods, c->by_uid.used, known, c->known_nodes, pending, c->n_order);
         return false;
     }
     return true;

@@ -1,12 +1,15 @@
 /*
  * cluster: what is on every node, kept up to date event by event.
  *
- * Facts come in as records; the cluster keeps about 50 bytes a pod and forgets names, labels and owners. A pod is filler (of the filler with an
- * index from 0) or CLUSTER_PAID. A node's sums hold every counted pod bound to it, terminating ones until they are gone; a pod may name a node
- * that was not seen yet, which then waits for its facts. Pods without a node are pending and keep their rules, for claims.h.
+ * Facts come in as records; the cluster keeps about 50 bytes a pod and forgets names, labels and
+ * owners. A pod is filler (of the filler with an index from 0) or CLUSTER_PAID. A node's sums hold
+ * every counted pod bound to it, terminating ones until they are gone; a pod may name a node that
+ * was not seen yet, which then waits for its facts. Pods without a node are pending and keep their
+ * rules, for claims.h.
  *
- * Each event is O(1) amortised; it marks the nodes that it touched as changed, for fit.h. A list is taken as mark and sweep:
- * cluster_list_begin(), the objects, cluster_list_end(), which removes what the list did not name; the state between is as valid as any.
+ * Each event is O(1) amortised; it marks the nodes that it touched as changed, for fit.h. A list is
+ * taken as mark and sweep: cluster_list_begin(), the objects, cluster_list_end(), which removes
+ * what the list did not name; the state between is as valid as any.
  *
  * Views that are handed out are valid until the next call that changes the cluster.
  */
@@ -24,51 +27,61 @@ enum { CLUSTER_PAID = -1, CLUSTER_MAX_FILLERS = 32 };
 #define CLUSTER_NO_NODE UINT32_MAX
 
 struct cluster_node {
-    struct packed_node *packed;     /* NULL: pods name it, but it was not seen (or is gone) */
+    struct packed_node *packed; /* NULL: pods name it, but it was not seen (or is gone) */
     char *name;
     struct resources allocatable;
-    struct resources paid;          /* counted paid pods bound here */
-    struct resources filler;        /* counted filler pods bound here, of all fillers */
-    struct resources leaving;       /* of those, the terminating ones */
-    struct resources claimed;       /* claims placed here (claims.h writes it) */
-    uint32_t pods;                  /* pods that name this node: it is forgotten at 0 when it is not packed */
+    struct resources paid;    /* counted paid pods bound here */
+    struct resources filler;  /* counted filler pods bound here, of all fillers */
+    struct resources leaving; /* of those, the terminating ones */
+    struct resources claimed; /* claims placed here (claims.h writes it) */
+    uint32_t pods; /* pods that name this node: it is forgotten at 0 when it is not packed */
     bool unschedulable;
     bool ready;
-    bool changed;                   /* stands in the list of changed nodes */
-    bool listed;                    /* named by the list that is being taken */
+    bool changed; /* stands in the list of changed nodes */
+    bool listed;  /* named by the list that is being taken */
 };
 
-enum filler_state { FILLER_READY, FILLER_STARTING, FILLER_LEAVING, FILLER_UNSCHEDULABLE, FILLER_STATE_COUNT_ };
+enum filler_state {
+    FILLER_READY,
+    FILLER_STARTING,
+    FILLER_LEAVING,
+    FILLER_UNSCHEDULABLE,
+    FILLER_STATE_COUNT_
+};
 
-/* Filler pods that are not finished, by state. STARTING is whatever has not come to be ready: pending, gated, bound. */
+/* Filler pods that are not finished, by state. STARTING is whatever has not come to be ready:
+ * pending, gated, bound. */
 struct filler_count {
     int64_t pods[FILLER_STATE_COUNT_];
     int64_t cpu_milli[FILLER_STATE_COUNT_];
 };
 
-/* Where a pending pod's claim stands; written by claims.h alone, dropped by the cluster when the pod is no longer pending. */
+/* Where a pending pod's claim stands; written by claims.h alone, dropped by the cluster when the
+ * pod is no longer pending. */
 struct claim {
-    uint32_t node;               /* the node that the request is placed on, or CLUSTER_NO_NODE */
-    bool tried;                  /* a node was looked for */
-    bool judged;                 /* it was looked at once since the scheduler reported the pod unschedulable */
+    uint32_t node; /* the node that the request is placed on, or CLUSTER_NO_NODE */
+    bool tried;    /* a node was looked for */
+    bool judged;   /* it was looked at once since the scheduler reported the pod unschedulable */
     bool lapsed;
-    struct mono until;           /* lapsed: claims again then; else: lapses then (0: its room does not stand free) */
-    int64_t wait_us;             /* how long the room must stand free before the claim lapses; doubles each time */
+    struct mono
+        until; /* lapsed: claims again then; else: lapses then (0: its room does not stand free) */
+    int64_t
+        wait_us; /* how long the room must stand free before the claim lapses; doubles each time */
 };
 
 /* A pod without a node that is not finished and not terminating; gated ones too. */
 struct pending_pod {
     struct uid uid;
-    uint32_t nominated;          /* node index or CLUSTER_NO_NODE */
+    uint32_t nominated; /* node index or CLUSTER_NO_NODE */
     int32_t priority;
     bool paid;
     bool gated;
     bool unschedulable;
     bool uncountable;
     bool preempts_never;
-    bool ignored;                /* as the caller of cluster_upsert_pod() said: makes no claim */
+    bool ignored; /* as the caller of cluster_upsert_pod() said: makes no claim */
     struct wall created;
-    uint64_t seq;                /* order of arrival, for equal creation times */
+    uint64_t seq; /* order of arrival, for equal creation times */
     struct packed_rules *rules;
     struct resources request;
     struct claim claim;
@@ -95,8 +108,10 @@ struct resource_names *cluster_names(struct cluster *c);
 void cluster_upsert_node(struct cluster *c, const struct node_record *node);
 void cluster_remove_node(struct cluster *c, struct sv name);
 
-/* `filler`: whose it is, or CLUSTER_PAID. `ignored`: a pending paid pod that makes no claim by policy. A finished pod is removed. */
-struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *pod, int filler, bool ignored);
+/* `filler`: whose it is, or CLUSTER_PAID. `ignored`: a pending paid pod that makes no claim by
+ * policy. A finished pod is removed. */
+struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *pod, int filler,
+                                     bool ignored);
 struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid);
 
 enum cluster_kind { CLUSTER_PODS, CLUSTER_NODES };
@@ -109,7 +124,8 @@ size_t cluster_pod_count(const struct cluster *c);
 size_t cluster_node_count(const struct cluster *c);
 struct filler_count cluster_filler_count(const struct cluster *c, int filler);
 
-/* Node indexes run from 0 to cluster_node_limit() - 1; an index keeps its node for the node's life. */
+/* Node indexes run from 0 to cluster_node_limit() - 1; an index keeps its node for the node's life.
+ */
 uint32_t cluster_node_limit(const struct cluster *c);
 /* NULL where the index is free or the node's facts are unknown. */
 const struct cluster_node *cluster_node(const struct cluster *c, uint32_t index);
@@ -128,10 +144,12 @@ struct pending_pod **cluster_pending(struct cluster *c, size_t *ret_n);
 /* Adds to (sign 1) or takes from (sign -1) the claims of a node. */
 void cluster_claim(struct cluster *c, uint32_t node, const struct resources *request, int sign);
 
-/* Rises whenever room may have become free for pending pods: a node came or changed, a pod left or shrank. */
+/* Rises whenever room may have become free for pending pods: a node came or changed, a pod left or
+ * shrank. */
 uint64_t cluster_room_generation(const struct cluster *c);
 
-/* A count from scratch of what is kept incrementally; false and the first difference in `what` if they disagree. O(pods + nodes), for tests. */
+/* A count from scratch of what is kept incrementally; false and the first difference in `what` if
+ * they disagree. O(pods + nodes), for tests. */
 bool cluster_verify(const struct cluster *c, char *what, size_t size);
 
 #endif

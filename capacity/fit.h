@@ -1,12 +1,13 @@
 /*
  * fit: how much room the cluster has for one filler, node by node and in sum.
  *
- * A filler's shape is what one of its pods asks for and where it may go. For every node that can take it (all of the scheduler's checks but room):
- *     F     = allocatable - paid - claims             per resource
- *     slots = max(0, min over asked resources of floor(F / request)),  pods counted like a resource
- * so that an overcommitted node lends nothing and nothing is counted twice (docs/CONTROL.md 3). The sums are kept incrementally: fit_update() looks at the nodes
- * that changed, O(changed). What filler itself holds never enters, except in `slots_now`, which also leaves out what terminating filler still holds:
- * growth beyond it would wait.
+ * A filler's shape is what one of its pods asks for and where it may go. For every node that can
+ * take it (all of the scheduler's checks but room): F     = allocatable - paid - claims per
+ * resource slots = max(0, min over asked resources of floor(F / request)),  pods counted like a
+ * resource so that an overcommitted node lends nothing and nothing is counted twice
+ * (docs/CONTROL.md 3). The sums are kept incrementally: fit_update() looks at the nodes that
+ * changed, O(changed). What filler itself holds never enters, except in `slots_now`, which also
+ * leaves out what terminating filler still holds: growth beyond it would wait.
  */
 #ifndef BRIM_CAPACITY_FIT_H
 #define BRIM_CAPACITY_FIT_H
@@ -17,16 +18,18 @@ struct fit_node {
     bool eligible;
     int64_t slots;
     int64_t slots_now;
-    int64_t allocatable_milli, paid_milli, claimed_milli, room_milli; /* as they stand in the sums; 0 unless eligible */
+    int64_t allocatable_milli, paid_milli, claimed_milli,
+        room_milli; /* as they stand in the sums; 0 unless eligible */
 };
 
 struct fit_sum {
-    int64_t nodes;             /* eligible ones */
+    int64_t nodes; /* eligible ones */
     int64_t allocatable_milli;
     int64_t paid_milli;
     int64_t claimed_milli;
-    int64_t room_milli;        /* sum of max(0, allocatable - paid - claims) in cpu: remaining, before the reserve */
-    int64_t slots;             /* S */
+    int64_t room_milli; /* sum of max(0, allocatable - paid - claims) in cpu: remaining, before the
+                           reserve */
+    int64_t slots;      /* S */
     int64_t slots_now;
 };
 
@@ -39,9 +42,11 @@ void fit_free(struct fit *f);
 const struct resources *fit_request(const struct fit *f);
 
 /* Is this the shape that the fit was made for? */
-bool fit_is_for(const struct fit *f, const struct resources *request, const struct pod_rules *rules);
+bool fit_is_for(const struct fit *f, const struct resources *request,
+                const struct pod_rules *rules);
 
-/* Takes over the nodes in cluster_changed(); the caller clears that list once every fit has seen it. O(changed). */
+/* Takes over the nodes in cluster_changed(); the caller clears that list once every fit has seen
+ * it. O(changed). */
 void fit_update(struct fit *f, const struct cluster *c);
 /* Looks at every node, for a new shape. O(nodes). */
 void fit_rebuild(struct fit *f, const struct cluster *c);

@@ -5,8 +5,9 @@
 #include "base/alloc.h"
 
 /*
- * The same function walks a record twice: first with `at` NULL, to learn the size, then to copy. Arrays stand before the
- * text they point to, so that everything is aligned by rounding each piece up.
+ * The same function walks a record twice: first with `at` NULL, to learn the size, then to copy.
+ * Arrays stand before the text they point to, so that everything is aligned by rounding each piece
+ * up.
  */
 struct packer {
     char *at;
@@ -41,12 +42,14 @@ static const struct label *take_labels(struct packer *p, const struct label *lab
     return to;
 }
 
-static const struct requirement *take_requirements(struct packer *p, const struct requirement *from, size_t n)
+static const struct requirement *take_requirements(struct packer *p, const struct requirement *from,
+                                                   size_t n)
 {
     struct requirement *to = take(p, from, n * sizeof *from);
 
     for (size_t i = 0; i < n; i++) {
-        const struct sv *values = take(p, from[i].values, from[i].n_values * sizeof *from[i].values);
+        const struct sv *values =
+            take(p, from[i].values, from[i].n_values * sizeof *from[i].values);
 
         if (to != NULL)
             to[i].values = values;
@@ -70,8 +73,10 @@ static const struct node_term *take_terms(struct packer *p, const struct node_te
     return to;
 }
 
-/* Texts come last: they need no alignment. The arrays are const for readers; here they are still being made. */
-static void take_label_texts(struct packer *p, const struct label *from, const struct label *to, size_t n)
+/* Texts come last: they need no alignment. The arrays are const for readers; here they are still
+ * being made. */
+static void take_label_texts(struct packer *p, const struct label *from, const struct label *to,
+                             size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct sv key = take_sv(p, from[i].key);
@@ -82,7 +87,8 @@ static void take_label_texts(struct packer *p, const struct label *from, const s
     }
 }
 
-static void take_requirement_texts(struct packer *p, const struct requirement *from, const struct requirement *to, size_t n)
+static void take_requirement_texts(struct packer *p, const struct requirement *from,
+                                   const struct requirement *to, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct sv key = take_sv(p, from[i].key);
@@ -110,7 +116,8 @@ static void copy_node(struct packer *p, const struct node_record *node, struct p
         struct sv value = take_sv(p, node->taints[i].value);
 
         if (taints != NULL)
-            taints[i] = (struct taint){.key = key, .value = value, .effect = node->taints[i].effect};
+            taints[i] =
+                (struct taint){.key = key, .value = value, .effect = node->taints[i].effect};
     }
     if (to != NULL)
         *to = (struct packed_node){.name = name,
@@ -123,7 +130,8 @@ static void copy_node(struct packer *p, const struct node_record *node, struct p
 struct packed_node *pack_node(const struct node_record *node)
 {
     struct packer size = {0};
-    size_t head = (sizeof(struct packed_node) + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    size_t head =
+        (sizeof(struct packed_node) + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 
     copy_node(&size, node, NULL);
 
@@ -138,12 +146,15 @@ static void copy_rules(struct packer *p, const struct pod_rules *rules, struct p
 {
     const struct label *selector = take_labels(p, rules->node_selector, rules->n_node_selector);
     const struct node_term *terms = take_terms(p, rules->terms, rules->n_terms);
-    struct toleration *tolerations = take(p, rules->tolerations, rules->n_tolerations * sizeof *rules->tolerations);
+    struct toleration *tolerations =
+        take(p, rules->tolerations, rules->n_tolerations * sizeof *rules->tolerations);
 
     take_label_texts(p, rules->node_selector, selector, rules->n_node_selector);
     for (size_t i = 0; i < rules->n_terms; i++) {
-        take_requirement_texts(p, rules->terms[i].exprs, terms != NULL ? terms[i].exprs : NULL, rules->terms[i].n_exprs);
-        take_requirement_texts(p, rules->terms[i].fields, terms != NULL ? terms[i].fields : NULL, rules->terms[i].n_fields);
+        take_requirement_texts(p, rules->terms[i].exprs, terms != NULL ? terms[i].exprs : NULL,
+                               rules->terms[i].n_exprs);
+        take_requirement_texts(p, rules->terms[i].fields, terms != NULL ? terms[i].fields : NULL,
+                               rules->terms[i].n_fields);
     }
     for (size_t i = 0; i < rules->n_tolerations; i++) {
         struct sv key = take_sv(p, rules->tolerations[i].key);
@@ -184,7 +195,8 @@ static uint64_t hash_rules(const struct pod_rules *rules)
     uint64_t hash = mix(rules->has_affinity, rules->n_terms);
 
     for (size_t i = 0; i < rules->n_node_selector; i++)
-        hash = mix(mix(hash, sv_hash(rules->node_selector[i].key)), sv_hash(rules->node_selector[i].value));
+        hash = mix(mix(hash, sv_hash(rules->node_selector[i].key)),
+                   sv_hash(rules->node_selector[i].value));
     for (size_t i = 0; i < rules->n_terms; i++) {
         hash = hash_requirements(hash, rules->terms[i].exprs, rules->terms[i].n_exprs);
         hash = hash_requirements(hash, rules->terms[i].fields, rules->terms[i].n_fields);
@@ -192,7 +204,8 @@ static uint64_t hash_rules(const struct pod_rules *rules)
     for (size_t i = 0; i < rules->n_tolerations; i++) {
         const struct toleration *t = &rules->tolerations[i];
 
-        hash = mix(mix(mix(hash, sv_hash(t->key)), sv_hash(t->value)), (uint64_t)t->op * 16 + (uint64_t)t->effect);
+        hash = mix(mix(mix(hash, sv_hash(t->key)), sv_hash(t->value)),
+                   (uint64_t)t->op * 16 + (uint64_t)t->effect);
     }
     return hash;
 }
@@ -200,7 +213,8 @@ static uint64_t hash_rules(const struct pod_rules *rules)
 struct packed_rules *pack_rules(const struct pod_rules *rules)
 {
     struct packer size = {0};
-    size_t head = (sizeof(struct packed_rules) + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    size_t head =
+        (sizeof(struct packed_rules) + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 
     copy_rules(&size, rules, NULL);
 

@@ -33,10 +33,12 @@ bool kube_version_parse(struct sv body, struct kube_version *ret_version, struct
     const char *git = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "gitVersion"));
 
     if (major.len == 0 || minor.len == 0 || major.len + minor.len + 2 > sizeof ret_version->release)
-        return err_set(err, ERR_PROTOCOL, 0, "%s: found '%.*s', expected major and minor", KUBE_VERSION_PATH,
-                       (int)(body.len < 80 ? body.len : 80), body.at);
-    (void)snprintf(ret_version->release, sizeof ret_version->release, "%.*s.%.*s", SV_ARG(major), SV_ARG(minor));
-    (void)snprintf(ret_version->git, sizeof ret_version->git, "%s", git != NULL ? git : ret_version->release);
+        return err_set(err, ERR_PROTOCOL, 0, "%s: found '%.*s', expected major and minor",
+                       KUBE_VERSION_PATH, (int)(body.len < 80 ? body.len : 80), body.at);
+    (void)snprintf(ret_version->release, sizeof ret_version->release, "%.*s.%.*s", SV_ARG(major),
+                   SV_ARG(minor));
+    (void)snprintf(ret_version->git, sizeof ret_version->git, "%s",
+                   git != NULL ? git : ret_version->release);
     return true;
 }
 
@@ -60,6 +62,8 @@ void kube_version_ask(struct client *client, kube_version_fn *fn, void *self)
     struct question *question = xcalloc(1, sizeof *question);
 
     *question = (struct question){.fn = fn, .self = self};
-    (void)client_send(client, &(struct client_request){.method = "GET", .path = KUBE_VERSION_PATH, .channel = CHANNEL_POOL},
+    (void)client_send(client,
+                      &(struct client_request){
+                          .method = "GET", .path = KUBE_VERSION_PATH, .channel = CHANNEL_POOL},
                       answered, question);
 }

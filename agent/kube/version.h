@@ -1,5 +1,6 @@
 /*
- * version: which release the API server is of, from GET /version. It tells how the scheduler counts pods (podreq.h).
+ * version: which release the API server is of, from GET /version. It tells how the scheduler counts
+ * pods (podreq.h).
  */
 #ifndef BRIM_AGENT_KUBE_VERSION_H
 #define BRIM_AGENT_KUBE_VERSION_H
@@ -13,11 +14,14 @@ struct kube_version {
     char git[64];     /* "v1.35.4", for people */
 };
 
-/* Reads the answer's body. A "+" behind the minor number, as some providers have it, is left out. */
-bool kube_version_parse(struct sv body, struct kube_version *ret_version, struct err *err) MUST_CHECK;
+/* Reads the answer's body. A "+" behind the minor number, as some providers have it, is left out.
+ */
+bool kube_version_parse(struct sv body, struct kube_version *ret_version,
+                        struct err *err) MUST_CHECK;
 
 /* One of the two is NULL. */
-typedef void kube_version_fn(void *self, const struct kube_version *version, const struct err *problem);
+typedef void kube_version_fn(void *self, const struct kube_version *version,
+                             const struct err *problem);
 
 /* Asks once; `fn` is called once, unless the client is freed before. */
 void kube_version_ask(struct client *client, kube_version_fn *fn, void *self);

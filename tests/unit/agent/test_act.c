@@ -25,7 +25,8 @@ Test(act, harvest_and_restoring_yield_wait_for_their_like)
         cr_assert(r.has_wake);
         cr_assert_eq(r.wake.us, at_ms(1100).us);
         f.to += i == 0 ? 1 : -1;
-        cr_assert_eq(act_step(&a, &f, at_ms(1050)).wake.us, at_ms(1100).us, "a changed figure does not put it off");
+        cr_assert_eq(act_step(&a, &f, at_ms(1050)).wake.us, at_ms(1100).us,
+                     "a changed figure does not put it off");
         r = act_step(&a, &f, at_ms(1100));
         cr_assert_eq(r.move, i == 0 ? ACT_GROW : ACT_SHRINK);
         cr_assert_eq(r.to, f.to);
