@@ -13,111 +13,113 @@ static bool fail(const struct path *path, const char *what, struct err *err)
     return path_wrap(path, err);
 }
 
-static bool done(const struct pb *r, const struct path *path, struct err *err)
+/* By value: see pb_next(). */
+static bool done(struct pb r, const struct path *path, struct err *err)
 {
-    return pb_done(r, err) || path_wrap(path, err);
+    return r.fault == NULL || pb_done(&r, err) || path_wrap(path, err);
 }
 
 /* An entry of a map: 1 key, 2 value. */
-static bool read_entry(const struct pb *outer, struct sv entry, const struct path *path,
+static bool read_entry(const char *origin, struct sv entry, const struct path *path,
                        struct label *ret_entry, struct err *err)
 {
-    struct pb r = pb_sub(outer, entry);
+    struct pb r = pb_sub(origin, entry);
     struct pb_field f;
+    struct label found = {0};
 
-    *ret_entry = (struct label){0};
     while (pb_next(&r, &f)) {
         if (f.tag == PB_LEN(1))
-            ret_entry->key = f.bytes;
+            found.key = f.bytes;
         else if (f.tag == PB_LEN(2))
-            ret_entry->value = f.bytes;
+            found.value = f.bytes;
     }
-    return done(&r, path, err);
+    *ret_entry = found;
+    return done(r, path, err);
 }
 
-static bool read_label(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_label(struct decoder *d, const char *origin, struct sv bytes,
                        const struct path *path, struct list *labels, struct err *err)
 {
     struct label *label = list_push(d, labels, sizeof *label, err);
 
     if (label == NULL)
         return path_wrap(path, err);
-    return read_entry(outer, bytes, path, label, err);
+    return read_entry(origin, bytes, path, label, err);
 }
 
 /* Quantity {1 string}; one that is not written at all is 0. */
-static bool read_quantity(const struct pb *outer, struct sv message, const struct path *path,
+static bool read_quantity(const char *origin, struct sv message, const struct path *path,
                           struct quantity *ret_q, struct err *err)
 {
-    struct pb r = pb_sub(outer, message);
+    struct pb r = pb_sub(origin, message);
     struct pb_field f;
 
     *ret_q = (struct quantity){0};
     while (pb_next(&r, &f))
         if (f.tag == PB_LEN(1) && !quantity_parse(f.bytes, ret_q, err))
             return path_wrap(path, err);
-    return done(&r, path, err);
+    return done(r, path, err);
 }
 
 /* An entry of a ResourceList. */
-static bool read_amount(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_amount(struct decoder *d, const char *origin, struct sv bytes,
                         const struct path *path, struct list *list, bool *uncountable,
                         struct err *err)
 {
     struct label entry;
     struct quantity q;
 
-    if (!read_entry(outer, bytes, path, &entry, err))
+    if (!read_entry(origin, bytes, path, &entry, err))
         return false;
 
     struct path at = PATH_KEY(path, entry.key);
     struct sv message = entry.value.at != NULL ? entry.value : (struct sv){.at = bytes.at};
 
-    if (!read_quantity(outer, message, &at, &q, err))
+    if (!read_quantity(origin, message, &at, &q, err))
         return false;
     return amounts_add(d, list, entry.key, &q, uncountable, err) || path_wrap(&at, err);
 }
 
 /* ResourceRequirements {2 requests}. */
-static bool read_requests(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_requests(struct decoder *d, const char *origin, struct sv bytes,
                           const struct path *up, struct amounts *ret_requests, bool *uncountable,
                           struct err *err)
 {
     struct path resources = PATH(up, "resources");
     struct path requests = PATH(&resources, "requests");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct list list = {0};
 
     while (pb_next(&r, &f))
-        if (f.tag == PB_LEN(2) && !read_amount(d, &r, f.bytes, &requests, &list, uncountable, err))
+        if (f.tag == PB_LEN(2) && !read_amount(d, r.origin, f.bytes, &requests, &list, uncountable, err))
             return false;
     *ret_requests = amounts_of(&list);
-    return done(&r, &resources, err);
+    return done(r, &resources, err);
 }
 
 /* Time {1 seconds, 2 nanos}. */
-static bool read_time(const struct pb *outer, struct sv bytes, const struct path *path,
+static bool read_time(const char *origin, struct sv bytes, const struct path *path,
                       struct wall *ret_t, struct err *err)
 {
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     int64_t seconds = 0;
 
     while (pb_next(&r, &f))
         if (f.tag == PB_VAR(1))
             seconds = pb_i64(f.num);
-    if (!done(&r, path, err))
+    if (!done(r, path, err))
         return false;
     return wall_of_seconds(seconds, ret_t) || fail(path, "a time beyond the year 9999", err);
 }
 
 /* OwnerReference {1 kind, 3 name, 4 uid, 6 controller}. */
-static bool read_owner(const struct pb *outer, struct sv bytes, const struct path *up,
+static bool read_owner(const char *origin, struct sv bytes, const struct path *up,
                        struct meta_parts *meta, struct err *err)
 {
     struct path path = PATH(up, "ownerReferences");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct sv kind = {0}, name = {0}, uid = {0};
     bool controller = false;
@@ -140,7 +142,7 @@ static bool read_owner(const struct pb *outer, struct sv bytes, const struct pat
             break;
         }
     }
-    if (!done(&r, &path, err))
+    if (!done(r, &path, err))
         return false;
     if (controller && !meta->has_owner) {
         meta->has_owner = true;
@@ -151,26 +153,26 @@ static bool read_owner(const struct pb *outer, struct sv bytes, const struct pat
     return true;
 }
 
-static bool read_annotation(const struct pb *outer, struct sv bytes, const struct path *up,
+static bool read_annotation(const char *origin, struct sv bytes, const struct path *up,
                             struct meta_parts *meta, struct err *err)
 {
     struct path path = PATH(up, "annotations");
     struct label entry;
 
-    if (!read_entry(outer, bytes, &path, &entry, err))
+    if (!read_entry(origin, bytes, &path, &entry, err))
         return false;
     meta_note_annotation(meta, entry.key, entry.value);
     return true;
 }
 
 /* ObjectMeta. managedFields (17) is the largest part of most objects and skipped in O(1). */
-static bool read_meta(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_meta(struct decoder *d, const char *origin, struct sv bytes,
                       struct meta_parts *meta, struct err *err)
 {
     struct path path = PATH(NULL, "metadata");
     struct path labels = PATH(&path, "labels");
     struct path created = PATH(&path, "creationTimestamp");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     bool ok = true;
 
@@ -190,35 +192,35 @@ static bool read_meta(struct decoder *d, const struct pb *outer, struct sv bytes
             break;
         case PB_LEN(8):
             /* Always written; empty while nobody has stored the object. */
-            ok = f.bytes.len == 0 || read_time(&r, f.bytes, &created, &meta->created, err);
+            ok = f.bytes.len == 0 || read_time(r.origin, f.bytes, &created, &meta->created, err);
             break;
         case PB_LEN(9):
             meta->deleting = true;
             break;
         case PB_LEN(11):
-            ok = read_label(d, &r, f.bytes, &labels, &meta->labels, err);
+            ok = read_label(d, r.origin, f.bytes, &labels, &meta->labels, err);
             break;
         case PB_LEN(12):
-            ok = read_annotation(&r, f.bytes, &path, meta, err);
+            ok = read_annotation(r.origin, f.bytes, &path, meta, err);
             break;
         case PB_LEN(13):
-            ok = read_owner(&r, f.bytes, &path, meta, err);
+            ok = read_owner(r.origin, f.bytes, &path, meta, err);
             break;
         default:
             break;
         }
     }
-    return ok && done(&r, &path, err);
+    return ok && done(r, &path, err);
 }
 
 /* Container {1 name, 8 resources, 24 restartPolicy}. */
-static bool read_container(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_container(struct decoder *d, const char *origin, struct sv bytes,
                            const struct path *up, const char *field, struct list *list,
                            struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, field, list->n);
     struct container_amounts *c = list_push(d, list, sizeof *c, err);
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
     if (c == NULL)
@@ -229,7 +231,7 @@ static bool read_container(struct decoder *d, const struct pb *outer, struct sv 
             c->name = f.bytes;
             break;
         case PB_LEN(8):
-            if (!read_requests(d, &r, f.bytes, &path, &c->requests, &pod->rec.uncountable, err))
+            if (!read_requests(d, r.origin, f.bytes, &path, &c->requests, &pod->rec.uncountable, err))
                 return false;
             break;
         case PB_LEN(24):
@@ -239,17 +241,17 @@ static bool read_container(struct decoder *d, const struct pb *outer, struct sv 
             break;
         }
     }
-    return done(&r, &path, err);
+    return done(r, &path, err);
 }
 
 /* NodeSelectorRequirement {1 key, 2 operator, 3 values}. */
-static bool read_requirement(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_requirement(struct decoder *d, const char *origin, struct sv bytes,
                              const struct path *up, const char *field, struct list *list,
                              struct err *err)
 {
     struct path path = PATH_AT(up, field, list->n);
     struct requirement *req = list_push(d, list, sizeof *req, err);
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct list values = {0};
 
@@ -271,16 +273,16 @@ static bool read_requirement(struct decoder *d, const struct pb *outer, struct s
     }
     req->values = values.at;
     req->n_values = values.n;
-    return done(&r, &path, err);
+    return done(r, &path, err);
 }
 
 /* NodeSelectorTerm {1 matchExpressions, 2 matchFields}. */
-static bool read_term(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_term(struct decoder *d, const char *origin, struct sv bytes,
                       const struct path *up, struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, "nodeSelectorTerms", pod->terms.n);
     struct node_term *term = list_push(d, &pod->terms, sizeof *term, err);
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct list exprs = {0}, fields = {0};
     bool ok = true;
@@ -289,30 +291,30 @@ static bool read_term(struct decoder *d, const struct pb *outer, struct sv bytes
         return path_wrap(&path, err);
     while (ok && pb_next(&r, &f)) {
         if (f.tag == PB_LEN(1))
-            ok = read_requirement(d, &r, f.bytes, &path, "matchExpressions", &exprs, err);
+            ok = read_requirement(d, r.origin, f.bytes, &path, "matchExpressions", &exprs, err);
         else if (f.tag == PB_LEN(2))
-            ok = read_requirement(d, &r, f.bytes, &path, "matchFields", &fields, err);
+            ok = read_requirement(d, r.origin, f.bytes, &path, "matchFields", &fields, err);
     }
     *term = (struct node_term){
         .exprs = exprs.at, .n_exprs = exprs.n, .fields = fields.at, .n_fields = fields.n};
-    return ok && done(&r, &path, err);
+    return ok && done(r, &path, err);
 }
 
 /* The bytes of field 1 of a message, *ret_found = is it there? Affinity {1 nodeAffinity {1 required}} is a chain of such. */
-static bool read_first(const struct pb *outer, struct sv bytes, const struct path *path,
+static bool read_first(const char *origin, struct sv bytes, const struct path *path,
                        struct sv *ret_first, struct err *err)
 {
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
     *ret_first = (struct sv){0};
     while (pb_next(&r, &f))
         if (f.tag == PB_LEN(1))
             *ret_first = f.bytes;
-    return done(&r, path, err);
+    return done(r, path, err);
 }
 
-static bool read_affinity(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_affinity(struct decoder *d, const char *origin, struct sv bytes,
                           const struct path *up, struct pod_parts *pod, struct err *err)
 {
     struct path affinity = PATH(up, "affinity");
@@ -320,33 +322,33 @@ static bool read_affinity(struct decoder *d, const struct pb *outer, struct sv b
     struct path required = PATH(&node, "requiredDuringSchedulingIgnoredDuringExecution");
     struct sv node_bytes, required_bytes;
 
-    if (!read_first(outer, bytes, &affinity, &node_bytes, err))
+    if (!read_first(origin, bytes, &affinity, &node_bytes, err))
         return false;
     if (node_bytes.at == NULL)
         return true;
-    if (!read_first(outer, node_bytes, &node, &required_bytes, err))
+    if (!read_first(origin, node_bytes, &node, &required_bytes, err))
         return false;
     if (required_bytes.at == NULL)
         return true;
 
-    struct pb r = pb_sub(outer, required_bytes);
+    struct pb r = pb_sub(origin, required_bytes);
     struct pb_field f;
 
     pod->rec.rules.has_affinity = true;
     pod->terms = (struct list){0};
     while (pb_next(&r, &f))
-        if (f.tag == PB_LEN(1) && !read_term(d, &r, f.bytes, &required, pod, err))
+        if (f.tag == PB_LEN(1) && !read_term(d, r.origin, f.bytes, &required, pod, err))
             return false;
-    return done(&r, &required, err);
+    return done(r, &required, err);
 }
 
 /* Toleration {1 key, 2 operator, 3 value, 4 effect}. */
-static bool read_toleration(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_toleration(struct decoder *d, const char *origin, struct sv bytes,
                             const struct path *up, struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, "tolerations", pod->tolerations.n);
     struct toleration *t = list_push(d, &pod->tolerations, sizeof *t, err);
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
     if (t == NULL)
@@ -370,32 +372,32 @@ static bool read_toleration(struct decoder *d, const struct pb *outer, struct sv
             break;
         }
     }
-    return done(&r, &path, err);
+    return done(r, &path, err);
 }
 
-static bool read_overhead(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_overhead(struct decoder *d, const char *origin, struct sv bytes,
                           const struct path *up, struct list *overhead, struct pod_parts *pod,
                           struct err *err)
 {
     struct path path = PATH(up, "overhead");
 
-    return read_amount(d, outer, bytes, &path, overhead, &pod->rec.uncountable, err);
+    return read_amount(d, origin, bytes, &path, overhead, &pod->rec.uncountable, err);
 }
 
-static bool read_selector(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_selector(struct decoder *d, const char *origin, struct sv bytes,
                           const struct path *up, struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH(up, "nodeSelector");
 
-    return read_label(d, outer, bytes, &path, &pod->selector, err);
+    return read_label(d, origin, bytes, &path, &pod->selector, err);
 }
 
 /* One flat table of the fields of PodSpec. */
-static bool read_spec(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_spec(struct decoder *d, const char *origin, struct sv bytes,
                       struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH(NULL, "spec");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct pod_record *rec = &pod->rec;
     struct list overhead = {0};
@@ -404,25 +406,25 @@ static bool read_spec(struct decoder *d, const struct pb *outer, struct sv bytes
     while (ok && pb_next(&r, &f)) {
         switch (f.tag) {
         case PB_LEN(2):
-            ok = read_container(d, &r, f.bytes, &path, "containers", &pod->containers, pod, err);
+            ok = read_container(d, r.origin, f.bytes, &path, "containers", &pod->containers, pod, err);
             break;
         case PB_VAR(4):
             pod_note_grace(pod, pb_i64(f.num));
             break;
         case PB_LEN(7):
-            ok = read_selector(d, &r, f.bytes, &path, pod, err);
+            ok = read_selector(d, r.origin, f.bytes, &path, pod, err);
             break;
         case PB_LEN(10):
             rec->node = f.bytes;
             break;
         case PB_LEN(18):
-            ok = read_affinity(d, &r, f.bytes, &path, pod, err);
+            ok = read_affinity(d, r.origin, f.bytes, &path, pod, err);
             break;
         case PB_LEN(20):
-            ok = read_container(d, &r, f.bytes, &path, "initContainers", &pod->inits, pod, err);
+            ok = read_container(d, r.origin, f.bytes, &path, "initContainers", &pod->inits, pod, err);
             break;
         case PB_LEN(22):
-            ok = read_toleration(d, &r, f.bytes, &path, pod, err);
+            ok = read_toleration(d, r.origin, f.bytes, &path, pod, err);
             break;
         case PB_LEN(24):
             rec->priority_class = f.bytes;
@@ -434,31 +436,31 @@ static bool read_spec(struct decoder *d, const struct pb *outer, struct sv bytes
             rec->preempts_never = sv_eq(f.bytes, SV("Never"));
             break;
         case PB_LEN(32):
-            ok = read_overhead(d, &r, f.bytes, &path, &overhead, pod, err);
+            ok = read_overhead(d, r.origin, f.bytes, &path, &overhead, pod, err);
             break;
         case PB_LEN(38):
             rec->gated = true;
             break;
         case PB_LEN(40):
-            ok = read_requests(d, &r, f.bytes, &path, &pod->in.pod_level, &rec->uncountable, err);
+            ok = read_requests(d, r.origin, f.bytes, &path, &pod->in.pod_level, &rec->uncountable, err);
             break;
         default:
             break;
         }
     }
     pod->in.overhead = amounts_of(&overhead);
-    return ok && done(&r, &path, err);
+    return ok && done(r, &path, err);
 }
 
 /* ContainerStatus {1 name, 10 allocatedResources, 11 resources}. */
-static bool read_container_status(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_container_status(struct decoder *d, const char *origin, struct sv bytes,
                                   const struct path *up, const char *field, struct list *list,
                                   struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, field, list->n);
     struct path allocated_path = PATH(&path, "allocatedResources");
     struct status_amounts *status = list_push(d, list, sizeof *status, err);
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct list allocated = {0};
     bool ok = true;
@@ -471,12 +473,12 @@ static bool read_container_status(struct decoder *d, const struct pb *outer, str
             status->name = f.bytes;
             break;
         case PB_LEN(10):
-            ok = read_amount(d, &r, f.bytes, &allocated_path, &allocated, &pod->rec.uncountable,
+            ok = read_amount(d, r.origin, f.bytes, &allocated_path, &allocated, &pod->rec.uncountable,
                              err);
             break;
         case PB_LEN(11):
             status->has_resources = true;
-            ok = read_requests(d, &r, f.bytes, &path, &status->requests, &pod->rec.uncountable,
+            ok = read_requests(d, r.origin, f.bytes, &path, &status->requests, &pod->rec.uncountable,
                                err);
             break;
         default:
@@ -484,7 +486,7 @@ static bool read_container_status(struct decoder *d, const struct pb *outer, str
         }
     }
     status->allocated = amounts_of(&allocated);
-    return ok && done(&r, &path, err);
+    return ok && done(r, &path, err);
 }
 
 /* PodCondition and NodeCondition {1 type, 2 status, 5 reason}. */
@@ -492,12 +494,12 @@ struct condition {
     struct sv type, status, reason;
 };
 
-static bool read_condition(const struct pb *outer, struct sv bytes, struct condition *ret_c,
+static bool read_condition(const char *origin, struct sv bytes, struct condition *ret_c,
                            struct err *err)
 {
     struct path status = PATH(NULL, "status");
     struct path path = PATH(&status, "conditions");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
     *ret_c = (struct condition){0};
@@ -509,27 +511,27 @@ static bool read_condition(const struct pb *outer, struct sv bytes, struct condi
         else if (f.tag == PB_LEN(5))
             ret_c->reason = f.bytes;
     }
-    return done(&r, &path, err);
+    return done(r, &path, err);
 }
 
-static bool read_pod_condition(const struct pb *outer, struct sv bytes, struct pod_parts *pod,
+static bool read_pod_condition(const char *origin, struct sv bytes, struct pod_parts *pod,
                                struct err *err)
 {
     struct condition c;
 
-    if (!read_condition(outer, bytes, &c, err))
+    if (!read_condition(origin, bytes, &c, err))
         return false;
     pod_note_condition(pod, c.type, c.status, c.reason);
     return true;
 }
 
 /* PodStatus. What only the resize rules look at is read only where they apply. */
-static bool read_pod_status(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_pod_status(struct decoder *d, const char *origin, struct sv bytes,
                             struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH(NULL, "status");
     struct path allocated_path = PATH(&path, "allocatedResources");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct podreq_input *in = &pod->in;
     bool *uncountable = &pod->rec.uncountable;
@@ -544,14 +546,14 @@ static bool read_pod_status(struct decoder *d, const struct pb *outer, struct sv
             phase = f.bytes;
             break;
         case PB_LEN(2):
-            ok = read_pod_condition(&r, f.bytes, pod, err);
+            ok = read_pod_condition(r.origin, f.bytes, pod, err);
             break;
         case PB_LEN(8):
-            ok = !amounts || read_container_status(d, &r, f.bytes, &path, "containerStatuses",
+            ok = !amounts || read_container_status(d, r.origin, f.bytes, &path, "containerStatuses",
                                                    &pod->statuses, pod, err);
             break;
         case PB_LEN(10):
-            ok = !amounts || read_container_status(d, &r, f.bytes, &path, "initContainerStatuses",
+            ok = !amounts || read_container_status(d, r.origin, f.bytes, &path, "initContainerStatuses",
                                                    &pod->init_statuses, pod, err);
             break;
         case PB_LEN(11):
@@ -559,11 +561,11 @@ static bool read_pod_status(struct decoder *d, const struct pb *outer, struct sv
             break;
         case PB_LEN(19):
             ok = !amounts ||
-                 read_amount(d, &r, f.bytes, &allocated_path, &allocated, uncountable, err);
+                 read_amount(d, r.origin, f.bytes, &allocated_path, &allocated, uncountable, err);
             break;
         case PB_LEN(20):
             in->has_pod_status = amounts;
-            ok = !amounts || read_requests(d, &r, f.bytes, &path, &in->pod_status, uncountable, err);
+            ok = !amounts || read_requests(d, r.origin, f.bytes, &path, &in->pod_status, uncountable, err);
             break;
         default:
             break;
@@ -571,12 +573,12 @@ static bool read_pod_status(struct decoder *d, const struct pb *outer, struct sv
     }
     pod->rec.phase = pod_phase_of(phase);
     in->pod_allocated = amounts_of(&allocated);
-    return ok && done(&r, &path, err);
+    return ok && done(r, &path, err);
 }
 
 /* Every object is {1 metadata, 2 spec, 3 status}; a part that is not there has no bytes. */
 struct object {
-    struct pb r; /* whose offsets the parts go on with */
+    const char *origin;
     struct sv meta, spec, status;
 };
 
@@ -586,7 +588,7 @@ static bool open_object(struct sv bytes, struct object *o, struct err *err)
     struct pb_field f;
     struct sv none = {.at = r.at};
 
-    *o = (struct object){.r = r, .meta = none, .spec = none, .status = none};
+    *o = (struct object){.origin = r.origin, .meta = none, .spec = none, .status = none};
     while (pb_next(&r, &f)) {
         if (f.tag == PB_LEN(1))
             o->meta = f.bytes;
@@ -602,17 +604,17 @@ bool pb_read_pod(struct decoder *d, struct sv object, struct pod_parts *pod, str
 {
     struct object o;
 
-    return open_object(object, &o, err) && read_meta(d, &o.r, o.meta, &pod->meta, err) &&
-           read_spec(d, &o.r, o.spec, pod, err) && read_pod_status(d, &o.r, o.status, pod, err);
+    return open_object(object, &o, err) && read_meta(d, o.origin, o.meta, &pod->meta, err) &&
+           read_spec(d, o.origin, o.spec, pod, err) && read_pod_status(d, o.origin, o.status, pod, err);
 }
 
 /* Taint {1 key, 2 value, 3 effect}. */
-static bool read_taint(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_taint(struct decoder *d, const char *origin, struct sv bytes,
                        const struct path *up, struct node_parts *node, struct err *err)
 {
     struct path path = PATH_AT(up, "taints", node->taints.n);
     struct taint *taint = list_push(d, &node->taints, sizeof *taint, err);
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
     if (taint == NULL)
@@ -625,15 +627,15 @@ static bool read_taint(struct decoder *d, const struct pb *outer, struct sv byte
         else if (f.tag == PB_LEN(3))
             taint->effect = taint_effect_of(f.bytes);
     }
-    return done(&r, &path, err);
+    return done(r, &path, err);
 }
 
 /* NodeSpec {4 unschedulable, 5 taints}. */
-static bool read_node_spec(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_node_spec(struct decoder *d, const char *origin, struct sv bytes,
                            struct node_parts *node, struct err *err)
 {
     struct path path = PATH(NULL, "spec");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     bool ok = true;
 
@@ -641,18 +643,18 @@ static bool read_node_spec(struct decoder *d, const struct pb *outer, struct sv 
         if (f.tag == PB_VAR(4))
             node->rec.unschedulable = f.num != 0;
         else if (f.tag == PB_LEN(5))
-            ok = read_taint(d, &r, f.bytes, &path, node, err);
+            ok = read_taint(d, r.origin, f.bytes, &path, node, err);
     }
-    return ok && done(&r, &path, err);
+    return ok && done(r, &path, err);
 }
 
 /* NodeStatus {2 allocatable, 4 conditions}. */
-static bool read_node_status(struct decoder *d, const struct pb *outer, struct sv bytes,
+static bool read_node_status(struct decoder *d, const char *origin, struct sv bytes,
                              struct node_parts *node, struct err *err)
 {
     struct path path = PATH(NULL, "status");
     struct path allocatable = PATH(&path, "allocatable");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct condition c;
     struct list list = {0};
@@ -661,53 +663,53 @@ static bool read_node_status(struct decoder *d, const struct pb *outer, struct s
 
     while (ok && pb_next(&r, &f)) {
         if (f.tag == PB_LEN(2)) {
-            ok = read_amount(d, &r, f.bytes, &allocatable, &list, &no_place, err);
+            ok = read_amount(d, r.origin, f.bytes, &allocatable, &list, &no_place, err);
         } else if (f.tag == PB_LEN(4)) {
-            ok = read_condition(&r, f.bytes, &c, err);
+            ok = read_condition(r.origin, f.bytes, &c, err);
             if (ok)
                 node_note_condition(node, c.type, c.status);
         }
     }
     node->allocatable = amounts_of(&list);
-    return ok && done(&r, &path, err);
+    return ok && done(r, &path, err);
 }
 
 bool pb_read_node(struct decoder *d, struct sv object, struct node_parts *node, struct err *err)
 {
     struct object o;
 
-    return open_object(object, &o, err) && read_meta(d, &o.r, o.meta, &node->meta, err) &&
-           read_node_spec(d, &o.r, o.spec, node, err) &&
-           read_node_status(d, &o.r, o.status, node, err);
+    return open_object(object, &o, err) && read_meta(d, o.origin, o.meta, &node->meta, err) &&
+           read_node_spec(d, o.origin, o.spec, node, err) &&
+           read_node_status(d, o.origin, o.status, node, err);
 }
 
 bool pb_read_meta(struct decoder *d, struct sv object, struct meta_parts *meta, struct err *err)
 {
     struct object o;
 
-    return open_object(object, &o, err) && read_meta(d, &o.r, o.meta, meta, err);
+    return open_object(object, &o, err) && read_meta(d, o.origin, o.meta, meta, err);
 }
 
 /* StatusDetails {4 causes {1 reason}, 5 retryAfterSeconds}. */
-static bool read_details(const struct pb *outer, struct sv bytes, struct api_status *status,
+static bool read_details(const char *origin, struct sv bytes, struct api_status *status,
                          struct err *err)
 {
     struct path path = PATH(NULL, "details");
     struct path causes = PATH(&path, "causes");
-    struct pb r = pb_sub(outer, bytes);
+    struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     bool seen = false;
 
     while (pb_next(&r, &f)) {
         if (f.tag == PB_LEN(4) && !seen) {
             seen = true;
-            if (!read_first(&r, f.bytes, &causes, &status->cause, err))
+            if (!read_first(r.origin, f.bytes, &causes, &status->cause, err))
                 return false;
         } else if (f.tag == PB_VAR(5)) {
             status->retry_after_s = pb_i32(f.num);
         }
     }
-    return done(&r, &path, err);
+    return done(r, &path, err);
 }
 
 bool pb_read_status(struct decoder *d UNUSED, struct sv object, struct api_status *status,
@@ -725,7 +727,7 @@ bool pb_read_status(struct decoder *d UNUSED, struct sv object, struct api_statu
             status->reason = f.bytes;
             break;
         case PB_LEN(5):
-            if (!read_details(&r, f.bytes, status, err))
+            if (!read_details(r.origin, f.bytes, status, err))
                 return false;
             break;
         case PB_VAR(6):

@@ -90,22 +90,22 @@ struct pb pb_open(struct sv message)
     return (struct pb){.at = at, .end = at + message.len, .origin = at};
 }
 
-static bool fault(struct pb *r, uint32_t tag, const char *why)
+static struct pb_step fault(struct pb r, uint32_t tag, const char *why)
 {
-    r->fault = why;
-    r->number = tag >> 3;
-    r->end = r->at;
-    return false;
+    r.fault = why;
+    r.number = tag >> 3;
+    r.end = r.at;
+    return (struct pb_step){.r = r};
 }
 
-bool pb_next_any(struct pb *r, struct pb_field *ret_field)
+struct pb_step pb_step_any(struct pb r)
 {
     struct pb_head head;
     const char *why;
 
-    if (r->at == r->end)
-        return false;
-    switch (read_head(r->at, r->end, &head, &why)) {
+    if (r.at == r.end)
+        return (struct pb_step){.r = r};
+    switch (read_head(r.at, r.end, &head, &why)) {
     case PB_OK:
         break;
     case PB_MORE:
@@ -114,15 +114,18 @@ bool pb_next_any(struct pb *r, struct pb_field *ret_field)
         return fault(r, head.tag, why);
     }
 
-    const char *bytes = r->at + head.size;
+    const char *bytes = r.at + head.size;
 
-    if (head.len > (uint64_t)(r->end - bytes))
+    if (head.len > (uint64_t)(r.end - bytes))
         return fault(r, head.tag, "longer than what it is in");
-    r->at = bytes + head.len;
-    ret_field->tag = head.tag;
-    ret_field->num = head.num;
-    ret_field->bytes = (struct sv){.at = bytes, .len = (size_t)head.len};
-    return true;
+    r.at = bytes + head.len;
+    return (struct pb_step){
+        .r = r,
+        .field = {.tag = head.tag,
+                  .num = head.num,
+                  .bytes = {.at = bytes, .len = (size_t)head.len}},
+        .found = true,
+    };
 }
 
 bool pb_done(const struct pb *r, struct err *err)

@@ -59,40 +59,73 @@ struct pb_field {
 /* A reader of an outermost message. */
 struct pb pb_open(struct sv message);
 
-/* A reader of a submessage; offsets go on counting from the outermost one. */
-static inline struct pb pb_sub(const struct pb *outer, struct sv bytes)
+/* A reader of a submessage; offsets go on counting from the outermost one, where it begins. */
+static inline struct pb pb_sub(const char *origin, struct sv bytes)
 {
-    return (struct pb){.at = bytes.at, .end = bytes.at + bytes.len, .origin = outer->origin};
+    return (struct pb){.at = bytes.at, .end = bytes.at + bytes.len, .origin = origin};
 }
 
-bool pb_next_any(struct pb *r, struct pb_field *ret_field);
+/* What pb_next() does where its own way is not enough: fields of any form, the end, faults. */
+struct pb_step {
+    struct pb r;
+    struct pb_field field;
+    bool found;
+};
+struct pb_step pb_step_any(struct pb r);
 
-/*
- * The next field; false at the end and at a fault. In the header because decoding a list is for the most part this: a tag
- * and a length (or number) of one byte each are read here, all else by pb_next_any().
- */
-static inline bool pb_next(struct pb *r, struct pb_field *ret_field)
+/* A field whose tag and length (or number) have one or two bytes each; false where it is another. */
+__attribute__((always_inline)) static inline bool pb_next_short(struct pb *r,
+                                                                struct pb_field *ret_field)
 {
-    if (r->end - r->at < 2)
-        return pb_next_any(r, ret_field);
+    const unsigned char *p = (const unsigned char *)r->at;
+    const unsigned char *end = (const unsigned char *)r->end;
+    uint32_t tag, num;
 
-    unsigned char tag = (unsigned char)r->at[0];
-    unsigned char num = (unsigned char)r->at[1];
-    const char *bytes = r->at + 2;
-
-    if (tag >= 0x80 || tag < PB_VAR(1) || num >= 0x80)
-        return pb_next_any(r, ret_field);
-    if ((tag & 7) == PB_WIRE_LEN && num <= r->end - bytes) {
-        r->at = bytes + num;
-        *ret_field = (struct pb_field){.tag = tag, .bytes = {.at = bytes, .len = num}};
+    if (end - p < 2)
+        return false;
+    tag = *p++;
+    if (tag >= 0x80) {
+        if (*p >= 0x80 || end - p < 2)
+            return false;
+        tag = (tag & 0x7f) | (uint32_t)*p++ << 7;
+    }
+    num = *p++;
+    if (num >= 0x80) {
+        if (p == end || *p >= 0x80)
+            return false;
+        num = (num & 0x7f) | (uint32_t)*p++ << 7;
+    }
+    if (tag < PB_VAR(1))
+        return false;
+    if ((tag & 7) == PB_WIRE_LEN && num <= end - p) {
+        r->at = (const char *)p + num;
+        *ret_field = (struct pb_field){.tag = tag, .bytes = {.at = (const char *)p, .len = num}};
         return true;
     }
     if ((tag & 7) == PB_WIRE_VARINT) {
-        r->at = bytes;
-        *ret_field = (struct pb_field){.tag = tag, .num = num, .bytes = {.at = bytes, .len = 0}};
+        r->at = (const char *)p;
+        *ret_field = (struct pb_field){.tag = tag, .num = num, .bytes = {.at = r->at}};
         return true;
     }
-    return pb_next_any(r, ret_field);
+    return false;
+}
+
+/*
+ * The next field; false at the end and at a fault. Decoding a list is for the most part this, so it is in the header, and
+ * the reader never leaves it by its address: compilers then keep it in registers.
+ */
+__attribute__((always_inline)) static inline bool pb_next(struct pb *r, struct pb_field *ret_field)
+{
+    if (r->at == r->end)
+        return false;
+    if (pb_next_short(r, ret_field))
+        return true;
+
+    struct pb_step step = pb_step_any(*r);
+
+    *r = step.r;
+    *ret_field = step.field;
+    return step.found;
 }
 
 /* After the last pb_next(): true if the message ended well, else ERR_PROTOCOL with field and offset. */

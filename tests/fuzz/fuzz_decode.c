@@ -82,7 +82,6 @@ size_t fuzz_decode(enum decode_format format, struct sv object)
         sum += touch(meta.ns) + touch(meta.name) + touch(meta.resource_version);
     if (decode_status(&d, format, object, &status, &err))
         sum += touch(status.reason) + touch(status.message) + touch(status.cause);
-    (void)sink;
     decoder_done(&d);
     resource_names_done(&names);
     return sum;

@@ -6,8 +6,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sv body = {.at = (const char *)data, .len = size};
     struct sv object;
 
-    fuzz_decode(DECODE_PROTOBUF, body);
+    (void)fuzz_decode(DECODE_PROTOBUF, body);
     if (decode_unwrap(DECODE_PROTOBUF, body, &object, NULL))
-        fuzz_decode(DECODE_PROTOBUF, object);
+        (void)fuzz_decode(DECODE_PROTOBUF, object);
     return 0;
 }

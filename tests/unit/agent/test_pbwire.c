@@ -95,7 +95,7 @@ Test(pbwire, counts_offsets_from_the_outermost_message)
 
     cr_assert(pb_next(&outer, &f) && pb_next(&outer, &f));
 
-    struct pb inner = pb_sub(&outer, f.bytes);
+    struct pb inner = pb_sub(outer.origin, f.bytes);
 
     cr_expect(!pb_next(&inner, &f));
     cr_expect(!pb_done(&inner, &err));
