@@ -71,9 +71,15 @@ static void answer_metrics(const struct routes_request *rq, const struct snapsho
 static void answer_livez(const struct routes_request *rq, const struct snapshot *s,
                          struct routes_answer *a)
 {
-    (void)rq;
-    (void)s;
-    (void)strbuf_add(&a->body, SV("ok\n"));
+    int64_t age_us = s != NULL ? mono_since_us(s->at_mono, rq->now) : 0;
+
+    if (age_us <= ROUTES_DEAD_US) {
+        (void)strbuf_add(&a->body, SV("ok\n"));
+        return;
+    }
+    (void)strbuf_addf(&a->body, "the loop has not turned for %lld s\n",
+                      (long long)(age_us / US_PER_S));
+    a->status = 503;
 }
 
 static bool watch_synced(const struct snapshot *s, const char *name)

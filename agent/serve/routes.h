@@ -4,11 +4,13 @@
  *
  *     /                      a list of the addresses below
  *     /metrics               Prometheus text or OpenMetrics, as Accept asks
- *     /livez                 200 while the process serves
+ *     /livez                 200 while the loop turns, else 503 and for how long it has not
  *     /readyz                200 once pods and nodes are listed, else 503 and what is missing;
- * ?verbose lists every check /api/v1/status         JSON (status_json.h); ?policy=NAME for one
- * filler /api/v1/decisions      JSON, newest first; ?limit=1..500 (50), ?before=ID, ?policy=NAME,
- * ?reason=NAME /api/v1/decisions/ID   one of them
+ *                            ?verbose lists every check
+ *     /api/v1/status         JSON (status_json.h); ?policy=NAME for one filler
+ *     /api/v1/decisions      JSON, newest first; ?limit=1..500 (50), ?before=ID, ?policy=NAME,
+ *                            ?reason=NAME
+ *     /api/v1/decisions/ID   one of them
  *
  * Only GET and HEAD (else 405). Errors below /api are JSON in the form of a Kubernetes Status. When
  * the server listens on a loopback address, /api answers only requests whose Host names that
@@ -32,6 +34,10 @@ enum {
     ROUTES_MAX_PARAMS = 16,
     ROUTES_MAX_DECISIONS = 500,
 };
+
+/* The loop makes a snapshot every 5 s at least: with one as old as this it hangs, and a restart
+ * is the cure. */
+#define ROUTES_DEAD_US (60 * US_PER_S)
 
 /* One `key=value` of the query, percent-decoded. */
 struct routes_param {

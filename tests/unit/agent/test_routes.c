@@ -145,6 +145,24 @@ Test(routes, answers_each_address_with_its_status)
     snapshot_unref(s);
 }
 
+Test(routes, livez_tells_of_a_loop_that_hangs)
+{
+    struct snapshot *s = sample_snapshot();
+    struct routes_request rq = request("GET", "/livez");
+    struct routes_answer a;
+
+    rq.now = mono_plus_us(s->at_mono, ROUTES_DEAD_US);
+    a = ask(&rq, s);
+    cr_expect_eq(a.status, 200);
+    strbuf_done(&a.body);
+    rq.now.us++;
+    a = ask(&rq, s);
+    cr_expect_eq(a.status, 503);
+    cr_expect_str_eq(strbuf_str(&a.body), "the loop has not turned for 60 s\n");
+    strbuf_done(&a.body);
+    snapshot_unref(s);
+}
+
 Test(routes, answers_before_the_first_turn)
 {
     static const char *const paths[] = {"/", "/metrics", "/livez", "/api/v1/status",
