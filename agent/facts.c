@@ -157,6 +157,11 @@ void facts_set_template(struct facts *f, const struct pod_record *pod)
     set_shape(f, SHAPE_TEMPLATE, &pod->request, &pod->rules, &filler);
 }
 
+void facts_state_shape(struct facts *f, const struct resources *request, const struct pod_rules *rules, const struct claims_filler *filler)
+{
+    set_shape(f, SHAPE_TEMPLATE, request, rules, filler);
+}
+
 static void learn_shape(struct facts *f, const struct pod_record *pod)
 {
     struct claims_filler filler;
@@ -182,10 +187,36 @@ static void note_change(struct facts *f, const struct pod_record *pod, const str
     }
 }
 
+void facts_put_pod(struct facts *f, const struct pod_record *pod, bool filler, struct mono now)
+{
+    struct pod_change change =
+        cluster_upsert_pod(f->cluster, pod, filler ? FILLER : CLUSTER_PAID, !filler && is_ignored(f, pod));
+
+    f->changed = true;
+    note_change(f, pod, &change, now);
+}
+
+void facts_drop_pod(struct facts *f, struct uid uid)
+{
+    f->changed = true;
+    (void)cluster_remove_pod(f->cluster, uid);
+}
+
+void facts_put_node(struct facts *f, const struct node_record *node)
+{
+    f->changed = true;
+    cluster_upsert_node(f->cluster, node);
+}
+
+void facts_drop_node(struct facts *f, struct sv name)
+{
+    f->changed = true;
+    cluster_remove_node(f->cluster, name);
+}
+
 bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object, struct mono now, struct err *err)
 {
     struct pod_record pod;
-    struct pod_change change;
     bool filler;
 
     if (gone) {
@@ -193,18 +224,15 @@ bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv 
 
         if (!decode_meta(&f->decoder, format, object, &meta, err))
             return false;
-        f->changed = true;
-        (void)cluster_remove_pod(f->cluster, meta.uid);
+        facts_drop_pod(f, meta.uid);
         return true;
     }
     if (!decode_pod(&f->decoder, format, object, &pod, err))
         return false;
-    f->changed = true;
     filler = is_filler(f, &pod);
     if (filler)
         learn_shape(f, &pod);
-    change = cluster_upsert_pod(f->cluster, &pod, filler ? FILLER : CLUSTER_PAID, !filler && is_ignored(f, &pod));
-    note_change(f, &pod, &change, now);
+    facts_put_pod(f, &pod, filler, now);
     return true;
 }
 
@@ -214,11 +242,10 @@ bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv
 
     if (!decode_node(&f->decoder, format, object, &node, err))
         return false;
-    f->changed = true;
     if (gone)
-        cluster_remove_node(f->cluster, node.name);
+        facts_drop_node(f, node.name);
     else
-        cluster_upsert_node(f->cluster, &node);
+        facts_put_node(f, &node);
     return true;
 }
 
@@ -247,4 +274,40 @@ struct claims_sum facts_measure(struct facts *f, struct mono now)
         f->urgent = false;
     f->changed = false;
     return sum;
+}
+
+struct controller_config facts_config(const struct facts *f)
+{
+    const struct policy *p = f->policy;
+    int64_t least = 2 * (FACTS_ACTUATION_BASE_US + f->filler.grace_us);
+
+    return (struct controller_config){.min = p->min,
+                                      .max = p->max,
+                                      .settle_us = p->settle_us > least ? p->settle_us : least,
+                                      .stale_shrinks = p->stale_then == STALE_SHRINK};
+}
+
+void facts_room(const struct facts *f, struct controller_facts *in)
+{
+    const struct policy *p = f->policy;
+
+    if (f->fit == NULL)
+        return;
+
+    struct fit_sum room = fit_sum(f->fit);
+    bool by_node = p->reserve.kind == ROOM_LARGEST_NODE || p->headroom_max.kind == ROOM_LARGEST_NODE;
+    int64_t largest = by_node ? fit_largest_node_milli(f->fit) : 0; /* O(nodes) */
+
+    in->slots = room.slots;
+    in->slot_milli = fit_request(f->fit)->at[RESOURCE_CPU];
+    in->hole_slots = hole_slots(&f->hole, in->slot_milli);
+    in->reserve_milli = room_spec_milli(&p->reserve, room.allocatable_milli, largest);
+    in->headroom_milli = room_spec_milli(&p->headroom_max, room.allocatable_milli, largest);
+}
+
+int64_t facts_growth(const struct facts *f, int64_t from, int64_t to)
+{
+    int64_t fits = f->fit != NULL ? fit_sum(f->fit).slots_now : 0;
+
+    return to <= fits ? to : fits > from ? fits : from;
 }

@@ -4,6 +4,8 @@
  * Objects are decoded here and forgotten at once; whose pod it is is told from its namespace and the target's selector while its labels are still at hand.
  * facts_measure() brings claims and room up to date and is called once a turn. Everything is on the loop's thread.
  *
+ * Facts that are no object of the API (brim decide) come in as records through facts_put_pod() and its like; the rest is the same for both.
+ *
  * The filler's shape comes from its newest live pod; else from the target's template; else from the policy's spec.pod (a shape that was learned stays when its pods are gone,
  * until the template says something newer).
  */
@@ -18,8 +20,12 @@
 #include "capacity/cluster.h"
 #include "capacity/fit.h"
 #include "capacity/selector.h"
+#include "policy/controller.h"
 #include "policy/hole.h"
 #include "policy/policy.h"
+
+/* A = watch + write + controller latency + grace + the scheduler's back-off; settle is at least 2A (docs/CONTROL.md 4, 10). */
+#define FACTS_ACTUATION_BASE_US (1300 * US_PER_MS)
 
 /* Bytes that one selector's structure may take. */
 enum { FACTS_MAX_SELECTOR = 1 << 20 };
@@ -71,10 +77,28 @@ void facts_set_template(struct facts *f, const struct pod_record *pod);
 bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object, struct mono now, struct err *err) MUST_CHECK;
 bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv object, struct err *err) MUST_CHECK;
 
+/* What a record says, when it is known already whose pod it is. */
+void facts_put_pod(struct facts *f, const struct pod_record *pod, bool filler, struct mono now);
+void facts_drop_pod(struct facts *f, struct uid uid);
+void facts_put_node(struct facts *f, const struct node_record *node);
+void facts_drop_node(struct facts *f, struct sv name);
+
+/* The shape as somebody states it; pods of another shape do not change it. */
+void facts_state_shape(struct facts *f, const struct resources *request, const struct pod_rules *rules, const struct claims_filler *filler);
+
 void facts_list_begin(struct facts *f, enum cluster_kind kind);
 void facts_list_end(struct facts *f, enum cluster_kind kind);
 
 /* Brings claims and room up to date. O(changed nodes + pending pods). */
 struct claims_sum facts_measure(struct facts *f, struct mono now);
+
+/* What the policy says to the controller, with settle raised to 2A of the filler as it is known now. */
+struct controller_config facts_config(const struct facts *f);
+
+/* Fills in what the controller wants to know of the cluster: slots, slot, hole, reserve and headroom. Untouched while the shape is not known. */
+void facts_room(const struct facts *f, struct controller_facts *in);
+
+/* How far growth from `from` to `to` may go now: terminating filler still holds its room, and new pods would wait for it. At least `from`. */
+int64_t facts_growth(const struct facts *f, int64_t from, int64_t to);
 
 #endif

@@ -12,15 +12,9 @@ static void wake_up(void *self)
 
 void turn_init(struct turn *t, const struct turn_parts *parts)
 {
-    const struct policy *p = parts->policy;
-    struct controller_config config = {
-        .min = p->min,
-        .max = p->max,
-        .settle_us = p->settle_us,
-        .stale_shrinks = p->stale_then == STALE_SHRINK,
-    };
+    struct controller_config config = facts_config(parts->facts);
 
-    *t = (struct turn){.parts = *parts, .dirty = true, .settle_us = p->settle_us};
+    *t = (struct turn){.parts = *parts, .dirty = true, .settle_us = parts->policy->settle_us};
     t->controller = controller_new(&config);
     t->wake = loop_timer_new(parts->loop, wake_up, t);
     t->started = loop_wall(parts->loop);
@@ -57,19 +51,15 @@ static bool heard(const struct turn *t, struct mono *ret_at)
 static void keep_settle_above_actuation(struct turn *t)
 {
     const struct policy *p = t->parts.policy;
-    int64_t least = 2 * (TURN_ACTUATION_BASE_US + t->parts.facts->filler.grace_us);
-    int64_t settle = p->settle_us > least ? p->settle_us : least;
+    struct controller_config config = facts_config(t->parts.facts);
 
-    if (settle == t->settle_us)
+    if (config.settle_us == t->settle_us)
         return;
-    if (settle != p->settle_us)
+    if (config.settle_us != p->settle_us)
         log_info("settle is raised to twice the time a yield takes", F_SV("policy", p->name),
-                 F_INT("settle_ms", settle / US_PER_MS), F_INT("asked_ms", p->settle_us / US_PER_MS));
-    t->settle_us = settle;
-    controller_configure(t->controller, &(struct controller_config){.min = p->min,
-                                                                    .max = p->max,
-                                                                    .settle_us = settle,
-                                                                    .stale_shrinks = p->stale_then == STALE_SHRINK});
+                 F_INT("settle_ms", config.settle_us / US_PER_MS), F_INT("asked_ms", p->settle_us / US_PER_MS));
+    t->settle_us = config.settle_us;
+    controller_configure(t->controller, &config);
 }
 
 /* What the target asks for, or in a dry run would ask for had brim written. */
@@ -101,14 +91,7 @@ static struct controller_facts gather(struct turn *t, struct mono now)
     if (f->fit == NULL)
         return in;
     t->room = fit_sum(f->fit);
-
-    int64_t largest = fit_largest_node_milli(f->fit);
-
-    in.slots = t->room.slots;
-    in.slot_milli = fit_request(f->fit)->at[RESOURCE_CPU];
-    in.hole_slots = hole_slots(&f->hole, in.slot_milli);
-    in.reserve_milli = room_spec_milli(&p->reserve, t->room.allocatable_milli, largest);
-    in.headroom_milli = room_spec_milli(&p->headroom_max, t->room.allocatable_milli, largest);
+    facts_room(f, &in);
     return in;
 }
 
@@ -202,9 +185,8 @@ static struct act_facts wishes(const struct turn *t)
         .victims_seen = c->uncovered == 0 && c->pods == c->unschedulable,
     };
 
-    /* Terminating filler still holds its room: new pods would wait for it, so growth stops short of it. */
     if (f.to > f.from) {
-        f.to = min_i64(f.to, t->room.slots_now > f.from ? t->room.slots_now : f.from);
+        f.to = facts_growth(t->parts.facts, f.from, f.to);
         f.write = f.write && f.to != f.from;
     }
     return f;

@@ -23,8 +23,6 @@
 #define TURN_PUBLISH_US (100 * US_PER_MS)
 /* The controller is asked at least this often (g of docs/CONTROL.md 10). */
 #define TURN_TICK_US (5 * US_PER_S)
-/* A = watch + write + controller latency + grace + the scheduler's back-off; settle is at least 2A (docs/CONTROL.md 4, 10). */
-#define TURN_ACTUATION_BASE_US (1300 * US_PER_MS)
 
 /* The parts that a turn joins; borrowed. */
 struct turn_parts {

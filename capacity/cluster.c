@@ -220,11 +220,12 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
 {
     uint32_t index = want_node(c, node->name);
     struct cluster_node *n = c->nodes[index];
+    struct packed_node *packed = pack_node(node); /* first: the record may be cluster_node_record()'s */
 
     if (n->packed == NULL)
         c->known_nodes++;
     free(n->packed);
-    n->packed = pack_node(node);
+    n->packed = packed;
     n->allocatable = node->allocatable;
     n->unschedulable = node->unschedulable;
     n->ready = node->ready;
