@@ -16,7 +16,7 @@ enum { KEY_SHOWN = 60 };
 
 /* 0000-01-01 and the last second of 9999, as RFC 3339 bounds them. */
 #define SECONDS_FIRST INT64_C(-62167219200)
-#define SECONDS_LAST INT64_C(253402300799)
+#define SECONDS_LAST  INT64_C(253402300799)
 
 static void path_text(const struct path *path, struct strbuf *out)
 {
@@ -52,7 +52,8 @@ bool path_wrap(const struct path *path, struct err *err)
 
 bool arena_full(struct err *err)
 {
-    return err_set(err, ERR_LIMIT, 0, "needs more than %d MiB when decoded", DECODE_MAX_ARENA >> 20);
+    return err_set(err, ERR_LIMIT, 0, "needs more than %d MiB when decoded",
+                   DECODE_MAX_ARENA >> 20);
 }
 
 void *list_push(struct decoder *d, struct list *list, size_t size, struct err *err)
@@ -94,12 +95,9 @@ enum toleration_op toleration_op_of(struct sv text)
 enum requirement_op requirement_op_of(struct sv text)
 {
     static const struct sv names[] = {
-        [OP_IN] = SV("In"),
-        [OP_NOT_IN] = SV("NotIn"),
-        [OP_EXISTS] = SV("Exists"),
-        [OP_DOES_NOT_EXIST] = SV("DoesNotExist"),
-        [OP_GT] = SV("Gt"),
-        [OP_LT] = SV("Lt"),
+        [OP_IN] = SV("In"),         [OP_NOT_IN] = SV("NotIn"),
+        [OP_EXISTS] = SV("Exists"), [OP_DOES_NOT_EXIST] = SV("DoesNotExist"),
+        [OP_GT] = SV("Gt"),         [OP_LT] = SV("Lt"),
     };
     _Static_assert(COUNT_OF(names) == OP_INVALID, "an operator has no name");
 
@@ -365,7 +363,8 @@ bool decode_status(struct decoder *d, enum decode_format format, struct sv objec
     return true;
 }
 
-bool decode_unwrap(enum decode_format format, struct sv body, struct sv *ret_object, struct err *err)
+bool decode_unwrap(enum decode_format format, struct sv body, struct sv *ret_object,
+                   struct err *err)
 {
     if (format == DECODE_PROTOBUF)
         return pb_unwrap(body, ret_object, err);

@@ -36,7 +36,8 @@ struct decoder {
 };
 
 /* `names` may be NULL for a decoder that only reads metadata and statuses. */
-void decoder_init(struct decoder *d, struct resource_names *names, const struct podreq_rules *rules);
+void decoder_init(struct decoder *d, struct resource_names *names,
+                  const struct podreq_rules *rules);
 void decoder_done(struct decoder *d);
 
 /* `object` is a Pod (Node) message without envelope for protobuf, or one JSON object's text. */

@@ -21,7 +21,8 @@ static const cJSON *member(const cJSON *object, const char *key)
     const cJSON *found = NULL;
     const cJSON *child;
 
-    cJSON_ArrayForEach(child, object) {
+    cJSON_ArrayForEach(child, object)
+    {
         if (strcmp(child->string, key) == 0)
             found = child;
     }
@@ -80,8 +81,8 @@ static bool keep(struct decoder *d, const char *text, const struct path *path, s
 
 /* The get_*() functions leave *ret_ as it is where the key is absent. */
 
-static bool get_text(struct decoder *d, const cJSON *object, const char *key,
-                     const struct path *up, struct sv *ret_text, struct err *err)
+static bool get_text(struct decoder *d, const cJSON *object, const char *key, const struct path *up,
+                     struct sv *ret_text, struct err *err)
 {
     const cJSON *value = member(object, key);
     struct path path = PATH(up, key);
@@ -102,16 +103,16 @@ static bool get_i64(const cJSON *object, const char *key, const struct path *up,
 
     if (value == NULL)
         return true;
-    if (!is_number(value) || !sv_to_i64(sv_from(value->valuestring + 1), &number) ||
-        number < min || number > max)
+    if (!is_number(value) || !sv_to_i64(sv_from(value->valuestring + 1), &number) || number < min ||
+        number > max)
         return unexpected(value, max > INT32_MAX ? "a whole number" : "a whole number of 32 bits",
                           &path, err);
     *ret_number = number;
     return true;
 }
 
-static bool get_i32(const cJSON *object, const char *key, const struct path *up, int32_t *ret_number,
-                    struct err *err)
+static bool get_i32(const cJSON *object, const char *key, const struct path *up,
+                    int32_t *ret_number, struct err *err)
 {
     int64_t number = *ret_number;
 
@@ -185,7 +186,8 @@ static bool each(struct decoder *d, const cJSON *object, const char *key, const 
 
     if (!get_list(object, key, up, &list, err))
         return false;
-    cJSON_ArrayForEach(element, list) {
+    cJSON_ArrayForEach(element, list)
+    {
         struct path path = PATH_AT(up, key, index++);
 
         if (!cJSON_IsObject(element))
@@ -206,7 +208,8 @@ static bool get_labels(struct decoder *d, const cJSON *object, const char *key,
 
     if (!get_object(object, key, up, &map, err))
         return false;
-    cJSON_ArrayForEach(child, map) {
+    cJSON_ArrayForEach(child, map)
+    {
         struct path at = PATH_KEY(&path, sv_from(child->string));
         struct label *label = list_push(d, labels, sizeof *label, err);
 
@@ -234,8 +237,8 @@ static bool read_quantity(const cJSON *value, const struct path *path, struct qu
     if (!cJSON_IsString(value))
         return unexpected(value, "a quantity", path, err);
 
-    struct sv text = is_number(value) ? sv_from(value->valuestring + 1)
-                                      : sv_trim(sv_from(value->valuestring));
+    struct sv text =
+        is_number(value) ? sv_from(value->valuestring + 1) : sv_trim(sv_from(value->valuestring));
 
     return quantity_parse(text, ret_q, err) || path_wrap(path, err);
 }
@@ -251,7 +254,8 @@ static bool get_amounts(struct decoder *d, const cJSON *object, const char *key,
 
     if (!get_object(object, key, up, &map, err))
         return false;
-    cJSON_ArrayForEach(child, map) {
+    cJSON_ArrayForEach(child, map)
+    {
         struct path at = PATH_KEY(&path, sv_from(child->string));
         struct quantity q;
         struct sv name;
@@ -314,7 +318,8 @@ static bool read_annotations(struct decoder *d, const cJSON *object, const struc
     return true;
 }
 
-static bool read_meta(struct decoder *d, const cJSON *root, struct meta_parts *meta, struct err *err)
+static bool read_meta(struct decoder *d, const cJSON *root, struct meta_parts *meta,
+                      struct err *err)
 {
     struct path path = PATH(NULL, "metadata");
     struct wall deleted;
@@ -373,7 +378,8 @@ static bool read_requirement(struct decoder *d, const cJSON *object, const struc
         !get_text(d, object, "operator", path, &op, err) ||
         !get_list(object, "values", path, &list, err))
         return false;
-    cJSON_ArrayForEach(child, list) {
+    cJSON_ArrayForEach(child, list)
+    {
         struct path at = PATH_AT(path, "values", values.n);
         struct sv *value = list_push(d, &values, sizeof *value, err);
 

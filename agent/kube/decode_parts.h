@@ -15,10 +15,10 @@ struct path {
     size_t index; /* of an element, or PATH_NO_INDEX */
 };
 
-#define PATH_NO_INDEX SIZE_MAX
-#define PATH(outer, field) ((struct path){.up = (outer), .name = (field), .index = PATH_NO_INDEX})
+#define PATH_NO_INDEX            SIZE_MAX
+#define PATH(outer, field)       ((struct path){.up = (outer), .name = (field), .index = PATH_NO_INDEX})
 #define PATH_AT(outer, field, i) ((struct path){.up = (outer), .name = (field), .index = (i)})
-#define PATH_KEY(outer, k) ((struct path){.up = (outer), .key = (k), .index = PATH_NO_INDEX})
+#define PATH_KEY(outer, k)       ((struct path){.up = (outer), .key = (k), .index = PATH_NO_INDEX})
 
 /* Puts the path in front of the error; false. */
 bool path_wrap(const struct path *path, struct err *err);
@@ -41,7 +41,7 @@ enum requirement_op requirement_op_of(struct sv text);
 enum pod_phase pod_phase_of(struct sv text); /* none is Pending: an object nobody has stored yet */
 
 /* The two annotations that mean something here. */
-#define ANNOTATION_DELETION_COST "controller.kubernetes.io/pod-deletion-cost"
+#define ANNOTATION_DELETION_COST      "controller.kubernetes.io/pod-deletion-cost"
 #define ANNOTATION_INITIAL_EVENTS_END "k8s.io/initial-events-end"
 
 /* Seconds since 1970 of the years 0 to 9999, which is what RFC 3339 can say; false outside. */
@@ -66,11 +66,11 @@ struct pod_parts {
     struct meta_parts meta;
     struct pod_record rec;
     struct podreq_input in;
-    struct list containers, inits;         /* struct container_amounts */
-    struct list statuses, init_statuses;   /* struct status_amounts */
-    struct list selector;                  /* struct label */
-    struct list terms;                     /* struct node_term */
-    struct list tolerations;               /* struct toleration */
+    struct list containers, inits;                /* struct container_amounts */
+    struct list statuses, init_statuses;          /* struct status_amounts */
+    struct list selector;                         /* struct label */
+    struct list terms;                            /* struct node_term */
+    struct list tolerations;                      /* struct toleration */
     bool seen_ready, seen_scheduled, seen_resize; /* the first condition of a type counts */
 };
 
@@ -102,15 +102,23 @@ static inline struct amounts amounts_of(const struct list *list)
 }
 
 /* The two readers. Each fills the parts; decode.c makes records of them. */
-bool pb_read_pod(struct decoder *d, struct sv object, struct pod_parts *pod, struct err *err) MUST_CHECK;
-bool pb_read_node(struct decoder *d, struct sv object, struct node_parts *node, struct err *err) MUST_CHECK;
-bool pb_read_meta(struct decoder *d, struct sv object, struct meta_parts *meta, struct err *err) MUST_CHECK;
-bool pb_read_status(struct decoder *d, struct sv object, struct api_status *status, struct err *err) MUST_CHECK;
+bool pb_read_pod(struct decoder *d, struct sv object, struct pod_parts *pod,
+                 struct err *err) MUST_CHECK;
+bool pb_read_node(struct decoder *d, struct sv object, struct node_parts *node,
+                  struct err *err) MUST_CHECK;
+bool pb_read_meta(struct decoder *d, struct sv object, struct meta_parts *meta,
+                  struct err *err) MUST_CHECK;
+bool pb_read_status(struct decoder *d, struct sv object, struct api_status *status,
+                    struct err *err) MUST_CHECK;
 
-bool json_read_pod(struct decoder *d, struct sv object, struct pod_parts *pod, struct err *err) MUST_CHECK;
-bool json_read_node(struct decoder *d, struct sv object, struct node_parts *node, struct err *err) MUST_CHECK;
-bool json_read_meta(struct decoder *d, struct sv object, struct meta_parts *meta, struct err *err) MUST_CHECK;
-bool json_read_status(struct decoder *d, struct sv object, struct api_status *status, struct err *err) MUST_CHECK;
+bool json_read_pod(struct decoder *d, struct sv object, struct pod_parts *pod,
+                   struct err *err) MUST_CHECK;
+bool json_read_node(struct decoder *d, struct sv object, struct node_parts *node,
+                    struct err *err) MUST_CHECK;
+bool json_read_meta(struct decoder *d, struct sv object, struct meta_parts *meta,
+                    struct err *err) MUST_CHECK;
+bool json_read_status(struct decoder *d, struct sv object, struct api_status *status,
+                      struct err *err) MUST_CHECK;
 
 /* The metadata of a list, {"resourceVersion":…,"continue":…}; the texts live in the arena. */
 bool json_read_list_meta(struct decoder *d, struct sv object, struct sv *ret_version,

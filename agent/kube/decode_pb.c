@@ -92,7 +92,8 @@ static bool read_requests(struct decoder *d, const char *origin, struct sv bytes
     struct list list = {0};
 
     while (pb_next(&r, &f))
-        if (f.tag == PB_LEN(2) && !read_amount(d, r.origin, f.bytes, &requests, &list, uncountable, err))
+        if (f.tag == PB_LEN(2) &&
+            !read_amount(d, r.origin, f.bytes, &requests, &list, uncountable, err))
             return false;
     *ret_requests = amounts_of(&list);
     return done(r, &resources, err);
@@ -231,7 +232,8 @@ static bool read_container(struct decoder *d, const char *origin, struct sv byte
             c->name = f.bytes;
             break;
         case PB_LEN(8):
-            if (!read_requests(d, r.origin, f.bytes, &path, &c->requests, &pod->rec.uncountable, err))
+            if (!read_requests(d, r.origin, f.bytes, &path, &c->requests, &pod->rec.uncountable,
+                               err))
                 return false;
             break;
         case PB_LEN(24):
@@ -277,8 +279,8 @@ static bool read_requirement(struct decoder *d, const char *origin, struct sv by
 }
 
 /* NodeSelectorTerm {1 matchExpressions, 2 matchFields}. */
-static bool read_term(struct decoder *d, const char *origin, struct sv bytes,
-                      const struct path *up, struct pod_parts *pod, struct err *err)
+static bool read_term(struct decoder *d, const char *origin, struct sv bytes, const struct path *up,
+                      struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, "nodeSelectorTerms", pod->terms.n);
     struct node_term *term = list_push(d, &pod->terms, sizeof *term, err);
@@ -393,8 +395,8 @@ static bool read_selector(struct decoder *d, const char *origin, struct sv bytes
 }
 
 /* One flat table of the fields of PodSpec. */
-static bool read_spec(struct decoder *d, const char *origin, struct sv bytes,
-                      struct pod_parts *pod, struct err *err)
+static bool read_spec(struct decoder *d, const char *origin, struct sv bytes, struct pod_parts *pod,
+                      struct err *err)
 {
     struct path path = PATH(NULL, "spec");
     struct pb r = pb_sub(origin, bytes);
@@ -406,7 +408,8 @@ static bool read_spec(struct decoder *d, const char *origin, struct sv bytes,
     while (ok && pb_next(&r, &f)) {
         switch (f.tag) {
         case PB_LEN(2):
-            ok = read_container(d, r.origin, f.bytes, &path, "containers", &pod->containers, pod, err);
+            ok = read_container(d, r.origin, f.bytes, &path, "containers", &pod->containers, pod,
+                                err);
             break;
         case PB_VAR(4):
             pod_note_grace(pod, pb_i64(f.num));
@@ -421,7 +424,8 @@ static bool read_spec(struct decoder *d, const char *origin, struct sv bytes,
             ok = read_affinity(d, r.origin, f.bytes, &path, pod, err);
             break;
         case PB_LEN(20):
-            ok = read_container(d, r.origin, f.bytes, &path, "initContainers", &pod->inits, pod, err);
+            ok = read_container(d, r.origin, f.bytes, &path, "initContainers", &pod->inits, pod,
+                                err);
             break;
         case PB_LEN(22):
             ok = read_toleration(d, r.origin, f.bytes, &path, pod, err);
@@ -442,7 +446,8 @@ static bool read_spec(struct decoder *d, const char *origin, struct sv bytes,
             rec->gated = true;
             break;
         case PB_LEN(40):
-            ok = read_requests(d, r.origin, f.bytes, &path, &pod->in.pod_level, &rec->uncountable, err);
+            ok = read_requests(d, r.origin, f.bytes, &path, &pod->in.pod_level, &rec->uncountable,
+                               err);
             break;
         default:
             break;
@@ -473,13 +478,13 @@ static bool read_container_status(struct decoder *d, const char *origin, struct 
             status->name = f.bytes;
             break;
         case PB_LEN(10):
-            ok = read_amount(d, r.origin, f.bytes, &allocated_path, &allocated, &pod->rec.uncountable,
-                             err);
+            ok = read_amount(d, r.origin, f.bytes, &allocated_path, &allocated,
+                             &pod->rec.uncountable, err);
             break;
         case PB_LEN(11):
             status->has_resources = true;
-            ok = read_requests(d, r.origin, f.bytes, &path, &status->requests, &pod->rec.uncountable,
-                               err);
+            ok = read_requests(d, r.origin, f.bytes, &path, &status->requests,
+                               &pod->rec.uncountable, err);
             break;
         default:
             break;
@@ -553,8 +558,9 @@ static bool read_pod_status(struct decoder *d, const char *origin, struct sv byt
                                                    &pod->statuses, pod, err);
             break;
         case PB_LEN(10):
-            ok = !amounts || read_container_status(d, r.origin, f.bytes, &path, "initContainerStatuses",
-                                                   &pod->init_statuses, pod, err);
+            ok = !amounts ||
+                 read_container_status(d, r.origin, f.bytes, &path, "initContainerStatuses",
+                                       &pod->init_statuses, pod, err);
             break;
         case PB_LEN(11):
             pod->rec.nominated = f.bytes;
@@ -565,7 +571,8 @@ static bool read_pod_status(struct decoder *d, const char *origin, struct sv byt
             break;
         case PB_LEN(20):
             in->has_pod_status = amounts;
-            ok = !amounts || read_requests(d, r.origin, f.bytes, &path, &in->pod_status, uncountable, err);
+            ok = !amounts ||
+                 read_requests(d, r.origin, f.bytes, &path, &in->pod_status, uncountable, err);
             break;
         default:
             break;
@@ -605,7 +612,8 @@ bool pb_read_pod(struct decoder *d, struct sv object, struct pod_parts *pod, str
     struct object o;
 
     return open_object(object, &o, err) && read_meta(d, o.origin, o.meta, &pod->meta, err) &&
-           read_spec(d, o.origin, o.spec, pod, err) && read_pod_status(d, o.origin, o.status, pod, err);
+           read_spec(d, o.origin, o.spec, pod, err) &&
+           read_pod_status(d, o.origin, o.status, pod, err);
 }
 
 /* Taint {1 key, 2 value, 3 effect}. */
@@ -658,7 +666,8 @@ static bool read_node_status(struct decoder *d, const char *origin, struct sv by
     struct pb_field f;
     struct condition c;
     struct list list = {0};
-    bool no_place = false; /* of no interest: what a node offers and nobody can count is not offered */
+    bool no_place =
+        false; /* of no interest: what a node offers and nobody can count is not offered */
     bool ok = true;
 
     while (ok && pb_next(&r, &f)) {

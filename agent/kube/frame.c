@@ -28,8 +28,8 @@ enum frame_event frame_event_of(struct sv type)
         struct sv type;
         enum frame_event event;
     } events[] = {
-        {SV("ADDED"), FRAME_ADDED},       {SV("MODIFIED"), FRAME_MODIFIED},
-        {SV("DELETED"), FRAME_DELETED},   {SV("BOOKMARK"), FRAME_BOOKMARK},
+        {SV("ADDED"), FRAME_ADDED},     {SV("MODIFIED"), FRAME_MODIFIED},
+        {SV("DELETED"), FRAME_DELETED}, {SV("BOOKMARK"), FRAME_BOOKMARK},
         {SV("ERROR"), FRAME_ERROR},
     };
 

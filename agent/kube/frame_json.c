@@ -4,7 +4,8 @@
 static bool out_of_shape(const struct frame *f, const char *expected, char found, struct err *err)
 {
     return err_set(err, ERR_PROTOCOL, 0, "JSON %s: found '%c', expected %s",
-                   f->watch ? "watch" : "list", found >= ' ' && found <= '~' ? found : '?', expected);
+                   f->watch ? "watch" : "list", found >= ' ' && found <= '~' ? found : '?',
+                   expected);
 }
 
 static bool too_long(const struct frame *f, struct err *err)

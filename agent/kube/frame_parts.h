@@ -17,7 +17,7 @@ struct frame_pb {
     bool seen_list;
     uint64_t list_left; /* bytes of the list's message still to come */
     uint64_t skip;      /* bytes to pass over */
-    size_t want;        /* how many bytes the piece in the buffer has when it is whole, as far as known */
+    size_t want; /* how many bytes the piece in the buffer has when it is whole, as far as known */
 };
 
 struct frame_json {
@@ -33,7 +33,11 @@ struct frame_json {
         FRAME_JSON_NEXT_ITEM,  /* behind an item */
         FRAME_JSON_END,        /* behind the list */
     } state;
-    enum { FRAME_JSON_NOTHING, FRAME_JSON_PASS, FRAME_JSON_TAKE } value; /* what is done with the value we are in */
+    enum {
+        FRAME_JSON_NOTHING,
+        FRAME_JSON_PASS,
+        FRAME_JSON_TAKE
+    } value; /* what is done with the value we are in */
     struct jsonscan scan;
     enum { FRAME_JSON_OTHER, FRAME_JSON_METADATA, FRAME_JSON_ITEMS } member; /* the key seen last */
 };

@@ -51,7 +51,7 @@ bool jsonscan_next(struct sv *rest, struct jsonscan_member *ret_member, bool *re
  */
 enum { JSONSCAN_MAX_VALUES = 1 << 19 };
 #define JSONSCAN_NUMBER '\xff'
-#define JSONSCAN_NUL '\xfe'
+#define JSONSCAN_NUL    '\xfe'
 
 bool jsonscan_rewrite(struct sv text, struct strbuf *out, struct err *err) MUST_CHECK;
 

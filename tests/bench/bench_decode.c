@@ -84,7 +84,8 @@ static void add_container(struct strbuf *spec, const char *name)
 
     filler(text, ENV_BYTES);
     pbmake_str(&c, 1, name);
-    pbmake_str(&c, 2, "registry.example.com/team/application/web@sha256:0123456789abcdef0123456789abcdef");
+    pbmake_str(&c, 2,
+               "registry.example.com/team/application/web@sha256:0123456789abcdef0123456789abcdef");
     pbmake_str(&part, 1, "http");
     pbmake_var(&part, 2, 0);
     pbmake_var(&part, 3, 8080);
@@ -161,8 +162,10 @@ static void add_container_status(struct strbuf *status, const char *name)
     pbmake_var(&s, 4, 1);
     pbmake_var(&s, 5, 0);
     pbmake_str(&s, 6, "registry.example.com/team/application/web:1.2.3");
-    pbmake_str(&s, 7, "registry.example.com/team/application/web@sha256:0123456789abcdef0123456789");
-    pbmake_str(&s, 8, "containerd://0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    pbmake_str(&s, 7,
+               "registry.example.com/team/application/web@sha256:0123456789abcdef0123456789");
+    pbmake_str(&s, 8,
+               "containerd://0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
     pbmake_var(&s, 9, 1);
     pbmake_quantity(&s, 10, "cpu", "500m");
     pbmake_quantity(&s, 10, "memory", "1Gi");

@@ -35,9 +35,9 @@ static size_t touch_requirements(const struct requirement *reqs, size_t n)
 
 static size_t touch_pod(const struct pod_record *pod)
 {
-    size_t sum = touch(pod->ns) + touch(pod->name) + touch(pod->owner_kind) + touch(pod->owner_name) +
-                 touch(pod->node) + touch(pod->nominated) + touch(pod->priority_class) +
-                 touch_labels(pod->labels, pod->n_labels) +
+    size_t sum = touch(pod->ns) + touch(pod->name) + touch(pod->owner_kind) +
+                 touch(pod->owner_name) + touch(pod->node) + touch(pod->nominated) +
+                 touch(pod->priority_class) + touch_labels(pod->labels, pod->n_labels) +
                  touch_labels(pod->rules.node_selector, pod->rules.n_node_selector);
 
     for (size_t i = 0; i < pod->rules.n_terms; i++)

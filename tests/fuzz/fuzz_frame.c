@@ -23,7 +23,8 @@ static bool see(void *self, enum frame_event event, enum decode_format format UN
 }
 
 /* How far it came: 0 an error, 1 an end too early, 2 whole. */
-static int run(bool watch, enum decode_format format, struct sv bytes, size_t step, struct seen *seen)
+static int run(bool watch, enum decode_format format, struct sv bytes, size_t step,
+               struct seen *seen)
 {
     struct frame_handler handler = {.object = see, .self = seen};
     CLEANUP(frame_free_ptr) struct frame *f = frame_new(watch, format, &handler);

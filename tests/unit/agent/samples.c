@@ -60,12 +60,14 @@ static void load_one(const cJSON *entry, struct sample *sample)
                    cJSON_GetObjectItemCaseSensitive(entry, "name")->valuestring);
     strbuf_init(&sample->protobuf, 1 << 20);
     strbuf_init(&sample->json, 1 << 20);
-    base64_decode(cJSON_GetObjectItemCaseSensitive(entry, "base64")->valuestring, &sample->protobuf);
+    base64_decode(cJSON_GetObjectItemCaseSensitive(entry, "base64")->valuestring,
+                  &sample->protobuf);
     if (!cJSON_IsArray(json)) {
         print_json(json, &sample->json);
         return;
     }
-    cJSON_ArrayForEach(line, json) {
+    cJSON_ArrayForEach(line, json)
+    {
         print_json(line, &sample->json);
         (void)strbuf_add_char(&sample->json, '\n');
     }
@@ -83,8 +85,7 @@ void samples_load(struct samples *s)
     root = cJSON_Parse(strbuf_str(&text));
     if (root == NULL || cJSON_GetArraySize(root) > SAMPLES_MAX)
         abort();
-    cJSON_ArrayForEach(entry, root)
-        load_one(entry, &s->at[s->n++]);
+    cJSON_ArrayForEach(entry, root) load_one(entry, &s->at[s->n++]);
     cJSON_Delete(root);
 }
 
@@ -183,7 +184,8 @@ static void rules_differ(struct difference *d, const struct pod_rules *a, const 
     }
 }
 
-void pods_differ(const struct pod_record *a, const struct pod_record *b, char text[static DIFFERENCE_SIZE])
+void pods_differ(const struct pod_record *a, const struct pod_record *b,
+                 char text[static DIFFERENCE_SIZE])
 {
     struct difference d = {.text = text};
 

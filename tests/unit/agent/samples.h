@@ -26,7 +26,8 @@ const struct sample *samples_find(const struct samples *s, const char *name);
 
 /* The first difference in `text`, "" where there is none. */
 enum { DIFFERENCE_SIZE = 240 };
-void pods_differ(const struct pod_record *a, const struct pod_record *b, char text[static DIFFERENCE_SIZE]);
+void pods_differ(const struct pod_record *a, const struct pod_record *b,
+                 char text[static DIFFERENCE_SIZE]);
 void nodes_differ(const struct node_record *a, const struct node_record *b,
                   char text[static DIFFERENCE_SIZE]);
 

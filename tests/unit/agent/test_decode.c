@@ -56,8 +56,8 @@ Test(decode, reads_the_pod_of_the_samples_in_both_forms)
         struct pod_record pod;
         struct err err = {0};
 
-        cr_assert(decode_pod(&d, (enum decode_format)form, object_of("pod", (enum decode_format)form),
-                             &pod, &err),
+        cr_assert(decode_pod(&d, (enum decode_format)form,
+                             object_of("pod", (enum decode_format)form), &pod, &err),
                   "%s", err.text);
         cr_expect(sv_eq(pod.ns, SV("default")));
         cr_expect(sv_eq(pod.name, SV("p1")));
@@ -191,10 +191,10 @@ Test(decode, gives_the_same_records_from_protobuf_and_json)
 
     expect_same_pod(object_of("pod", DECODE_PROTOBUF), object_of("pod", DECODE_JSON), "pod");
     for (size_t i = 0; i < COUNT_OF(streams); i++) {
-        CLEANUP(collected_done) struct collected pb =
-            collect_sample(streams[i].name, streams[i].watch, DECODE_PROTOBUF);
-        CLEANUP(collected_done) struct collected json =
-            collect_sample(streams[i].name, streams[i].watch, DECODE_JSON);
+        CLEANUP(collected_done)
+        struct collected pb = collect_sample(streams[i].name, streams[i].watch, DECODE_PROTOBUF);
+        CLEANUP(collected_done)
+        struct collected json = collect_sample(streams[i].name, streams[i].watch, DECODE_JSON);
 
         cr_assert_eq(pb.n, streams[i].objects);
         cr_assert_eq(json.n, streams[i].objects);
@@ -212,7 +212,8 @@ Test(decode, gives_the_same_records_from_protobuf_and_json)
 
 Test(decode, gives_the_same_nodes_from_protobuf_and_json)
 {
-    CLEANUP(collected_done) struct collected pb = collect_sample("nodelist", false, DECODE_PROTOBUF);
+    CLEANUP(collected_done)
+    struct collected pb = collect_sample("nodelist", false, DECODE_PROTOBUF);
     CLEANUP(collected_done) struct collected json = collect_sample("nodelist", false, DECODE_JSON);
     struct decoder other;
     struct node_record a, b;
@@ -231,8 +232,9 @@ Test(decode, finds_the_end_of_the_initial_events)
 {
     for (int form = 0; form < 2; form++) {
         CLEANUP(strbuf_done) struct strbuf meta, pb;
-        struct sv object = SV("{\"metadata\":{\"resourceVersion\":\"42\",\"annotations\":"
-                              "{\"k8s.io/initial-events-end\":\"true\"}},\"spec\":{\"containers\":null}}");
+        struct sv object =
+            SV("{\"metadata\":{\"resourceVersion\":\"42\",\"annotations\":"
+               "{\"k8s.io/initial-events-end\":\"true\"}},\"spec\":{\"containers\":null}}");
         struct object_meta m;
 
         strbuf_init(&meta, 1000);
@@ -251,9 +253,10 @@ Test(decode, finds_the_end_of_the_initial_events)
 
 Test(decode, reads_statuses_in_both_forms)
 {
-    struct sv details = SV("{\"kind\":\"Status\",\"message\":\"Too large resource version\",\"reason\":\"Timeout\","
-                           "\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"},{\"reason\":\"X\"}],"
-                           "\"retryAfterSeconds\":1},\"code\":504}");
+    struct sv details =
+        SV("{\"kind\":\"Status\",\"message\":\"Too large resource version\",\"reason\":\"Timeout\","
+           "\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"},{\"reason\":\"X\"}],"
+           "\"retryAfterSeconds\":1},\"code\":504}");
     struct api_status status;
     struct err err = {0};
 
@@ -293,10 +296,11 @@ Test(decode, fills_in_what_a_pod_does_not_say)
 
     strbuf_init(&empty, 10);
     expect_same_pod(strbuf_sv(&empty), SV("{}"), "empty");
-    expect_same_pod(strbuf_sv(&empty),
-                    SV("{\"metadata\":null,\"spec\":{\"containers\":null,\"affinity\":null,\"priority\":null},"
-                       "\"status\":{}}"),
-                    "null");
+    expect_same_pod(
+        strbuf_sv(&empty),
+        SV("{\"metadata\":null,\"spec\":{\"containers\":null,\"affinity\":null,\"priority\":null},"
+           "\"status\":{}}"),
+        "null");
 
     struct pod_record pod = pod_of(SV("{}"));
 
@@ -313,9 +317,20 @@ Test(decode, reads_deletion_costs_as_the_controller_does)
         const char *text;
         int32_t cost;
     } rows[] = {
-        {"0", 0},   {"5", 5},         {"-5", -5},  {"2147483647", INT32_MAX}, {"-2147483648", INT32_MIN},
-        {"+10", 0}, {"2147483648", 0}, {"007", 0}, {"", 0},                   {"-", 0},
-        {"1.5", 0}, {" 1", 0},        {"x", 0},    {"99999999999999999999", 0},
+        {"0", 0},
+        {"5", 5},
+        {"-5", -5},
+        {"2147483647", INT32_MAX},
+        {"-2147483648", INT32_MIN},
+        {"+10", 0},
+        {"2147483648", 0},
+        {"007", 0},
+        {"", 0},
+        {"-", 0},
+        {"1.5", 0},
+        {" 1", 0},
+        {"x", 0},
+        {"99999999999999999999", 0},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -323,7 +338,8 @@ Test(decode, reads_deletion_costs_as_the_controller_does)
         struct pod_record pod;
 
         (void)snprintf(json, sizeof json,
-                       "{\"metadata\":{\"annotations\":{\"controller.kubernetes.io/pod-deletion-cost\":\"%s\"}}}",
+                       "{\"metadata\":{\"annotations\":{\"controller.kubernetes.io/"
+                       "pod-deletion-cost\":\"%s\"}}}",
                        rows[i].text);
         pod = pod_of(sv_from(json));
         cr_expect_eq(pod.deletion_cost, rows[i].cost, "'%s': %d", rows[i].text, pod.deletion_cost);
@@ -335,11 +351,13 @@ Test(decode, takes_the_first_condition_of_a_type)
     struct pod_record pod =
         pod_of(SV("{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"},"
                   "{\"type\":\"PodScheduled\",\"status\":\"False\",\"reason\":\"Unschedulable\"},"
-                  "{\"type\":\"Ready\",\"status\":\"False\"},{\"type\":\"PodScheduled\",\"status\":\"True\"}]}}"));
+                  "{\"type\":\"Ready\",\"status\":\"False\"},{\"type\":\"PodScheduled\",\"status\":"
+                  "\"True\"}]}}"));
 
     cr_expect(pod.ready && pod.unschedulable);
-    pod = pod_of(SV("{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"Unknown\"},"
-                    "{\"type\":\"PodScheduled\",\"status\":\"False\",\"reason\":\"SchedulingGated\"}]}}"));
+    pod = pod_of(
+        SV("{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"Unknown\"},"
+           "{\"type\":\"PodScheduled\",\"status\":\"False\",\"reason\":\"SchedulingGated\"}]}}"));
     cr_expect(!pod.ready && !pod.unschedulable);
 }
 
@@ -352,7 +370,8 @@ Test(decode, takes_the_owner_that_is_the_controller)
 
     cr_expect(sv_eq(pod.owner_kind, SV("B")) && sv_eq(pod.owner_name, SV("b")));
     cr_expect(uid_eq(pod.owner_uid, uid_parse(SV("b"))));
-    pod = pod_of(SV("{\"metadata\":{\"ownerReferences\":[{\"kind\":\"A\",\"uid\":\"a\",\"controller\":false}]}}"));
+    pod = pod_of(SV("{\"metadata\":{\"ownerReferences\":[{\"kind\":\"A\",\"uid\":\"a\","
+                    "\"controller\":false}]}}"));
     cr_expect(uid_is_zero(pod.owner_uid) && pod.owner_kind.len == 0);
 }
 
@@ -362,9 +381,17 @@ Test(decode, reads_quantities_as_json_may_write_them)
         const char *json;
         int64_t cpu_milli;
     } rows[] = {
-        {"\"1500m\"", 1500}, {"\" 2 \"", 2000},  {"2", 2000},      {"0.1", 100},    {"1.5e0", 1500},
-        {"null", 0},         {"-0", 0},          {"1e-3", 1},      {"\"\\t3\"", 3000},
-        {"9007199254740.993", INT64_C(9007199254740993)}, {"1e300", INT64_MAX},
+        {"\"1500m\"", 1500},
+        {"\" 2 \"", 2000},
+        {"2", 2000},
+        {"0.1", 100},
+        {"1.5e0", 1500},
+        {"null", 0},
+        {"-0", 0},
+        {"1e-3", 1},
+        {"\"\\t3\"", 3000},
+        {"9007199254740.993", INT64_C(9007199254740993)},
+        {"1e300", INT64_MAX},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -382,8 +409,8 @@ Test(decode, reads_quantities_as_json_may_write_them)
 
 Test(decode, counts_a_key_that_comes_twice_as_it_came_last)
 {
-    struct pod_record pod = pod_of(SV(
-        "{\"spec\":{\"priority\":1,\"priority\":2,\"containers\":[{\"resources\":{\"requests\":{\"cpu\":1,\"cpu\":2}}}]}}"));
+    struct pod_record pod = pod_of(SV("{\"spec\":{\"priority\":1,\"priority\":2,\"containers\":[{"
+                                      "\"resources\":{\"requests\":{\"cpu\":1,\"cpu\":2}}}]}}"));
     CLEANUP(strbuf_done) struct strbuf pb, spec, container, resources;
 
     cr_expect_eq(pod.request.at[RESOURCE_CPU], 2000);
@@ -409,11 +436,14 @@ Test(decode, reads_which_nodes_a_pod_accepts_in_both_forms)
     struct sv json =
         SV("{\"spec\":{\"schedulingGates\":[{\"name\":\"g\"}],\"preemptionPolicy\":\"Never\","
            "\"terminationGracePeriodSeconds\":-3,\"nodeSelector\":{\"a\":\"b\"},"
-           "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{\"nodeSelectorTerms\":["
+           "\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
+           "\"nodeSelectorTerms\":["
            "{\"matchExpressions\":[{\"key\":\"z\",\"operator\":\"In\",\"values\":[\"1\",\"2\"]},"
            "{\"key\":\"y\",\"operator\":\"Nearly\"}]},"
-           "{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"NotIn\",\"values\":[\"n\"]}]},{}]}}},"
-           "\"tolerations\":[{},{\"key\":\"k\",\"operator\":\"Gt\",\"value\":\"v\",\"effect\":\"NoExecute\"}]}}");
+           "{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"NotIn\",\"values\":[\"n\"]}"
+           "]},{}]}}},"
+           "\"tolerations\":[{},{\"key\":\"k\",\"operator\":\"Gt\",\"value\":\"v\",\"effect\":"
+           "\"NoExecute\"}]}}");
     CLEANUP(strbuf_done) struct strbuf pb, spec, terms, term, part, affinity;
     struct pod_record pod;
 
@@ -479,17 +509,22 @@ Test(decode, says_when_a_resource_finds_no_place)
     struct pod_record pod;
 
     for (int i = RESOURCE_FIRST_EXTENDED; i < RESOURCE_MAX; i++) {
-        (void)snprintf(json, sizeof json,
-                       "{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"example.com/r%d\":1}}}]}}", i);
+        (void)snprintf(
+            json, sizeof json,
+            "{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"example.com/r%d\":1}}}]}}",
+            i);
         pod = pod_of(sv_from(json));
         cr_expect(!pod.uncountable, "%d", i);
         cr_expect_eq(pod.request.at[i], 1, "%d", i);
     }
-    pod = pod_of(SV("{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"example.com/more\":1}}}]}}"));
+    pod = pod_of(SV(
+        "{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"example.com/more\":1}}}]}}"));
     cr_expect(pod.uncountable && names.overflow);
-    pod = pod_of(SV("{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"example.com/more\":0}}}]}}"));
+    pod = pod_of(SV(
+        "{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"example.com/more\":0}}}]}}"));
     cr_expect(!pod.uncountable, "nothing of it is asked for");
-    pod = pod_of(SV("{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"nonsense\":1}}}]}}"));
+    pod =
+        pod_of(SV("{\"spec\":{\"containers\":[{\"resources\":{\"requests\":{\"nonsense\":1}}}]}}"));
     cr_expect(!pod.uncountable, "the scheduler ignores it too");
 }
 
@@ -512,7 +547,8 @@ Test(decode, names_the_place_of_what_is_wrong_in_json)
         {"{\"metadata\":[]}", "metadata: found a list, expected an object"},
         {"{\"metadata\":{\"name\":7}}", "metadata.name: found 7, expected text"},
         {"{\"metadata\":{\"name\":\"a\\u0000b\"}}", "metadata.name: found a NUL"},
-        {"{\"metadata\":{\"labels\":{\"a\":{}}}}", "metadata.labels.a: found an object, expected text"},
+        {"{\"metadata\":{\"labels\":{\"a\":{}}}}",
+         "metadata.labels.a: found an object, expected text"},
         {"{\"metadata\":{\"labels\":{\"a\\u0000\":\"\"}}}", "metadata.labels.a?: found a NUL"},
         {"{\"metadata\":{\"labels\":{7:\"\"}}}", "metadata.labels.?7: found a NUL or a number"},
         {"{\"metadata\":{\"creationTimestamp\":\"yesterday\"}}",
@@ -521,21 +557,29 @@ Test(decode, names_the_place_of_what_is_wrong_in_json)
          "metadata.ownerReferences[0].controller: found 'yes', expected true or false"},
         {"{\"spec\":{\"priority\":1.5}}", "spec.priority: found 1.5, expected a whole number"},
         {"{\"spec\":{\"priority\":\"1\"}}", "spec.priority: found '1', expected a whole number"},
-        {"{\"spec\":{\"priority\":2147483648}}", "spec.priority: found 2147483648, expected a whole number of 32"},
+        {"{\"spec\":{\"priority\":2147483648}}",
+         "spec.priority: found 2147483648, expected a whole number of 32"},
         {"{\"spec\":{\"containers\":{}}}", "spec.containers: found an object, expected a list"},
-        {"{\"spec\":{\"containers\":[{},null]}}", "spec.containers[1]: found null, expected an object"},
+        {"{\"spec\":{\"containers\":[{},null]}}",
+         "spec.containers[1]: found null, expected an object"},
         {"{\"spec\":{\"containers\":[{},{\"resources\":{\"requests\":{\"cpu\":\"1.5GB\"}}}]}}",
          "spec.containers[1].resources.requests.cpu: "},
         {"{\"spec\":{\"initContainers\":[{\"resources\":{\"requests\":{\"nonsense\":\"1K\"}}}]}}",
          "spec.initContainers[0].resources.requests.nonsense: "},
-        {"{\"spec\":{\"overhead\":{\"cpu\":true}}}", "spec.overhead.cpu: found true, expected a quantity"},
-        {"{\"spec\":{\"tolerations\":[{\"key\":1}]}}", "spec.tolerations[0].key: found 1, expected text"},
-        {"{\"spec\":{\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":"
+        {"{\"spec\":{\"overhead\":{\"cpu\":true}}}",
+         "spec.overhead.cpu: found true, expected a quantity"},
+        {"{\"spec\":{\"tolerations\":[{\"key\":1}]}}",
+         "spec.tolerations[0].key: found 1, expected text"},
+        {"{\"spec\":{\"affinity\":{\"nodeAffinity\":{"
+         "\"requiredDuringSchedulingIgnoredDuringExecution\":"
          "{\"nodeSelectorTerms\":[{\"matchExpressions\":[{\"values\":[1]}]}]}}}}}",
-         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]."
+         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
+         "nodeSelectorTerms[0]."
          "matchExpressions[0].values[0]: found 1, expected text"},
-        {"{\"status\":{\"conditions\":[{\"type\":[]}]}}", "status.conditions[0].type: found a list, expected text"},
-        {"{\"spec\":{\"nodeName\":\"n\"},\"status\":{\"containerStatuses\":[{\"allocatedResources\":{\"cpu\":\"x\"}}]}}",
+        {"{\"status\":{\"conditions\":[{\"type\":[]}]}}",
+         "status.conditions[0].type: found a list, expected text"},
+        {"{\"spec\":{\"nodeName\":\"n\"},\"status\":{\"containerStatuses\":[{"
+         "\"allocatedResources\":{\"cpu\":\"x\"}}]}}",
          "status.containerStatuses[0].allocatedResources.cpu: "},
     };
 
@@ -543,13 +587,17 @@ Test(decode, names_the_place_of_what_is_wrong_in_json)
         struct pod_record pod = {.grace_s = -1};
         struct err err = {0};
 
-        cr_expect(!decode_pod(&d, DECODE_JSON, sv_from(rows[i].json), &pod, &err), "%s", rows[i].json);
+        cr_expect(!decode_pod(&d, DECODE_JSON, sv_from(rows[i].json), &pod, &err), "%s",
+                  rows[i].json);
         cr_expect_eq(err.kind, ERR_INPUT, "%s", rows[i].json);
-        cr_expect(sv_starts(sv_from(err.text), sv_from(rows[i].text)), "%s: %s", rows[i].json, err.text);
+        cr_expect(sv_starts(sv_from(err.text), sv_from(rows[i].text)), "%s: %s", rows[i].json,
+                  err.text);
         cr_expect_eq(pod.grace_s, -1, "%s: the record is untouched", rows[i].json);
-        cr_expect(!decode_pod(&d, DECODE_JSON, sv_from(rows[i].json), &pod, NULL), "%s", rows[i].json);
+        cr_expect(!decode_pod(&d, DECODE_JSON, sv_from(rows[i].json), &pod, NULL), "%s",
+                  rows[i].json);
     }
-    cr_expect_eq(pod_of(SV("{\"spec\":{\"priority\":3}}")).priority, 3, "the decoder is still usable");
+    cr_expect_eq(pod_of(SV("{\"spec\":{\"priority\":3}}")).priority, 3,
+                 "the decoder is still usable");
 }
 
 Test(decode, names_the_place_of_what_is_wrong_in_protobuf)
@@ -560,25 +608,34 @@ Test(decode, names_the_place_of_what_is_wrong_in_protobuf)
         enum err_kind kind;
         const char *text;
     } rows[] = {
-        {"cut off", SV("\x0a\x05" "abc"), ERR_PROTOCOL, "field 1 at offset 0: longer than what it is in"},
+        {"cut off",
+         SV("\x0a\x05"
+            "abc"),
+         ERR_PROTOCOL, "field 1 at offset 0: longer than what it is in"},
         {"metadata", SV("\x0a\x02\x0a\x05"), ERR_PROTOCOL, "metadata: field 1 at offset 2: longer"},
-        {"label", SV("\x0a\x04\x5a\x02\x0a\x05"), ERR_PROTOCOL, "metadata.labels: field 1 at offset 4: longer"},
-        {"created", SV("\x0a\x0d\x42\x0b\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), ERR_PROTOCOL,
-         "metadata.creationTimestamp: a time beyond"},
+        {"label", SV("\x0a\x04\x5a\x02\x0a\x05"), ERR_PROTOCOL,
+         "metadata.labels: field 1 at offset 4: longer"},
+        {"created", SV("\x0a\x0d\x42\x0b\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"),
+         ERR_PROTOCOL, "metadata.creationTimestamp: a time beyond"},
         {"container", SV("\x12\x06\x12\x00\x12\x02\x0a\x05"), ERR_PROTOCOL,
          "spec.containers[1]: field 1 at offset 6: longer"},
-        {"quantity", SV("\x12\x10\x12\x0e\x42\x0c\x12\x0a\x0a\x03" "cpu\x12\x03\x0a\x01K"), ERR_INPUT,
-         "spec.containers[0].resources.requests.cpu: "},
-        {"condition", SV("\x1a\x04\x12\x02\x0a\x05"), ERR_PROTOCOL, "status.conditions: field 1 at offset 4"},
+        {"quantity",
+         SV("\x12\x10\x12\x0e\x42\x0c\x12\x0a\x0a\x03"
+            "cpu\x12\x03\x0a\x01K"),
+         ERR_INPUT, "spec.containers[0].resources.requests.cpu: "},
+        {"condition", SV("\x1a\x04\x12\x02\x0a\x05"), ERR_PROTOCOL,
+         "status.conditions: field 1 at offset 4"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct pod_record pod = {.grace_s = -1};
         struct err err = {0};
 
-        cr_expect(!decode_pod(&d, DECODE_PROTOBUF, rows[i].message, &pod, &err), "%s", rows[i].name);
+        cr_expect(!decode_pod(&d, DECODE_PROTOBUF, rows[i].message, &pod, &err), "%s",
+                  rows[i].name);
         cr_expect_eq(err.kind, rows[i].kind, "%s", rows[i].name);
-        cr_expect(sv_starts(sv_from(err.text), sv_from(rows[i].text)), "%s: %s", rows[i].name, err.text);
+        cr_expect(sv_starts(sv_from(err.text), sv_from(rows[i].text)), "%s: %s", rows[i].name,
+                  err.text);
         cr_expect_eq(pod.grace_s, -1, "%s: the record is untouched", rows[i].name);
     }
 }
@@ -588,7 +645,10 @@ Test(decode, skips_fields_of_an_unexpected_wire_type)
     struct pod_record pod;
 
     /* metadata a number, spec.priority text, status eight bytes */
-    cr_assert(decode_pod(&d, DECODE_PROTOBUF, SV("\x08\x01\x12\x04\xca\x01\x01x\x19" "12345678"), &pod, NULL));
+    cr_assert(decode_pod(&d, DECODE_PROTOBUF,
+                         SV("\x08\x01\x12\x04\xca\x01\x01x\x19"
+                            "12345678"),
+                         &pod, NULL));
     cr_expect_eq(pod.priority, 0);
     cr_expect_eq(pod.grace_s, 30);
 }
@@ -614,14 +674,15 @@ Test(decode, refuses_an_object_that_needs_too_much_memory)
     cr_expect_eq(err.kind, ERR_LIMIT, "%s", err.text);
     cr_expect(!decode_pod(&d, DECODE_PROTOBUF, strbuf_sv(&pb), &pod, &err));
     cr_expect_eq(err.kind, ERR_LIMIT, "%s", err.text);
-    cr_expect_eq(pod_of(SV("{\"spec\":{\"priority\":3}}")).priority, 3, "the decoder is still usable");
+    cr_expect_eq(pod_of(SV("{\"spec\":{\"priority\":3}}")).priority, 3,
+                 "the decoder is still usable");
 }
 
 Test(decode, leaves_managed_fields_out)
 {
-    struct pod_record pod =
-        pod_of(SV("{\"metadata\":{\"managedFields\":[{\"a\":{\"]\":[]}}] ,\"name\":\"n\",\"annotations\":"
-                  "{\"managedFields\":\"[\"}}}"));
+    struct pod_record pod = pod_of(
+        SV("{\"metadata\":{\"managedFields\":[{\"a\":{\"]\":[]}}] ,\"name\":\"n\",\"annotations\":"
+           "{\"managedFields\":\"[\"}}}"));
 
     cr_expect(sv_eq(pod.name, SV("n")));
 }
@@ -659,7 +720,8 @@ Test(decode, survives_objects_cut_off_at_every_byte)
 
                 decode_all((enum decode_format)form, cut);
                 if (form == DECODE_JSON)
-                    cr_expect(!decode_pod(&d, DECODE_JSON, cut, &pod, NULL), "%s at %zu", objects[i], n);
+                    cr_expect(!decode_pod(&d, DECODE_JSON, cut, &pod, NULL), "%s at %zu",
+                              objects[i], n);
             }
         }
     }

@@ -85,7 +85,8 @@ static struct outcome push_whole(bool watch, enum decode_format format, struct s
     return push(watch, format, bytes, bytes.len, bytes.len, 0);
 }
 
-static void expect_same(const struct outcome *a, const struct outcome *b, const char *name, size_t at)
+static void expect_same(const struct outcome *a, const struct outcome *b, const char *name,
+                        size_t at)
 {
     cr_expect_eq(a->pushed, b->pushed, "%s, cut at %zu: %s", name, at, b->err.text);
     cr_expect_eq(a->ended, b->ended, "%s, cut at %zu: %s", name, at, b->err.text);
@@ -115,22 +116,22 @@ Test(frame, gives_the_same_however_the_bytes_are_cut)
         for (int form = 0; form < 2; form++) {
             enum decode_format format = form == 0 ? DECODE_PROTOBUF : DECODE_JSON;
             struct sv bytes = strbuf_sv(form == 0 ? &sample->protobuf : &sample->json);
-            CLEANUP(outcome_done) struct outcome whole =
-                push_whole(streams[i].watch, format, bytes);
+            CLEANUP(outcome_done)
+            struct outcome whole = push_whole(streams[i].watch, format, bytes);
 
             cr_assert(whole.ended, "%s: %s", sample->name, whole.err.text);
             cr_expect_eq(whole.recorder.objects, streams[i].objects, "%s", sample->name);
             cr_expect_str_eq(strbuf_str(&whole.version), streams[i].version, "%s", sample->name);
             cr_expect_str_eq(strbuf_str(&whole.next), streams[i].next, "%s", sample->name);
             for (size_t at = 1; at < bytes.len; at++) {
-                CLEANUP(outcome_done) struct outcome cut =
-                    push(streams[i].watch, format, bytes, at, bytes.len, 0);
+                CLEANUP(outcome_done)
+                struct outcome cut = push(streams[i].watch, format, bytes, at, bytes.len, 0);
 
                 expect_same(&whole, &cut, sample->name, at);
             }
             for (size_t step = 1; step < 20; step++) {
-                CLEANUP(outcome_done) struct outcome cut =
-                    push(streams[i].watch, format, bytes, step, step, 0);
+                CLEANUP(outcome_done)
+                struct outcome cut = push(streams[i].watch, format, bytes, step, step, 0);
 
                 expect_same(&whole, &cut, sample->name, step);
             }
@@ -148,7 +149,8 @@ Test(frame, notices_where_a_body_is_cut_off)
             int whole_ends = 0;
 
             for (size_t n = 0; n < bytes.len; n++) {
-                CLEANUP(outcome_done) struct outcome cut =
+                CLEANUP(outcome_done)
+                struct outcome cut =
                     push_whole(streams[i].watch, form == 0 ? DECODE_PROTOBUF : DECODE_JSON,
                                (struct sv){.at = bytes.at, .len = n});
 
@@ -176,8 +178,9 @@ Test(frame, hands_on_the_error_of_the_handler_at_every_object)
             struct sv bytes = strbuf_sv(form == 0 ? &sample->protobuf : &sample->json);
 
             for (int n = 1; n <= streams[i].objects; n++) {
-                CLEANUP(outcome_done) struct outcome o =
-                    push(streams[i].watch, form == 0 ? DECODE_PROTOBUF : DECODE_JSON, bytes, 7, 7, n);
+                CLEANUP(outcome_done)
+                struct outcome o = push(streams[i].watch, form == 0 ? DECODE_PROTOBUF : DECODE_JSON,
+                                        bytes, 7, 7, n);
 
                 cr_expect(!o.pushed, "%s", sample->name);
                 cr_expect_eq(o.err.kind, ERR_STORAGE, "%s", sample->name);
@@ -206,7 +209,8 @@ Test(frame, hands_out_in_place_what_lies_in_one_piece)
 
         for (int form = 0; form < 2; form++) {
             struct sv bytes = strbuf_sv(form == 0 ? &sample->protobuf : &sample->json);
-            CLEANUP(frame_free_ptr) struct frame *f =
+            CLEANUP(frame_free_ptr)
+            struct frame *f =
                 frame_new(streams[i].watch, form == 0 ? DECODE_PROTOBUF : DECODE_JSON, &handler);
 
             cr_assert(frame_push(f, bytes, NULL));
@@ -228,7 +232,8 @@ Test(frame, finds_the_parts_of_a_json_list_in_any_order)
             "\"items\":[{\"a\":1},{\"b\":[]}]}\n"),
          2, "7", "x"},
         {"metadata last",
-         SV(" { \"items\" : [ {} , {\"items\":[{}]} ] , \"metadata\" : {\"resourceVersion\":\"7\"} }"),
+         SV(" { \"items\" : [ {} , {\"items\":[{}]} ] , \"metadata\" : {\"resourceVersion\":\"7\"} "
+            "}"),
          2, "7", ""},
         {"no items", SV("{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}"), 0, "7", ""},
         {"items null", SV("{\"items\":null,\"metadata\":{\"resourceVersion\":\"7\"}}"), 0, "7", ""},
@@ -236,14 +241,15 @@ Test(frame, finds_the_parts_of_a_json_list_in_any_order)
         {"metadata null", SV("{\"metadata\":null,\"items\":[{}]}"), 1, "", ""},
         {"nothing in it", SV("{}"), 0, "", ""},
         {"look-alikes in strings",
-         SV("{\"a\":\"\\\"items\\\":[{}]\",\"b\":{\"items\":[{},{}]},\"items\":[{\"c\":\"}]\\\\\"}]}"), 1,
-         "", ""},
+         SV("{\"a\":\"\\\"items\\\":[{}]\",\"b\":{\"items\":[{},{}]},\"items\":[{\"c\":\"}]\\\\\"}]"
+            "}"),
+         1, "", ""},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         for (size_t step = 1; step <= rows[i].text.len; step++) {
-            CLEANUP(outcome_done) struct outcome o =
-                push(false, DECODE_JSON, rows[i].text, step, step, 0);
+            CLEANUP(outcome_done)
+            struct outcome o = push(false, DECODE_JSON, rows[i].text, step, step, 0);
 
             cr_expect(o.ended, "%s by %zu: %s", rows[i].name, step, o.err.text);
             cr_expect_eq(o.recorder.objects, rows[i].objects, "%s by %zu", rows[i].name, step);
@@ -269,10 +275,12 @@ Test(frame, knows_the_events_of_a_json_watch)
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        CLEANUP(outcome_done) struct outcome o = push_whole(true, DECODE_JSON, sv_from(rows[i].text));
+        CLEANUP(outcome_done)
+        struct outcome o = push_whole(true, DECODE_JSON, sv_from(rows[i].text));
         char expected[32];
 
-        (void)snprintf(expected, sizeof expected, "%d %d 2:{}", (int)rows[i].event, (int)DECODE_JSON);
+        (void)snprintf(expected, sizeof expected, "%d %d 2:{}", (int)rows[i].event,
+                       (int)DECODE_JSON);
         cr_expect(o.ended, "%s: %s", rows[i].text, o.err.text);
         cr_expect_str_eq(strbuf_str(&o.recorder.log), expected, "%s", rows[i].text);
     }
@@ -320,15 +328,15 @@ Test(frame, refuses_what_is_out_of_shape)
          SV("k8s\0\x12\xff\xff\xff\xff\x7f\x0a\x80\x80\x80\x80\x04"), ERR_LIMIT},
         {"watch: a frame of 4 GiB", true, DECODE_PROTOBUF, SV("\xff\xff\xff\xff"), ERR_LIMIT},
         {"watch: an empty frame", true, DECODE_PROTOBUF, SV("\0\0\0\0"), ERR_PROTOCOL},
-        {"watch: an object without magic", true, DECODE_PROTOBUF,
-         SV("\0\0\0\x05\x12\x03\x0a\x01x"), ERR_PROTOCOL},
+        {"watch: an object without magic", true, DECODE_PROTOBUF, SV("\0\0\0\x05\x12\x03\x0a\x01x"),
+         ERR_PROTOCOL},
         {"watch: a broken event", true, DECODE_PROTOBUF, SV("\0\0\0\x02\x12\x03"), ERR_PROTOCOL},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         for (size_t step = 1; step <= rows[i].bytes.len; step++) {
-            CLEANUP(outcome_done) struct outcome o =
-                push(rows[i].watch, rows[i].format, rows[i].bytes, step, step, 0);
+            CLEANUP(outcome_done)
+            struct outcome o = push(rows[i].watch, rows[i].format, rows[i].bytes, step, step, 0);
 
             cr_expect(!o.pushed, "%s by %zu", rows[i].name, step);
             cr_expect_eq(o.err.kind, rows[i].kind, "%s by %zu: %s", rows[i].name, step, o.err.text);
@@ -350,8 +358,8 @@ Test(frame, skips_unknown_fields_of_any_length)
     pbmake_envelope(&body, "PodList", strbuf_sv(&list));
     pbmake_bytes(&body, 77, (struct sv){.at = filler, .len = sizeof filler});
     for (size_t step = 1; step < 100; step += 14) {
-        CLEANUP(outcome_done) struct outcome o =
-            push(false, DECODE_PROTOBUF, strbuf_sv(&body), step, step, 0);
+        CLEANUP(outcome_done)
+        struct outcome o = push(false, DECODE_PROTOBUF, strbuf_sv(&body), step, step, 0);
 
         cr_expect(o.ended, "by %zu: %s", step, o.err.text);
         cr_expect_str_eq(strbuf_str(&o.recorder.log), "0 1 3:one0 1 3:two", "by %zu", step);
@@ -371,8 +379,8 @@ Test(frame, refuses_json_objects_beyond_the_limit_whole_or_in_pieces)
     strbuf_wrote(&text, FRAME_MAX_OBJECT);
     (void)strbuf_add(&text, SV("\"}]}"));
     for (size_t step = text.len; step > 100000; step /= 7) {
-        CLEANUP(outcome_done) struct outcome o =
-            push(false, DECODE_JSON, strbuf_sv(&text), step, step, 0);
+        CLEANUP(outcome_done)
+        struct outcome o = push(false, DECODE_JSON, strbuf_sv(&text), step, step, 0);
 
         cr_expect(!o.pushed, "by %zu", step);
         cr_expect_eq(o.err.kind, ERR_LIMIT, "by %zu: %s", step, o.err.text);

@@ -60,16 +60,11 @@ Test(jsonscan, walks_the_members_of_an_object)
         int members; /* before the end, or before the fault */
         bool bad;
     } rows[] = {
-        {"{}", 0, false},
-        {" { } ", 0, false},
-        {"{\"a\":1}", 1, false},
-        {"{ \"a\" : [1] , \"b\" : {\"c\":2} }", 2, false},
-        {"{\"a\":1", 0, true},
-        {"{\"a\":1 \"b\":2}", 0, true},
-        {"{\"a\":1,b}", 1, true},
-        {"{\"a\"}", 0, true},
-        {"{\"a\":}", 0, true},
-        {"{", 0, true},
+        {"{}", 0, false},         {" { } ", 0, false},
+        {"{\"a\":1}", 1, false},  {"{ \"a\" : [1] , \"b\" : {\"c\":2} }", 2, false},
+        {"{\"a\":1", 0, true},    {"{\"a\":1 \"b\":2}", 0, true},
+        {"{\"a\":1,b}", 1, true}, {"{\"a\"}", 0, true},
+        {"{\"a\":}", 0, true},    {"{", 0, true},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -97,14 +92,19 @@ Test(jsonscan, rewrites_what_a_parser_would_lose)
         const char *text;
         const char *rewritten;
     } rows[] = {
-        {"{\"a\":1.50}", "{\"a\":\"\xff" "1.50\"}"},
-        {"[-0,1e5,12345678901234567890]", "[\"\xff-0\",\"\xff" "1e5\",\"\xff" "12345678901234567890\"]"},
+        {"{\"a\":1.50}", "{\"a\":\"\xff"
+                         "1.50\"}"},
+        {"[-0,1e5,12345678901234567890]", "[\"\xff-0\",\"\xff"
+                                          "1e5\",\"\xff"
+                                          "12345678901234567890\"]"},
         {"[true,false,null]", "[true,false,null]"},
         {"\"1\"", "\"1\""},
-        {"\"a\\u0000b\"", "\"a\xfe" "b\""},
+        {"\"a\\u0000b\"", "\"a\xfe"
+                          "b\""},
         {"\"a\\\\u0000b\"", "\"a\\\\u0000b\""},
         {"\"\\n\\u00e9\\\"\"", "\"\\n\\u00e9\\\"\""},
-        {"{\"managedFields\":[{\"a\":[\"]\"]},1],\"b\":2}", "{\"managedFields\":null,\"b\":\"\xff" "2\"}"},
+        {"{\"managedFields\":[{\"a\":[\"]\"]},1],\"b\":2}", "{\"managedFields\":null,\"b\":\"\xff"
+                                                            "2\"}"},
         {"{\"managedFields\" : [ ] }", "{\"managedFields\":null }"},
         {"{\"managedFields\":\"[\"}", "{\"managedFields\":\"[\"}"},
         {"{\"managedFields\":[", "{\"managedFields\":["},
@@ -115,15 +115,18 @@ Test(jsonscan, rewrites_what_a_parser_would_lose)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct err err = {0};
 
-        cr_expect(jsonscan_rewrite(sv_from(rows[i].text), &out, &err), "%s: %s", rows[i].text, err.text);
-        cr_expect_str_eq(strbuf_str(&out), rows[i].rewritten, "%s: %s", rows[i].text, strbuf_str(&out));
+        cr_expect(jsonscan_rewrite(sv_from(rows[i].text), &out, &err), "%s: %s", rows[i].text,
+                  err.text);
+        cr_expect_str_eq(strbuf_str(&out), rows[i].rewritten, "%s: %s", rows[i].text,
+                         strbuf_str(&out));
     }
 }
 
 Test(jsonscan, knows_the_grammar_of_numbers)
 {
     static const char *const good[] = {"0", "-0", "10", "0.5", "-1.25", "1e5", "1E+5", "1.0e-10"};
-    static const char *const bad[] = {"-", "01", "1.", "1e", "1e+", "--1", "1.2.3", "1a", "0x10", "-.5", "1-"};
+    static const char *const bad[] = {"-",     "01", "1.",   "1e",  "1e+", "--1",
+                                      "1.2.3", "1a", "0x10", "-.5", "1-"};
     CLEANUP(strbuf_done) struct strbuf out;
     struct err err;
 
@@ -131,7 +134,8 @@ Test(jsonscan, knows_the_grammar_of_numbers)
     for (size_t i = 0; i < COUNT_OF(good); i++)
         cr_expect(jsonscan_rewrite(sv_from(good[i]), &out, NULL), "%s", good[i]);
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        cr_expect(!jsonscan_rewrite(sv_from(bad[i]), &out, &err), "%s: %s", bad[i], strbuf_str(&out));
+        cr_expect(!jsonscan_rewrite(sv_from(bad[i]), &out, &err), "%s: %s", bad[i],
+                  strbuf_str(&out));
         cr_expect_eq(err.kind, ERR_INPUT, "%s", bad[i]);
     }
 }

@@ -27,16 +27,25 @@ Test(pbwire, reads_each_kind_of_field)
         {"ten bytes, negative", SV("\x08\x9c\xff\xff\xff\xff\xff\xff\xff\xff\x01"), PB_VAR(1),
          (uint64_t)-100, SV("")},
         {"padded varint", SV("\x08\x81\x00"), PB_VAR(1), 1, SV("")},
-        {"text", SV("\x12\x03" "abc"), PB_LEN(2), 0, SV("abc")},
+        {"text",
+         SV("\x12\x03"
+            "abc"),
+         PB_LEN(2), 0, SV("abc")},
         {"empty text", SV("\x12\x00"), PB_LEN(2), 0, SV("")},
-        {"fixed64", SV("\x09" "12345678"), 1 << 3 | PB_WIRE_FIXED64, 0, SV("12345678")},
-        {"fixed32", SV("\x0d" "1234"), 1 << 3 | PB_WIRE_FIXED32, 0, SV("1234")},
+        {"fixed64",
+         SV("\x09"
+            "12345678"),
+         1 << 3 | PB_WIRE_FIXED64, 0, SV("12345678")},
+        {"fixed32",
+         SV("\x0d"
+            "1234"),
+         1 << 3 | PB_WIRE_FIXED32, 0, SV("1234")},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct sv message = exact(rows[i].message);
         struct pb r = pb_open(message);
-        struct pb_field f;
+        struct pb_field f = {0};
 
         cr_assert(pb_next(&r, &f), "%s", rows[i].name);
         cr_expect_eq(f.tag, rows[i].tag, "%s", rows[i].name);
@@ -58,12 +67,20 @@ Test(pbwire, tells_what_is_broken_and_where)
         {"no number", SV("\x08"), "field 1 at offset 0: cut off"},
         {"half a varint", SV("\x08\x80"), "field 1 at offset 0: cut off"},
         {"half a tag", SV("\x80"), "field 0 at offset 0: cut off"},
-        {"longer than the message", SV("\x08\x01\x12\x04" "abc"),
+        {"longer than the message",
+         SV("\x08\x01\x12\x04"
+            "abc"),
          "field 2 at offset 2: longer than what it is in"},
         {"length of 2^63", SV("\x12\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"),
          "field 2 at offset 0: longer than what it is in"},
-        {"fixed64 cut off", SV("\x09" "1234567"), "field 1 at offset 0: longer than what it is in"},
-        {"fixed32 cut off", SV("\x0d" "123"), "field 1 at offset 0: longer than what it is in"},
+        {"fixed64 cut off",
+         SV("\x09"
+            "1234567"),
+         "field 1 at offset 0: longer than what it is in"},
+        {"fixed32 cut off",
+         SV("\x0d"
+            "123"),
+         "field 1 at offset 0: longer than what it is in"},
         {"eleven bytes", SV("\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"),
          "field 1 at offset 0: a number of more than ten bytes"},
         {"field 0", SV("\x00\x01"), "field 0 at offset 0: no valid tag"},
@@ -74,7 +91,7 @@ Test(pbwire, tells_what_is_broken_and_where)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct sv message = exact(rows[i].message);
         struct pb r = pb_open(message);
-        struct pb_field f;
+        struct pb_field f = {0};
         struct err err = {0};
 
         while (pb_next(&r, &f))
@@ -90,7 +107,7 @@ Test(pbwire, tells_what_is_broken_and_where)
 Test(pbwire, counts_offsets_from_the_outermost_message)
 {
     struct pb outer = pb_open(SV("\x08\x01\x12\x02\x08\x80"));
-    struct pb_field f;
+    struct pb_field f = {0};
     struct err err;
 
     cr_assert(pb_next(&outer, &f) && pb_next(&outer, &f));
