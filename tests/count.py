@@ -10,7 +10,7 @@ import json
 import re
 import sys
 
-TAP = re.compile(r"^(not )?ok\b[^#]*(#\s*SKIP)?", re.M | re.I)
+TAP = re.compile(r"^(not )?ok\b[^#\n]*(#\s*SKIP)?", re.M | re.I)
 
 
 def count(directory):
