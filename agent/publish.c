@@ -167,6 +167,70 @@ static void fill_filler(const struct turn *t, struct snapshot_filler *s)
     s->n_decisions = t->n_recent;
 }
 
+/* The day goes on from where the snapshot before left it. */
+static void fill_day(const struct turn *t, struct snapshot *s)
+{
+    const struct snapshot_filler *f = &s->fillers[0];
+    const struct day_sample sample = {
+        .known = s->ready && f->known,
+        .allocatable_milli = f->allocatable_milli,
+        .paid_milli = f->requested_milli,
+        .filler_milli = f->ready_milli + f->starting_milli,
+        .paid_pods_total = s->paid_pods_total,
+        .blocked_total = s->paid_pods_blocked_total,
+    };
+    struct snapshot *before = snapshot_slot_get(t->parts.slot);
+
+    if (before != NULL)
+        s->day = before->day;
+    snapshot_unref(before);
+    day_add(&s->day, &sample, s->at);
+}
+
+static void add_node(const struct cluster_node *n, const struct fit *fit, uint32_t index,
+                     struct nodes_view *v)
+{
+    struct fit_node room = fit != NULL ? fit_node(fit, index) : (struct fit_node){0};
+    struct nodes_row row = {
+        .name = n->name,
+        .allocatable_milli = n->allocatable.at[RESOURCE_CPU],
+        .paid_milli = n->paid.at[RESOURCE_CPU],
+        .filler_milli = n->filler.at[RESOURCE_CPU] - n->leaving.at[RESOURCE_CPU],
+        .leaving_milli = n->leaving.at[RESOURCE_CPU],
+        .claimed_milli = n->claimed.at[RESOURCE_CPU],
+        .fit = room.slots,
+        .eligible = room.eligible,
+        .cordoned = n->unschedulable,
+        .ready = n->ready,
+    };
+    int64_t unused = row.allocatable_milli - row.paid_milli - n->filler.at[RESOURCE_CPU];
+
+    row.free_milli = unused > 0 ? unused : 0;
+    nodes_view_add(v, &row);
+}
+
+/* The table of nodes, O(nodes): only if somebody looks. */
+static void publish_nodes(const struct turn *t)
+{
+    struct nodes_board *board = snapshot_slot_nodes(t->parts.slot);
+    const struct facts *f = t->parts.facts;
+    struct nodes_view *v;
+
+    if (!nodes_board_due(board, loop_now(t->parts.loop)))
+        return;
+    v = nodes_view_new();
+    v->at = loop_wall(t->parts.loop);
+    v->at_mono = loop_now(t->parts.loop);
+    v->fit_known = f->fit != NULL;
+    for (uint32_t i = 0; i < cluster_node_limit(f->cluster); i++) {
+        const struct cluster_node *n = cluster_node(f->cluster, i);
+
+        if (n != NULL)
+            add_node(n, f->fit, i, v);
+    }
+    nodes_board_set(board, v);
+}
+
 void publish(const struct turn *t)
 {
     struct snapshot *s = snapshot_new(1);
@@ -186,5 +250,7 @@ void publish(const struct turn *t)
     s->paid_pods_blocked_total = f->blocked_total;
     s->waiting_pods = t->claims.pods;
     fill_filler(t, &s->fillers[0]);
+    fill_day(t, s);
+    publish_nodes(t);
     snapshot_slot_set(t->parts.slot, s);
 }

@@ -43,6 +43,7 @@ void snapshot_unref(struct snapshot *s)
 struct snapshot_slot {
     pthread_mutex_t lock;
     struct snapshot *newest;
+    struct nodes_board *nodes;
 };
 
 struct snapshot_slot *snapshot_slot_new(void)
@@ -50,6 +51,7 @@ struct snapshot_slot *snapshot_slot_new(void)
     struct snapshot_slot *slot = xcalloc(1, sizeof *slot);
 
     (void)pthread_mutex_init(&slot->lock, NULL);
+    slot->nodes = nodes_board_new();
     return slot;
 }
 
@@ -58,6 +60,7 @@ void snapshot_slot_free(struct snapshot_slot *slot)
     if (slot == NULL)
         return;
     snapshot_unref(slot->newest);
+    nodes_board_free(slot->nodes);
     (void)pthread_mutex_destroy(&slot->lock);
     free(slot);
 }
@@ -81,4 +84,9 @@ struct snapshot *snapshot_slot_get(struct snapshot_slot *slot)
     s = slot->newest != NULL ? snapshot_ref(slot->newest) : NULL;
     (void)pthread_mutex_unlock(&slot->lock);
     return s;
+}
+
+struct nodes_board *snapshot_slot_nodes(struct snapshot_slot *slot)
+{
+    return slot->nodes;
 }

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/day.h"
+#include "agent/nodes_view.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
@@ -101,6 +103,7 @@ struct snapshot {
     uint64_t paid_pods_blocked_total; /* of them blocked: unschedulable at first, although it would
                                          have fitted without filler */
     int64_t waiting_pods;             /* paid pods that have a claim now */
+    struct day day;                   /* what the last 24 hours came to */
     struct snapshot_watch watches[2];
     size_t n_fillers;
     struct snapshot_filler fillers[];
@@ -119,5 +122,8 @@ void snapshot_slot_free(struct snapshot_slot *slot);
 void snapshot_slot_set(struct snapshot_slot *slot, struct snapshot *s);
 /* A new reference to the newest, NULL before the first. */
 struct snapshot *snapshot_slot_get(struct snapshot_slot *slot);
+
+/* The board of the table of nodes; lives as long as the slot. */
+struct nodes_board *snapshot_slot_nodes(struct snapshot_slot *slot);
 
 #endif

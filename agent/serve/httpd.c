@@ -223,6 +223,7 @@ static void answer(struct httpd *h, struct MHD_Connection *c, const char *path, 
             .now = h->clock.mono(h->clock.self),
             .now_wall = h->clock.wall(h->clock.self),
             .process = &process,
+            .nodes = snapshot_slot_nodes(h->slot),
         },
         s, ret_answer);
     snapshot_unref(s);

@@ -1,6 +1,7 @@
 #include "agent/serve/routes.h"
 
 #include "agent/serve/exposition.h"
+#include "agent/serve/nodes_json.h"
 #include "agent/serve/status_json.h"
 #include "base/jsonw.h"
 
@@ -156,6 +157,21 @@ static void answer_decision(const struct routes_request *rq, const struct snapsh
         fail_json(a, 404, "NotFound", "no decision of this number is held");
 }
 
+static void answer_nodes(const struct routes_request *rq, const struct snapshot *s,
+                         struct routes_answer *a)
+{
+    struct nodes_view *v = rq->nodes != NULL ? nodes_board_ask(rq->nodes, rq->now) : NULL;
+
+    (void)s;
+    a->content_type = type_json;
+    if (v == NULL)
+        fail_json(a, 503, "ServiceUnavailable",
+                  "the table of nodes is being made: ask again within seconds");
+    else
+        nodes_json_write(v, sv_eq(param_text(rq, "names"), SV("1")), &a->body);
+    nodes_view_unref(v);
+}
+
 static void answer_root(const struct routes_request *rq, const struct snapshot *s,
                         struct routes_answer *a);
 
@@ -168,6 +184,7 @@ static const struct route routes[] = {
     {"/api/v1/decisions", false,
      "the last decisions; ?limit=N, ?before=ID, ?policy=NAME, ?reason=NAME", answer_decisions},
     {"/api/v1/decisions/", true, "one decision by its number", answer_decision},
+    {"/api/v1/nodes", false, "what is on each node, by columns; ?names=1", answer_nodes},
 };
 
 static void answer_root(const struct routes_request *rq, const struct snapshot *s,

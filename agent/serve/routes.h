@@ -11,6 +11,8 @@
  *     /api/v1/decisions      JSON, newest first; ?limit=1..500 (50), ?before=ID, ?policy=NAME,
  *                            ?reason=NAME
  *     /api/v1/decisions/ID   one of them
+ *     /api/v1/nodes          JSON (nodes_json.h); ?names=1 with their names; 503 for the first
+ *                            seconds after nobody has asked for long
  *
  * Only GET and HEAD (else 405). Errors below /api are JSON in the form of a Kubernetes Status. When
  * the server listens on a loopback address, /api answers only requests whose Host names that
@@ -54,6 +56,7 @@ struct routes_request {
     struct mono now;
     struct wall now_wall;
     const struct process_figures *process;
+    struct nodes_board *nodes; /* of the snapshots' slot */
 };
 
 struct routes_answer {

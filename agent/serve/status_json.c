@@ -252,6 +252,44 @@ static void write_say(struct jsonw *w, const struct snapshot *s, const struct sn
     jsonw_end(w);
 }
 
+/* Pods that arrived since `from`, and those of them that filler kept waiting. */
+static void write_arrivals(struct jsonw *w, const char *key, bool known, struct wall from,
+                           uint64_t paid, uint64_t blocked)
+{
+    jsonw_object(w, key);
+    known_i64(w, "from_t", known, ms_of(from));
+    known_i64(w, "paid", known, (int64_t)paid);
+    known_i64(w, "blocked", known, (int64_t)blocked);
+    jsonw_end(w);
+}
+
+static void write_waiting(struct jsonw *w, const struct snapshot *s)
+{
+    bool known = s != NULL && s->ready;
+    struct day_sum day = known ? day_sum(&s->day) : (struct day_sum){0};
+
+    jsonw_object(w, "waiting");
+    known_i64(w, "pods", known, known ? s->waiting_pods : 0);
+    write_arrivals(w, "total", known, known ? s->started : (struct wall){0},
+                   known ? s->paid_pods_total : 0, known ? s->paid_pods_blocked_total : 0);
+    write_arrivals(w, "day", known, day.from, day.paid_pods, day.blocked);
+    jsonw_end(w);
+}
+
+static void write_earned(struct jsonw *w, const struct snapshot *s)
+{
+    struct day_sum day = s != NULL ? day_sum(&s->day) : (struct day_sum){0};
+
+    jsonw_object(w, "earned");
+    jsonw_object(w, "day");
+    known_i64(w, "from_t", day.known, ms_of(day.from));
+    known_i64(w, "core_hours_milli", day.known, day.filler_core_hours_milli);
+    known_i64(w, "util_milli", day.known, day.util_milli);
+    known_i64(w, "util_paid_milli", day.known, day.util_paid_milli);
+    jsonw_end(w);
+    jsonw_end(w);
+}
+
 void status_json_write(const struct snapshot *s, struct sv policy, struct mono now,
                        struct wall now_wall, struct strbuf *out)
 {
@@ -271,9 +309,8 @@ void status_json_write(const struct snapshot *s, struct sv policy, struct mono n
     jsonw_bool(&w, "dry_run", s != NULL && s->dry_run);
     write_watches(&w, s, now);
     write_cpu(&w, s);
-    jsonw_object(&w, "waiting");
-    known_i64(&w, "pods", s != NULL && s->ready, s != NULL ? s->waiting_pods : 0);
-    jsonw_end(&w);
+    write_waiting(&w, s);
+    write_earned(&w, s);
     known_i64(&w, "nodes", s != NULL && s->ready, s != NULL ? s->nodes : 0);
     known_i64(&w, "eligible_nodes", s != NULL && s->ready, s != NULL ? s->eligible_nodes : 0);
     known_i64(&w, "pods", s != NULL && s->ready, s != NULL ? s->pods : 0);
