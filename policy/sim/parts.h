@@ -1,0 +1,317 @@
+/*
+ * parts: what the files of the simulation share; not for its users, who include sim.h.
+ *
+ * clockwork.c  what happens when: the heap of events, random numbers, the observer
+ * pod.c        specs, pods and nodes as objects, their names and sums
+ * kubelet.c    from bound to Ready, from asked to stop to gone
+ * sched.c      the scheduler's queues and its attempts
+ * shape.c      where a pod fits best, without looking at every node
+ * preempt.c    who must go for a pod
+ * replicas.c   the ReplicaSet controller
+ * sim.c        the calls of sim.h
+ */
+#ifndef BRIM_POLICY_SIM_PARTS_H
+#define BRIM_POLICY_SIM_PARTS_H
+
+#include "base/alloc.h"
+#include "base/map.h"
+#include "capacity/pack.h"
+#include "capacity/selector.h"
+#include "policy/sim/sim.h"
+
+/* A pod's spec, shared by all pods of a template. */
+struct spec {
+    struct sim_pod_spec view;
+    struct packed_node *text; /* namespace and labels */
+    struct packed_rules *rules;
+    char *priority_class;
+    uint32_t refs;
+    struct sv pin;                /* the one node that the rules allow; empty: no such rule */
+    int64_t score_cpu, score_mem; /* what it asks for in the scheduler's scores */
+    uint64_t request_hash;
+};
+
+enum queue { QUEUE_NONE, QUEUE_ACTIVE, QUEUE_BACKOFF, QUEUE_UNSCHEDULABLE, QUEUE_COUNT_ };
+
+struct pod {
+    struct sim_pod view;
+    bool live;
+    bool counted;    /* bound and not finished: in its node's sums */
+    bool wants_room; /* the last attempt found nodes that would accept it, if they had room */
+    uint64_t serial; /* tells it from earlier pods with its id; also the order of creation */
+    struct spec *spec;
+    struct packed_rules *own_rules; /* after a patch */
+    struct sv pin;                  /* of the rules that hold */
+    struct node *node, *nominated;
+    struct workload *owner;
+    size_t at_node, at_nominated, at_owner, at_queue; /* positions in the lists that hold it */
+    enum queue queue;
+    uint64_t queue_order;  /* rises with each return to the queue */
+    struct mono queued_at; /* unschedulable: since then */
+    struct mono backoff_until;
+    struct mono exit_at; /* valid while deleting */
+};
+
+struct pod_list {
+    struct pod **at;
+    size_t n, cap;
+};
+
+struct node {
+    struct sim_node view;
+    bool live;
+    uint64_t facts;   /* another value whenever the record changed or the node went */
+    uint64_t removed; /* counts removals: an orphan event of an earlier one is void */
+    struct packed_node *packed;
+    struct resources free;        /* allocatable - used; may be negative */
+    int64_t score_cpu, score_mem; /* sums of what pods ask for in the scheduler's scores */
+    struct pod_list pods;         /* that name it: finished ones, too */
+    struct pod_list nominated;
+};
+
+struct workload {
+    struct sim_workload view;
+    bool live;
+    bool armed; /* a sync is on its way */
+    bool dirty; /* something changed while a sync ran */
+    uint64_t serial;
+    char *kind, *name;
+    struct spec *template;
+    struct pod_list pods;
+    int32_t ready_any; /* Running and Ready, terminating ones, too: what an HPA counts */
+    int32_t calls;     /* of the sync that runs, not answered yet; 0: no sync runs */
+    int32_t to_create; /* what that sync still has to create, after the batch that runs */
+    int32_t batch;
+    uint32_t *on_node; /* pods by node id, for workloads whose pods pack */
+    size_t on_node_cap;
+};
+
+enum happening {
+    HAPPEN_ATTEMPT, /* the scheduler ends an attempt */
+    HAPPEN_FLUSH,   /* it looks for pods that were unschedulable for long */
+    HAPPEN_RUNNING, /* a pod's containers have started */
+    HAPPEN_READY,
+    HAPPEN_DONE,    /* a pod with an end has come to it */
+    HAPPEN_EXIT,    /* a terminating pod is gone */
+    HAPPEN_ORPHANS, /* the pods of a removed node go */
+    HAPPEN_SYNC,    /* the ReplicaSet controller looks at a workload */
+    HAPPEN_CREATE,  /* its call that creates a pod is answered */
+    HAPPEN_DELETE,  /* its call that deletes a pod is answered */
+    HAPPEN_HPA,
+    HAPPEN_COUNT_
+};
+
+struct timed {
+    struct mono at;
+    uint64_t seq; /* equal times: in the order of their making */
+    enum happening what;
+    uint32_t id;     /* of the pod, node, workload, HPA */
+    uint32_t other;  /* HAPPEN_DELETE: the workload */
+    uint64_t serial; /* of what `id` names: void if it has another one by now */
+    uint64_t other_serial;
+};
+
+struct timeline {
+    struct timed *at;
+    size_t n, cap;
+    uint64_t seq;
+};
+
+/* Pods by a rule of order, each knowing its place. */
+struct pod_heap {
+    struct pod_list list;
+    bool (*before)(const struct pod *a, const struct pod *b);
+};
+
+struct shape;
+enum { SHAPES_MAX = 64 }; /* more kinds of pods than that at a time are built anew each time */
+
+struct sched {
+    struct pod_heap active, backoff;
+    struct pod_list unschedulable;
+    bool armed; /* an attempt is on its way */
+    bool flush_armed;
+    uint64_t order;
+    struct shape *shapes[SHAPES_MAX];
+    size_t n_shapes;
+    uint64_t shape_clock;
+    uint32_t *changed; /* nodes that changed, for the shapes to catch up */
+    size_t n_changed, changed_cap;
+    uint64_t changed_base;                /* how many were dropped before changed[0] */
+    struct pod_list lower, victims, best; /* scratch of preempt.c */
+    uint64_t attempts, bindings, preemptions;
+};
+
+struct autoscaler {
+    struct hpa *hpa;
+    struct sim_metrics metrics;
+    uint32_t workload;
+    uint64_t serial;
+};
+
+struct client { /* a token bucket, in millionths of a call */
+    int64_t tokens;
+    struct mono at;
+};
+
+enum { POD_CHUNK = 256 };
+
+struct sim {
+    struct sim_config config;
+    struct mono now;
+    uint64_t version, serial, random;
+    bool telling; /* the observer or a metric is being called */
+    struct timeline timeline;
+    struct node **nodes;
+    size_t n_nodes, nodes_cap;
+    struct pod **pod_chunks;
+    size_t n_pods, chunks_cap; /* ids given so far; chunks */
+    struct workload **workloads;
+    size_t n_workloads, workloads_cap;
+    uint32_t *free_nodes, *free_pods, *free_workloads;
+    size_t n_free_nodes, n_free_pods, n_free_workloads;
+    size_t free_nodes_cap, free_pods_cap, free_workloads_cap;
+    struct map node_names, pod_names, workload_names;
+    struct autoscaler *hpas;
+    size_t n_hpas, hpas_cap;
+    struct sched sched;
+    struct client client;
+    uint32_t live_nodes, live_pods, live_workloads, bound;
+};
+
+/* ---- clockwork.c ---- */
+
+void timeline_add(struct sim *s, struct mono at, struct timed what);
+bool timeline_take(struct sim *s, struct mono until, struct timed *ret_what);
+uint64_t sim_random(struct sim *s);
+/* us, more or less by the configured jitter. */
+int64_t sim_jitter(struct sim *s, int64_t us);
+struct uid sim_uid(struct sim *s);
+
+void tell_pod(struct sim *s, enum sim_verb verb, struct pod *pod);
+void tell_node(struct sim *s, enum sim_verb verb, struct node *node);
+void tell_workload(struct sim *s, enum sim_verb verb, struct workload *w);
+
+void list_push(struct pod_list *list, struct pod *pod);
+/* Takes out the pod at a place; the last one takes the place and is returned (NULL: none moved). */
+struct pod *list_cut(struct pod_list *list, size_t at);
+void heap_push(struct pod_heap *heap, struct pod *pod);
+void heap_cut(struct pod_heap *heap, struct pod *pod);
+
+/* ---- pod.c ---- */
+
+extern const struct map_ops pod_map_ops, node_map_ops, workload_map_ops;
+struct object_key {
+    struct sv kind, ns, name;
+};
+uint64_t object_hash(struct sv kind, struct sv ns, struct sv name);
+
+struct spec *spec_new(const struct sim_pod_spec *from);
+void spec_unref(struct spec *spec);
+/* The one node that rules allow by metadata.name; empty: there is no such rule. */
+struct sv rules_pin(const struct pod_rules *rules);
+
+struct pod *pod_at(const struct sim *s, uint32_t id);
+struct node *node_at(const struct sim *s, uint32_t id);
+struct workload *workload_at(const struct sim *s, uint32_t id);
+
+/* Takes over a reference to the spec. NULL: SIM_MAX_PODS are there. Queued, but nobody was told. */
+struct pod *pod_add(struct sim *s, struct sv name, struct spec *spec, struct workload *owner);
+/* A free name after this prefix. */
+void pod_make_name(struct sim *s, struct sv ns, const char *prefix, char *name, size_t size);
+/* On the node from now on; nobody was told. */
+void pod_bind(struct sim *s, struct pod *pod, struct node *node);
+/* Succeeded: takes no room any more. */
+void pod_finish(struct sim *s, struct pod *pod);
+void pod_nominate(struct sim *s, struct pod *pod, struct node *node); /* NULL: withdraws it */
+/* Deletion is asked for; gone at once without node or grace, else when the kubelet says so. */
+void pod_ask_to_go(struct sim *s, struct pod *pod, int64_t grace_us);
+/* The object vanishes; everybody is told. */
+void pod_gone(struct sim *s, struct pod *pod);
+/* Frees what it holds; for pod_gone() and the end of the world. */
+void pod_release(struct pod *pod);
+
+struct node *node_add(struct sim *s, struct sv name);
+void node_set(struct sim *s, struct node *node, const struct node_record *record);
+/* Forgets a removed node that no pod names any more. */
+void node_drop_if_unused(struct sim *s, struct node *node);
+void node_release(struct node *node);
+
+/* The rules that hold for the pod. */
+static inline const struct pod_rules *pod_rules_of(const struct pod *pod)
+{
+    return pod->view.rules;
+}
+
+static inline uint64_t pod_rules_hash(const struct pod *pod)
+{
+    return pod->own_rules != NULL ? pod->own_rules->hash : pod->spec->rules->hash;
+}
+
+static inline bool pod_finished(const struct pod *pod)
+{
+    return pod->view.phase == PHASE_SUCCEEDED || pod->view.phase == PHASE_FAILED;
+}
+
+/* What a controller counts as there. */
+static inline bool pod_active(const struct pod *pod)
+{
+    return !pod->view.deleting && !pod_finished(pod);
+}
+
+/* ---- kubelet.c ---- */
+
+void kubelet_bound(struct sim *s, struct pod *pod);
+void kubelet_running(struct sim *s, struct pod *pod);
+void kubelet_ready(struct sim *s, struct pod *pod);
+void kubelet_done(struct sim *s, struct pod *pod);
+/* Sets when a pod that was asked to go is gone. */
+void kubelet_stop(struct sim *s, struct pod *pod);
+
+/* ---- sched.c ---- */
+
+void sched_init(struct sched *sched);
+void sched_done(struct sched *sched);
+void sched_enqueue(struct sim *s, struct pod *pod);
+void sched_dequeue(struct sim *s, struct pod *pod);
+void sched_attempt(struct sim *s);
+void sched_flush(struct sim *s);
+/* Room became free somewhere: pods that lacked room are tried again. */
+void sched_wake_room(struct sim *s);
+/* A node came or changed: pods that could fit there at all are tried again. */
+void sched_wake_node(struct sim *s, const struct node *node);
+/* One unschedulable pod is tried again. */
+void sched_wake(struct sim *s, struct pod *pod);
+
+/* Room on the node as this pod sees it: nominated pods of its priority or above count as there. */
+struct resources sched_room(const struct node *node, const struct pod *pod, int32_t priority);
+bool sched_fits(const struct pod *pod, const struct node *node);
+
+/* ---- shape.c ---- */
+
+/* The node for this pod, or NULL; *ret_accepting: some node accepts it but for room. */
+struct node *shape_pick(struct sim *s, const struct pod *pod, bool *ret_accepting);
+/* Sums, facts or nominations of a node changed. */
+void shape_node_changed(struct sim *s, const struct node *node);
+void shape_free(struct shape *shape);
+
+/* ---- preempt.c ---- */
+
+/* Is the pod allowed to make others leave now? */
+bool preempt_allowed(const struct pod *pod);
+/* The node to free and, in sched.best, who must leave it; NULL: no node can be freed. */
+struct node *preempt_find(struct sim *s, const struct pod *pod);
+
+/* ---- replicas.c ---- */
+
+/* Something about the workload or its pods changed: the controller will look. */
+void replicas_arm(struct sim *s, struct workload *w);
+void replicas_sync(struct sim *s, struct workload *w);
+void replicas_created(struct sim *s, struct workload *w);
+void replicas_deleted(struct sim *s, struct workload *w, struct pod *pod);
+/* Adds (sign 1) or takes out (-1) a pod in its present state from the owner's counts. */
+void replicas_account(struct pod *pod, int32_t sign);
+/* Sorts pods so that those that go first stand first (FIRST as the ReplicaSet controller says). */
+void replicas_rank(const struct sim *s, struct pod **pods, size_t n);
+
+#endif
