@@ -1,0 +1,261 @@
+#include "storage/db.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "base/alloc.h"
+
+_Static_assert(DB_BUSY == SQLITE_BUSY && DB_READ_ONLY == SQLITE_READONLY && DB_IO == SQLITE_IOERR &&
+                   DB_CORRUPT == SQLITE_CORRUPT && DB_FULL == SQLITE_FULL && DB_CANT_OPEN == SQLITE_CANTOPEN &&
+                   DB_NOT_A_DB == SQLITE_NOTADB,
+               "the codes are SQLite's");
+
+struct db {
+    sqlite3 *sqlite;
+    char *path;
+    int64_t max_bytes;
+};
+
+struct db_stmt {
+    struct db *db;
+    sqlite3_stmt *sqlite;
+    int failed; /* result of the first bind that failed since the last reset */
+};
+
+static bool fail(const struct db *db, int code, struct err *err)
+{
+    const char *text = db->sqlite != NULL && sqlite3_errcode(db->sqlite) != SQLITE_OK ? sqlite3_errmsg(db->sqlite)
+                                                                                      : sqlite3_errstr(code);
+
+    return err_set(err, ERR_STORAGE, code & 0xff, "%s: %s", db->path, text);
+}
+
+/* What guards against a file that somebody else wrote; none of it changes the file. */
+static bool set_guards(struct db *db, struct err *err)
+{
+    char cache[64];
+
+    (void)sqlite3_extended_result_codes(db->sqlite, 0);
+    (void)sqlite3_busy_timeout(db->sqlite, DB_BUSY_MS);
+    (void)sqlite3_limit(db->sqlite, SQLITE_LIMIT_LENGTH, DB_MAX_VALUE);
+    (void)sqlite3_limit(db->sqlite, SQLITE_LIMIT_ATTACHED, 0);
+    (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    (void)snprintf(cache, sizeof cache, "PRAGMA cell_size_check=ON;PRAGMA cache_size=-%d", DB_CACHE_KIB);
+    return db_exec(db, cache, err);
+}
+
+bool db_open(const struct db_options *o, struct db **ret_db, struct err *err)
+{
+    CLEANUP(db_close_ptr) struct db *db = xcalloc(1, sizeof *db);
+    int flags = SQLITE_OPEN_NOMUTEX | (o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    int code;
+
+    db->path = xstrdup(o->path);
+    db->max_bytes = o->max_bytes;
+    code = sqlite3_open_v2(o->path, &db->sqlite, flags, o->vfs);
+    if (code != SQLITE_OK)
+        return fail(db, code, err);
+    if (!set_guards(db, err))
+        return false;
+    *ret_db = TAKE(db);
+    return true;
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL)
+        return;
+    (void)sqlite3_close(db->sqlite);
+    free(db->path);
+    free(db);
+}
+
+bool db_use_log(struct db *db, struct err *err)
+{
+    char sql[256];
+    int64_t page = 0;
+
+    if (!db_exec(db, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", err) ||
+        !db_number(db, "PRAGMA page_size", &page, err))
+        return false;
+    (void)snprintf(sql, sizeof sql, "PRAGMA wal_autocheckpoint=%d;PRAGMA journal_size_limit=%d;PRAGMA max_page_count=%lld",
+                   DB_WAL_PAGES, DB_WAL_PAGES << 12,
+                   db->max_bytes > 0 && page > 0 ? (long long)(db->max_bytes / page) : 0xfffffffeLL);
+    return db_exec(db, sql, err);
+}
+
+bool db_exec(struct db *db, const char *sql, struct err *err)
+{
+    int code = sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL);
+
+    return code == SQLITE_OK || fail(db, code, err);
+}
+
+bool db_number(struct db *db, const char *sql, int64_t *ret_number, struct err *err)
+{
+    struct db_stmt *s = NULL;
+    bool row = false;
+    bool ok = db_prepare(db, sql, &s, err) && db_step(s, &row, err);
+
+    if (ok)
+        *ret_number = row ? db_i64(s, 0) : 0;
+    db_stmt_free(s);
+    return ok;
+}
+
+bool db_begin(struct db *db, struct err *err)
+{
+    return db_exec(db, "BEGIN IMMEDIATE", err);
+}
+
+bool db_commit(struct db *db, struct err *err)
+{
+    return db_exec(db, "COMMIT", err);
+}
+
+void db_rollback(struct db *db)
+{
+    /* A full disk may have ended the transaction already. */
+    if (sqlite3_get_autocommit(db->sqlite) == 0)
+        (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool db_integrity(struct db *db, struct err *err)
+{
+    struct db_stmt *s = NULL;
+    bool row = false;
+    bool ok = db_prepare(db, "PRAGMA integrity_check(1)", &s, err) && db_step(s, &row, err);
+
+    if (ok && !(row && sv_eq(db_text(s, 0), SV("ok"))))
+        ok = err_set(err, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s", db->path, row ? (int)db_text(s, 0).len : 0,
+                     db_text(s, 0).at);
+    db_stmt_free(s);
+    return ok;
+}
+
+int64_t db_bytes(struct db *db)
+{
+    int64_t pages = 0, page = 0;
+
+    return db_number(db, "PRAGMA page_count", &pages, NULL) && db_number(db, "PRAGMA page_size", &page, NULL) ? pages * page : 0;
+}
+
+bool db_at_limit(struct db *db)
+{
+    /* A blob of the largest size that did not fit any more leaves this much below the limit. */
+    return db->max_bytes > 0 && db_bytes(db) + DB_MAX_VALUE / 4 > db->max_bytes;
+}
+
+const char *db_path(const struct db *db)
+{
+    return db->path;
+}
+
+bool db_prepare(struct db *db, const char *sql, struct db_stmt **ret_stmt, struct err *err)
+{
+    sqlite3_stmt *sqlite = NULL;
+    int code = sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &sqlite, NULL);
+
+    if (code != SQLITE_OK)
+        return fail(db, code, err);
+    *ret_stmt = xcalloc(1, sizeof **ret_stmt);
+    **ret_stmt = (struct db_stmt){.db = db, .sqlite = sqlite};
+    return true;
+}
+
+void db_stmt_free(struct db_stmt *s)
+{
+    if (s == NULL)
+        return;
+    (void)sqlite3_finalize(s->sqlite);
+    free(s);
+}
+
+static int place(struct db_stmt *s, const char *name)
+{
+    int index = sqlite3_bind_parameter_index(s->sqlite, name);
+
+    assert(index > 0);
+    return index;
+}
+
+static void bound(struct db_stmt *s, int code)
+{
+    if (code != SQLITE_OK && s->failed == SQLITE_OK)
+        s->failed = code;
+}
+
+void db_bind_i64(struct db_stmt *s, const char *name, int64_t value)
+{
+    bound(s, sqlite3_bind_int64(s->sqlite, place(s, name), value));
+}
+
+void db_bind_text(struct db_stmt *s, const char *name, struct sv value)
+{
+    bound(s, sqlite3_bind_text64(s->sqlite, place(s, name), value.len != 0 ? value.at : "", value.len, SQLITE_TRANSIENT,
+                                 SQLITE_UTF8));
+}
+
+void db_bind_blob(struct db_stmt *s, const char *name, struct sv value)
+{
+    bound(s, sqlite3_bind_blob64(s->sqlite, place(s, name), value.len != 0 ? value.at : "", value.len, SQLITE_TRANSIENT));
+}
+
+bool db_step(struct db_stmt *s, bool *ret_row, struct err *err)
+{
+    int code = s->failed != SQLITE_OK ? s->failed : sqlite3_step(s->sqlite);
+
+    if (code == SQLITE_ROW) {
+        *ret_row = true;
+        return true;
+    }
+    if (code != SQLITE_DONE)
+        (void)fail(s->db, code, err);
+    db_reset(s);
+    if (code != SQLITE_DONE)
+        return false;
+    *ret_row = false;
+    return true;
+}
+
+bool db_run(struct db_stmt *s, struct err *err)
+{
+    bool row;
+
+    do {
+        if (!db_step(s, &row, err))
+            return false;
+    } while (row);
+    return true;
+}
+
+void db_reset(struct db_stmt *s)
+{
+    (void)sqlite3_reset(s->sqlite);
+    s->failed = SQLITE_OK;
+}
+
+int64_t db_i64(struct db_stmt *s, int column)
+{
+    return sqlite3_column_int64(s->sqlite, column);
+}
+
+struct sv db_text(struct db_stmt *s, int column)
+{
+    const unsigned char *at = sqlite3_column_text(s->sqlite, column);
+
+    return (struct sv){.at = (const char *)at, .len = at != NULL ? (size_t)sqlite3_column_bytes(s->sqlite, column) : 0};
+}
+
+struct sv db_blob(struct db_stmt *s, int column)
+{
+    const void *at = sqlite3_column_blob(s->sqlite, column);
+
+    return (struct sv){.at = at, .len = at != NULL ? (size_t)sqlite3_column_bytes(s->sqlite, column) : 0};
+}

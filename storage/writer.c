@@ -1,0 +1,490 @@
+#include "storage/writer.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "storage/queue.h"
+
+enum { ITEM_SAMPLE, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
+
+/* How often what is too old is looked for, besides whenever a chunk begins. */
+#define FORGET_EVERY_US (INT64_C(3600) * US_PER_S)
+
+struct lost_decisions {
+    int64_t first_ms, last_ms, count;
+};
+
+struct request {
+    writer_run_fn *run;
+    void *self;
+};
+
+struct writer {
+    struct writer_options options;
+    struct clock clock;
+    pthread_t thread;
+    sem_t wake;
+    struct queue *queue;
+    atomic_bool stop;
+    atomic_bool refuse; /* a piece was lost on the disk's side: the journal must begin a segment */
+
+    /* The loop's alone. */
+    struct sample held[WRITER_MAX_POLICIES];
+    size_t n_held;
+    struct lost_decisions lost;
+
+    /* The disk thread's alone. */
+    struct history history;
+    uint64_t id_shift;
+    int64_t not_before_us, forget_at_us;
+
+    _Atomic uint64_t merged, dropped, dropped_pieces;
+
+    pthread_mutex_t lock; /* of all below; held for copying only */
+    pthread_cond_t tried;
+    bool was_tried, ids_given;
+    uint64_t last_id;
+    struct writer_status status;
+    struct request requests[WRITER_MAX_REQUESTS];
+    size_t n_requests;
+};
+
+static int64_t mono_us(const struct writer *w)
+{
+    return w->clock.mono(w->clock.self).us;
+}
+
+static struct wall wall(const struct writer *w)
+{
+    return w->clock.wall(w->clock.self);
+}
+
+static void note_error(struct writer *w, const struct err *err)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    w->status.errors++;
+    if (w->status.failing_since.us == 0)
+        w->status.failing_since = wall(w);
+    (void)snprintf(w->status.error, sizeof w->status.error, "%s", err->text);
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+static void note_commit(struct writer *w)
+{
+    int64_t bytes = db_bytes(w->history.db);
+
+    (void)pthread_mutex_lock(&w->lock);
+    w->status.commits++;
+    w->status.bytes = bytes;
+    w->status.written_at = wall(w);
+    w->status.failing_since = (struct wall){0};
+    w->status.error[0] = '\0';
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+/* The time in which nothing was written because no agent ran. */
+static bool mark_start(struct writer *w, struct err *err)
+{
+    struct history_gap gap = {.why = sv_from(gap_why_name(GAP_START)), .last_ms = wall(w).us / 1000};
+    int64_t first;
+
+    if (!samples_span(w->history.samples, &first, &gap.first_ms, err))
+        return false;
+    return gap.first_ms == 0 || gap.first_ms >= gap.last_ms || history_add_gap(&w->history, &gap, err);
+}
+
+static bool open_history(struct writer *w, struct err *err)
+{
+    const struct db_options options = {.path = w->options.path, .max_bytes = w->options.max_bytes, .vfs = w->options.vfs};
+    uint64_t last_id = 0;
+
+    if (!history_open(&options, &w->history, err))
+        return false;
+    if (!decisions_last_id(w->history.decisions, &last_id, err) || !mark_start(w, err)) {
+        history_close(&w->history);
+        return false;
+    }
+    (void)pthread_mutex_lock(&w->lock);
+    w->status.open = true;
+    w->last_id = last_id;
+    w->id_shift = w->ids_given ? last_id : 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    return true;
+}
+
+/* Opens the history if it is not; tells writer_first_id() that it was tried. */
+static bool have_history(struct writer *w, struct err *err)
+{
+    bool ok = w->history.db != NULL || open_history(w, err);
+
+    (void)pthread_mutex_lock(&w->lock);
+    w->was_tried = true;
+    (void)pthread_cond_broadcast(&w->tried);
+    (void)pthread_mutex_unlock(&w->lock);
+    return ok;
+}
+
+static bool add_decision(struct writer *w, const struct decision_entry *entry, struct err *err)
+{
+    struct decision_entry raised = *entry;
+
+    raised.id += w->id_shift;
+    return decisions_add(w->history.decisions, &raised, err);
+}
+
+static bool add_gap(struct writer *w, const struct lost_decisions *lost, struct err *err)
+{
+    const struct history_gap gap = {.first_ms = lost->first_ms,
+                                    .last_ms = lost->last_ms,
+                                    .why = sv_from(gap_why_name(GAP_LOST)),
+                                    .decisions = lost->count};
+
+    return history_add_gap(&w->history, &gap, err);
+}
+
+static bool add_item(struct writer *w, struct queue_item item, struct err *err)
+{
+    switch (item.kind) {
+    case ITEM_SAMPLE:
+        return samples_add(w->history.samples, item.data, err);
+    case ITEM_DECISION:
+        return add_decision(w, item.data, err);
+    case ITEM_PIECE:
+        return chunks_add(w->history.chunks, item.data, err);
+    default:
+        return add_gap(w, item.data, err);
+    }
+}
+
+/* Would the same thing fail again on a healthy disk? Then it is given up, so that it does not hold up all others. */
+static bool hopeless(const struct err *err)
+{
+    enum { ERROR = 1, TOO_BIG = 18, CONSTRAINT = 19, MISMATCH = 20 };
+
+    return err->code == 0 || err->code == ERROR || err->code == TOO_BIG || err->code == CONSTRAINT || err->code == MISMATCH;
+}
+
+static void give_up(struct writer *w, struct queue_item item, const struct err *err)
+{
+    note_error(w, err);
+    if (item.kind == ITEM_PIECE) {
+        atomic_fetch_add(&w->dropped_pieces, 1);
+        atomic_store(&w->refuse, true);
+    } else if (item.kind == ITEM_DECISION) {
+        atomic_fetch_add(&w->dropped, 1);
+    }
+}
+
+/* One transaction with the n oldest things. */
+static bool write_batch(struct writer *w, size_t n, bool *ret_chunk, struct err *err)
+{
+    struct db *db = w->history.db;
+    bool ok = db_begin(db, err);
+
+    if (!ok)
+        return false;
+    for (size_t i = 0; ok && i < n; i++) {
+        struct queue_item item = queue_peek(w->queue, i);
+
+        ok = add_item(w, item, err);
+        if (!ok && hopeless(err)) {
+            give_up(w, item, err);
+            ok = true;
+        }
+        if (item.kind == ITEM_PIECE && ((const struct journal_piece *)item.data)->offset == 0)
+            *ret_chunk = true;
+    }
+    ok = ok && db_commit(db, err);
+    if (!ok)
+        db_rollback(db);
+    return ok;
+}
+
+static void forget_old(struct writer *w)
+{
+    struct err err = {0};
+
+    w->forget_at_us = mono_us(w) + FORGET_EVERY_US;
+    if (!history_forget(&w->history, &w->options.keep, wall(w).us / 1000, &err))
+        note_error(w, &err);
+}
+
+/* Writes what is queued. At the limit of size old history makes room, once. */
+static bool flush(struct writer *w, struct err *err)
+{
+    size_t n = queue_len(w->queue);
+    bool chunk = false, ok;
+
+    if (!have_history(w, err))
+        return false;
+    if (n == 0)
+        return true;
+    ok = write_batch(w, n, &chunk, err);
+    if (!ok && err->code == DB_FULL && db_at_limit(w->history.db) && history_shrink(&w->history, err))
+        ok = write_batch(w, n, &chunk, err);
+    if (!ok)
+        return false;
+    queue_pop(w->queue, n);
+    note_commit(w);
+    if (chunk || mono_us(w) >= w->forget_at_us)
+        forget_old(w);
+    return true;
+}
+
+static void answer(struct writer *w)
+{
+    struct request requests[WRITER_MAX_REQUESTS];
+    size_t n;
+
+    (void)pthread_mutex_lock(&w->lock);
+    n = w->n_requests;
+    memcpy(requests, w->requests, n * sizeof *requests);
+    w->n_requests = 0;
+    (void)pthread_mutex_unlock(&w->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct err err = {0};
+        bool stopping = atomic_load(&w->stop);
+
+        if (stopping)
+            (void)err_set(&err, ERR_STORAGE, 0, "the history is being closed");
+        else
+            (void)!have_history(w, &err);
+        requests[i].run(requests[i].self, w->history.db != NULL && !stopping ? &w->history : NULL, &err);
+    }
+}
+
+/* Sleeps until there may be something to do. */
+static void wait_for_work(struct writer *w)
+{
+    int64_t left = queue_len(w->queue) != 0 ? w->not_before_us - mono_us(w) : w->options.interval_us;
+    struct timespec until;
+
+    if (left > w->options.interval_us)
+        left = w->options.interval_us;
+    if (left <= 0)
+        return;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += left / US_PER_S;
+    until.tv_nsec += left % US_PER_S * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    (void)sem_clockwait(&w->wake, CLOCK_MONOTONIC, &until);
+    while (sem_trywait(&w->wake) == 0)
+        continue;
+}
+
+static void work(struct writer *w)
+{
+    struct err err = {0};
+    bool ok = flush(w, &err);
+
+    if (!ok)
+        note_error(w, &err);
+    w->not_before_us = mono_us(w) + (ok ? w->options.interval_us / WRITER_BURST_PART : w->options.interval_us);
+}
+
+static void *run(void *self)
+{
+    struct writer *w = self;
+
+    work(w);
+    while (!atomic_load(&w->stop)) {
+        wait_for_work(w);
+        answer(w);
+        if (queue_len(w->queue) != 0 && mono_us(w) >= w->not_before_us)
+            work(w);
+    }
+    answer(w);
+    work(w);
+    history_close(&w->history);
+    return NULL;
+}
+
+bool writer_start(const struct writer_options *options, struct writer **ret_writer, struct err *err)
+{
+    struct writer *w = xcalloc(1, sizeof *w);
+    pthread_condattr_t attr;
+    int code;
+
+    w->options = *options;
+    w->options.path = xstrdup(options->path);
+    if (w->options.interval_us <= 0)
+        w->options.interval_us = WRITER_INTERVAL_US;
+    w->clock = clock_system();
+    w->queue = queue_new(WRITER_SLOTS, WRITER_PIECE_BYTES);
+    (void)sem_init(&w->wake, 0, 0);
+    (void)pthread_mutex_init(&w->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&w->tried, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    code = pthread_create(&w->thread, NULL, run, w);
+    if (code != 0) {
+        atomic_store(&w->stop, true);
+        queue_free(w->queue);
+        free((char *)(uintptr_t)w->options.path);
+        free(w);
+        return err_set(err, ERR_SYSTEM, code, "a thread for the history: %s", strerror(code));
+    }
+    *ret_writer = w;
+    return true;
+}
+
+static bool push(struct writer *w, int kind, const void *data, size_t size)
+{
+    void *copy = xmalloc(size);
+
+    memcpy(copy, data, size);
+    if (queue_push(w->queue, (struct queue_item){.kind = kind, .data = copy}))
+        return true;
+    free(copy);
+    return false;
+}
+
+/* What was kept back while the queue was full goes first. */
+static void push_held(struct writer *w)
+{
+    size_t done = 0;
+
+    if (w->lost.count != 0 && push(w, ITEM_GAP, &w->lost, sizeof w->lost))
+        w->lost = (struct lost_decisions){0};
+    while (done < w->n_held && push(w, ITEM_SAMPLE, &w->held[done], sizeof w->held[done]))
+        done++;
+    memmove(w->held, w->held + done, (w->n_held - done) * sizeof *w->held);
+    w->n_held -= done;
+}
+
+void writer_stop(struct writer *w)
+{
+    if (w == NULL)
+        return;
+    push_held(w);
+    atomic_store(&w->stop, true);
+    (void)sem_post(&w->wake);
+    (void)pthread_join(w->thread, NULL);
+    queue_free(w->queue);
+    (void)pthread_cond_destroy(&w->tried);
+    (void)pthread_mutex_destroy(&w->lock);
+    (void)sem_destroy(&w->wake);
+    free((char *)(uintptr_t)w->options.path);
+    free(w);
+}
+
+uint64_t writer_first_id(struct writer *w, int64_t wait_us)
+{
+    struct timespec until;
+    uint64_t id;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (until.tv_nsec / 1000 + wait_us) / US_PER_S;
+    until.tv_nsec = (until.tv_nsec / 1000 + wait_us) % US_PER_S * 1000;
+    (void)pthread_mutex_lock(&w->lock);
+    while (!w->was_tried && pthread_cond_timedwait(&w->tried, &w->lock, &until) == 0)
+        continue;
+    id = w->status.open ? w->last_id + 1 : 1;
+    w->ids_given = !w->status.open;
+    (void)pthread_mutex_unlock(&w->lock);
+    return id;
+}
+
+static struct sample *held_of(struct writer *w, const char *policy)
+{
+    for (size_t i = 0; i < w->n_held; i++) {
+        if (strcmp(w->held[i].policy, policy) == 0)
+            return &w->held[i];
+    }
+    return NULL;
+}
+
+void writer_sample(struct writer *w, const struct sample *sample)
+{
+    struct sample *held;
+
+    push_held(w);
+    held = held_of(w, sample->policy);
+    if (held != NULL) {
+        sample_merge(held, sample);
+        atomic_fetch_add(&w->merged, 1);
+        return;
+    }
+    if (w->n_held == 0 && push(w, ITEM_SAMPLE, sample, sizeof *sample))
+        return;
+    if (w->n_held < WRITER_MAX_POLICIES)
+        w->held[w->n_held++] = *sample;
+    atomic_fetch_add(&w->merged, 1);
+}
+
+void writer_decision(struct writer *w, const struct decision_entry *entry)
+{
+    push_held(w);
+    if (w->lost.count == 0 && push(w, ITEM_DECISION, entry, sizeof *entry)) {
+        writer_wake(w);
+        return;
+    }
+    if (w->lost.count == 0)
+        w->lost.first_ms = entry->t_ms;
+    w->lost.last_ms = entry->t_ms;
+    w->lost.count++;
+    atomic_fetch_add(&w->dropped, 1);
+}
+
+static bool take_piece(void *self, struct journal_piece *piece)
+{
+    struct writer *w = self;
+    const struct queue_item item = {.kind = ITEM_PIECE, .bytes = sizeof *piece + piece->len, .data = piece};
+
+    if (!atomic_exchange(&w->refuse, false) && queue_push(w->queue, item))
+        return true;
+    atomic_fetch_add(&w->dropped_pieces, 1);
+    return false;
+}
+
+static size_t room_for_pieces(void *self)
+{
+    const struct writer *w = self;
+
+    /* Nothing goes in without a slot; a keyframe takes one for each chunk. */
+    return queue_len(w->queue) < WRITER_SLOTS / 2 ? queue_room(w->queue) : 0;
+}
+
+struct journal_sink writer_sink(struct writer *w)
+{
+    return (struct journal_sink){.take = take_piece, .room = room_for_pieces, .self = w, .limit = WRITER_PIECE_BYTES};
+}
+
+void writer_wake(struct writer *w)
+{
+    (void)sem_post(&w->wake);
+}
+
+void writer_status(struct writer *w, struct writer_status *ret_status)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    *ret_status = w->status;
+    (void)pthread_mutex_unlock(&w->lock);
+    ret_status->queued = queue_len(w->queue);
+    ret_status->merged = atomic_load(&w->merged);
+    ret_status->dropped = atomic_load(&w->dropped);
+    ret_status->dropped_pieces = atomic_load(&w->dropped_pieces);
+}
+
+bool writer_ask(struct writer *w, writer_run_fn *run_fn, void *self)
+{
+    bool ok;
+
+    (void)pthread_mutex_lock(&w->lock);
+    ok = w->n_requests < WRITER_MAX_REQUESTS && !atomic_load(&w->stop);
+    if (ok)
+        w->requests[w->n_requests++] = (struct request){.run = run_fn, .self = self};
+    (void)pthread_mutex_unlock(&w->lock);
+    if (ok)
+        writer_wake(w);
+    return ok;
+}

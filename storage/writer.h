@@ -1,0 +1,82 @@
+/*
+ * writer: the disk thread. It alone writes the history, and answers questions about it.
+ *
+ * The loop hands over samples, decisions and the journal's pieces; none of these calls waits, whatever the disk does. A full queue
+ * merges samples (they then stand for several) and drops decisions and events, which leaves a gap; all of it is counted.
+ *
+ * What was handed over is written in one transaction at the latest interval_us after, at once after a decision (but at most
+ * WRITER_BURST_PART times as often) or writer_wake(). It leaves the queue when it is committed: a write that fails is tried again
+ * after interval_us. So after kill -9 or power loss at most the last interval is missing, plus the time one commit takes, if the loop cuts the journal and takes
+ * its sample at least each interval and then calls writer_wake().
+ *
+ * A file that cannot be opened or written (full, read-only, damaged, of a newer brim) costs history and nothing else: the thread
+ * tries again, status says why. At its limit of size the oldest history makes room.
+ */
+#ifndef BRIM_STORAGE_WRITER_H
+#define BRIM_STORAGE_WRITER_H
+
+#include "storage/history.h"
+
+#define WRITER_INTERVAL_US (INT64_C(10) * 1000 * 1000)
+
+enum {
+    WRITER_SLOTS = 1024,
+    WRITER_PIECE_BYTES = 4 << 20, /* of the journal's pieces: a keyframe of 150,000 pods takes a third of it */
+    WRITER_MAX_REQUESTS = 64,
+    WRITER_MAX_POLICIES = 32, /* whose samples can be merged at a time */
+    WRITER_BURST_PART = 10,   /* commits for decisions are at least interval / 10 apart */
+};
+
+struct writer_options {
+    const char *path;
+    const char *vfs;       /* NULL: the system's */
+    int64_t max_bytes;     /* of the file; 0: no limit */
+    struct history_keep keep;
+    int64_t interval_us;   /* 0: WRITER_INTERVAL_US */
+};
+
+struct writer_status {
+    bool open;               /* the file was opened */
+    size_t queued;           /* things that wait to be written */
+    uint64_t merged;         /* samples that were merged into others */
+    uint64_t dropped;        /* decisions that were lost */
+    uint64_t dropped_pieces; /* pieces of the journal that were refused or could not be written */
+    uint64_t commits, errors;
+    int64_t bytes;           /* of the file */
+    struct wall written_at;  /* last commit; 0: none */
+    struct wall failing_since; /* 0: not failing */
+    char error[240];         /* the last; "" while not failing */
+};
+
+struct writer;
+
+/* ERR_SYSTEM if there can be no thread. The file is opened on the thread. */
+bool writer_start(const struct writer_options *options, struct writer **ret_writer, struct err *err) MUST_CHECK;
+/* Tries once more to write what is queued, then ends the thread; waits for a write that is going on. NULL is allowed. */
+void writer_stop(struct writer *w);
+
+/*
+ * Called once before the first decision: waits up to wait_us for the file to be opened. Returns the id that the first decision must
+ * have, so that ids rise over restarts. If the file takes longer, it is 1, and what is stored has its ids raised by what was there.
+ */
+uint64_t writer_first_id(struct writer *w, int64_t wait_us);
+
+/* The loop's thread alone. */
+void writer_sample(struct writer *w, const struct sample *sample);
+void writer_decision(struct writer *w, const struct decision_entry *entry);
+struct journal_sink writer_sink(struct writer *w);
+
+/* Any thread: write now. */
+void writer_wake(struct writer *w);
+
+/* Any thread. */
+void writer_status(struct writer *w, struct writer_status *ret_status);
+
+/*
+ * Any thread: `run` is called on the disk thread, with the history or, if there is none, with the reason why not. It must answer in
+ * both cases. False: too many wait already; nothing will be called. Those that wait when the writer stops are called with a reason.
+ */
+typedef void writer_run_fn(void *self, struct history *history, const struct err *why_not);
+bool writer_ask(struct writer *w, writer_run_fn *run, void *self) MUST_CHECK;
+
+#endif
