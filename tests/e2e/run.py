@@ -20,7 +20,6 @@ import sys
 import time
 import traceback
 
-import support
 from support import BRIM, CheckFailed, HERE, LabError, Skipped, T
 
 
@@ -54,7 +53,7 @@ def on_alarm(number, frame):
 
 def run_one(file, name, fn, options):
     """Returns "passed", "failed" or "skipped"."""
-    t = T(name, options.long, options.keep)
+    t = T(name, options.long)
     began = time.monotonic()
     result, why, trace = "passed", "", ""
     limit = fn.e2e["timeout"] * (4 if options.long else 1)
@@ -80,7 +79,7 @@ def run_one(file, name, fn, options):
     if result == "failed":
         for failure in t.failures or [why]:
             print("          failed: %s" % failure)
-        if t.failures and not isinstance(why, str) or trace:
+        if trace:
             print("          | " + trace.rstrip().replace("\n", "\n          | "))
         for agent in t.agents:
             print("          log of %s (%s) ends:\n          | %s" % (agent.name, agent.log, agent.tail(25).replace("\n", "\n          | ")))
@@ -123,7 +122,7 @@ def main():
             sums["skipped"] += 1
             continue
         sums[run_one(file, name, fn, options)] += 1
-    support.T.drop_shared()
+    T.drop_shared()
     print("e2e: %.0f s" % (time.monotonic() - began))
     print("%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % sums)
     return 1 if sums["failed"] else 0

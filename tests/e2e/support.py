@@ -18,15 +18,12 @@ import os
 import re
 import subprocess
 import sys
-import time
-import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(HERE, "lab"))
 
-import lab as lab_module  # noqa: E402
-from lab import Lab, LabError, deployment, free_port  # noqa: E402
+from lab import Lab, LabError, Process, deployment, free_port  # noqa: E402
 
 BRIM = os.environ.get("BRIM") or os.path.join(ROOT, "build", "agent", "brim")
 EXAMPLE = os.path.join(ROOT, "deploy", "examples", "003")
@@ -75,7 +72,20 @@ def policy_text(settle=SHORT_SETTLE, **changes):
     return text
 
 
-class Brim(lab_module.Process):
+def http_get(port, path):
+    """(status, text) of http://127.0.0.1:PORT; status 0 while nobody listens."""
+    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        conn.request("GET", path)
+        answer = conn.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        conn.close()
+
+
+class Brim(Process):
     """`brim agent` under the lab's care."""
 
     def __init__(self, lab, name, kubeconfig, policy, args=()):
@@ -85,17 +95,9 @@ class Brim(lab_module.Process):
         super().__init__(name, argv, lab.log_path(name), env)
         lab.processes[name] = self  # stopped with the lab; its end is noticed by every wait
 
-    def get(self, path, accept=None):
+    def get(self, path):
         """(status, text); status 0 while nobody listens."""
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            conn.request("GET", path, headers={"Accept": accept} if accept else {})
-            answer = conn.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            conn.close()
+        return http_get(self.port, path)
 
     def json(self, path):
         status, text = self.get(path)
@@ -156,10 +158,10 @@ def capacity(lab, *args):
 
 
 def requests_log(lab, user="system:serviceaccount:brim:brim"):
-    """The audit log's entries of one user."""
+    """The audit log's entries of one user; of all for None."""
     with open(lab.audit_log) as f:
         entries = [json.loads(line) for line in f if line.endswith("}\n")]
-    return [e for e in entries if e["user"].get("username") == user]
+    return [e for e in entries if user is None or e["user"].get("username") == user]
 
 
 class T:
@@ -167,9 +169,9 @@ class T:
 
     shared = None  # the lab that tests share, once booted
 
-    def __init__(self, name, long, keep):
-        self.name, self.long, self.keep = name, long, keep
-        self.failures, self.figures, self.agents, self.files = [], [], [], 0
+    def __init__(self, name, long):
+        self.name, self.long = name, long
+        self.failures, self.figures, self.agents = [], [], []
 
     # -- results
 
@@ -190,7 +192,7 @@ class T:
     def lab(self):
         """The shared lab with the example's cluster: 6 nodes, everything of deploy/examples/003 but web.yaml, no pods."""
         if T.shared is None:
-            T.shared = Lab(start=1, audit=True, hpa_sync=2, args={"kube-apiserver": ["--profiling=false"]})
+            T.shared = Lab(start=1, audit=True, hpa_sync=2)
             try:
                 T.shared.__enter__()
                 make_cluster(T.shared)
@@ -262,21 +264,3 @@ def replicas(lab, path=MINER):
 def paid(name, count, cores, **more):
     """A paid Deployment in the namespace default whose pods go within a second."""
     return deployment(name, count, cpu=str(cores), memory="1Gi", grace=1, **more)
-
-
-def curl(url):
-    with_query = urllib.parse.urlsplit(url)
-    conn = http.client.HTTPConnection(with_query.hostname, with_query.port, timeout=10)
-    try:
-        conn.request("GET", with_query.path + ("?" + with_query.query if with_query.query else ""))
-        answer = conn.getresponse()
-        return answer.status, answer.read().decode()
-    except OSError:
-        return 0, ""
-    finally:
-        conn.close()
-
-
-__all__ = ["BRIM", "Brim", "CheckFailed", "EXAMPLE", "HERE", "Lab", "LabError", "MINER", "NODES", "ROOT", "SHORT_SETTLE",
-           "Skipped", "T", "brim", "capacity", "curl", "deployment", "example", "free_port", "make_cluster", "paid", "parse_metrics", "policy_text", "read",
-           "replicas", "requests_log", "reset", "test", "time"]

@@ -4,9 +4,10 @@ import math
 import os
 import random
 import re
+import time
 
 from story import cores, filler_active, held, lives, mean, percentile, slim, turns
-from support import Lab, NODES, SHORT_SETTLE, capacity, deployment, example, make_cluster, policy_text, test, time
+from support import Lab, NODES, SHORT_SETTLE, capacity, deployment, example, make_cluster, policy_text, test
 
 GRACE = 10          # seconds that a filler pod of the example really takes to go
 HOLE = 4            # cores of a web pod: in pieces of this size room is kept free
@@ -15,7 +16,8 @@ BASE = 10           # cores of other paid pods, one core each
 WEB = [2, 4, 8, 16, 17, 2]
 CORES = sum(NODES.values())
 STEADY = 8          # seconds at the end of each phase over which fill is measured
-UP_PHASE = 32       # seconds: grace, the scheduler's longest back-off, and STEADY
+UP_PHASE = 32       # seconds of a step that the headroom does not cover: grace, the scheduler's longest back-off, and STEADY
+COVERED_PHASE = 22  # seconds of one that it does: grace, room for the controllers, and STEADY
 
 
 def wanted(web):
@@ -33,6 +35,11 @@ class Phase:
     def covered(self):
         """Does what is kept free, 30 cores, hold the pods that this step adds?"""
         return self.before is not None and 0 < (self.after - self.before) * HOLE <= 30
+
+    @property
+    def grows(self):
+        """Is filler to be harvested in this phase?"""
+        return self.before is None or self.after < self.before
 
     @property
     def added(self):
@@ -58,21 +65,24 @@ class Run:
         self.target = lab.watch("/apis/apps/v1/namespaces/filler/deployments", lambda d: {
             "metadata": {k: d["metadata"][k] for k in ("namespace", "name")}, "replicas": d["spec"]["replicas"]})
         self.agent = t.agent(lab, policy_text(self.settle))
-        # Rising: settle, then 20 pods a second by the controller manager's limit, start-up, and the steady part.
-        rise = self.settle + 8 + 2 + STEADY
-        self.phase(None, WEB[0], rise + 2)
+        self.phase(None, WEB[0])
         for before, after in zip(WEB, WEB[1:]):
             lab.scale("default", "web", after)
-            self.phase(before, after, rise + 5 + 1 if after < before else UP_PHASE)
+            self.phase(before, after)
         self.now = time.monotonic()
 
-    def phase(self, before, after, seconds):
+    def lasts(self, p):
+        """Seconds until all is settled, and STEADY more."""
+        if p.grows:  # settle, then 20 pods a second by the controller manager's limit, their start, web pods that go
+            return self.settle + 8 + 2 + 5 + STEADY
+        return COVERED_PHASE if p.covered else UP_PHASE
+
+    def phase(self, before, after):
         p = Phase(before, after, time.monotonic())
+        seconds = self.lasts(p)
         if self.random:
             self.restart(p, seconds)
-            # Growth waits for settle anew, with the history that the agent has seen itself.
-            again = self.settle + 8 + 2 + STEADY if before is None or after < before else UP_PHASE
-            seconds = max(seconds, p.back_at - p.began + again)
+            seconds = p.back_at - p.began + self.lasts(p)  # growth waits for settle anew
         while time.monotonic() < p.began + seconds:
             time.sleep(min(0.2, max(0, p.began + seconds - time.monotonic())))
             self.lab.check()

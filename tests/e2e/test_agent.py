@@ -2,10 +2,11 @@
 
 import json
 import subprocess
+import time
 
 from lab import is_unschedulable
-from support import (NODES, SHORT_SETTLE, curl, deployment, free_port, paid, parse_metrics, policy_text, replicas,
-                     requests_log, test, time)
+from support import (NODES, SHORT_SETTLE, http_get, deployment, free_port, paid, parse_metrics, policy_text, replicas,
+                     requests_log, test)
 
 CORES = sum(NODES.values())
 
@@ -67,7 +68,7 @@ def prometheus_scrapes_it_and_promtool_finds_no_fault(t):
                                           "--web.listen-address=127.0.0.1:%d" % port])
 
     def query(what):
-        _, answer = curl("http://127.0.0.1:%d/api/v1/query?query=%s" % (port, what))
+        _, answer = http_get(port, "/api/v1/query?query=" + what)
         rows = json.loads(answer)["data"]["result"] if answer.startswith("{") else []
         return [(r["metric"], float(r["value"][1])) for r in rows]
 

@@ -9,9 +9,10 @@ import concurrent.futures
 import http.client
 import json
 import os
+import time
 import urllib.parse
 
-from support import Brim, Lab, LabError, policy_text, test, time
+from support import Brim, Lab, LabError, policy_text, test
 
 NODES, PODS = 1000, 30000
 PAGE = 500
