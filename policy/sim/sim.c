@@ -4,6 +4,10 @@
 
 #include "policy/sim/parts.h"
 
+/* What a round of an HPA takes by itself: the next one is due 15 s after its end, so that rounds
+ * are a little more than 15 s apart and a proposal of 20 rounds ago is out of a window of 300 s. */
+#define HPA_ROUND_US (10 * US_PER_MS)
+
 static const char *const kind_names[] = {
     [SIM_NODE] = "Node", [SIM_POD] = "Pod", [SIM_WORKLOAD] = "Workload"};
 _Static_assert(COUNT_OF(kind_names) == SIM_KIND_COUNT_, "a kind has no name");
@@ -171,7 +175,7 @@ static void hpa_goes_round(struct sim *s, const struct timed *e)
 
     if (result.outcome == HPA_RESCALED)
         sim_workload_scale(s, &w->view, result.replicas);
-    timeline_add(s, mono_plus_us(s->now, HPA_SYNC_US), *e);
+    timeline_add(s, mono_plus_us(s->now, HPA_SYNC_US + HPA_ROUND_US), *e);
 }
 
 static void happen_to_pod(struct sim *s, const struct timed *e)
