@@ -89,6 +89,15 @@ static bool fits_without_filler(const struct pending_pod *p, const struct cluste
     return rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
 }
 
+/* Of two nodes that are alike the one whose name comes first: order of arrival decides nothing. */
+static bool more_room(const struct cluster *c, uint32_t node, int64_t room_milli, uint32_t best,
+                      int64_t best_milli)
+{
+    if (room_milli != best_milli)
+        return room_milli > best_milli;
+    return strcmp(cluster_node(c, node)->name, cluster_node(c, best)->name) < 0;
+}
+
 /* The node for a pod that has none: one with room beside filler, else the one with most room;
  * CLUSTER_NO_NODE if it fits nowhere. */
 static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p)
@@ -112,7 +121,7 @@ static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p
         bool is_free = resources_fit(&p->request, &room, NULL);
 
         if (best == CLUSTER_NO_NODE || (is_free && !best_free) ||
-            (is_free == best_free && room_milli > best_room)) {
+            (is_free == best_free && more_room(c, i, room_milli, best, best_room))) {
             best = i;
             best_free = is_free;
             best_room = room_milli;

@@ -55,7 +55,6 @@ struct cluster {
 
     struct pending_pod **order; /* of pending pods, oldest first */
     size_t n_order, cap_order;
-    uint64_t seq;
 
     struct filler_count fillers[CLUSTER_MAX_FILLERS];
     uint64_t room_generation;
@@ -364,7 +363,9 @@ static int pending_cmp(const struct pending_pod *a, const struct pending_pod *b)
 {
     if (a->created.us != b->created.us)
         return a->created.us < b->created.us ? -1 : 1;
-    return (a->seq > b->seq) - (a->seq < b->seq);
+    if (a->uid.hi != b->uid.hi)
+        return a->uid.hi < b->uid.hi ? -1 : 1;
+    return (a->uid.lo > b->uid.lo) - (a->uid.lo < b->uid.lo);
 }
 
 /* Where `p` stands, or would stand, in the order. */
@@ -385,22 +386,33 @@ static size_t order_place(const struct cluster *c, const struct pending_pod *p)
     return low;
 }
 
-static void pending_add(struct cluster *c, struct pod *pod, const struct pod_record *record)
+static void order_insert(struct cluster *c, struct pending_pod *p)
 {
-    struct pending_pod *p = xcalloc(1, sizeof *p);
-    size_t at;
+    size_t at = order_place(c, p);
 
-    p->uid = pod->uid;
-    p->created = record->created;
-    p->seq = ++c->seq;
-    p->claim.node = CLUSTER_NO_NODE;
-    p->nominated = CLUSTER_NO_NODE;
-    pod->pending = p;
-
-    at = order_place(c, p);
     VEC_PUSH(c->order, c->n_order, c->cap_order, p);
     memmove(c->order + at + 1, c->order + at, (c->n_order - 1 - at) * sizeof *c->order);
     c->order[at] = p;
+}
+
+static void order_remove(struct cluster *c, const struct pending_pod *p)
+{
+    size_t at = order_place(c, p);
+
+    memmove(c->order + at, c->order + at + 1, (c->n_order - 1 - at) * sizeof *c->order);
+    c->n_order--;
+}
+
+static void pending_add(struct cluster *c, struct pod *pod, const struct pod_record *record)
+{
+    struct pending_pod *p = xcalloc(1, sizeof *p);
+
+    p->uid = pod->uid;
+    p->created = record->created;
+    p->claim.node = CLUSTER_NO_NODE;
+    p->nominated = CLUSTER_NO_NODE;
+    pod->pending = p;
+    order_insert(c, p);
 }
 
 static void drop_claim(struct cluster *c, struct pending_pod *p)
@@ -414,11 +426,9 @@ static void drop_claim(struct cluster *c, struct pending_pod *p)
 static void pending_remove(struct cluster *c, struct pod *pod)
 {
     struct pending_pod *p = pod->pending;
-    size_t at = order_place(c, p);
 
     drop_claim(c, p);
-    memmove(c->order + at, c->order + at + 1, (c->n_order - 1 - at) * sizeof *c->order);
-    c->n_order--;
+    order_remove(c, p);
     free(p->rules);
     free(p);
     pod->pending = NULL;
@@ -434,6 +444,11 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
     if (p->claim.node != CLUSTER_NO_NODE &&
         (!resources_equal(&p->request, &record->request) || record->gated || ignored))
         drop_claim(c, p);
+    if (p->created.us != record->created.us) {
+        order_remove(c, p);
+        p->created = record->created;
+        order_insert(c, p);
+    }
     p->request = record->request;
     free(p->rules);
     p->rules = pack_rules(&record->rules);

@@ -63,10 +63,8 @@ struct claim {
     bool tried;    /* a node was looked for */
     bool judged;   /* it was looked at once since the scheduler reported the pod unschedulable */
     bool lapsed;
-    struct mono
-        until; /* lapsed: claims again then; else: lapses then (0: its room does not stand free) */
-    int64_t
-        wait_us; /* how long the room must stand free before the claim lapses; doubles each time */
+    struct mono until; /* lapsed: claims again then; else: lapses then (0: its room is not free) */
+    int64_t wait_us;   /* how long the room must stand free before it lapses; doubles each time */
 };
 
 /* A pod without a node that is not finished and not terminating; gated ones too. */
@@ -81,7 +79,6 @@ struct pending_pod {
     bool preempts_never;
     bool ignored; /* as the caller of cluster_upsert_pod() said: makes no claim */
     struct wall created;
-    uint64_t seq; /* order of arrival, for equal creation times */
     struct packed_rules *rules;
     struct resources request;
     struct claim claim;
@@ -138,7 +135,7 @@ struct node_record cluster_node_record(const struct cluster_node *node);
 const uint32_t *cluster_changed(const struct cluster *c, size_t *ret_n);
 void cluster_changed_clear(struct cluster *c);
 
-/* Pending pods, oldest first (creation time, then order of arrival). */
+/* Pending pods, oldest first; of one creation time by uid, so that a relist gives the same. */
 struct pending_pod **cluster_pending(struct cluster *c, size_t *ret_n);
 
 /* Adds to (sign 1) or takes from (sign -1) the claims of a node. */
