@@ -26,6 +26,7 @@ int cmd_dispatch(const char *name, const struct cmd *cmds, size_t n, int argc, c
 int cmd_agent(int argc, char **argv);
 int cmd_capacity(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_decide(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_version(int argc, char **argv);

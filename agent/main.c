@@ -8,6 +8,7 @@ static const struct cmd commands[] = {
     {"agent", cmd_agent, "watch the cluster and scale fillers (the daemon)"},
     {"capacity", cmd_capacity, "nodes with what they offer, hold and have free"},
     {"check", cmd_check, "validate policy files"},
+    {"decide", cmd_decide, "the controller as a filter: facts in, decisions out"},
     {"explain", cmd_explain, "how a pod, a quantity, a policy's key or a decision comes about"},
     {"status", cmd_status, "what the agent does now and why"},
     {"version", cmd_version, "which brim this is"},
