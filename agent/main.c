@@ -11,6 +11,7 @@ static const struct cmd commands[] = {
     {"decide", cmd_decide, "the controller as a filter: facts in, decisions out"},
     {"explain", cmd_explain, "how a pod, a quantity, a policy's key or a decision comes about"},
     {"status", cmd_status, "what the agent does now and why"},
+    {"top", cmd_top, "the cluster live, in a terminal"},
     {"version", cmd_version, "which brim this is"},
 };
 

@@ -73,6 +73,7 @@ Test(nodes_view, keeps_its_generation_as_long_as_nodes_keep_their_places)
         uint64_t gen;
     } rows[] = {{"a b", 1}, {"a b", 1}, {"b a", 2}, {"a", 3}, {"a", 3}, {"", 4}, {"a b", 5}};
     struct nodes_board *b = nodes_board_new();
+    struct nodes_view *last;
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct nodes_view *v;
@@ -84,7 +85,9 @@ Test(nodes_view, keeps_its_generation_as_long_as_nodes_keep_their_places)
     }
     cr_expect(!nodes_board_due(b, s(1000)));
     nodes_board_set(b, view("z", 9));
-    cr_expect_eq(nodes_board_ask(b, s(0))->gen, 6, "numbers are not used again");
+    last = nodes_board_ask(b, s(0));
+    cr_expect_eq(last->gen, 6, "numbers are not used again");
+    nodes_view_unref(last);
 }
 
 static cJSON *answer(struct nodes_board *b, bool names, int want)
