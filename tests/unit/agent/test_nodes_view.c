@@ -88,6 +88,7 @@ Test(nodes_view, keeps_its_generation_as_long_as_nodes_keep_their_places)
     last = nodes_board_ask(b, s(0));
     cr_expect_eq(last->gen, 6, "numbers are not used again");
     nodes_view_unref(last);
+    nodes_board_free(b);
 }
 
 static cJSON *answer(struct nodes_board *b, bool names, int want)
