@@ -10,6 +10,8 @@ static const struct cli_flag flags[] = {
      "the filler's policy; of a directory every *.yaml, *.yml and *.json"},
     {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL,
      "where metrics, probes and the API are served"},
+    {"db", 0, CLI_VALUE, "FILE", NULL, NULL,
+     "keep history in this SQLite file (reports, replay); without it none is kept"},
     {"dry-run", 0, CLI_SWITCH, NULL, NULL, NULL, "decide and record, but write nothing"},
     {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL,
      "default: $KUBECONFIG, ~/.kube/config, then the pod's own account"},
@@ -65,6 +67,7 @@ static bool begin(const struct cli *cli, struct err *err)
         .kube =
             kube_config_options_from_env(cli_value(cli, "kubeconfig"), cli_value(cli, "context")),
         .listen = cli_value(cli, "listen"),
+        .db = cli_value(cli, "db"),
         .dry_run = cli_on(cli, "dry-run"),
     };
 

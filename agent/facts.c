@@ -11,7 +11,8 @@ static const char *const shape_source_names[] = {
     [SHAPE_TEMPLATE] = "template",
     [SHAPE_POD] = "pod",
 };
-_Static_assert(COUNT_OF(shape_source_names) == SHAPE_SOURCE_COUNT_, "a source of the shape has no name");
+_Static_assert(COUNT_OF(shape_source_names) == SHAPE_SOURCE_COUNT_,
+               "a source of the shape has no name");
 
 const char *shape_source_name(enum shape_source source)
 {
@@ -31,8 +32,8 @@ static bool parse_ignore(struct facts *f, struct err *err)
 }
 
 /* Takes a new shape if it differs from the one that is known. */
-static void set_shape(struct facts *f, enum shape_source source, const struct resources *request, const struct pod_rules *rules,
-                      const struct claims_filler *filler)
+static void set_shape(struct facts *f, enum shape_source source, const struct resources *request,
+                      const struct pod_rules *rules, const struct claims_filler *filler)
 {
     f->shape_source = source;
     f->filler = *filler;
@@ -60,7 +61,8 @@ static void set_shape_from_policy(struct facts *f)
                                       .grace_us = shape->grace_s * US_PER_S});
 }
 
-bool facts_init(struct facts *f, const struct policy *policy, const struct podreq_rules *rules, struct err *err)
+bool facts_init(struct facts *f, const struct policy *policy, const struct podreq_rules *rules,
+                struct err *err)
 {
     *f = (struct facts){.policy = policy, .cluster = cluster_new(), .claims = claims_new()};
     decoder_init(&f->decoder, cluster_names(f->cluster), rules);
@@ -149,15 +151,16 @@ void facts_set_template(struct facts *f, const struct pod_record *pod)
     if (f->shape_source == SHAPE_POD && pods != 0)
         return;
     /*
-     * A template names its class; admission writes the number behind it into pods alone. Until one of them was seen
-     * the class is taken to be below every paid pod's, as a filler's should be.
+     * A template names its class; admission writes the number behind it into pods alone. Until one
+     * of them was seen the class is taken to be below every paid pod's, as a filler's should be.
      */
     if (filler.own_class && pod->priority == 0)
         filler.priority = f->shape_source >= SHAPE_TEMPLATE ? f->filler.priority : INT32_MIN;
     set_shape(f, SHAPE_TEMPLATE, &pod->request, &pod->rules, &filler);
 }
 
-void facts_state_shape(struct facts *f, const struct resources *request, const struct pod_rules *rules, const struct claims_filler *filler)
+void facts_state_shape(struct facts *f, const struct resources *request,
+                       const struct pod_rules *rules, const struct claims_filler *filler)
 {
     set_shape(f, SHAPE_TEMPLATE, request, rules, filler);
 }
@@ -173,7 +176,8 @@ static void learn_shape(struct facts *f, const struct pod_record *pod)
     set_shape(f, SHAPE_POD, &pod->request, &pod->rules, &filler);
 }
 
-static void note_change(struct facts *f, const struct pod_record *pod, const struct pod_change *change, struct mono now)
+static void note_change(struct facts *f, const struct pod_record *pod,
+                        const struct pod_change *change, struct mono now)
 {
     if (!change->paid)
         return;
@@ -189,10 +193,13 @@ static void note_change(struct facts *f, const struct pod_record *pod, const str
 
 void facts_put_pod(struct facts *f, const struct pod_record *pod, bool filler, struct mono now)
 {
+    bool ignored = !filler && is_ignored(f, pod);
     struct pod_change change =
-        cluster_upsert_pod(f->cluster, pod, filler ? FILLER : CLUSTER_PAID, !filler && is_ignored(f, pod));
+        cluster_upsert_pod(f->cluster, pod, filler ? FILLER : CLUSTER_PAID, ignored);
 
     f->changed = true;
+    if (f->journal != NULL)
+        journal_pod(f->journal, pod, filler, ignored, f->wall.us / US_PER_MS);
     note_change(f, pod, &change, now);
 }
 
@@ -200,21 +207,28 @@ void facts_drop_pod(struct facts *f, struct uid uid)
 {
     f->changed = true;
     (void)cluster_remove_pod(f->cluster, uid);
+    if (f->journal != NULL)
+        journal_pod_gone(f->journal, uid, f->wall.us / US_PER_MS);
 }
 
 void facts_put_node(struct facts *f, const struct node_record *node)
 {
     f->changed = true;
     cluster_upsert_node(f->cluster, node);
+    if (f->journal != NULL)
+        journal_node(f->journal, node, f->wall.us / US_PER_MS);
 }
 
 void facts_drop_node(struct facts *f, struct sv name)
 {
     f->changed = true;
     cluster_remove_node(f->cluster, name);
+    if (f->journal != NULL)
+        journal_node_gone(f->journal, name, f->wall.us / US_PER_MS);
 }
 
-bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object, struct mono now, struct err *err)
+bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object,
+               struct mono now, struct err *err)
 {
     struct pod_record pod;
     bool filler;
@@ -236,7 +250,8 @@ bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv 
     return true;
 }
 
-bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv object, struct err *err)
+bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv object,
+                struct err *err)
 {
     struct node_record node;
 
@@ -249,14 +264,23 @@ bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv
     return true;
 }
 
+static enum journal_kind journal_kind(enum cluster_kind kind)
+{
+    return kind == CLUSTER_PODS ? JOURNAL_PODS : JOURNAL_NODES;
+}
+
 void facts_list_begin(struct facts *f, enum cluster_kind kind)
 {
     cluster_list_begin(f->cluster, kind);
+    if (f->journal != NULL)
+        journal_list_begin(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
 }
 
 void facts_list_end(struct facts *f, enum cluster_kind kind)
 {
     (void)cluster_list_end(f->cluster, kind);
+    if (f->journal != NULL)
+        journal_list_end(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
     f->pods_synced |= kind == CLUSTER_PODS;
     f->changed = true;
 }
@@ -295,7 +319,8 @@ void facts_room(const struct facts *f, struct controller_facts *in)
         return;
 
     struct fit_sum room = fit_sum(f->fit);
-    bool by_node = p->reserve.kind == ROOM_LARGEST_NODE || p->headroom_max.kind == ROOM_LARGEST_NODE;
+    bool by_node =
+        p->reserve.kind == ROOM_LARGEST_NODE || p->headroom_max.kind == ROOM_LARGEST_NODE;
     int64_t largest = by_node ? fit_largest_node_milli(f->fit) : 0; /* O(nodes) */
 
     in->slots = room.slots;

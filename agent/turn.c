@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "agent/publish.h"
+#include "agent/recorder.h"
 #include "base/log.h"
 
 static void wake_up(void *self)
@@ -18,6 +19,8 @@ void turn_init(struct turn *t, const struct turn_parts *parts)
     t->controller = controller_new(&config);
     t->wake = loop_timer_new(parts->loop, wake_up, t);
     t->started = loop_wall(parts->loop);
+    if (parts->recorder != NULL)
+        t->last_id = recorder_first_id(parts->recorder) - 1;
 }
 
 void turn_done(struct turn *t)
@@ -117,6 +120,8 @@ static void record(struct turn *t)
     strbuf_done(&text);
     t->decisions_total[t->decision.reason]++;
     t->unpublished = true;
+    if (t->parts.recorder != NULL)
+        recorder_decided(t->parts.recorder);
 }
 
 static void count_latency(struct turn *t)

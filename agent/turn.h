@@ -25,6 +25,8 @@
 #define TURN_TICK_US (5 * US_PER_S)
 
 /* The parts that a turn joins; borrowed. */
+struct recorder;
+
 struct turn_parts {
     struct loop *loop;
     const struct policy *policy;
@@ -32,6 +34,7 @@ struct turn_parts {
     struct workload *workload;
     struct watch *pods, *nodes;
     struct snapshot_slot *slot;
+    struct recorder *recorder; /* NULL: no history */
     bool dry_run;
 };
 

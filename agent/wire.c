@@ -10,6 +10,7 @@
 #include "agent/kube/version.h"
 #include "agent/kube/watch.h"
 #include "agent/loop.h"
+#include "agent/recorder.h"
 #include "agent/serve/httpd.h"
 #include "agent/snapshot.h"
 #include "agent/turn.h"
@@ -37,6 +38,7 @@ struct agent {
 
     bool started; /* all below is there */
     struct facts facts;
+    struct recorder *recorder; /* NULL: no history */
     struct workload *workload;
     struct watch *pods, *nodes;
     struct turn turn;
@@ -48,6 +50,7 @@ static void pods_begin(void *self)
 {
     struct agent *a = self;
 
+    a->facts.wall = loop_wall(a->loop);
     facts_list_begin(&a->facts, CLUSTER_PODS);
 }
 
@@ -56,6 +59,7 @@ static bool pods_object(void *self, enum watch_change change, enum decode_format
 {
     struct agent *a = self;
 
+    a->facts.wall = loop_wall(a->loop);
     return facts_pod(&a->facts, change == WATCH_DELETE, format, object, loop_now(a->loop), err);
 }
 
@@ -63,6 +67,7 @@ static void pods_synced(void *self)
 {
     struct agent *a = self;
 
+    a->facts.wall = loop_wall(a->loop);
     facts_list_end(&a->facts, CLUSTER_PODS);
     log_info("pods listed", F_INT("pods", cluster_pod_count(a->facts.cluster)));
 }
@@ -76,6 +81,7 @@ static void nodes_begin(void *self)
 {
     struct agent *a = self;
 
+    a->facts.wall = loop_wall(a->loop);
     facts_list_begin(&a->facts, CLUSTER_NODES);
 }
 
@@ -84,6 +90,7 @@ static bool nodes_object(void *self, enum watch_change change, enum decode_forma
 {
     struct agent *a = self;
 
+    a->facts.wall = loop_wall(a->loop);
     return facts_node(&a->facts, change == WATCH_DELETE, format, object, err);
 }
 
@@ -91,6 +98,7 @@ static void nodes_synced(void *self)
 {
     struct agent *a = self;
 
+    a->facts.wall = loop_wall(a->loop);
     facts_list_end(&a->facts, CLUSTER_NODES);
     log_info("nodes listed", F_INT("nodes", cluster_node_count(a->facts.cluster)));
 }
@@ -148,6 +156,13 @@ static bool start_parts(struct agent *a, const struct podreq_rules *rules, struc
 
     if (!facts_init(&a->facts, policy, rules, err))
         return false;
+    if (a->options->db != NULL &&
+        !recorder_new(a->loop, a->options->db, cluster_names(a->facts.cluster), &a->recorder, err)) {
+        facts_done(&a->facts);
+        return false;
+    }
+    if (a->recorder != NULL)
+        a->facts.journal = recorder_journal(a->recorder);
     a->pods =
         watch_new(a->client,
                   &(struct watch_options){
@@ -176,7 +191,10 @@ static bool start_parts(struct agent *a, const struct podreq_rules *rules, struc
                                              .pods = a->pods,
                                              .nodes = a->nodes,
                                              .slot = a->slot,
+                                             .recorder = a->recorder,
                                              .dry_run = a->options->dry_run});
+    if (a->recorder != NULL)
+        recorder_follow(a->recorder, &a->turn);
     watch_start(a->nodes);
     loop_at_turn(a->loop, turn_run, &a->turn);
     client_keep_warm(a->client);
@@ -255,6 +273,8 @@ static bool build(struct agent *a, struct err *err)
 
 static void take_apart(struct agent *a)
 {
+    recorder_free(a->recorder);
+    a->facts.journal = NULL;
     if (a->started)
         turn_done(&a->turn);
     workload_free(a->workload);

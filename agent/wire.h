@@ -18,6 +18,7 @@
 struct agent_options {
     struct kube_config_options kube;
     const char *listen;
+    const char *db;        /* the history's file; NULL: no history */
     struct policy *policy; /* taken over */
     bool dry_run;
 };

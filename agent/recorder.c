@@ -1,0 +1,177 @@
+#include "agent/recorder.h"
+
+#include <stdio.h>
+
+#include "agent/turn.h"
+#include "base/alloc.h"
+#include "base/log.h"
+
+/* How long a start waits for the file, so that the ids of decisions go on where they ended. */
+#define FIRST_ID_WAIT_US (2 * US_PER_S)
+
+struct recorder {
+    struct loop *loop;
+    struct writer *writer;
+    struct journal *journal;
+    struct loop_timer *timer;
+    const struct turn *turn;
+    uint64_t first_id;
+    bool failing; /* told in the log */
+};
+
+static int64_t now_ms(const struct recorder *r)
+{
+    return loop_wall(r->loop).us / US_PER_MS;
+}
+
+static void sample(struct recorder *r)
+{
+    const struct turn *t = r->turn;
+    const struct controller_facts *in = &t->input;
+    struct filler_count count = cluster_filler_count(t->parts.facts->cluster, 0);
+    int64_t remaining = t->room.room_milli - in->reserve_milli;
+    struct sample s = {
+        .t_ms = now_ms(r),
+        .at =
+            {
+                [SAMPLE_ALLOCATABLE] = t->room.allocatable_milli,
+                [SAMPLE_PAID] = t->room.paid_milli,
+                [SAMPLE_PENDING] = t->room.claimed_milli,
+                [SAMPLE_READY] = count.cpu_milli[FILLER_READY],
+                [SAMPLE_STARTING] = count.cpu_milli[FILLER_STARTING],
+                [SAMPLE_LEAVING] = count.cpu_milli[FILLER_LEAVING],
+                [SAMPLE_REMAINING] = remaining > 0 ? remaining : 0,
+                [SAMPLE_RESERVE] = in->reserve_milli,
+                [SAMPLE_HEADROOM] = in->headroom_milli,
+                [SAMPLE_SET_POINT] = t->decision.set_point,
+                [SAMPLE_DAMPED] = t->decision.damped,
+                [SAMPLE_REPLICAS] = in->replicas,
+                [SAMPLE_WAITING] = t->claims.pods,
+            },
+    };
+
+    /* What is not known is a gap in the history, not a zero. */
+    if (!in->known || !in->fresh)
+        return;
+    (void)snprintf(s.policy, sizeof s.policy, "%.*s", SV_ARG(t->parts.policy->name));
+    writer_sample(r->writer, &s);
+}
+
+/* Told once when history cannot be written, and once when it can be again. */
+static void report(struct recorder *r)
+{
+    struct writer_status status;
+
+    writer_status(r->writer, &status);
+    if ((status.failing_since.us != 0) == r->failing)
+        return;
+    r->failing = !r->failing;
+    if (r->failing)
+        log_warn("history cannot be written; control goes on", F_STR("error", status.error));
+    else
+        log_info("history is written again", F_INT("merged", status.merged),
+                 F_INT("dropped", status.dropped + status.dropped_pieces));
+}
+
+static void step(void *self)
+{
+    struct recorder *r = self;
+
+    loop_timer_set(r->timer, SAMPLES_STEP_MS * US_PER_MS);
+    sample(r);
+    journal_cut(r->journal, now_ms(r));
+    writer_wake(r->writer);
+    report(r);
+}
+
+bool recorder_new(struct loop *loop, const char *path, const struct resource_names *names,
+                  struct recorder **ret_r, struct err *err)
+{
+    struct writer_options options = {
+        .path = path,
+        .max_bytes = RECORDER_MAX_BYTES,
+        .keep = {.samples_ms = RECORDER_KEEP_SAMPLES_MS,
+                 .journal_ms = RECORDER_KEEP_JOURNAL_MS,
+                 .journal_bytes = RECORDER_JOURNAL_BYTES},
+    };
+    struct journal_sink sink;
+    struct writer *writer;
+    struct recorder *r;
+
+    if (!writer_start(&options, &writer, err))
+        return false;
+    r = xcalloc(1, sizeof *r);
+    *r = (struct recorder){.loop = loop, .writer = writer};
+    sink = writer_sink(writer);
+    r->journal = journal_new(names, &sink);
+    r->first_id = writer_first_id(writer, FIRST_ID_WAIT_US);
+    r->timer = loop_timer_new(loop, step, r);
+    report(r);
+    *ret_r = r;
+    return true;
+}
+
+void recorder_free(struct recorder *r)
+{
+    if (r == NULL)
+        return;
+    loop_timer_free(r->timer);
+    journal_cut(r->journal, now_ms(r));
+    journal_free(r->journal);
+    writer_stop(r->writer);
+    free(r);
+}
+
+struct journal *recorder_journal(struct recorder *r)
+{
+    return r->journal;
+}
+
+uint64_t recorder_first_id(const struct recorder *r)
+{
+    return r->first_id;
+}
+
+void recorder_follow(struct recorder *r, const struct turn *t)
+{
+    r->turn = t;
+    loop_timer_set(r->timer, SAMPLES_STEP_MS * US_PER_MS);
+}
+
+void recorder_decided(struct recorder *r)
+{
+    const struct snapshot_decision *d = &r->turn->recent[0];
+    const struct controller_facts *in = &r->turn->input;
+    struct decision_entry entry = {
+        .id = d->id,
+        .t_ms = d->at.us / US_PER_MS,
+        .at =
+            {
+                [DECISION_BEFORE] = d->from,
+                [DECISION_REPLICAS] = d->decision.replicas,
+                [DECISION_SET_POINT] = d->decision.set_point,
+                [DECISION_DAMPED] = d->decision.damped,
+                [DECISION_SLOTS] = d->decision.slots,
+                [DECISION_KEPT_SLOTS] = d->decision.kept_slots,
+                [DECISION_SLOT] = in->slot_milli,
+                [DECISION_HOLE_SLOTS] = in->hole_slots,
+                [DECISION_ALLOCATABLE] = d->allocatable_milli,
+                [DECISION_PAID] = d->paid_milli,
+                [DECISION_PENDING] = d->pending_milli,
+                [DECISION_RESERVE] = in->reserve_milli,
+                [DECISION_HEADROOM] = in->headroom_milli,
+            },
+    };
+
+    (void)snprintf(entry.policy, sizeof entry.policy, "%.*s", SV_ARG(r->turn->parts.policy->name));
+    (void)snprintf(entry.reason, sizeof entry.reason, "%s", reason_name(d->decision.reason));
+    (void)snprintf(entry.bound, sizeof entry.bound, "%s", bound_name(d->decision.bound));
+    (void)snprintf(entry.detail, sizeof entry.detail, "%s", d->detail);
+    writer_decision(r->writer, &entry);
+    sample(r);
+}
+
+void recorder_status(struct recorder *r, struct writer_status *ret_status)
+{
+    writer_status(r->writer, ret_status);
+}

@@ -1,0 +1,49 @@
+/*
+ * recorder: hands what the loop knows to the disk thread: the event journal, a sample of the policy's
+ * world every SAMPLES_STEP_MS and at each decision that is carried out, and the decisions.
+ *
+ * Nothing here waits, whatever the disk does (storage/writer.h). Everything is on the loop's thread.
+ * Wall times come in with each call.
+ */
+#ifndef BRIM_AGENT_RECORDER_H
+#define BRIM_AGENT_RECORDER_H
+
+#include <stdint.h>
+
+#include "agent/loop.h"
+#include "base/err.h"
+#include "capacity/records.h"
+#include "storage/journal.h"
+#include "storage/writer.h"
+
+/* What is kept unless told otherwise: samples for two weeks, and a journal of at most 64 MiB. */
+#define RECORDER_KEEP_SAMPLES_MS (INT64_C(14) * 24 * 3600 * 1000)
+#define RECORDER_KEEP_JOURNAL_MS (INT64_C(90) * 24 * 3600 * 1000)
+#define RECORDER_JOURNAL_BYTES   (INT64_C(64) << 20)
+#define RECORDER_MAX_BYTES       (INT64_C(256) << 20)
+
+struct turn;
+struct recorder;
+
+/* Starts the disk thread on the file at `path`. `names` as in journal_new(). */
+bool recorder_new(struct loop *loop, const char *path, const struct resource_names *names,
+                  struct recorder **ret_r, struct err *err) MUST_CHECK;
+/* Writes what is left, then ends the thread. NULL is allowed. */
+void recorder_free(struct recorder *r);
+
+/* Where pods and nodes are told of. */
+struct journal *recorder_journal(struct recorder *r);
+
+/* The id that the first decision of this process must have. */
+uint64_t recorder_first_id(const struct recorder *r);
+
+/* The turn whose world is sampled; from now on every SAMPLES_STEP_MS. Borrowed. */
+void recorder_follow(struct recorder *r, const struct turn *t);
+
+/* The newest of the turn's decisions, and a sample with it. */
+void recorder_decided(struct recorder *r);
+
+/* For showing; any thread. */
+void recorder_status(struct recorder *r, struct writer_status *ret_status);
+
+#endif
