@@ -19,6 +19,12 @@
 #include "capacity/selector.h"
 #include "policy/sim/sim.h"
 
+/* The resources that a pod asks for: to look at them alone is what resources_fit() comes to. */
+struct places {
+    uint8_t at[RESOURCE_MAX];
+    uint8_t n;
+};
+
 /* A pod's spec, shared by all pods of a template. */
 struct spec {
     struct sim_pod_spec view;
@@ -29,6 +35,7 @@ struct spec {
     struct sv pin;                /* the one node that the rules allow; empty: no such rule */
     int64_t score_cpu, score_mem; /* what it asks for in the scheduler's scores */
     uint64_t request_hash;
+    struct places places;
 };
 
 enum queue { QUEUE_NONE, QUEUE_ACTIVE, QUEUE_BACKOFF, QUEUE_UNSCHEDULABLE, QUEUE_COUNT_ };
@@ -44,7 +51,7 @@ struct pod {
     struct sv pin;                  /* of the rules that hold */
     struct node *node, *nominated;
     struct workload *owner;
-    size_t at_node, at_nominated, at_owner, at_queue; /* positions in the lists that hold it */
+    size_t at_nominated, at_owner, at_queue; /* positions in the lists that hold it */
     enum queue queue;
     uint64_t queue_order;  /* rises with each return to the queue */
     struct mono queued_at; /* unschedulable: since then */
@@ -57,15 +64,24 @@ struct pod_list {
     size_t n, cap;
 };
 
+/* A pod on a node, with what others look at when they want its place. */
+struct tenant {
+    struct pod *pod;
+    const struct resources *request;
+    int32_t priority;
+};
+
 struct node {
     struct sim_node view;
     bool live;
     uint64_t facts;   /* another value whenever the record changed or the node went */
+    uint64_t changed; /* another value whenever anything did that the scheduler goes by */
     uint64_t removed; /* counts removals: an orphan event of an earlier one is void */
     struct packed_node *packed;
     struct resources free;        /* allocatable - used; may be negative */
     int64_t score_cpu, score_mem; /* sums of what pods ask for in the scheduler's scores */
-    struct pod_list pods;         /* that name it: finished ones, too */
+    struct tenant *tenants;       /* pods that name it: finished ones, too; most important first */
+    size_t n_tenants, tenants_cap;
     struct pod_list nominated;
 };
 
@@ -137,8 +153,8 @@ struct sched {
     uint64_t shape_clock;
     uint32_t *changed; /* nodes that changed, for the shapes to catch up */
     size_t n_changed, changed_cap;
-    uint64_t changed_base;                /* how many were dropped before changed[0] */
-    struct pod_list lower, victims, best; /* scratch of preempt.c */
+    uint64_t changed_base;         /* how many were dropped before changed[0] */
+    struct pod_list victims, best; /* scratch of preempt.c */
     uint64_t attempts, bindings, preemptions;
 };
 
@@ -233,6 +249,9 @@ void pod_release(struct pod *pod);
 
 struct node *node_add(struct sim *s, struct sv name);
 void node_set(struct sim *s, struct node *node, const struct node_record *record);
+/* Puts a pod into the list of those that name the node, or takes it out. O(its pods). */
+void node_take_in(struct node *node, struct pod *pod);
+void node_let_go(struct node *node, const struct pod *pod);
 /* Forgets a removed node that no pod names any more. */
 void node_drop_if_unused(struct sim *s, struct node *node);
 void node_release(struct node *node);
@@ -292,7 +311,7 @@ bool sched_fits(const struct pod *pod, const struct node *node);
 /* The node for this pod, or NULL; *ret_accepting: some node accepts it but for room. */
 struct node *shape_pick(struct sim *s, const struct pod *pod, bool *ret_accepting);
 /* Sums, facts or nominations of a node changed. */
-void shape_node_changed(struct sim *s, const struct node *node);
+void shape_node_changed(struct sim *s, struct node *node);
 void shape_free(struct shape *shape);
 
 /* ---- preempt.c ---- */

@@ -122,6 +122,10 @@ struct spec *spec_new(const struct sim_pod_spec *from)
     spec->pin = rules_pin(&spec->view.rules);
     spec->score_cpu = asked[RESOURCE_CPU] > 0 ? asked[RESOURCE_CPU] : SCORE_CPU_MILLI;
     spec->score_mem = asked[RESOURCE_MEMORY] > 0 ? asked[RESOURCE_MEMORY] : SCORE_MEM_BYTES;
+    for (int place = 0; place < RESOURCE_MAX; place++) {
+        if (spec->view.request.at[place] > 0)
+            spec->places.at[spec->places.n++] = (uint8_t)place;
+    }
     spec->request_hash = resources_hash(&spec->view.request);
     return spec;
 }
@@ -258,8 +262,7 @@ void pod_bind(struct sim *s, struct pod *pod, struct node *node)
     pod->view.node = &node->view;
     pod->view.bound_at = s->now;
     pod->view.unschedulable = false;
-    pod->at_node = node->pods.n;
-    list_push(&node->pods, pod);
+    node_take_in(node, pod);
     s->bound++;
     count_on_node(s, pod, 1);
 }
@@ -335,9 +338,7 @@ static void detach(struct sim *s, struct pod *pod)
         count_on_node(s, pod, -1);
     if (pod->node != NULL) {
         s->bound--;
-        moved = list_cut(&pod->node->pods, pod->at_node);
-        if (moved != NULL)
-            moved->at_node = pod->at_node;
+        node_let_go(pod->node, pod);
     }
     if (pod->owner != NULL) {
         replicas_account(pod, -1);
@@ -419,10 +420,34 @@ void node_set(struct sim *s, struct node *node, const struct node_record *record
     shape_node_changed(s, node);
 }
 
+/* Higher priority first; of equals the earlier bound, who is the earlier come. */
+void node_take_in(struct node *node, struct pod *pod)
+{
+    const struct tenant tenant = {
+        .pod = pod, .request = &pod->spec->view.request, .priority = pod->spec->view.priority};
+    size_t at = node->n_tenants;
+
+    VEC_PUSH(node->tenants, node->n_tenants, node->tenants_cap, tenant);
+    for (; at > 0 && node->tenants[at - 1].priority < tenant.priority; at--)
+        node->tenants[at] = node->tenants[at - 1];
+    node->tenants[at] = tenant;
+}
+
+void node_let_go(struct node *node, const struct pod *pod)
+{
+    size_t at = 0;
+
+    while (node->tenants[at].pod != pod)
+        at++;
+    node->n_tenants--;
+    memmove(&node->tenants[at], &node->tenants[at + 1],
+            (node->n_tenants - at) * sizeof *node->tenants);
+}
+
 void node_release(struct node *node)
 {
     free(node->packed);
-    free(node->pods.at);
+    free(node->tenants);
     free(node->nominated.at);
     free(node);
 }
@@ -431,7 +456,7 @@ void node_drop_if_unused(struct sim *s, struct node *node)
 {
     uint32_t id = node->view.id;
 
-    if (!node->view.gone || node->pods.n != 0 || node->nominated.n != 0)
+    if (!node->view.gone || node->n_tenants != 0 || node->nominated.n != 0)
         return;
     map_remove(&s->node_names, node_hash(s, id), id);
     node_release(node);

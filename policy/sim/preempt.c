@@ -16,8 +16,8 @@ bool preempt_allowed(const struct pod *pod)
         return false;
     if (node == NULL || rules_check_node(pod_rules_of(pod), &node->view.record) != NODE_ACCEPTS)
         return true;
-    for (size_t i = 0; i < node->pods.n; i++) {
-        const struct pod *other = node->pods.at[i];
+    for (size_t i = 0; i < node->n_tenants; i++) {
+        const struct pod *other = node->tenants[i].pod;
 
         if (other->view.deleting && other->view.preempted &&
             other->spec->view.priority < pod->spec->view.priority)
@@ -26,48 +26,68 @@ bool preempt_allowed(const struct pod *pod)
     return true;
 }
 
-/* The most important pod stands first: higher priority, then earlier started. */
-static int by_importance(const void *left, const void *right)
-{
-    const struct pod *a = *(struct pod *const *)left, *b = *(struct pod *const *)right;
+/* Room in the places that a pod asks for. */
+struct few {
+    int64_t at[RESOURCE_MAX];
+};
 
-    if (a->spec->view.priority != b->spec->view.priority)
-        return a->spec->view.priority > b->spec->view.priority ? -1 : 1;
-    if (a->view.bound_at.us != b->view.bound_at.us)
-        return a->view.bound_at.us < b->view.bound_at.us ? -1 : 1;
-    return a->serial < b->serial ? -1 : 1;
+static int64_t add(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    if (__builtin_add_overflow(a, b, &sum))
+        return a < 0 ? INT64_MIN : INT64_MAX;
+    return sum;
+}
+
+static void few_add(struct few *few, const struct places *places, const struct resources *what)
+{
+    for (size_t i = 0; i < places->n; i++)
+        few->at[i] = add(few->at[i], what->at[places->at[i]]);
+}
+
+/* Would `asked` still fit if `what` were put back? Then it is. */
+static bool few_put_back(struct few *few, const struct places *places,
+                         const struct resources *asked, const struct resources *what)
+{
+    for (size_t i = 0; i < places->n; i++) {
+        if (add(few->at[i], -what->at[places->at[i]]) < asked->at[places->at[i]])
+            return false;
+    }
+    for (size_t i = 0; i < places->n; i++)
+        few->at[i] = add(few->at[i], -what->at[places->at[i]]);
+    return true;
 }
 
 /*
  * Takes all pods of lower priority off the node in thought, then puts back whoever still fits, the
- * most important ones first: the rest are the victims. False: not even an empty node of them would
- * do, or nobody need go.
+ * most important ones first: the rest are the victims. False: not even the node without all of them
+ * would do, or nobody need go.
  */
 static bool find_victims(struct sched *q, const struct pod *pod, const struct node *node)
 {
+    static const struct resources nothing;
     const struct resources *asked = &pod->spec->view.request;
-    struct resources room = sched_room(node, pod, pod->spec->view.priority);
+    const struct places *places = &pod->spec->places;
+    struct resources now = sched_room(node, pod, pod->spec->view.priority);
+    struct few room = {0};
+    size_t first = 0;
 
-    q->lower.n = q->victims.n = 0;
-    for (size_t i = 0; i < node->pods.n; i++) {
-        struct pod *other = node->pods.at[i];
-
-        if (!other->counted || other->spec->view.priority >= pod->spec->view.priority)
-            continue;
-        list_push(&q->lower, other);
-        resources_add(&room, &other->spec->view.request);
+    while (first < node->n_tenants && node->tenants[first].priority >= pod->spec->view.priority)
+        first++;
+    few_add(&room, places, &now);
+    for (size_t i = first; i < node->n_tenants; i++) {
+        if (node->tenants[i].pod->counted)
+            few_add(&room, places, node->tenants[i].request);
     }
-    if (q->lower.n == 0 || !resources_fit(asked, &room, NULL))
+    q->victims.n = 0;
+    if (first == node->n_tenants || !few_put_back(&room, places, asked, &nothing))
         return false;
-    qsort(q->lower.at, q->lower.n, sizeof *q->lower.at, by_importance);
-    for (size_t i = 0; i < q->lower.n; i++) {
-        const struct resources *back = &q->lower.at[i]->spec->view.request;
+    for (size_t i = first; i < node->n_tenants; i++) {
+        const struct tenant *t = &node->tenants[i];
 
-        resources_sub(&room, back);
-        if (resources_fit(asked, &room, NULL))
-            continue;
-        resources_add(&room, back);
-        list_push(&q->victims, q->lower.at[i]);
+        if (t->pod->counted && !few_put_back(&room, places, asked, t->request))
+            list_push(&q->victims, t->pod);
     }
     return q->victims.n != 0;
 }

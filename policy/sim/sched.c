@@ -34,7 +34,6 @@ void sched_done(struct sched *sched)
     free(sched->backoff.list.at);
     free(sched->unschedulable.at);
     free(sched->changed);
-    free(sched->lower.at);
     free(sched->victims.at);
     free(sched->best.at);
 }

@@ -11,7 +11,8 @@ enum { SCORE_FULL = 100, WEIGHT_AFFINITY = 2 };
 
 struct leaf {
     uint64_t key; /* score + 1 above, a random number below: ties fall by chance. 0: does not fit */
-    uint64_t facts; /* the node's, when `accepts` was found */
+    uint64_t facts;   /* the node's, when `accepts` was found */
+    uint64_t changed; /* the node's, when all this was found */
     bool accepts;
 };
 
@@ -19,6 +20,7 @@ struct shape {
     uint64_t hash;
     struct resources request;
     struct packed_rules *rules;
+    struct places places;
     int64_t score_cpu, score_mem;
     int32_t priority;
     uint64_t used;    /* when it was last asked, for making place */
@@ -45,10 +47,11 @@ static size_t changes_kept(const struct sim *s)
     return 2 * s->n_nodes + 1024;
 }
 
-void shape_node_changed(struct sim *s, const struct node *node)
+void shape_node_changed(struct sim *s, struct node *node)
 {
     struct sched *q = &s->sched;
 
+    node->changed = ++s->serial;
     if (q->n_shapes == 0)
         return;
     /* Noted already, and not seen since: the first shape was asked last and has seen most. */
@@ -85,18 +88,24 @@ static int64_t least_allocated(const struct node *node, const struct shape *shap
     return weights != 0 ? sum / weights : 0;
 }
 
+static bool fits(const struct shape *shape, const struct resources *room)
+{
+    for (size_t i = 0; i < shape->places.n; i++) {
+        size_t place = shape->places.at[i];
+
+        if (shape->request.at[place] > room->at[place])
+            return false;
+    }
+    return true;
+}
+
 static uint64_t key_of(struct sim *s, const struct shape *shape, const struct node *node)
 {
-    bool fits;
+    struct resources room;
 
-    if (node->nominated.n == 0) {
-        fits = resources_fit(&shape->request, &node->free, NULL);
-    } else {
-        struct resources room = sched_room(node, NULL, shape->priority);
-
-        fits = resources_fit(&shape->request, &room, NULL);
-    }
-    if (!fits)
+    if (node->nominated.n != 0)
+        room = sched_room(node, NULL, shape->priority);
+    if (!fits(shape, node->nominated.n != 0 ? &room : &node->free))
         return 0;
     return (uint64_t)(least_allocated(node, shape) + 1) << 32 | (sim_random(s) >> 32);
 }
@@ -106,6 +115,8 @@ static void look_at(struct sim *s, struct shape *shape, uint32_t id)
     const struct node *node = s->nodes[id];
     struct leaf *leaf = &shape->leaves[id];
 
+    if (node != NULL && leaf->changed == node->changed)
+        return;
     shape->accepts -= leaf->accepts;
     if (node == NULL || node->view.gone) {
         *leaf = (struct leaf){0};
@@ -115,6 +126,7 @@ static void look_at(struct sim *s, struct shape *shape, uint32_t id)
         leaf->facts = node->facts;
         leaf->accepts = rules_check_node(&shape->rules->rules, &node->view.record) == NODE_ACCEPTS;
     }
+    leaf->changed = node->changed;
     shape->accepts += leaf->accepts;
     leaf->key = leaf->accepts ? key_of(s, shape, node) : 0;
 }
@@ -129,6 +141,18 @@ static void play(struct shape *shape, uint32_t at)
     uint32_t left = winner_of(shape, 2 * at), right = winner_of(shape, 2 * at + 1);
 
     shape->winner[at] = shape->leaves[left].key >= shape->leaves[right].key ? left : right;
+}
+
+/* From a leaf up, as far as it makes a difference. */
+static void climb(struct shape *shape, uint32_t id)
+{
+    for (uint32_t at = (shape->cap + id) / 2; at >= 1; at /= 2) {
+        uint32_t before = shape->winner[at];
+
+        play(shape, at);
+        if (before != id && shape->winner[at] == before)
+            return;
+    }
 }
 
 static void rebuild(struct sim *s, struct shape *shape)
@@ -164,8 +188,7 @@ static void catch_up(struct sim *s, struct shape *shape)
             uint32_t id = q->changed[i - q->changed_base];
 
             look_at(s, shape, id);
-            for (uint32_t at = (shape->cap + id) / 2; at >= 1; at /= 2)
-                play(shape, at);
+            climb(shape, id);
         }
     }
     shape->seen = end;
@@ -178,6 +201,7 @@ static struct shape *shape_new(const struct pod *pod, uint64_t hash)
     shape->hash = hash;
     shape->request = pod->spec->view.request;
     shape->rules = pack_rules(pod_rules_of(pod));
+    shape->places = pod->spec->places;
     shape->score_cpu = pod->spec->score_cpu;
     shape->score_mem = pod->spec->score_mem;
     shape->priority = pod->spec->view.priority;

@@ -148,11 +148,11 @@ static struct pod *meant_pod(const struct sim *s, uint32_t id, uint64_t serial)
 
 static void orphans_go(struct sim *s, struct node *node)
 {
-    while (node->pods.n > 1)
-        pod_gone(s, node->pods.at[node->pods.n - 1]);
+    while (node->n_tenants > 1)
+        pod_gone(s, node->tenants[node->n_tenants - 1].pod);
     /* The node goes with its last pod. */
-    if (node->pods.n == 1)
-        pod_gone(s, node->pods.at[0]);
+    if (node->n_tenants == 1)
+        pod_gone(s, node->tenants[0].pod);
 }
 
 static void hpa_goes_round(struct sim *s, const struct timed *e)
@@ -317,7 +317,7 @@ void sim_node_remove(struct sim *s, const struct sim_node *view)
     s->live_nodes--;
     shape_node_changed(s, node);
     tell_node(s, SIM_DELETED, node);
-    if (node->pods.n != 0)
+    if (node->n_tenants != 0)
         timeline_add(
             s, mono_plus_us(s->now, s->config.orphan_us),
             (struct timed){.what = HAPPEN_ORPHANS, .id = view->id, .serial = node->removed});

@@ -23,11 +23,13 @@ static bool node_holds(const struct sim *s, const struct node *node, const struc
     struct resources used = {0}, free = node->view.record.allocatable;
     uint32_t counted = 0;
 
-    for (size_t i = 0; i < node->pods.n; i++) {
-        const struct pod *pod = node->pods.at[i];
+    for (size_t i = 0; i < node->n_tenants; i++) {
+        const struct pod *pod = node->tenants[i].pod;
 
-        if (!pod->live || pod->node != node || pod->at_node != i)
+        if (!pod->live || pod->node != node)
             return differ(f, "node %u: pod %zu of its list is not its own", node->view.id, i);
+        if (i > 0 && node->tenants[i - 1].priority < node->tenants[i].priority)
+            return differ(f, "node %u: pod %zu is out of order", node->view.id, i);
         if (pod->counted == pod_finished(pod))
             return differ(f, "pod %u: counted and finished, or neither", pod->view.id);
         if (!pod->counted)
