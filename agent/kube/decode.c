@@ -56,7 +56,7 @@ bool arena_full(struct err *err)
                    DECODE_MAX_ARENA >> 20);
 }
 
-void *list_push(struct decoder *d, struct list *list, size_t size, struct err *err)
+void *decode_push(struct decoder *d, struct list *list, size_t size, struct err *err)
 {
     if (list->n == list->cap) {
         size_t cap = list->cap != 0 ? list->cap * 2 : LIST_FIRST;
@@ -211,7 +211,7 @@ bool amounts_add(struct decoder *d, struct list *list, struct sv name, const str
         if (all[i].place == place)
             amount = &all[i];
     if (amount == NULL)
-        amount = list_push(d, list, sizeof *amount, err);
+        amount = decode_push(d, list, sizeof *amount, err);
     if (amount == NULL)
         return false;
     *amount = (struct amount){.place = place, .q = *q};

@@ -211,7 +211,7 @@ static bool get_labels(struct decoder *d, const cJSON *object, const char *key,
     cJSON_ArrayForEach(child, map)
     {
         struct path at = PATH_KEY(&path, sv_from(child->string));
-        struct label *label = list_push(d, labels, sizeof *label, err);
+        struct label *label = decode_push(d, labels, sizeof *label, err);
 
         if (label == NULL)
             return path_wrap(&at, err);
@@ -349,7 +349,7 @@ static bool read_container(struct decoder *d, const cJSON *container, const stru
                            void *into, struct err *err)
 {
     struct containers *to = into;
-    struct container_amounts *c = list_push(d, to->list, sizeof *c, err);
+    struct container_amounts *c = decode_push(d, to->list, sizeof *c, err);
     struct sv policy = {0};
     bool found;
 
@@ -366,7 +366,7 @@ static bool read_container(struct decoder *d, const cJSON *container, const stru
 static bool read_requirement(struct decoder *d, const cJSON *object, const struct path *path,
                              void *into, struct err *err)
 {
-    struct requirement *req = list_push(d, into, sizeof *req, err);
+    struct requirement *req = decode_push(d, into, sizeof *req, err);
     struct list values = {0};
     struct sv op = {0};
     const cJSON *list;
@@ -381,7 +381,7 @@ static bool read_requirement(struct decoder *d, const cJSON *object, const struc
     cJSON_ArrayForEach(child, list)
     {
         struct path at = PATH_AT(path, "values", values.n);
-        struct sv *value = list_push(d, &values, sizeof *value, err);
+        struct sv *value = decode_push(d, &values, sizeof *value, err);
 
         if (value == NULL)
             return path_wrap(&at, err);
@@ -400,7 +400,7 @@ static bool read_term(struct decoder *d, const cJSON *object, const struct path 
                       struct err *err)
 {
     struct pod_parts *pod = into;
-    struct node_term *term = list_push(d, &pod->terms, sizeof *term, err);
+    struct node_term *term = decode_push(d, &pod->terms, sizeof *term, err);
     struct list exprs = {0}, fields = {0};
 
     if (term == NULL)
@@ -434,7 +434,7 @@ static bool read_toleration(struct decoder *d, const cJSON *object, const struct
                             void *into, struct err *err)
 {
     struct pod_parts *pod = into;
-    struct toleration *t = list_push(d, &pod->tolerations, sizeof *t, err);
+    struct toleration *t = decode_push(d, &pod->tolerations, sizeof *t, err);
     struct sv op = {0}, effect = {0};
 
     if (t == NULL)
@@ -525,7 +525,7 @@ static bool read_container_status(struct decoder *d, const cJSON *object, const 
                                   void *into, struct err *err)
 {
     struct statuses *to = into;
-    struct status_amounts *status = list_push(d, to->list, sizeof *status, err);
+    struct status_amounts *status = decode_push(d, to->list, sizeof *status, err);
     bool *uncountable = &to->pod->rec.uncountable;
 
     if (status == NULL)
@@ -597,7 +597,7 @@ static bool read_taint(struct decoder *d, const cJSON *object, const struct path
                        struct err *err)
 {
     struct node_parts *node = into;
-    struct taint *taint = list_push(d, &node->taints, sizeof *taint, err);
+    struct taint *taint = decode_push(d, &node->taints, sizeof *taint, err);
     struct sv effect = {0};
 
     if (taint == NULL)

@@ -30,7 +30,7 @@ struct list {
 };
 
 /* A zeroed element at the end. NULL, and ERR_LIMIT, when the arena is full. */
-void *list_push(struct decoder *d, struct list *list, size_t size, struct err *err);
+void *decode_push(struct decoder *d, struct list *list, size_t size, struct err *err);
 
 /* ERR_LIMIT: the object needs more than DECODE_MAX_ARENA; false. */
 bool arena_full(struct err *err);

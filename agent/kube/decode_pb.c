@@ -40,7 +40,7 @@ static bool read_entry(const char *origin, struct sv entry, const struct path *p
 static bool read_label(struct decoder *d, const char *origin, struct sv bytes,
                        const struct path *path, struct list *labels, struct err *err)
 {
-    struct label *label = list_push(d, labels, sizeof *label, err);
+    struct label *label = decode_push(d, labels, sizeof *label, err);
 
     if (label == NULL)
         return path_wrap(path, err);
@@ -220,7 +220,7 @@ static bool read_container(struct decoder *d, const char *origin, struct sv byte
                            struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, field, list->n);
-    struct container_amounts *c = list_push(d, list, sizeof *c, err);
+    struct container_amounts *c = decode_push(d, list, sizeof *c, err);
     struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
@@ -252,7 +252,7 @@ static bool read_requirement(struct decoder *d, const char *origin, struct sv by
                              struct err *err)
 {
     struct path path = PATH_AT(up, field, list->n);
-    struct requirement *req = list_push(d, list, sizeof *req, err);
+    struct requirement *req = decode_push(d, list, sizeof *req, err);
     struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct list values = {0};
@@ -266,7 +266,7 @@ static bool read_requirement(struct decoder *d, const char *origin, struct sv by
         } else if (f.tag == PB_LEN(2)) {
             req->op = requirement_op_of(f.bytes);
         } else if (f.tag == PB_LEN(3)) {
-            struct sv *value = list_push(d, &values, sizeof *value, err);
+            struct sv *value = decode_push(d, &values, sizeof *value, err);
 
             if (value == NULL)
                 return path_wrap(&path, err);
@@ -283,7 +283,7 @@ static bool read_term(struct decoder *d, const char *origin, struct sv bytes, co
                       struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, "nodeSelectorTerms", pod->terms.n);
-    struct node_term *term = list_push(d, &pod->terms, sizeof *term, err);
+    struct node_term *term = decode_push(d, &pod->terms, sizeof *term, err);
     struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct list exprs = {0}, fields = {0};
@@ -349,7 +349,7 @@ static bool read_toleration(struct decoder *d, const char *origin, struct sv byt
                             const struct path *up, struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH_AT(up, "tolerations", pod->tolerations.n);
-    struct toleration *t = list_push(d, &pod->tolerations, sizeof *t, err);
+    struct toleration *t = decode_push(d, &pod->tolerations, sizeof *t, err);
     struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
@@ -464,7 +464,7 @@ static bool read_container_status(struct decoder *d, const char *origin, struct 
 {
     struct path path = PATH_AT(up, field, list->n);
     struct path allocated_path = PATH(&path, "allocatedResources");
-    struct status_amounts *status = list_push(d, list, sizeof *status, err);
+    struct status_amounts *status = decode_push(d, list, sizeof *status, err);
     struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
     struct list allocated = {0};
@@ -621,7 +621,7 @@ static bool read_taint(struct decoder *d, const char *origin, struct sv bytes,
                        const struct path *up, struct node_parts *node, struct err *err)
 {
     struct path path = PATH_AT(up, "taints", node->taints.n);
-    struct taint *taint = list_push(d, &node->taints, sizeof *taint, err);
+    struct taint *taint = decode_push(d, &node->taints, sizeof *taint, err);
     struct pb r = pb_sub(origin, bytes);
     struct pb_field f;
 
