@@ -79,7 +79,8 @@ static bool take_lines(struct run *run, bool at_end, struct err *err)
                    (unsigned long long)run->line_number + 1, MAX_LINE);
 }
 
-/* Answers go out before each wait for input, so that whoever asks line by line is answered line by line. */
+/* Answers go out before each wait for input, so that whoever asks line by line is answered line by
+ * line. */
 static bool follow(struct run *run, struct err *err)
 {
     for (;;) {

@@ -1,7 +1,8 @@
 /*
  * decide_answer: an answer of `brim decide` as one line of JSON, its newline included.
  *
- * Times are decimals of seconds with no more digits than they need, whatever the locale; the same answer is the same bytes.
+ * Times are decimals of seconds with no more digits than they need, whatever the locale; the same
+ * answer is the same bytes.
  */
 #ifndef BRIM_AGENT_DECIDE_ANSWER_H
 #define BRIM_AGENT_DECIDE_ANSWER_H

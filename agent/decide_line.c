@@ -203,7 +203,8 @@ struct mark {
     struct sv key, value, effect, op;
 };
 
-/* One object of strings; only a toleration has an operator. tolerationSeconds and timeAdded decide nothing here. */
+/* One object of strings; only a toleration has an operator. tolerationSeconds and timeAdded decide
+ * nothing here. */
 static bool read_mark(struct reading *in, bool has_operator, struct mark *ret_mark)
 {
     const char *expected =

@@ -1,9 +1,11 @@
 /*
- * decide_line: one line of `brim decide`, read and checked: a fact about a node, a pod or the filler, or a question.
+ * decide_line: one line of `brim decide`, read and checked: a fact about a node, a pod or the
+ * filler, or a question.
  *
- * A line names only what it changes. Every value that it names is in the struct, and its bit in `given`; null stands there as the value that an absent
- * key has, with its bit in `withdrawn` too. A line is read whole or refused: the error says what was found and what was
- * expected, as in `pod.cpu: found "4x", expected a quantity such as 4 or 1500m`.
+ * A line names only what it changes. Every value that it names is in the struct, and its bit in
+ * `given`; null stands there as the value that an absent key has, with its bit in `withdrawn` too.
+ * A line is read whole or refused: the error says what was found and what was expected, as in
+ * `pod.cpu: found "4x", expected a quantity such as 4 or 1500m`.
  *
  * One table (decide_line.c) names every key; docs/DECIDE.md explains them.
  */
@@ -18,10 +20,12 @@
 #include "base/sv.h"
 #include "capacity/records.h"
 
-/* The largest amounts: a million nodes of them still add up. The last moment is in the year 33,658. */
+/* The largest amounts: a million nodes of them still add up. The last moment is in the year 33,658.
+ */
 #define DECIDE_MAX_CPU_MILLI INT64_C(1000000000000)
 #define DECIDE_MAX_T_US      (INT64_C(1000000000000) * US_PER_S)
-/* Pods that a node takes if its line does not say; the grace of a filler whose line does not. Kubernetes' defaults. */
+/* Pods that a node takes if its line does not say; the grace of a filler whose line does not.
+ * Kubernetes' defaults. */
 enum { DECIDE_NODE_PODS = 110, DECIDE_GRACE_S = 30 };
 
 enum line_kind { LINE_NODE, LINE_POD, LINE_FILLER, LINE_STEP, LINE_KIND_COUNT_ };
@@ -99,7 +103,8 @@ static inline bool decide_given(const struct decide_line *line, enum line_key ke
     return (line->given & UINT32_C(1) << key) != 0;
 }
 
-/* Zeroed before the first reading. The bytes are written to (base/jsonr.h); `names` learns extended resources. */
+/* Zeroed before the first reading. The bytes are written to (base/jsonr.h); `names` learns extended
+ * resources. */
 bool decide_line_read(struct decide_line *line, char *text, size_t len,
                       struct resource_names *names, struct err *err) MUST_CHECK;
 void decide_line_done(struct decide_line *line);

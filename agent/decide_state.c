@@ -70,7 +70,8 @@ static const struct map_ops entry_ops = {.hash = entry_hash, .equal = entry_equa
 
 bool decide_new(const struct policy *policy, struct decide **ret_d, struct err *err)
 {
-    /* Pods come with their requests summed, so that no release's rules of counting are asked for. */
+    /* Pods come with their requests summed, so that no release's rules of counting are asked for.
+     */
     static const struct podreq_rules rules = {0};
     struct decide *d = xcalloc(1, sizeof *d);
 

@@ -210,7 +210,8 @@ static bool unicode_escape(struct jsonr *r, char **to)
     return true;
 }
 
-/* The reader stands behind the backslash. What an escape stands for is never longer than the escape. */
+/* The reader stands behind the backslash. What an escape stands for is never longer than the
+ * escape. */
 static bool escape(struct jsonr *r, char **to)
 {
     static const char from[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";

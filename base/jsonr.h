@@ -1,8 +1,10 @@
 /*
- * jsonr: reads one JSON text from front to back, piece by piece, without a tree and without allocating.
+ * jsonr: reads one JSON text from front to back, piece by piece, without a tree and without
+ * allocating.
  *
- * The caller asks for what it expects: jsonr_object(), then jsonr_key() until it gives false, and for each key one value. Strings lose
- * their escapes in place, so the text is written to, and what is handed out points into it.
+ * The caller asks for what it expects: jsonr_object(), then jsonr_key() until it gives false, and
+ * for each key one value. Strings lose their escapes in place, so the text is written to, and what
+ * is handed out points into it.
  *
  *     jsonr_init(&r, text, len);
  *     if (jsonr_object(&r)) {
@@ -11,10 +13,11 @@
  *     }
  *     if (!jsonr_end(&r, err)) ...
  *
- * The first mistake stays: from then on every call gives false, and jsonr_end() says what was found, what was expected, and
- * at which column. The grammar is RFC 8259's, strictly; \u0000 and lone surrogates are refused (text that may be cut at a NUL is a
- * trap). Bytes above 0x7f are handed on as they are. Whatever the text, nothing outside it is touched. O(length), without recursion: the
- * nesting is the caller's.
+ * The first mistake stays: from then on every call gives false, and jsonr_end() says what was
+ * found, what was expected, and at which column. The grammar is RFC 8259's, strictly; \u0000 and
+ * lone surrogates are refused (text that may be cut at a NUL is a trap). Bytes above 0x7f are
+ * handed on as they are. Whatever the text, nothing outside it is touched. O(length), without
+ * recursion: the nesting is the caller's.
  */
 #ifndef BRIM_BASE_JSONR_H
 #define BRIM_BASE_JSONR_H
@@ -52,11 +55,13 @@ void jsonr_init(struct jsonr *r, char *text, size_t len);
 enum jsonr_kind jsonr_peek(struct jsonr *r);
 
 bool jsonr_object(struct jsonr *r) MUST_CHECK;
-/* The next member's key; its value must be read before the next call. False at the end, which is read too. */
+/* The next member's key; its value must be read before the next call. False at the end, which is
+ * read too. */
 bool jsonr_key(struct jsonr *r, struct sv *ret_key) MUST_CHECK;
 
 bool jsonr_array(struct jsonr *r) MUST_CHECK;
-/* Is there another element? It must be read before the next call. False at the end, which is read too. */
+/* Is there another element? It must be read before the next call. False at the end, which is read
+ * too. */
 bool jsonr_element(struct jsonr *r) MUST_CHECK;
 
 bool jsonr_string(struct jsonr *r, struct sv *ret_text) MUST_CHECK;
@@ -74,8 +79,8 @@ bool jsonr_refuse(struct jsonr *r, const char *fmt, ...) PRINTF(2, 3);
 bool jsonr_end(struct jsonr *r, struct err *err) MUST_CHECK;
 
 /*
- * A number's text as a whole number of 10^-digits, cut, not rounded: "12.5" with 6 digits is 12500000. Exponents count. False if it does
- * not fit into int64.
+ * A number's text as a whole number of 10^-digits, cut, not rounded: "12.5" with 6 digits is
+ * 12500000. Exponents count. False if it does not fit into int64.
  */
 bool jsonr_fixed(struct sv number, int digits, int64_t *ret_value) MUST_CHECK;
 

@@ -219,7 +219,7 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
 {
     uint32_t index = want_node(c, node->name);
     struct cluster_node *n = c->nodes[index];
-    struct packed_node *packed = pack_node(node); /* first: the record may be cluster_node_record()'s */
+    struct packed_node *packed = pack_node(node); /* first: the record may borrow from the node */
 
     if (n->packed == NULL)
         c->known_nodes++;

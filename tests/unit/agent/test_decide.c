@@ -446,7 +446,8 @@ Test(decide, a_policy_that_only_measures_writes_nothing)
 
 enum { NODES = 8, PODS = 30, OBJECTS = 1 + NODES + PODS, LINES_EACH = 2, LINE_SIZE = 200 };
 
-/* Two lines each about the filler, nodes and pods. Creation times are often the same, and so is the nodes' room. */
+/* Two lines each about the filler, nodes and pods. Creation times are often the same, and so is the
+ * nodes' room. */
 struct world {
     char lines[OBJECTS][LINES_EACH][LINE_SIZE];
 };
