@@ -79,14 +79,23 @@ void db_close(struct db *db)
 bool db_use_log(struct db *db, struct err *err)
 {
     char sql[256];
-    int64_t page = 0;
 
-    if (!db_exec(db, "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL", err) ||
-        !db_number(db, "PRAGMA page_size", &page, err))
+    (void)snprintf(sql, sizeof sql,
+                   "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=%d;PRAGMA journal_size_limit=%d",
+                   DB_WAL_PAGES, DB_WAL_PAGES << 12);
+    return db_exec(db, sql, err) && db_use_spare(db, false, err);
+}
+
+bool db_use_spare(struct db *db, bool use, struct err *err)
+{
+    int64_t page = 0, most = db->max_bytes - (use ? 0 : DB_SPARE_BYTES);
+    char sql[64];
+
+    if (db->max_bytes <= 0)
+        return true;
+    if (!db_number(db, "PRAGMA page_size", &page, err))
         return false;
-    (void)snprintf(sql, sizeof sql, "PRAGMA wal_autocheckpoint=%d;PRAGMA journal_size_limit=%d;PRAGMA max_page_count=%lld",
-                   DB_WAL_PAGES, DB_WAL_PAGES << 12,
-                   db->max_bytes > 0 && page > 0 ? (long long)(db->max_bytes / page) : 0xfffffffeLL);
+    (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count=%lld", most > page && page > 0 ? (long long)(most / page) : 1LL);
     return db_exec(db, sql, err);
 }
 
@@ -149,7 +158,7 @@ int64_t db_bytes(struct db *db)
 bool db_at_limit(struct db *db)
 {
     /* A blob of the largest size that did not fit any more leaves this much below the limit. */
-    return db->max_bytes > 0 && db_bytes(db) + DB_MAX_VALUE / 4 > db->max_bytes;
+    return db->max_bytes > 0 && db_bytes(db) + DB_SPARE_BYTES + DB_MAX_VALUE / 4 > db->max_bytes;
 }
 
 const char *db_path(const struct db *db)

@@ -27,6 +27,7 @@ enum {
     DB_MAX_VALUE = 1 << 20, /* bytes of one text or blob, and of one statement */
     DB_CACHE_KIB = 512,     /* the page cache: the agent's whole memory budget is a few MiB */
     DB_BUSY_MS = 2000,      /* how long to wait for another process's lock */
+    DB_SPARE_BYTES = 64 << 10,
     DB_WAL_PAGES = 256,     /* of 4 KiB: the log is folded back into the file at this size */
 };
 
@@ -51,6 +52,9 @@ static inline void db_close_ptr(struct db **p)
 
 /* Takes the write-ahead log and the limit of size into use. */
 bool db_use_log(struct db *db, struct err *err) MUST_CHECK;
+
+/* The last DB_SPARE_BYTES below the limit are only for making room: deleting may need a few pages before it frees some. */
+bool db_use_spare(struct db *db, bool use, struct err *err) MUST_CHECK;
 
 /* Statements without parameters and results. */
 bool db_exec(struct db *db, const char *sql, struct err *err) MUST_CHECK;

@@ -107,7 +107,7 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
     return finish(h, ok, err);
 }
 
-bool history_shrink(struct history *h, struct err *err)
+static bool shrink(struct history *h, struct err *err)
 {
     int64_t first, last;
     bool ok;
@@ -117,4 +117,11 @@ bool history_shrink(struct history *h, struct err *err)
     ok = chunks_drop_oldest(h->chunks, err) && samples_span(h->samples, &first, &last, err) &&
          forget_before(h, first + (last - first) / SHRINK_PART, err);
     return finish(h, ok, err);
+}
+
+bool history_shrink(struct history *h, struct err *err)
+{
+    bool ok = db_use_spare(h->db, true, err) && shrink(h, err);
+
+    return db_use_spare(h->db, false, ok ? err : NULL) && ok;
 }

@@ -341,7 +341,7 @@ static int64_t at_time(struct journal *j, int64_t now_ms)
         return now_ms;
     if (now_ms < j->last_ms - JOURNAL_CLOCK_SLACK_MS)
         begin_segment(j, 1 + GAP_CLOCK, now_ms);
-    else if (j->segment_used > full || now_ms - j->segment_first_ms > j->segment_ms)
+    else if (j->segment_used + j->out.len > full || now_ms - j->segment_first_ms > j->segment_ms)
         begin_segment(j, 0, now_ms > j->last_ms ? now_ms : j->last_ms);
     return now_ms > j->last_ms ? now_ms : j->last_ms;
 }

@@ -1,0 +1,495 @@
+#include "storage/writer.h"
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/storage/folder.h"
+#include "tests/unit/storage/world.h"
+
+static void nap_us(int64_t us)
+{
+    (void)nanosleep(&(struct timespec){us / US_PER_S, us % US_PER_S * 1000}, NULL);
+}
+
+static int64_t mono_us(void)
+{
+    struct clock clock = clock_system();
+
+    return clock.mono(clock.self).us;
+}
+
+static struct writer *start(const struct writer_options *options)
+{
+    struct writer *w;
+    struct err err = {0};
+
+    cr_assert(writer_start(options, &w, &err), "%s", err.text);
+    return w;
+}
+
+static struct sample sample_at(int64_t t_ms)
+{
+    struct sample s = {.policy = "miner", .t_ms = t_ms, .at = {[SAMPLE_ALLOCATABLE] = 184000, [SAMPLE_PAID] = t_ms % 100000}};
+
+    return s;
+}
+
+static struct decision_entry decision(uint64_t id, int64_t t_ms)
+{
+    struct decision_entry d = {.id = id, .t_ms = t_ms, .policy = "miner", .reason = "yield", .bound = "fit"};
+
+    return d;
+}
+
+/* Waits until `done` holds of the status; fails after 20 s. */
+#define WAIT_FOR(writer, status, done)                                                    \
+    do {                                                                                  \
+        int64_t until_ = mono_us() + 20 * US_PER_S;                                       \
+        do {                                                                              \
+            nap_us(1000);                                                                 \
+            writer_status((writer), &(status));                                           \
+            cr_assert_lt(mono_us(), until_, "waited for " #done ": %s", (status).error);  \
+        } while (!(done));                                                                \
+    } while (0)
+
+static int64_t number(const char *path, const char *sql)
+{
+    const struct db_options options = {.path = path, .read_only = true};
+    struct err err = {0};
+    struct db *db = NULL;
+    int64_t n = -1;
+
+    cr_assert(db_open(&options, &db, &err), "%s", err.text);
+    cr_assert(db_number(db, sql, &n, &err), "%s", err.text);
+    db_close(db);
+    return n;
+}
+
+Test(writer, writes_what_it_was_given_and_ids_go_on_rising)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 20000};
+
+    for (int round = 0; round < 3; round++) {
+        struct writer *w = start(&options);
+        uint64_t id = writer_first_id(w, 10 * US_PER_S);
+
+        cr_assert_eq(id, (uint64_t)round * 50 + 1);
+        for (int i = 0; i < 50; i++) {
+            struct sample s = sample_at(1000 + (round * 50 + i) * 10000);
+            struct decision_entry d = decision(id + (uint64_t)i, s.t_ms);
+
+            writer_sample(w, &s);
+            writer_decision(w, &d);
+        }
+        writer_stop(w);
+    }
+    cr_assert_eq(number(f.file, "SELECT count(*) FROM sample"), 150);
+    cr_assert_eq(number(f.file, "SELECT count(*) FROM decision"), 150);
+    cr_assert_eq(number(f.file, "SELECT max(id) FROM decision"), 150);
+    cr_assert_eq(number(f.file, "SELECT count(*) FROM gap WHERE why = 'agent started'"), 2);
+    folder_done(&f);
+}
+
+Test(writer, writes_a_decision_at_once_and_a_sample_within_the_interval)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 2 * US_PER_S};
+    struct writer *w = start(&options);
+    struct decision_entry d = decision(writer_first_id(w, 10 * US_PER_S), 1000);
+    struct sample s = sample_at(1000);
+    struct writer_status status;
+    int64_t begun = mono_us();
+
+    writer_decision(w, &d);
+    WAIT_FOR(w, status, status.commits == 1);
+    cr_assert_lt(mono_us() - begun, 1500000);
+    begun = mono_us();
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.commits == 2);
+    cr_assert_lt(mono_us() - begun, 4 * US_PER_S);
+    cr_assert_eq(status.queued, 0);
+    cr_assert_gt(status.bytes, 0);
+    writer_stop(w);
+    folder_done(&f);
+}
+
+/* A way to the files on which every sync takes as long as `slow_us` says. */
+static _Atomic int64_t slow_us;
+static sqlite3_vfs slow_vfs;
+
+/* SQLite has a set of methods for each kind of file; each gets a slow twin. */
+static struct twin {
+    const sqlite3_io_methods *fast;
+    sqlite3_io_methods slow;
+} twins[8];
+
+static int slow_sync(sqlite3_file *file, int flags)
+{
+    int64_t until = mono_us() + slow_us;
+
+    while (mono_us() < until && slow_us != 0)
+        nap_us(1000);
+    for (size_t i = 0; i < COUNT_OF(twins); i++) {
+        if (file->pMethods == &twins[i].slow)
+            return twins[i].fast->xSync(file, flags);
+    }
+    return SQLITE_IOERR;
+}
+
+static int slow_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+    sqlite3_vfs *base = vfs->pAppData;
+    int code = base->xOpen(base, name, file, flags, ret_flags);
+    size_t i = 0;
+
+    if (code != SQLITE_OK || file->pMethods == NULL)
+        return code;
+    while (twins[i].fast != NULL && twins[i].fast != file->pMethods)
+        i++;
+    cr_assert_lt(i, COUNT_OF(twins) - 1);
+    twins[i].fast = file->pMethods;
+    twins[i].slow = *file->pMethods;
+    twins[i].slow.xSync = slow_sync;
+    file->pMethods = &twins[i].slow;
+    return code;
+}
+
+static void slow_register(void)
+{
+    sqlite3_vfs *base = sqlite3_vfs_find(NULL);
+
+    slow_vfs = *base;
+    slow_vfs.zName = "slow";
+    slow_vfs.xOpen = slow_open;
+    slow_vfs.pAppData = base;
+    cr_assert_eq(sqlite3_vfs_register(&slow_vfs, 0), SQLITE_OK);
+}
+
+/* The disk stands still (for 30 s, if need be) while the loop goes on: it is never kept waiting, and nothing disappears uncounted. */
+Test(writer, never_keeps_the_loop_waiting_for_a_slow_disk)
+{
+    enum { SAMPLES = 3 * WRITER_SLOTS, DECISIONS = 200 };
+    struct folder f = folder_new();
+    struct writer_options options = {.path = f.file, .vfs = "slow", .interval_us = 20000};
+    static struct world world;
+    struct writer_status status;
+    struct writer *w;
+    struct sample s;
+    struct decision_entry d;
+    uint64_t id;
+    int64_t worst = 0, span;
+
+    slow_register();
+    w = start(&options);
+    id = writer_first_id(w, 10 * US_PER_S);
+    s = sample_at(0);
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.commits == 1);
+    slow_us = 30 * US_PER_S;
+
+    const struct journal_sink sink = writer_sink(w);
+
+    world_init(&world, "slow disk");
+    world.journal = journal_new(&world.names, &sink);
+    world_list(&world);
+    for (int i = 1; i <= SAMPLES; i++) {
+        int64_t begun = mono_us(), took;
+
+        s = sample_at(i * 10000);
+        writer_sample(w, &s);
+        if (i % (SAMPLES / DECISIONS) == 0) {
+            d = decision(id++, s.t_ms);
+            writer_decision(w, &d);
+        }
+        world_step(&world);
+        journal_cut(world.journal, world.now_ms);
+        took = mono_us() - begun;
+        worst = took > worst ? took : worst;
+    }
+    /* Without the writer's help: a preempted test may take its time, 30 s it does not. */
+    cr_assert_lt(worst, 2 * US_PER_S);
+    writer_status(w, &status);
+    cr_assert_gt(status.merged, 0);
+    cr_assert_gt(status.dropped, 0);
+    cr_assert_gt(status.dropped_pieces, 0);
+    cr_assert_leq(status.queued, WRITER_SLOTS);
+    cr_assert(journal_stats(world.journal)->losing);
+
+    slow_us = 0;
+    WAIT_FOR(w, status, status.queued == 0);
+    s = sample_at((SAMPLES + 1) * 10000);
+    writer_sample(w, &s);
+    d = decision(id++, s.t_ms);
+    writer_decision(w, &d);
+    journal_cut(world.journal, world.now_ms);
+    cr_assert_not(journal_stats(world.journal)->losing);
+    world_step(&world);
+    journal_cut(world.journal, world.now_ms);
+    writer_status(w, &status);
+    writer_stop(w);
+
+    /* Each sample is there or merged into one that is; each decision is there or in a gap. */
+    span = number(f.file, "SELECT sum(1 + merged) FROM sample");
+    cr_assert_eq(span, SAMPLES + 2, "%lld", (long long)span);
+    cr_assert_eq(number(f.file, "SELECT (SELECT count(*) FROM decision) + (SELECT sum(decisions) FROM gap)"), (int64_t)id - 1);
+    cr_assert_eq((uint64_t)number(f.file, "SELECT sum(decisions) FROM gap"), status.dropped);
+    cr_assert_eq(number(f.file, "SELECT count(DISTINCT segment) FROM chunk"), 2);
+    world_done(&world);
+    folder_done(&f);
+}
+
+/* `fail` makes every write fail, `heal` ends that. Meanwhile things wait; afterwards all of them are written. */
+static void check_recovery(void (*fail)(void *self), void (*heal)(void *self), struct folder *f, const char *says)
+{
+    const struct writer_options options = {.path = f->file, .interval_us = 20000};
+    struct writer_status status;
+    struct writer *w = start(&options);
+    struct sample s = sample_at(0);
+    struct err err = {0};
+
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.commits == 1);
+    fail(f);
+    for (int i = 1; i <= 100; i++) {
+        s = sample_at(i * 10000);
+        writer_sample(w, &s);
+    }
+    WAIT_FOR(w, status, status.errors >= 2);
+    cr_assert_not_null(strstr(status.error, says), "%s", status.error);
+    cr_assert_neq(status.failing_since.us, 0);
+    cr_assert_eq(status.queued, 100);
+    heal(f);
+    WAIT_FOR(w, status, status.queued == 0);
+    cr_assert_eq(status.failing_since.us, 0);
+    cr_assert_str_eq(status.error, "");
+    writer_stop(w);
+    cr_assert_eq(number(f->file, "SELECT count(*) FROM sample"), 101);
+
+    const struct db_options read = {.path = f->file, .read_only = true};
+    struct db *db;
+
+    cr_assert(db_open(&read, &db, &err) && db_integrity(db, &err), "%s", err.text);
+    db_close(db);
+}
+
+/* No file may grow beyond a page: EFBIG instead of ENOSPC, which SQLite reports the same way. */
+static void fill_disk(void *self)
+{
+    (void)self;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, RLIM_INFINITY}), 0);
+}
+
+static void empty_disk(void *self)
+{
+    (void)self;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}), 0);
+}
+
+Test(writer, goes_on_after_the_disk_was_full)
+{
+    struct folder f = folder_new();
+
+    check_recovery(fill_disk, empty_disk, &f, "disk");
+    folder_done(&f);
+}
+
+static sqlite3 *other;
+
+static void lock_file(void *self)
+{
+    cr_assert_eq(sqlite3_open(((struct folder *)self)->file, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void unlock_file(void *self)
+{
+    (void)self;
+    cr_assert_eq(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(other);
+}
+
+Test(writer, goes_on_after_another_process_held_the_file)
+{
+    struct folder f = folder_new();
+
+    check_recovery(lock_file, unlock_file, &f, "locked");
+    folder_done(&f);
+}
+
+Test(writer, reports_a_file_that_is_no_history_and_goes_on_without_it)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 20000};
+    struct writer_status status;
+    struct writer *w;
+    FILE *file = fopen(f.file, "w");
+
+    cr_assert(file != NULL && fputs("this is not a database at all, and long enough to be looked at", file) >= 0);
+    (void)fclose(file);
+    w = start(&options);
+    cr_assert_eq(writer_first_id(w, 10 * US_PER_S), 1);
+    for (int i = 0; i < 3 * WRITER_SLOTS; i++) {
+        struct sample s = sample_at(i * 10000);
+
+        writer_sample(w, &s);
+    }
+    WAIT_FOR(w, status, status.errors >= 2);
+    cr_assert_not(status.open);
+    cr_assert_not_null(strstr(status.error, "not a database"), "%s", status.error);
+    cr_assert_gt(status.merged, 0);
+    writer_stop(w);
+    folder_done(&f);
+}
+
+struct question {
+    atomic_int answers;
+    bool had_history;
+    int64_t samples;
+};
+
+static void count_samples(void *self, struct history *h, const struct err *why_not)
+{
+    struct question *q = self;
+
+    q->had_history = h != NULL;
+    cr_assert(h != NULL || why_not->kind == ERR_STORAGE);
+    if (h != NULL)
+        cr_assert(db_number(h->db, "SELECT count(*) FROM sample", &q->samples, NULL));
+    atomic_fetch_add(&q->answers, 1);
+}
+
+Test(writer, answers_questions_on_its_thread)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 50000};
+    struct writer *w = start(&options);
+    struct sample s = sample_at(0);
+    struct writer_status status;
+    struct question q = {0};
+    int asked = 0;
+
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.commits == 1);
+    for (; asked < 500; asked++) {
+        if (!writer_ask(w, count_samples, &q))
+            break;
+    }
+    cr_assert_geq(asked, WRITER_MAX_REQUESTS);
+    writer_stop(w);
+    cr_assert_eq(q.answers, asked);
+    folder_done(&f);
+}
+
+/* What the child says it has done, in memory that outlives it. */
+struct diary {
+    _Atomic int64_t pushed, committed; /* newest sample's time */
+};
+
+enum { KILL_INTERVAL_US = 50000, KILL_ROUNDS = 200 };
+
+/* Samples every ms, events, decisions; ends only by being killed. */
+static void live_until_killed(const char *path, struct diary *diary, int64_t t_ms)
+{
+    const struct writer_options options = {.path = path, .interval_us = KILL_INTERVAL_US};
+    static struct world world;
+    struct writer *w;
+    struct writer_status status;
+    uint64_t commits = 0, id;
+
+    if (!writer_start(&options, &w, NULL))
+        _exit(1);
+    id = writer_first_id(w, 10 * US_PER_S);
+
+    const struct journal_sink sink = writer_sink(w);
+
+    world_init(&world, "kill");
+    world.journal = journal_new(&world.names, &sink);
+    world.now_ms = t_ms;
+    world_list(&world);
+    for (int64_t n = 0;; n++) {
+        struct sample s = sample_at(t_ms + n);
+        int64_t before = diary->pushed;
+
+        writer_sample(w, &s);
+        diary->pushed = s.t_ms;
+        if (n % 20 == 0) {
+            struct decision_entry d = decision(id++, s.t_ms);
+
+            writer_decision(w, &d);
+        }
+        world_step(&world);
+        if (n % 10 == 0)
+            journal_cut(world.journal, world.now_ms);
+        writer_status(w, &status);
+        /* Nothing waits: what was pushed before this look is committed. */
+        if (status.commits != commits && status.queued == 0)
+            diary->committed = before;
+        commits = status.commits;
+        nap_us(1000);
+    }
+}
+
+static void check_after_kill(const char *path, int64_t committed)
+{
+    struct db_options options = {.path = path};
+    struct gathered g = {0};
+    struct err err = {0};
+    struct history h;
+    int64_t first, last, damaged;
+
+    cr_assert(history_open(&options, &h, &err), "%s", err.text);
+    cr_assert(db_integrity(h.db, &err), "%s", err.text);
+    cr_assert(samples_span(h.samples, &first, &last, &err));
+    cr_assert_geq(last, committed, "a committed sample is missing");
+    cr_assert(chunks_read(h.chunks, 0, INT64_MAX, world_gather, &g, &damaged, &err) && damaged == 0);
+    free(g.at);
+    history_close(&h);
+}
+
+/*
+ * kill -9 at random moments, with an interval of 50 ms instead of 10 s. What was committed is there; what was pushed longer ago than the
+ * interval and the time that this machine needed for the longest commit is, too: the same bound that holds at 10 s.
+ */
+Test(writer, loses_at_most_one_interval_when_it_is_killed, .timeout = 100)
+{
+    struct diary *diary = mmap(NULL, sizeof *diary, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct random r = random_start("kill");
+    struct folder f = folder_new();
+    int64_t t_ms = INT64_C(1790000000000), lost_most = 0;
+
+    cr_assert_neq(diary, MAP_FAILED);
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        pid_t child = fork();
+        int64_t last;
+        int status;
+
+        cr_assert_geq(child, 0);
+        if (child == 0)
+            live_until_killed(f.file, diary, t_ms);
+        nap_us(random_in(&r, 1000, 250000));
+        cr_assert_eq(kill(child, SIGKILL), 0);
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        check_after_kill(f.file, diary->committed);
+        last = number(f.file, "SELECT coalesce(max(t), 0) FROM sample");
+        /* Samples are a millisecond apart or more; a round begins a minute after the one before. */
+        if (last < t_ms - 1)
+            last = t_ms - 1;
+        if (diary->pushed - last > lost_most)
+            lost_most = diary->pushed - last;
+        t_ms += 60000;
+    }
+    (void)fprintf(stderr, "# the most that was missing: %lld samples of 1 ms, interval %d ms\n", (long long)lost_most,
+                  KILL_INTERVAL_US / 1000);
+    /* Commits on a busy machine may take as long again many times over: only the order of magnitude can be asserted. */
+    cr_assert_leq(lost_most, 20 * KILL_INTERVAL_US / 1000);
+    folder_done(&f);
+}
