@@ -28,9 +28,9 @@ struct places {
 /* A pod's spec, shared by all pods of a template. */
 struct spec {
     struct sim_pod_spec view;
-    struct packed_node *text; /* namespace and labels */
-    struct packed_rules *rules;
-    char *priority_class;
+    struct packed_node *text;   /* namespace and labels */
+    struct packed_rules *rules; /* NULL: none */
+    char *priority_class;       /* NULL: none */
     uint32_t refs;
     struct sv pin;                /* the one node that the rules allow; empty: no such rule */
     int64_t score_cpu, score_mem; /* what it asks for in the scheduler's scores */
@@ -149,6 +149,7 @@ struct sched {
     bool flush_armed;
     uint64_t order;
     struct shape *shapes[SHAPES_MAX];
+    uint64_t shape_hashes[SHAPES_MAX]; /* beside them, for a quick search */
     size_t n_shapes;
     uint64_t shape_clock;
     uint32_t *changed; /* nodes that changed, for the shapes to catch up */
@@ -264,7 +265,9 @@ static inline const struct pod_rules *pod_rules_of(const struct pod *pod)
 
 static inline uint64_t pod_rules_hash(const struct pod *pod)
 {
-    return pod->own_rules != NULL ? pod->own_rules->hash : pod->spec->rules->hash;
+    if (pod->own_rules != NULL)
+        return pod->own_rules->hash;
+    return pod->spec->rules != NULL ? pod->spec->rules->hash : 0;
 }
 
 static inline bool pod_finished(const struct pod *pod)

@@ -101,6 +101,11 @@ struct sv rules_pin(const struct pod_rules *rules)
     return pin;
 }
 
+static bool has_rules(const struct pod_rules *rules)
+{
+    return rules->has_affinity || rules->n_node_selector != 0 || rules->n_tolerations != 0;
+}
+
 struct spec *spec_new(const struct sim_pod_spec *from)
 {
     struct spec *spec = xcalloc(1, sizeof *spec);
@@ -111,11 +116,13 @@ struct spec *spec_new(const struct sim_pod_spec *from)
     spec->view = *from;
     spec->refs = 1;
     spec->text = pack_node(&text);
-    spec->rules = pack_rules(&from->rules);
-    spec->priority_class = sv_dup(from->priority_class);
+    if (has_rules(&from->rules))
+        spec->rules = pack_rules(&from->rules);
+    if (from->priority_class.len != 0)
+        spec->priority_class = sv_dup(from->priority_class);
     spec->view.ns = spec->text->name;
     spec->view.labels = spec->text->labels;
-    spec->view.rules = spec->rules->rules;
+    spec->view.rules = spec->rules != NULL ? spec->rules->rules : (struct pod_rules){0};
     spec->view.priority_class =
         (struct sv){.at = spec->priority_class, .len = from->priority_class.len};
     spec->view.request.at[RESOURCE_PODS] = 1;
@@ -123,10 +130,14 @@ struct spec *spec_new(const struct sim_pod_spec *from)
     spec->score_cpu = asked[RESOURCE_CPU] > 0 ? asked[RESOURCE_CPU] : SCORE_CPU_MILLI;
     spec->score_mem = asked[RESOURCE_MEMORY] > 0 ? asked[RESOURCE_MEMORY] : SCORE_MEM_BYTES;
     for (int place = 0; place < RESOURCE_MAX; place++) {
-        if (spec->view.request.at[place] > 0)
-            spec->places.at[spec->places.n++] = (uint8_t)place;
+        if (spec->view.request.at[place] <= 0)
+            continue;
+        spec->places.at[spec->places.n++] = (uint8_t)place;
+        spec->request_hash = (spec->request_hash ^ (uint64_t)spec->view.request.at[place]) *
+                                 UINT64_C(0x9e3779b97f4a7c15) +
+                             (uint64_t)place;
+        spec->request_hash ^= spec->request_hash >> 29;
     }
-    spec->request_hash = resources_hash(&spec->view.request);
     return spec;
 }
 

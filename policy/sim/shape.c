@@ -17,7 +17,6 @@ struct leaf {
 };
 
 struct shape {
-    uint64_t hash;
     struct resources request;
     struct packed_rules *rules;
     struct places places;
@@ -194,11 +193,10 @@ static void catch_up(struct sim *s, struct shape *shape)
     shape->seen = end;
 }
 
-static struct shape *shape_new(const struct pod *pod, uint64_t hash)
+static struct shape *shape_new(const struct pod *pod)
 {
     struct shape *shape = xcalloc(1, sizeof *shape);
 
-    shape->hash = hash;
     shape->request = pod->spec->view.request;
     shape->rules = pack_rules(pod_rules_of(pod));
     shape->places = pod->spec->places;
@@ -225,7 +223,7 @@ static struct shape *shape_for(struct sched *q, const struct pod *pod)
                     (uint64_t)(uint32_t)pod->spec->view.priority * 0x9e3779b97f4a7c15ULL;
     size_t at = 0;
 
-    while (at < q->n_shapes && q->shapes[at]->hash != hash)
+    while (at < q->n_shapes && q->shape_hashes[at] != hash)
         at++;
     if (at == q->n_shapes) {
         if (q->n_shapes == SHAPES_MAX) {
@@ -234,13 +232,15 @@ static struct shape *shape_for(struct sched *q, const struct pod *pod)
         } else {
             q->n_shapes++;
         }
-        q->shapes[at] = shape_new(pod, hash);
+        q->shapes[at] = shape_new(pod);
     }
 
     struct shape *shape = q->shapes[at];
 
     q->shapes[at] = q->shapes[0];
+    q->shape_hashes[at] = q->shape_hashes[0];
     q->shapes[0] = shape;
+    q->shape_hashes[0] = hash;
     shape->used = ++q->shape_clock;
     return shape;
 }
