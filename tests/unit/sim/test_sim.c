@@ -1,6 +1,97 @@
 #include "policy/sim/sim.h"
 
+#include "capacity/selector.h"
 #include "tests/unit/sim/world.h"
+
+/* ---- the scheduler against a look at every node ---- */
+
+/* Free room as a pod sees it, from the views alone. */
+static struct resources room_for(const struct sim *s, const struct sim_node *node,
+                                 const struct sim_pod *pod)
+{
+    struct resources room = node->record.allocatable;
+
+    for (uint32_t id = 0; id < sim_pod_limit(s); id++) {
+        const struct sim_pod *other = sim_pod_at(s, id);
+
+        if (other == NULL || other == pod)
+            continue;
+        if ((other->node == node && other->phase != PHASE_SUCCEEDED) ||
+            (other->nominated == node && other->spec->priority >= pod->spec->priority))
+            resources_sub(&room, &other->spec->request);
+    }
+    return room;
+}
+
+static bool could_take(const struct sim *s, const struct sim_node *node, const struct sim_pod *pod)
+{
+    struct resources room = room_for(s, node, pod);
+
+    return resources_fit(&pod->spec->request, &room, NULL) &&
+           rules_check_node(pod->rules, &node->record) == NODE_ACCEPTS;
+}
+
+/* LeastAllocated with this pod there; what asks for nothing counts as 100m and 200 MiB. */
+static int64_t score_with(const struct sim *s, const struct sim_node *node,
+                          const struct sim_pod *pod)
+{
+    int64_t cpu = 0, mem = 0;
+    const int64_t *has = node->record.allocatable.at;
+
+    for (uint32_t id = 0; id < sim_pod_limit(s); id++) {
+        const struct sim_pod *p = sim_pod_at(s, id);
+
+        if (p == NULL || (p != pod && (p->node != node || p->phase == PHASE_SUCCEEDED)))
+            continue;
+        cpu += p->spec->request.at[RESOURCE_CPU] > 0 ? p->spec->request.at[RESOURCE_CPU] : 100;
+        mem += p->spec->request.at[RESOURCE_MEMORY] > 0 ? p->spec->request.at[RESOURCE_MEMORY]
+                                                        : INT64_C(200) << 20;
+    }
+    return ((cpu <= has[RESOURCE_CPU] ? (has[RESOURCE_CPU] - cpu) * 100 / has[RESOURCE_CPU] : 0) +
+            (mem <= has[RESOURCE_MEMORY] ? (has[RESOURCE_MEMORY] - mem) * 100 / has[RESOURCE_MEMORY]
+                                         : 0)) /
+           2;
+}
+
+struct judge {
+    struct world *world;
+    uint64_t bound, failed; /* judged so far */
+    uint64_t bindings;
+};
+
+/* A pod that was just bound stands where it scores best; for one that was refused there was no
+ * room. */
+static void judge(void *self, const struct sim_event *e)
+{
+    struct judge *j = self;
+    const struct sim *s = j->world->sim;
+    struct sim_counts now = sim_counts(s);
+    bool bound = now.bindings != j->bindings;
+
+    j->bindings = now.bindings;
+    world_see(j->world, e);
+    if (e->kind != SIM_POD || e->verb != SIM_MODIFIED)
+        return;
+    /* A refusal that is told: the first. */
+    if (!bound && (!e->pod->unschedulable || e->pod->attempts != 1 || e->pod->deleting ||
+                   e->pod->failed_at.us != e->at.us))
+        return;
+    for (uint32_t id = 0; id < sim_node_limit(s); id++) {
+        const struct sim_node *node = sim_node_at(s, id);
+
+        if (node == NULL || (bound && node == e->pod->node))
+            continue;
+        if (!bound) {
+            cr_assert(!could_take(s, node, e->pod), "node %u had room for a refused pod", id);
+            continue;
+        }
+        if (could_take(s, node, e->pod) && !e->pod->spec->packs && !e->pod->blocked)
+            cr_assert_leq(score_with(s, node, e->pod), score_with(s, e->pod->node, e->pod),
+                          "node %u would have been better", id);
+    }
+    j->bound += bound;
+    j->failed += !bound;
+}
 
 /* A node keeps its size when it comes back: pods may still be on it. */
 static int64_t cores_of(int node)
@@ -64,7 +155,7 @@ static void do_something(struct world *w, struct random *r)
 }
 
 /* A history of a few minutes; returns what tells it from others. */
-static uint64_t play(uint64_t seed, int steps)
+static uint64_t play(uint64_t seed, int steps, struct judge *j)
 {
     struct random r = {.seed = seed, .state = seed};
     struct sim_pod_spec template = world_spec(1000, -100, 5);
@@ -74,6 +165,10 @@ static uint64_t play(uint64_t seed, int steps)
     world_start(&w, seed);
     sim_free(w.sim);
     w.config.jitter_percent = 20;
+    if (j != NULL) {
+        *j = (struct judge){.world = &w, .bound = j->bound, .failed = j->failed};
+        w.config.observer = (struct sim_observer){.see = judge, .self = j};
+    }
     w.sim = sim_new(&w.config);
     template.preempts_never = true;
     template.packs = random_percent(&r, 50);
@@ -104,7 +199,18 @@ Test(sim, keeps_its_sums_over_random_histories)
     struct random r = random_start("sim_histories");
 
     for (int i = 0; i < 40; i++)
-        (void)play(random_u64(&r), 150);
+        (void)play(random_u64(&r), 150, NULL);
+}
+
+Test(sim, places_pods_where_a_look_at_every_node_would)
+{
+    struct random r = random_start("sim_places");
+    struct judge j = {0};
+
+    for (int i = 0; i < 20; i++)
+        (void)play(random_u64(&r), 150, &j);
+    cr_expect_gt(j.bound, 500, "only %llu bindings were judged", (unsigned long long)j.bound);
+    cr_expect_gt(j.failed, 50, "only %llu refusals were judged", (unsigned long long)j.failed);
 }
 
 Test(sim, does_the_same_again_with_the_same_seed)
@@ -112,10 +218,10 @@ Test(sim, does_the_same_again_with_the_same_seed)
     struct random r = random_start("sim_same");
 
     for (int i = 0; i < 5; i++) {
-        uint64_t seed = random_u64(&r), first = play(seed, 100);
+        uint64_t seed = random_u64(&r), first = play(seed, 100, NULL);
 
-        cr_assert_eq(first, play(seed, 100));
-        cr_assert_neq(first, play(seed + 1, 100));
+        cr_assert_eq(first, play(seed, 100, NULL));
+        cr_assert_neq(first, play(seed + 1, 100, NULL));
     }
 }
 
