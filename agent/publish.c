@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "agent/recorder.h"
 #include "agent/turn.h"
 
 static void copy(char *to, size_t size, struct sv text)
@@ -231,6 +232,22 @@ static void publish_nodes(const struct turn *t)
     nodes_board_set(board, v);
 }
 
+static void fill_history(const struct turn *t, struct snapshot_history *h)
+{
+    struct writer_status status;
+
+    if (t->parts.recorder == NULL)
+        return;
+    recorder_status(t->parts.recorder, &status);
+    *h = (struct snapshot_history){.on = true,
+                                   .failing = status.failing_since.us != 0,
+                                   .queued = (int64_t)status.queued,
+                                   .bytes = status.bytes,
+                                   .merged_total = status.merged,
+                                   .dropped_total = status.dropped + status.dropped_pieces,
+                                   .errors_total = status.errors};
+}
+
 void publish(const struct turn *t)
 {
     struct snapshot *s = snapshot_new(1);
@@ -249,6 +266,7 @@ void publish(const struct turn *t)
     s->paid_pods_total = f->paid_pods_total;
     s->paid_pods_blocked_total = f->blocked_total;
     s->waiting_pods = t->claims.pods;
+    fill_history(t, &s->history);
     fill_filler(t, &s->fillers[0]);
     fill_day(t, s);
     publish_nodes(t);

@@ -91,6 +91,16 @@ struct snapshot_watch {
     uint64_t relists_total, errors_total, events_total;
 };
 
+/* How the disk thread fares; nothing here is known while `on` is false. */
+struct snapshot_history {
+    bool on; /* the agent keeps history */
+    bool failing;
+    int64_t queued, bytes;
+    uint64_t merged_total;  /* samples that were merged into others because the disk did not keep up */
+    uint64_t dropped_total; /* decisions and pieces of the journal that were lost */
+    uint64_t errors_total;
+};
+
 struct snapshot {
     atomic_int refs;
     struct wall at;
@@ -105,6 +115,7 @@ struct snapshot {
     int64_t waiting_pods;             /* paid pods that have a claim now */
     struct day day;                   /* what the last 24 hours came to */
     struct snapshot_watch watches[2];
+    struct snapshot_history history;
     size_t n_fillers;
     struct snapshot_filler fillers[];
 };

@@ -23,12 +23,12 @@ enum source {
     FROM_TARGET,   /* an int64 of struct snapshot_filler, known once the target was read */
     FROM_FILLER,   /* a counter of struct snapshot_filler, always known */
     FROM_WATCH,    /* a counter of struct snapshot_watch, always known */
+    FROM_HISTORY,  /* a number of struct snapshot_history, known where history is kept */
     FROM_FUNCTION,
 };
 
 struct metric {
-    const char
-        *name; /* as samples carry it: a counter's with _total, a histogram's without suffix */
+    const char *name; /* as samples carry it: a counter's with _total, a histogram's without suffix */
     enum metric_type type;
     const char *unit;   /* "" where it is a plain count */
     const char *labels; /* for the document */
@@ -241,6 +241,8 @@ static void process_cpu(struct page *p, const struct metric *m)
 #define TARGET(field) .source = FROM_TARGET, .offset = offsetof(struct snapshot_filler, field)
 #define FILLER(field) .source = FROM_FILLER, .offset = offsetof(struct snapshot_filler, field)
 #define WATCH(field)  .source = FROM_WATCH, .offset = offsetof(struct snapshot_watch, field)
+#define HISTORY(field)                                                                             \
+    .source = FROM_HISTORY, .offset = offsetof(struct snapshot_history, field)
 #define FUNCTION(fn)  .source = FROM_FUNCTION, .samples = (fn)
 
 static const struct metric metrics[] = {
@@ -303,6 +305,15 @@ static const struct metric metrics[] = {
      "Failures of a watch: refused, cut off, not understood.", WATCH(errors_total)},
     {"brim_watch_events_total", TYPE_COUNTER, "", "kind", "Events that a watch brought.",
      WATCH(events_total)},
+    {"brim_history_bytes", TYPE_GAUGE, "bytes", "", "Size of the history's file.", HISTORY(bytes)},
+    {"brim_queue_length", TYPE_GAUGE, "", "", "Things that wait to be written into the history.",
+     HISTORY(queued)},
+    {"brim_samples_merged_total", TYPE_COUNTER, "", "",
+     "Samples merged into others because the disk did not keep up.", HISTORY(merged_total)},
+    {"brim_history_dropped_total", TYPE_COUNTER, "", "",
+     "Decisions and pieces of the event journal that were lost.", HISTORY(dropped_total)},
+    {"brim_history_errors_total", TYPE_COUNTER, "", "",
+     "Writes of the history that failed; what they held is written later.", HISTORY(errors_total)},
     {"brim_build_info", TYPE_INFO, "", "version", "Which brim this is; always 1.",
      FUNCTION(build_info)},
     {"process_start_time_seconds", TYPE_GAUGE, "seconds", "",
@@ -368,6 +379,10 @@ static void write_samples(struct page *p, const struct metric *m)
         return;
     case FROM_WATCH:
         samples_of_watches(p, m);
+        return;
+    case FROM_HISTORY:
+        if (p->s->history.on)
+            add_sample(p, m, none, none, figure_at(&p->s->history, m->offset), 0);
         return;
     case FROM_FUNCTION:
         m->samples(p, m);
