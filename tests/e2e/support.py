@@ -12,6 +12,7 @@
 A test's name is a sentence. It fails by an exception or by a check that did not hold; figures are printed with the result.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -201,6 +202,13 @@ class T:
                 raise
         reset(T.shared)
         return T.shared
+
+    @contextlib.contextmanager
+    def own_lab(self, **options):
+        """A control plane for this test alone; its logs are kept if a check did not hold."""
+        with Lab(**options) as lab:
+            yield lab
+            self.finish()
 
     @staticmethod
     def drop_shared(failed=False):

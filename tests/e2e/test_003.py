@@ -7,7 +7,7 @@ import re
 import time
 
 from story import cores, filler_active, held, lives, mean, percentile, slim, turns
-from support import Lab, NODES, SHORT_SETTLE, capacity, deployment, example, make_cluster, policy_text, test
+from support import NODES, SHORT_SETTLE, capacity, deployment, example, make_cluster, policy_text, test
 
 GRACE = 10          # seconds that a filler pod of the example really takes to go
 HOLE = 4            # cores of a web pod: in pieces of this size room is kept free
@@ -123,7 +123,10 @@ class Run:
         self.paid = [x for x in story if x.namespace != "filler"]
         self.web = [x for x in self.paid if x.name.startswith("web-")]
         self.active, self.held = filler_active(self.fillers), held(self.paid)
-        self.sizes = [(e.mono, e.object["replicas"]) for e in self.target.events if e.object["metadata"]["name"] == "miner"]
+        self.sizes = []  # (time, replicas) at each change
+        for e in self.target.events:
+            if not self.sizes or self.sizes[-1][1] != e.object["replicas"]:
+                self.sizes.append((e.mono, e.object["replicas"]))
         t.figure("settle", "%g s" % self.settle)
         for p in self.phases:
             self.fill(p)
@@ -177,7 +180,7 @@ class Run:
     def directions(self):
         since = self.phases[0].ended
         load = turns(WEB)
-        writes = turns([v for at, v in self.sizes if at >= since] if len(self.sizes) else [])
+        writes = turns([self.phases[0].replicas] + [v for at, v in self.sizes if at >= since])
         pods = turns([v for at, v in self.active if at >= since], 0.02 * CORES)
         self.t.figure("turns of the load, of the replicas, of the filler pods", "%d, %d, %d" % (load, writes, pods))
         self.t.check(writes == load, "the replicas turned round %d times, the load %d: %s" % (writes, load, [v for _, v in self.sizes]))
@@ -213,7 +216,7 @@ def settle_of(t):
 
 @test(timeout=400)
 def the_filler_fills_and_yields(t):
-    with Lab(start=2) as lab:
+    with t.own_lab(start=2) as lab:
         run = Run(t, lab, settle_of(t))
         run.play()
         run.figures()
@@ -223,7 +226,7 @@ def the_filler_fills_and_yields(t):
 def the_same_with_the_agent_killed_in_every_phase(t):
     seed = int(os.environ.get("BRIM_E2E_SEED") or random.SystemRandom().randrange(10**6))
     t.figure("seed (BRIM_E2E_SEED repeats it)", seed)
-    with Lab(start=2) as lab:
+    with t.own_lab(start=2) as lab:
         run = Run(t, lab, settle_of(t), seed)
         run.play()
         run.figures()

@@ -12,7 +12,7 @@ import os
 import time
 import urllib.parse
 
-from support import Brim, Lab, LabError, policy_text, test
+from support import Brim, LabError, policy_text, test
 
 NODES, PODS = 1000, 30000
 PAGE = 500
@@ -245,7 +245,7 @@ def sync(t, lab, number):
 
 @test(timeout=240)
 def the_first_sync_of_30000_pods_costs_little_more_than_receiving_them(t):
-    with Lab(without=("kube-controller-manager", "kube-scheduler", "kwok")) as lab:
+    with t.own_lab(without=("kube-controller-manager", "kube-scheduler", "kwok")) as lab:
         lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "filler"}})
         lab.stop_component("kube-apiserver")
         began = time.monotonic()
