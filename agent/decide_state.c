@@ -51,11 +51,6 @@ struct decide {
     int64_t found;
 };
 
-static uint64_t uid_hash(struct uid uid)
-{
-    return uid.hi * UINT64_C(0x9e3779b97f4a7c15) ^ uid.lo;
-}
-
 static uint64_t entry_hash(const void *self, uint32_t index)
 {
     return uid_hash(((const struct decide *)self)->pods[index].record.uid);

@@ -60,16 +60,11 @@ struct cluster {
     uint64_t room_generation;
 };
 
-static uint64_t hash_uid(struct uid uid)
-{
-    return (uid.hi ^ (uid.lo >> 7)) * UINT64_C(0x9e3779b97f4a7c15) ^ uid.lo;
-}
-
 static uint64_t pod_hash(const void *self, uint32_t index)
 {
     const struct cluster *c = self;
 
-    return hash_uid(c->pods[index].uid);
+    return uid_hash(c->pods[index].uid);
 }
 
 static bool pod_equal(const void *self, uint32_t index, const void *key)
@@ -523,7 +518,7 @@ static uint32_t pod_new(struct cluster *c, struct uid uid)
     }
     c->pods[index] = (struct pod){
         .uid = uid, .node = CLUSTER_NO_NODE, .shape = NO_INDEX, .filler = CLUSTER_PAID};
-    map_put(&c->by_uid, hash_uid(uid), index);
+    map_put(&c->by_uid, uid_hash(uid), index);
     return index;
 }
 
@@ -535,14 +530,14 @@ static void pod_drop(struct cluster *c, uint32_t index)
     if (pod->pending != NULL)
         pending_remove(c, pod);
     shape_unref(c, pod->shape);
-    map_remove(&c->by_uid, hash_uid(pod->uid), index);
+    map_remove(&c->by_uid, uid_hash(pod->uid), index);
     *pod = (struct pod){.flags = POD_FREE, .shape = c->free_pod};
     c->free_pod = index;
 }
 
 struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid)
 {
-    uint32_t index = map_find(&c->by_uid, hash_uid(uid), &uid);
+    uint32_t index = map_find(&c->by_uid, uid_hash(uid), &uid);
     struct pod_change change = {0};
 
     if (index == MAP_NONE)
@@ -574,7 +569,7 @@ static void take_over(struct cluster *c, uint32_t index, const struct pod_record
 struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *record, int filler,
                                      bool ignored)
 {
-    uint32_t index = map_find(&c->by_uid, hash_uid(record->uid), &record->uid);
+    uint32_t index = map_find(&c->by_uid, uid_hash(record->uid), &record->uid);
     struct pod_change change = {.paid = filler == CLUSTER_PAID, .added = index == MAP_NONE};
     bool was_bound = false, was_leaving = false;
 

@@ -33,6 +33,14 @@ static inline bool uid_is_zero(struct uid uid)
     return uid.hi == 0 && uid.lo == 0;
 }
 
+/* Good low bits also where uids differ in few of theirs. */
+static inline uint64_t uid_hash(struct uid uid)
+{
+    uint64_t mixed = (uid.hi ^ uid.lo << 32 ^ uid.lo >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return mixed ^ mixed >> 32;
+}
+
 struct label {
     struct sv key, value;
 };
