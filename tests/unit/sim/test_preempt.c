@@ -256,3 +256,28 @@ Test(preempt, lets_a_more_important_pod_take_over_a_promise)
     EXPECT_ON(&w, "paid", "-");
     world_end(&w);
 }
+
+/* One victim is gone, the other is not yet: what is free already is nobody else's. */
+Test(preempt, keeps_what_is_free_while_the_last_victim_leaves)
+{
+    struct world w;
+    struct sim_pod_spec quick = world_spec(2000, -100, 5), slow = world_spec(2000, -100, 20);
+    struct sim_pod_spec paid = world_spec(4000, 0, 1), vip = world_spec(2000, 1, 1);
+
+    world_start(&w, 1);
+    (void)world_node(&w, "n1", 4);
+    (void)world_pod(&w, "quick", &quick);
+    (void)world_pod(&w, "slow", &slow);
+    world_run(&w, 5);
+    (void)world_pod(&w, "paid", &paid);
+    world_run(&w, 11);
+    EXPECT_ON(&w, "quick", "gone");
+    (void)world_pod(&w, "filler", &quick);
+    world_run(&w, 15);
+    EXPECT_ON(&w, "filler", "-");
+    /* But for who is more important. */
+    (void)world_pod(&w, "vip", &vip);
+    world_run(&w, 15.01);
+    EXPECT_ON(&w, "vip", "n1");
+    world_end(&w);
+}

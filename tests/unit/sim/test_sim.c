@@ -76,6 +76,8 @@ static void judge(void *self, const struct sim_event *e)
     if (!bound && (!e->pod->unschedulable || e->pod->attempts != 1 || e->pod->deleting ||
                    e->pod->failed_at.us != e->at.us))
         return;
+    if (bound)
+        cr_assert(could_take(s, e->pod->node, e->pod), "bound where it may not stand");
     for (uint32_t id = 0; id < sim_node_limit(s); id++) {
         const struct sim_node *node = sim_node_at(s, id);
 
