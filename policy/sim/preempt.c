@@ -46,6 +46,29 @@ static void few_add(struct few *few, const struct places *places, const struct r
         few->at[i] = add(few->at[i], what->at[places->at[i]]);
 }
 
+static void few_take(struct few *few, const struct places *places, const struct resources *what)
+{
+    for (size_t i = 0; i < places->n; i++)
+        few->at[i] = add(few->at[i], -what->at[places->at[i]]);
+}
+
+/* As sched_room(). */
+static struct few few_room(const struct node *node, const struct pod *pod)
+{
+    const struct places *places = &pod->spec->places;
+    struct few room;
+
+    memset(room.at, 0, places->n * sizeof *room.at);
+    few_add(&room, places, &node->free);
+    for (size_t i = 0; i < node->nominated.n; i++) {
+        const struct pod *other = node->nominated.at[i];
+
+        if (other != pod && other->spec->view.priority >= pod->spec->view.priority)
+            few_take(&room, places, &other->spec->view.request);
+    }
+    return room;
+}
+
 /* Would `asked` still fit if `what` were put back? Then it is. */
 static bool few_put_back(struct few *few, const struct places *places,
                          const struct resources *asked, const struct resources *what)
@@ -54,8 +77,7 @@ static bool few_put_back(struct few *few, const struct places *places,
         if (add(few->at[i], -what->at[places->at[i]]) < asked->at[places->at[i]])
             return false;
     }
-    for (size_t i = 0; i < places->n; i++)
-        few->at[i] = add(few->at[i], -what->at[places->at[i]]);
+    few_take(few, places, what);
     return true;
 }
 
@@ -69,13 +91,11 @@ static bool find_victims(struct sched *q, const struct pod *pod, const struct no
     static const struct resources nothing;
     const struct resources *asked = &pod->spec->view.request;
     const struct places *places = &pod->spec->places;
-    struct resources now = sched_room(node, pod, pod->spec->view.priority);
-    struct few room = {0};
+    struct few room = few_room(node, pod);
     size_t first = 0;
 
     while (first < node->n_tenants && node->tenants[first].priority >= pod->spec->view.priority)
         first++;
-    few_add(&room, places, &now);
     for (size_t i = first; i < node->n_tenants; i++) {
         if (node->tenants[i].pod->counted)
             few_add(&room, places, node->tenants[i].request);

@@ -109,17 +109,18 @@ static uint64_t key_of(struct sim *s, const struct shape *shape, const struct no
     return (uint64_t)(least_allocated(node, shape) + 1) << 32 | (sim_random(s) >> 32);
 }
 
-static void look_at(struct sim *s, struct shape *shape, uint32_t id)
+/* False: nothing is new about the node. */
+static bool look_at(struct sim *s, struct shape *shape, uint32_t id)
 {
     const struct node *node = s->nodes[id];
     struct leaf *leaf = &shape->leaves[id];
 
     if (node != NULL && leaf->changed == node->changed)
-        return;
+        return false;
     shape->accepts -= leaf->accepts;
     if (node == NULL || node->view.gone) {
         *leaf = (struct leaf){0};
-        return;
+        return true;
     }
     if (leaf->facts != node->facts) {
         leaf->facts = node->facts;
@@ -128,6 +129,7 @@ static void look_at(struct sim *s, struct shape *shape, uint32_t id)
     leaf->changed = node->changed;
     shape->accepts += leaf->accepts;
     leaf->key = leaf->accepts ? key_of(s, shape, node) : 0;
+    return true;
 }
 
 static uint32_t winner_of(const struct shape *shape, uint32_t at)
@@ -169,7 +171,7 @@ static void rebuild(struct sim *s, struct shape *shape)
         shape->accepts = 0;
     }
     for (uint32_t id = 0; id < s->n_nodes; id++)
-        look_at(s, shape, id);
+        (void)look_at(s, shape, id);
     for (uint32_t at = cap - 1; at >= 1; at--)
         play(shape, at);
 }
@@ -186,8 +188,8 @@ static void catch_up(struct sim *s, struct shape *shape)
         for (uint64_t i = shape->seen; i < end; i++) {
             uint32_t id = q->changed[i - q->changed_base];
 
-            look_at(s, shape, id);
-            climb(shape, id);
+            if (look_at(s, shape, id))
+                climb(shape, id);
         }
     }
     shape->seen = end;

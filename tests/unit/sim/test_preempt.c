@@ -155,26 +155,29 @@ Test(preempt, binds_when_the_victims_grace_is_over)
     world_end(&w);
 }
 
+/* Even if somebody less important has turned up elsewhere meanwhile. */
 Test(preempt, takes_nobody_more_while_victims_are_leaving)
 {
-    static const struct full rows[] = {{"a", "n1", 4000, -100}, {"b", "n2", 4000, -100}};
+    static const struct full rows[] = {{"a", "n1", 4000, -100}, {"x", "n2", 4000, 0}};
     struct world w;
 
     world_start(&w, 1);
+    w.overbooked = true;
     world_node(&w, "n1", 4);
     world_node(&w, "n2", 4);
     fill(&w, rows, 2, 100);
 
-    struct sim_pod_spec spec = world_spec(1000, 0, 1), small = world_spec(0, 0, 0);
-    const struct sim_pod *pod = world_pod(&w, "new", &spec);
+    struct sim_pod_spec spec = world_spec(1000, 0, 1), least = world_spec(4000, -1000, 10);
+    const struct sim_pod *pod = world_pod(&w, "new", &spec), *other;
 
     world_run(&w, 3);
-    /* Something goes: the waiting pod is tried again, in vain. */
-    (void)world_pod(&w, "blip", &small);
-    world_run(&w, 4);
-    sim_pod_delete(w.sim, world_find(&w, "blip"), 0);
+    cr_assert(world_find(&w, "a")->deleting);
+    cr_assert(
+        sim_pod_create(w.sim, SV("least"), &least, sim_node_find(w.sim, SV("n2")), &other, NULL));
+    sim_pod_delete(w.sim, world_find(&w, "x"), 0);
     world_run(&w, 30);
     cr_expect_eq(pod->attempts, 2);
+    cr_expect(!other->deleting);
     cr_expect_eq(sim_counts(w.sim).preemptions, 1);
     world_end(&w);
 }
