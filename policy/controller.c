@@ -1,6 +1,7 @@
 #include "policy/controller.h"
 
 #include "base/alloc.h"
+#include "base/num.h"
 
 #define FOREIGN_WINDOW_US (FOREIGN_WINDOW_S * US_PER_S)
 #define TIME_LIMIT_US     (INT64_MAX / 4) /* 73,000 years */
@@ -39,16 +40,6 @@ static const char *const bound_names[] = {
     [BOUND_FOREIGN] = "foreign",
 };
 _Static_assert(COUNT_OF(bound_names) == BOUND_COUNT_, "a bound has no name");
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t max_i64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 /* A config whose amounts are not below 0. */
 static struct controller_config clean_config(const struct controller_config *config)
