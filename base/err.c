@@ -18,6 +18,17 @@ const char *err_kind_name(enum err_kind kind)
     return kind_names[kind];
 }
 
+/* Of a text that did not fit: its last character ends whole, and "…" says that more was there. */
+static void mark_cut(struct err *err)
+{
+    size_t end = sizeof err->text - sizeof "…";
+
+    /* Bytes that go on a character of UTF-8; a character has at most three. */
+    for (int i = 0; i < 3 && ((unsigned char)err->text[end] & 0xc0) == 0x80; i++)
+        end--;
+    memcpy(err->text + end, "…", sizeof "…");
+}
+
 bool err_set(struct err *err, enum err_kind kind, int code, const char *fmt, ...)
 {
     va_list args;
@@ -27,7 +38,8 @@ bool err_set(struct err *err, enum err_kind kind, int code, const char *fmt, ...
     err->kind = kind;
     err->code = code;
     va_start(args, fmt);
-    (void)vsnprintf(err->text, sizeof err->text, fmt, args);
+    if (vsnprintf(err->text, sizeof err->text, fmt, args) >= (int)sizeof err->text)
+        mark_cut(err);
     va_end(args);
     return false;
 }
@@ -45,6 +57,8 @@ bool err_wrap(struct err *err, const char *fmt, ...)
     (void)vsnprintf(err->text, sizeof err->text, fmt, args);
     va_end(args);
     len = strlen(err->text);
-    (void)snprintf(err->text + len, sizeof err->text - len, ": %s", inner);
+    if (snprintf(err->text + len, sizeof err->text - len, ": %s", inner) >=
+        (int)(sizeof err->text - len))
+        mark_cut(err);
     return false;
 }

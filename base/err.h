@@ -3,8 +3,9 @@
  *
  * A function that can fail returns bool, true for success, is marked MUST_CHECK and takes `struct
  * err *err` last; NULL is allowed and means that nobody wants to know. The struct lives on the
- * caller's stack and never allocates; a text that is too long is cut. Each layer puts its context
- * in front: `policy night.yaml: 12:5: reserve: 140% is above 100%`.
+ * caller's stack and never allocates; a text that is too long is cut between two characters and
+ * then ends in "…". Each layer puts its context in front:
+ * `policy night.yaml: 12:5: reserve: 140% is above 100%`.
  */
 #ifndef BRIM_BASE_ERR_H
 #define BRIM_BASE_ERR_H

@@ -128,7 +128,7 @@ static bool explain(struct client_call *call, struct client_problem *p, const ch
 {
     struct sv body = strbuf_sv(&call->collected);
     struct api_status status;
-    char reason[64], message[160];
+    char reason[64], message[sizeof p->err.text]; /* err_set() cuts what is too long */
 
     if (call->plain_text || (call->format == DECODE_PROTOBUF && !pb_unwrap(body, &body, NULL)) ||
         !decode_status(&call->client->decoder, call->format, body, &status, NULL))
@@ -153,7 +153,7 @@ static void name_call(const struct client_call *call, char *out, size_t size)
 static struct client_problem make_problem(struct client_call *call, const struct err *err)
 {
     struct client_problem p = {.status = call->status, .retry_after_s = call->retry_after_s};
-    char where[MAX_SEGMENT_SHOWN + 16], line[120];
+    char where[MAX_SEGMENT_SHOWN + 16], line[sizeof p.err.text];
 
     name_call(call, where, sizeof where);
     if (err != NULL) {
