@@ -15,6 +15,11 @@
 #define RETRY_AFTER_MAX_S 300
 /* A stream that ends sooner, without an event, is a server in trouble rather than a timeout. */
 #define STREAM_SHORT_US (1 * US_PER_S)
+/*
+ * A server that has just started refuses everybody until it has read its roles: the first refusals are answered by the
+ * ordinary back-off. Only from this many in a row on is it taken for a right that is missing.
+ */
+enum { FORBIDDEN_FOR_GOOD = 4 };
 /* How often a stream may fail with an error of the server's before a list is tried instead. */
 enum { STREAM_FAILURES = 3 };
 /* The server ends a stream after a random time in this range, as client-go asks. */
@@ -74,6 +79,7 @@ struct watch {
     uint32_t failures;         /* in a row: power of the back-off */
     uint32_t stream_failures;  /* streams in a row that the server broke */
     uint32_t too_large;        /* tries in a row */
+    uint32_t forbidden;        /* 403s since anything was last granted */
     uint32_t gone;             /* lists begun anew in a row because of a 410 */
     struct mono failed_at;
     struct mono begun_at;      /* of the request under way */
@@ -109,19 +115,30 @@ static struct mono now(const struct watch *w)
     return w->timers.now(w->timers.self);
 }
 
-static int64_t backoff(struct watch *w)
+/* The back-off after so many failures before this one. */
+static int64_t doubled(struct watch *w, uint32_t failures)
 {
     int64_t us = BACKOFF_FIRST_US;
 
-    if (w->failures != 0 && mono_since_us(w->failed_at, now(w)) >= BACKOFF_RESET_US)
-        w->failures = 0;
-    for (uint32_t i = 0; i < w->failures && us < BACKOFF_MAX_US; i++)
+    for (uint32_t i = 0; i < failures && us < BACKOFF_MAX_US; i++)
         us *= 2;
     if (us > BACKOFF_MAX_US)
         us = BACKOFF_MAX_US;
-    w->failures++;
-    w->failed_at = now(w);
     return us + random_below(w, us + 1);
+}
+
+static int64_t backoff(struct watch *w)
+{
+    if (w->failures != 0 && mono_since_us(w->failed_at, now(w)) >= BACKOFF_RESET_US)
+        w->failures = 0;
+    w->failed_at = now(w);
+    return doubled(w, w->failures++);
+}
+
+/* From 0.8 s on whatever failed before: the server is there again. */
+static int64_t forbidden_wait(struct watch *w)
+{
+    return ++w->forbidden < FORBIDDEN_FOR_GOOD ? doubled(w, w->forbidden - 1) : FORBIDDEN_WAIT_US;
 }
 
 static int64_t told_us(int retry_after_s, int64_t otherwise_us)
@@ -251,7 +268,7 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
     case IN_TOLD_TO_WAIT:
         return later(w, told_us(retry_after_s, 0) > 0 ? told_us(retry_after_s, 0) : backoff(w));
     case IN_FORBIDDEN:
-        return later(w, FORBIDDEN_WAIT_US);
+        return later(w, forbidden_wait(w));
     case IN_NOT_ACCEPTABLE:
         if (w->json_only)
             return failed(w, problem);
@@ -326,7 +343,7 @@ static bool take_error(struct watch *w, enum decode_format format, struct sv obj
     p->err.kind = status.code == 410 ? ERR_GONE : status.code == 429 ? ERR_THROTTLED : ERR_SERVER;
     (void)err_set(&p->err, p->err.kind, status.code, "watch %s: the stream ended with %d %.*s: %.*s", w->path, status.code,
                   (int)(status.reason.len < 40 ? status.reason.len : 40), status.reason.at,
-                  (int)(status.message.len < 120 ? status.message.len : 120), status.message.at);
+                  (int)(status.message.len < sizeof p->err.text ? status.message.len : sizeof p->err.text), status.message.at);
     *err = p->err;
     return false;
 }
@@ -378,6 +395,7 @@ static bool on_head(void *self, enum decode_format format, struct err *err UNUSE
     struct frame_handler handler = {.object = on_object, .self = w};
 
     heard(w);
+    w->forbidden = 0;
     frame_free(w->frame);
     w->frame = frame_new(w->state == WATCH_STREAM, format, &handler);
     return true;

@@ -12,7 +12,10 @@
  *   told to wait (429, 503 with Retry-After)                      wait as told, go on from where we were
  *   unreachable, cut off, 5xx, 401                                wait 0.8 s, doubled up to 30 s, plus up to as much again
  *                                                                 by chance; from 0.8 s again after 2 min without failure
- *   forbidden (403)                                               wait 30 s
+ *   forbidden (403)                                               wait 0.8 s, 1.6 s, 3.2 s, each plus up to as much again by
+ *                                                                 chance (a server that has just started has not read its
+ *                                                                 roles yet); 30 s from the 4th in a row on, until something
+ *                                                                 is granted
  *   no protobuf (406, 415)                                        JSON from now on
  *   ended in peace                                                at once from the last version; under 1 s and without an
  *                                                                 event it counts as a failure

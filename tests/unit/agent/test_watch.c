@@ -248,7 +248,7 @@ static const struct failure {
      "resourceVersion=10", ERR_SERVER},
     {"401", 401, "application/json", -1, STATUS("401", "Unauthorized", ""), 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
      ERR_AUTH},
-    {"403", 403, "application/json", -1, STATUS("403", "Forbidden", ""), 30 * US_PER_S, 30 * US_PER_S, "resourceVersion=10",
+    {"403", 403, "application/json", -1, STATUS("403", "Forbidden", ""), 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
      ERR_FORBIDDEN},
     {"504 too large", 504, "application/json", 1, TOO_LARGE, 1 * US_PER_S, 1 * US_PER_S, "resourceVersionMatch=NotOlderThan&resourceVersion=10",
      ERR_SERVER},
@@ -328,6 +328,47 @@ Test(watch, backs_off_to_half_a_minute_and_begins_anew_after_peace)
     cr_assert(fake_next_timer(&r.fake));
     cr_assert_leq(r.fake.now.us - before_us, 1600 * US_PER_MS);
     (void)expect(&r, "resourceVersion=40");
+    rig_done(&r);
+}
+
+/* Refuses the request under way and gives back how long was waited then. */
+static int64_t wait_after_403(struct rig *r)
+{
+    int64_t before_us = r->fake.now.us;
+
+    fake_json(expect(r, "pods"), 403, STATUS("403", "Forbidden", ""));
+    cr_assert(fake_next_timer(&r->fake));
+    return r->fake.now.us - before_us;
+}
+
+Test(watch, asks_soon_again_after_the_first_refusals_and_slowly_after_the_fourth)
+{
+    struct rig r;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    /* The server is away for long: what comes after does not wait the longer for it. */
+    for (int i = 0; i < 8; i++) {
+        fake_break(expect(&r, "limit=500"));
+        cr_assert(fake_next_timer(&r.fake));
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 6; i++) {
+            int64_t waited_us = wait_after_403(&r);
+            int64_t least_us = i < 3 ? 800 * US_PER_MS << i : 30 * US_PER_S;
+            int64_t most_us = i < 3 ? 2 * least_us : least_us;
+
+            cr_expect(waited_us >= least_us && waited_us <= most_us, "round %d, refusal %d: waited %lld us", round, i,
+                      (long long)waited_us);
+            /* A broken connection between two of them is no grant. */
+            if (i == 4) {
+                fake_break(expect(&r, "pods"));
+                cr_assert(fake_next_timer(&r.fake));
+            }
+        }
+        if (round == 0)
+            fake_json(expect(&r, "limit=500"), 200, LIST("10", "", POD("a", "5")));
+    }
     rig_done(&r);
 }
 
