@@ -183,7 +183,7 @@ void answer_not_allowed(const struct question *q, struct api_answer *a)
 /* ---- what a request is about ---- */
 
 /* The first of the types in Accept that can be given. False: none can. `as=…` are forms that are not served. */
-static bool choose_format(struct sv accept, bool *ret_protobuf)
+static bool choose_format(struct sv accept, bool json_only, bool *ret_protobuf)
 {
     struct sv rest = accept, entry, type, more;
 
@@ -198,7 +198,7 @@ static bool choose_format(struct sv accept, bool *ret_protobuf)
         type = sv_trim(type);
         if (more.len != 0 && memmem(more.at, more.len, "as=", 3) != NULL)
             continue;
-        *ret_protobuf = sv_eq(type, SV(TYPE_PROTOBUF));
+        *ret_protobuf = !json_only && sv_eq(type, SV(TYPE_PROTOBUF));
         if (*ret_protobuf || sv_eq(type, SV(TYPE_JSON)) || sv_eq(type, SV("*/*")) ||
             sv_eq(type, SV("application/*")))
             return true;
@@ -408,7 +408,7 @@ void api_handle(struct api *api, const struct api_request *r, struct api_answer 
 
     *a = (struct api_answer){.status = 200, .content_type = TYPE_JSON};
     strbuf_init(&a->body, ANSWER_MAX);
-    if (!choose_format(r->accept, &q.protobuf)) {
+    if (!choose_format(r->accept, api->json_only, &q.protobuf)) {
         answer_failure(
             &q,
             &(struct failure){.code = 406,

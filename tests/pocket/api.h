@@ -49,6 +49,7 @@ struct api_answer {
 struct api {
     struct world *world;
     bool gone_by_status; /* a watch that is too old gets HTTP 410, not an ERROR event */
+    bool json_only;      /* no protobuf, whatever the client prefers */
     uint64_t random;
     uint64_t closed; /* rises when all watches are to end */
 };

@@ -281,10 +281,11 @@ static void take_page(const struct listing *l, size_t from, uint64_t limit, cons
     for (i = from; i < l->n && (limit == 0 || page->n < limit); i++)
         if (match_object(m, l->at[i]))
             page->items[page->n++] = l->at[i];
-    /* A page that ends with the last object of its namespace is the last one. */
-    while (i < l->n && m->ns.len != 0 && !sv_eq(l->at[i]->is.ns, m->ns))
+    /* Of one namespace only its own are left. */
+    while (i < l->n && m->ns.len != 0 && sv_cmp(l->at[i]->is.ns, m->ns) < 0)
         i++;
-    page->left = l->n - i;
+    while (i + page->left < l->n && (m->ns.len == 0 || sv_eq(l->at[i + page->left]->is.ns, m->ns)))
+        page->left++;
 }
 
 static cJSON *list_meta(const struct question *q UNUSED, const struct listing *l,
@@ -297,7 +298,7 @@ static cJSON *list_meta(const struct question *q UNUSED, const struct listing *l
     (void)cJSON_AddStringToObject(meta, "resourceVersion", version);
     if (page->token.len != 0) {
         (void)cJSON_AddStringToObject(meta, "continue", strbuf_str(&page->token));
-        if (!match_selects(m) && m->ns.len == 0)
+        if (!match_selects(m))
             (void)cJSON_AddNumberToObject(meta, "remainingItemCount", (double)page->left);
     }
     return meta;

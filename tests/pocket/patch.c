@@ -103,10 +103,15 @@ static bool add(cJSON *parent, const char *segment, const cJSON *value)
 static bool replace(cJSON *parent, const char *segment, const cJSON *value)
 {
     cJSON *old = child(parent, segment);
+    cJSON *copy;
 
     if (old == NULL || value == NULL)
         return false;
-    return cJSON_ReplaceItemViaPointer(parent, old, cJSON_Duplicate(value, true));
+    copy = cJSON_Duplicate(value, true);
+    /* The copy is called "value" as yet; only this call names it anew. */
+    if (cJSON_IsObject(parent))
+        return cJSON_ReplaceItemInObjectCaseSensitive(parent, segment, copy);
+    return cJSON_ReplaceItemViaPointer(parent, old, copy);
 }
 
 static bool drop(cJSON *parent, const char *segment)

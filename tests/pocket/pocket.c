@@ -43,6 +43,7 @@ static const struct cli_flag flags[] = {
     {"seed", 0, CLI_VALUE, "N", "1", NULL, "of whatever is random"},
     {"ring", 0, CLI_VALUE, "N", "16384", NULL,
      "changes of each kind from which a watch can resume"},
+    {"json-only", 0, CLI_SWITCH, NULL, NULL, NULL, "give no protobuf, even where it is preferred"},
     {"gone", 0, CLI_VALUE, "HOW", "event", "event|status",
      "how a watch from too far back is refused with 410"},
 };
@@ -104,6 +105,7 @@ static bool make_world(struct pocket *p, const struct cli *cli, struct err *err)
         (void)snprintf(path, sizeof path, "%s/%s.yaml", POCKET_SCENARIOS, scenario);
     p->api = (struct api){.world = p->world,
                           .gone_by_status = strcmp(cli_value(cli, "gone"), "status") == 0,
+                          .json_only = cli_on(cli, "json-only"),
                           .random = (uint64_t)seed};
     return scenario_load(p->world, path, &p->scenario, err) &&
            scenario_fill(p->world, nodes, pods, (uint64_t)seed, err);
@@ -160,8 +162,10 @@ static bool begin(struct pocket *p, const struct cli *cli, struct err *err)
         return err_set(err, ERR_SYSTEM, errno, "signalfd: %s", strerror(errno));
     if (!read_pem(cli, "tls-cert", &p->cert, err) || !read_pem(cli, "tls-key", &p->key, err))
         return false;
-    if ((p->cert.len == 0) != (p->key.len == 0))
-        return err_set(err, ERR_INPUT, 0, "--tls-cert and --tls-key belong together");
+    if ((cli_value(cli, "tls-cert") != NULL) != (p->cert.len != 0) ||
+        (p->cert.len != 0) != (p->key.len != 0))
+        return err_set(err, ERR_INPUT, 0,
+                       "--tls-cert and --tls-key: expected both, with PEM in the files");
     if (!make_world(p, cli, err))
         return false;
     return wire_start(&(struct wire_config){.listen = cli_value(cli, "listen"),

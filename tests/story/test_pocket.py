@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""The pocket cluster: what clients rely on, in JSON and protobuf, over HTTP and TLS; and the agent beside it.
+
+usage: test_pocket.py POCKET BRIM
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "pocket"))
+
+import checks  # noqa: E402
+
+POCKET = BRIM = None
+MINER = "/apis/apps/v1/namespaces/filler/deployments/miner"
+WEB = "/apis/apps/v1/namespaces/default/deployments/web"
+
+
+class Pocket:
+    """A pocket cluster of its own."""
+
+    def __init__(self, *args):
+        self.dir = tempfile.TemporaryDirectory()
+        self.kubeconfig = os.path.join(self.dir.name, "kubeconfig")
+        self.process = subprocess.Popen([POCKET, "--listen", "127.0.0.1:0", "--kubeconfig", self.kubeconfig, *args],
+                                        stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line.startswith("pocket: "):
+            raise RuntimeError("pocket said %r and ended with %s" % (line, self.process.wait()))
+        with open(self.kubeconfig) as f:
+            self.url = re.search(r"server: (\S+)", f.read()).group(1)
+        self.server = checks.Server(self.url)
+        self.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": checks.NAMESPACE}})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.terminate()
+        status = self.process.wait(10)
+        self.process.stdout.close()
+        self.dir.cleanup()
+        if status != 0 and exc[0] is None:
+            raise AssertionError("pocket ended with %d" % status)
+
+    def file(self, name, text):
+        path = os.path.join(self.dir.name, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+
+class Agent:
+    """`brim agent` beside a pocket cluster."""
+
+    def __init__(self, pocket, settle="25s"):
+        with open(os.path.join(ROOT, "deploy", "examples", "003", "policy.yaml")) as f:
+            policy = re.sub(r"(?m)^  settle: .*$", "  settle: %s" % settle, f.read())
+        self.log = open(os.path.join(pocket.dir.name, "agent.log"), "w+")
+        self.url = "http://127.0.0.1:%d" % free_port()
+        self.process = subprocess.Popen([BRIM, "agent", "--kubeconfig", pocket.kubeconfig, "--policy",
+                                         pocket.file("policy.yaml", policy), "--listen", self.url[7:]], stderr=self.log)
+        self.wait_log("listen=")
+
+    def text(self):
+        self.log.flush()
+        with open(self.log.name) as f:
+            return f.read()
+
+    def wait_log(self, pattern, timeout=10):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            found = re.search(pattern, self.text())
+            if found:
+                return found.group(1) if found.groups() else found.group(0)
+            time.sleep(0.05)
+        raise AssertionError("the log never said %r:\n%s" % (pattern, self.text()))
+
+    def status(self):
+        with urllib.request.urlopen(self.url + "/api/v1/status", timeout=5) as answer:
+            return json.load(answer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.terminate()
+        status = self.process.wait(10)
+        self.log.close()
+        if status != 0 and exc[0] is None:
+            raise AssertionError("brim ended with %d" % status)
+
+
+def wait_until(fn, timeout, what):
+    end = time.monotonic() + timeout
+    while not fn():
+        if time.monotonic() > end:
+            raise AssertionError("waited %g s for %s" % (timeout, what))
+        time.sleep(0.05)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def replicas(pocket, path):
+    return pocket.server.get(path)["spec"]["replicas"]
+
+
+class Clients(unittest.TestCase):
+    """checks.py against a pocket cluster without nodes."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.pocket = Pocket("--scenario", "empty")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.pocket.__exit__(None, None, None)
+
+
+for check in checks.CHECKS:
+    setattr(Clients, "test_" + check.__name__, lambda self, check=check: check(self.pocket.server))
+
+
+class Wire(unittest.TestCase):
+    def test_a_watch_too_far_back_can_be_refused_by_status(self):
+        with Pocket("--gone", "status") as p:
+            checks.refused(p.server.ask("GET", "/api/v1/pods?watch=1&resourceVersion=1"), 410, "Expired")
+
+    def test_after_a_hangup_all_watches_end_and_history_is_gone(self):
+        with Pocket() as p:
+            before = checks.version(p.server.get(checks.MAPS))
+            checks.create(p.server, checks.MAPS, checks.config_map("a"))
+            page = p.server.get("/api/v1/namespaces?limit=1")
+            conn = p.server.connect()
+            conn.request("GET", checks.MAPS + "?watch=1&resourceVersion=" + before)
+            answer = conn.getresponse()
+            self.assertIn(b"ADDED", answer.readline())
+            p.process.send_signal(signal.SIGHUP)
+            self.assertEqual(answer.read(), b"")
+            conn.close()
+            events, _ = p.server.watch(checks.MAPS, resourceVersion=before)
+            self.assertEqual([(e["type"], e["object"]["code"]) for e in events], [("ERROR", 410)])
+            body = checks.refused(p.server.ask("GET", "/api/v1/namespaces?limit=1&continue=" +
+                                               urllib.request.quote(page["metadata"]["continue"], safe="")), 410, "Expired")
+            rest = p.server.get("/api/v1/namespaces?continue=" + urllib.request.quote(body["metadata"]["continue"], safe=""))
+            self.assertEqual(checks.names(page["items"]) + checks.names(rest["items"]),
+                             checks.names(p.server.get("/api/v1/namespaces")["items"]))
+
+    def test_a_watch_that_is_too_slow_for_the_ring_is_cut_off(self):
+        with Pocket("--ring", "4") as p:
+            conn = p.server.connect()
+            before = checks.version(p.server.get(checks.MAPS))
+            # Large objects that nobody reads: the sockets' buffers fill up, and the ring moves on.
+            conn.request("GET", checks.MAPS + "?watch=1&resourceVersion=" + before)
+            answer = conn.getresponse()
+            for i in range(24):
+                checks.create(p.server, checks.MAPS, checks.config_map("big-%d" % i, x="x" * 1000000))
+            data = answer.read()
+            self.assertLess(data.count(b"ADDED"), 24)
+            conn.close()
+
+    def test_it_speaks_tls(self):
+        with tempfile.TemporaryDirectory() as d:
+            cert, key = os.path.join(d, "crt"), os.path.join(d, "key")
+            made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                                   "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost", "-addext",
+                                   "subjectAltName=IP:127.0.0.1"], capture_output=True)
+            self.assertEqual(made.returncode, 0, made.stderr)
+            with Pocket("--tls-cert", cert, "--tls-key", key, "--scenario", "003") as p:
+                self.assertTrue(p.url.startswith("https://"))
+                with Agent(p) as agent:
+                    agent.wait_log("pods listed pods=12")
+
+    def test_bad_words_are_refused(self):
+        for args, expected in ((("--speed", "0"), "--speed"), (("--scenario", "/nonexistent"), "/nonexistent"),
+                               (("--tls-cert", "/dev/null"), "--tls-key"), 
+                               (("--pods", "5"), "--nodes")):
+            run = subprocess.run([POCKET, *args], capture_output=True, text=True, timeout=20)
+            self.assertNotEqual(run.returncode, 0, args)
+            self.assertIn(expected, run.stderr)
+
+    def test_a_scenario_with_a_mistake_names_its_place(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write("nodes:\n  - {name: a, cpus: 3}\n")
+            f.flush()
+            run = subprocess.run([POCKET, "--scenario", f.name], capture_output=True, text=True, timeout=20)
+            self.assertIn(f.name + ":2:15: found key 'cpus'", run.stderr)
+            self.assertEqual(run.returncode, 2)
+
+
+class Story(unittest.TestCase):
+    """The agent beside scenario 003, forty times as fast."""
+
+    def test_the_agent_reads_json_where_there_is_no_protobuf(self):
+        with Pocket("--scenario", "003", "--json-only") as p, Agent(p) as agent:
+            agent.wait_log("pods listed pods=12")
+            wait_until(lambda: agent.status()["cpu"]["paid_milli"] == 18000, 10, "18 cores of paid pods")
+
+    def test_the_filler_fills_yields_and_survives_a_410(self):
+        with Pocket("--scenario", "003", "--speed", "40") as p, Agent(p, settle="1s") as agent:
+            agent.wait_log("pods listed")
+            wait_until(lambda: replicas(p, MINER) > 0, 40, "the filler to be scaled up")
+            wait_until(lambda: replicas(p, WEB) == 17, 40, "the web application to grow under load")
+            wait_until(lambda: replicas(p, MINER) <= 184 - 10 - 68, 10, "the filler to yield")
+            # An API server that starts anew: all watches end, and what they resume from is too old.
+            p.process.send_signal(signal.SIGHUP)
+            agent.wait_log("too old resource version")
+            wait_until(lambda: replicas(p, WEB) < 17, 40, "the load to end")
+            wait_until(lambda: agent.status()["pods"] == len(p.server.get("/api/v1/pods")["items"]), 20, "both to count the same pods")
+
+
+def main():
+    global POCKET, BRIM
+    POCKET, BRIM = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+    result = unittest.TextTestRunner(verbosity=0).run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))
+    print("1..%d" % result.testsRun)
+    for i in range(result.testsRun):
+        print("%s %d" % ("not ok" if i < len(result.failures) + len(result.errors) else "ok", i + 1))
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
