@@ -13,13 +13,24 @@ static struct mono due(const struct act *a, const struct act_facts *facts, struc
             return now;
         return mono_plus_us(facts->urgent_since, ACT_COALESCE_US);
     }
-    return mono_plus_us(a->since, ACT_COALESCE_US);
+    return mono_plus_us(a->since,
+                        facts->to < facts->from ? ACT_COALESCE_US : ACT_GROW_COALESCE_US);
+}
+
+/* The moment from which a write may go out beside the one in flight; false: not before its answer,
+ * which brings the next evaluation. */
+static bool may_overtake(const struct act *a, const struct act_facts *facts, struct mono *ret_at)
+{
+    if (facts->to >= facts->from || facts->to >= a->in_flight_to)
+        return false;
+    *ret_at = a->in_flight_down ? mono_plus_us(a->sent_at, ACT_OVERTAKE_US) : a->sent_at;
+    return true;
 }
 
 struct act_result act_step(struct act *a, const struct act_facts *facts, struct mono now)
 {
     bool down = facts->to < facts->from;
-    struct mono at;
+    struct mono at, overtake_at = now;
 
     if (!facts->write) {
         a->wants = false;
@@ -30,8 +41,10 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
         a->wants_down = down;
         a->since = now;
     }
-    if (a->in_flight != 0 && (!down || facts->to >= a->in_flight_to))
-        return (struct act_result){.move = ACT_NOTHING}; /* the answer brings the next evaluation */
+    if (a->in_flight != 0 && !may_overtake(a, facts, &overtake_at))
+        return (struct act_result){.move = ACT_NOTHING};
+    if (overtake_at.us > now.us)
+        return wait_until(overtake_at);
     if (a->retry_at.us > now.us)
         return wait_until(a->retry_at);
     at = due(a, facts, now);
@@ -41,6 +54,8 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
     a->overtook = a->in_flight != 0;
     a->in_flight++;
     a->in_flight_to = facts->to;
+    a->in_flight_down = down;
+    a->sent_at = now;
     return (struct act_result){.move = down ? ACT_SHRINK : ACT_GROW, .to = facts->to};
 }
 

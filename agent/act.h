@@ -2,16 +2,17 @@
  * act: when a decision goes out as a write of the target's scale. Pure: facts and time in, one move
  * out; turn.c carries it out.
  *
- * - Urgent yield (a paid pod was reported unschedulable and filler stands in its way): at once
- * where the scheduler will not preempt for the pod; else once every waiting pod was tried and the
- * victims' deletion was seen, at the latest ACT_COALESCE_US after the first report, so that no pod
- * is killed twice over.
- * - Restoring yield and harvest: ACT_COALESCE_US after the wish arose, so that the events of one
- * change make one write.
- * - One write at a time, but a yield may overtake one that asks for more; then the target is read
- * again when both are done.
+ * - Urgent yield: a paid pod was reported unschedulable and filler stands in its way. At once where
+ *   the scheduler will not preempt for it; else once every waiting pod was tried and the victims'
+ *   deletion was seen, at the latest ACT_COALESCE_US after the report: no pod is killed twice over.
+ * - Restoring yield: ACT_COALESCE_US after the wish arose, so that the events of one change make one
+ *   write. Harvest: ACT_GROW_COALESCE_US, since room that comes free pod by pod becomes harvestable
+ *   in the same small steps.
+ * - One write at a time. A yield may overtake a growth, which the server then refuses, since it
+ *   names the count it starts from; another yield only once that hangs for ACT_OVERTAKE_US: yields
+ *   that arrive in the wrong order would raise the count. Then the target is read again.
  * - After a failed write: again after a back-off that doubles from ACT_RETRY_FIRST_US to
- * ACT_RETRY_LAST_US; until then nothing is written.
+ *   ACT_RETRY_LAST_US; until then nothing is written.
  *
  * docs/CONTROL.md 9.8 has the properties.
  */
@@ -23,9 +24,11 @@
 
 #include "base/clock.h"
 
-#define ACT_COALESCE_US    (100 * US_PER_MS)
-#define ACT_RETRY_FIRST_US (200 * US_PER_MS)
-#define ACT_RETRY_LAST_US  (10 * US_PER_S)
+#define ACT_COALESCE_US      (100 * US_PER_MS)
+#define ACT_GROW_COALESCE_US (1 * US_PER_S)
+#define ACT_OVERTAKE_US      (500 * US_PER_MS)
+#define ACT_RETRY_FIRST_US   (200 * US_PER_MS)
+#define ACT_RETRY_LAST_US    (10 * US_PER_S)
 
 enum act_move {
     ACT_NOTHING,
@@ -37,7 +40,7 @@ enum act_move {
 struct act_facts {
     bool write;       /* the decision's */
     int64_t from, to; /* replicas of the target now; replicas wanted */
-    bool urgent;      /* an unschedulable paid pod waits for filler to leave */
+    bool urgent;      /* an unschedulable paid pod waits for filler, and no yield went out since */
     struct mono urgent_since;
     bool helpless;     /* no preemption will help it */
     bool victims_seen; /* all waiting pods were tried, and enough filler is leaving for each */
@@ -45,7 +48,9 @@ struct act_facts {
 
 struct act {
     int in_flight;        /* writes that were not answered yet */
-    int64_t in_flight_to; /* of the newest */
+    int64_t in_flight_to; /* of the newest, as the next two */
+    bool in_flight_down;
+    struct mono sent_at;
     bool overtook;        /* more than one was in flight: read again when they are done */
     bool wants;           /* a write is due since `since` */
     bool wants_down;

@@ -108,13 +108,17 @@ bool facts_set_selector(struct facts *f, struct sv text, bool *ret_changed, stru
     f->selector = selector;
     free(f->selector_text);
     f->selector_text = text.len != 0 ? sv_dup(text) : NULL;
+    f->classifying = f->classified = false;
     *ret_changed = true;
     return true;
 }
 
 static bool is_filler(const struct facts *f, const struct pod_record *pod)
 {
-    return f->selector_text != NULL && sv_eq(pod->ns, f->policy->target_ns) &&
+    /* A pod that nobody controls does not leave when the target shrinks: it is paid, whatever its
+     * labels say. */
+    return f->selector_text != NULL && !uid_is_zero(pod->owner_uid) &&
+           sv_eq(pod->ns, f->policy->target_ns) &&
            selector_matches(&f->selector, pod->labels, pod->n_labels);
 }
 
@@ -185,8 +189,9 @@ static void note_change(struct facts *f, const struct pod_record *pod,
         hole_add(&f->hole, pod->request.at[RESOURCE_CPU]);
         f->paid_pods_total += f->pods_synced;
     }
-    if (change->unschedulable && !f->urgent) {
+    if (change->unschedulable && (!f->urgent || f->urgent_served)) {
         f->urgent = true;
+        f->urgent_served = false;
         f->urgent_since = now;
     }
 }
@@ -272,6 +277,7 @@ static enum journal_kind journal_kind(enum cluster_kind kind)
 void facts_list_begin(struct facts *f, enum cluster_kind kind)
 {
     cluster_list_begin(f->cluster, kind);
+    f->classifying |= kind == CLUSTER_PODS;
     if (f->journal != NULL)
         journal_list_begin(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
 }
@@ -282,6 +288,7 @@ void facts_list_end(struct facts *f, enum cluster_kind kind)
     if (f->journal != NULL)
         journal_list_end(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
     f->pods_synced |= kind == CLUSTER_PODS;
+    f->classified |= kind == CLUSTER_PODS && f->classifying;
     f->changed = true;
 }
 

@@ -58,15 +58,16 @@ struct facts {
     struct wall shape_created; /* of the pod it came from */
     struct claims_filler filler;
 
-    bool pods_synced; /* a list of pods has been complete: pods that appear are arrivals from now on
-                       */
+    bool pods_synced; /* a list of pods was complete: what appears from now on are arrivals */
+    bool classifying; /* the list that runs began with the selector in force */
+    bool classified;  /* such a list was complete: paid and filler can be told apart */
     uint64_t paid_pods_total;
     uint64_t blocked_total;
     uint64_t lapsed_total;
-    bool urgent;
-    struct mono
-        urgent_since; /* when the first of the pods that wait now was reported unschedulable */
-    bool changed;     /* something came in since facts_measure() */
+    bool urgent;              /* a paid pod was reported unschedulable and still waits */
+    bool urgent_served;       /* a yield went out since the last report */
+    struct mono urgent_since; /* the first report since the last yield went out */
+    bool changed;             /* something came in since facts_measure() */
 };
 
 /* `rules`: how pods are counted (release of the API server). */

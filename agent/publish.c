@@ -139,7 +139,7 @@ static void fill_filler(const struct turn *t, struct snapshot_filler *s)
 {
     const struct policy *p = t->parts.policy;
     const struct workload_view *view = workload_view(t->parts.workload);
-    struct mono now = loop_now(t->parts.loop);
+    struct mono now = t->parts.timers->now(t->parts.timers->self);
 
     copy(s->policy, sizeof s->policy, p->name);
     copy(s->target_kind, sizeof s->target_kind, p->target_kind);
@@ -157,7 +157,7 @@ static void fill_filler(const struct turn *t, struct snapshot_filler *s)
     s->reason = t->decision.reason;
     s->bound = t->decision.bound;
     s->has_wake = t->decision.has_wake;
-    s->wake.us = loop_wall(t->parts.loop).us + mono_since_us(now, t->decision.wake);
+    s->wake.us = t->parts.timers->wall(t->parts.timers->self).us + mono_since_us(now, t->decision.wake);
     memcpy(s->decisions_total, t->decisions_total, sizeof s->decisions_total);
     s->scale_errors_total = t->scale_errors_total;
     s->yield_latency = t->latency;
@@ -217,11 +217,11 @@ static void publish_nodes(const struct turn *t)
     const struct facts *f = t->parts.facts;
     struct nodes_view *v;
 
-    if (!nodes_board_due(board, loop_now(t->parts.loop)))
+    if (!nodes_board_due(board, t->parts.timers->now(t->parts.timers->self)))
         return;
     v = nodes_view_new();
-    v->at = loop_wall(t->parts.loop);
-    v->at_mono = loop_now(t->parts.loop);
+    v->at = t->parts.timers->wall(t->parts.timers->self);
+    v->at_mono = t->parts.timers->now(t->parts.timers->self);
     v->fit_known = f->fit != NULL;
     for (uint32_t i = 0; i < cluster_node_limit(f->cluster); i++) {
         const struct cluster_node *n = cluster_node(f->cluster, i);
@@ -253,8 +253,8 @@ void publish(const struct turn *t)
     struct snapshot *s = snapshot_new(1);
     const struct facts *f = t->parts.facts;
 
-    s->at = loop_wall(t->parts.loop);
-    s->at_mono = loop_now(t->parts.loop);
+    s->at = t->parts.timers->wall(t->parts.timers->self);
+    s->at_mono = t->parts.timers->now(t->parts.timers->self);
     s->started = t->started;
     s->dry_run = t->parts.dry_run || t->parts.policy->mode == MODE_DRY_RUN;
     fill_watch(&s->watches[0], "pods", t->parts.pods);

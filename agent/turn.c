@@ -6,6 +6,16 @@
 #include "agent/recorder.h"
 #include "base/log.h"
 
+static struct mono now_of(const struct turn *t)
+{
+    return t->parts.timers->now(t->parts.timers->self);
+}
+
+static struct wall wall_now(const struct turn *t)
+{
+    return t->parts.timers->wall(t->parts.timers->self);
+}
+
 static void wake_up(void *self)
 {
     turn_mark(self);
@@ -17,15 +27,15 @@ void turn_init(struct turn *t, const struct turn_parts *parts)
 
     *t = (struct turn){.parts = *parts, .dirty = true, .settle_us = parts->policy->settle_us};
     t->controller = controller_new(&config);
-    t->wake = loop_timer_new(parts->loop, wake_up, t);
-    t->started = loop_wall(parts->loop);
+    t->wake = parts->timers->timer_new(parts->timers->self, wake_up, t);
+    t->started = wall_now(t);
     if (parts->recorder != NULL)
         t->last_id = recorder_first_id(parts->recorder) - 1;
 }
 
 void turn_done(struct turn *t)
 {
-    loop_timer_free(t->wake);
+    t->parts.timers->timer_free(t->wake);
     controller_free(t->controller);
 }
 
@@ -42,7 +52,8 @@ static int64_t min_i64(int64_t a, int64_t b)
 /* When the older of the two watches was last heard; false before both have been complete once. */
 static bool heard(const struct turn *t, struct mono *ret_at)
 {
-    const struct watch_stats *pods = watch_stats(t->parts.pods), *nodes = watch_stats(t->parts.nodes);
+    const struct watch_stats *pods = watch_stats(t->parts.pods),
+                             *nodes = watch_stats(t->parts.nodes);
 
     if (!pods->synced || !nodes->synced)
         return false;
@@ -60,7 +71,8 @@ static void keep_settle_above_actuation(struct turn *t)
         return;
     if (config.settle_us != p->settle_us)
         log_info("settle is raised to twice the time a yield takes", F_SV("policy", p->name),
-                 F_INT("settle_ms", config.settle_us / US_PER_MS), F_INT("asked_ms", p->settle_us / US_PER_MS));
+                 F_INT("settle_ms", config.settle_us / US_PER_MS),
+                 F_INT("asked_ms", p->settle_us / US_PER_MS));
     t->settle_us = config.settle_us;
     controller_configure(t->controller, &config);
 }
@@ -88,7 +100,8 @@ static struct controller_facts gather(struct turn *t, struct mono now)
     struct controller_facts in = {0};
 
     t->claims = facts_measure(f, now);
-    in.known = synced && f->fit != NULL && view->known && (!writes(t) || (view->owners_known && view->owner[0] == '\0'));
+    in.known = synced && f->classified && f->fit != NULL && view->known &&
+               (!writes(t) || (view->owners_known && view->owner[0] == '\0'));
     in.fresh = synced && mono_since_us(heard_at, now) <= p->stale_after_us;
     in.replicas = replicas_now(t, view);
     if (f->fit == NULL)
@@ -108,7 +121,7 @@ static void record(struct turn *t)
         t->n_recent++;
     memmove(t->recent + 1, t->recent, (t->n_recent - 1) * sizeof *t->recent);
     *d = (struct snapshot_decision){.id = ++t->last_id,
-                                    .at = loop_wall(t->parts.loop),
+                                    .at = wall_now(t),
                                     .from = t->from,
                                     .decision = t->decision,
                                     .paid_milli = t->room.paid_milli,
@@ -127,7 +140,8 @@ static void record(struct turn *t)
 static void count_latency(struct turn *t)
 {
     static const double bounds[] = SNAPSHOT_LATENCY_BOUNDS;
-    int64_t us = mono_since_us(t->parts.facts->urgent_since, loop_fresh(t->parts.loop));
+    int64_t us =
+        mono_since_us(t->parts.facts->urgent_since, t->parts.clock.mono(t->parts.clock.self));
     size_t i = 0;
 
     while (i < COUNT_OF(bounds) && (double)us / 1e6 > bounds[i])
@@ -137,24 +151,11 @@ static void count_latency(struct turn *t)
     t->latency.sum_us += us;
 }
 
-static void announce(struct turn *t, int64_t to)
-{
-    const char *detail = t->recent[0].detail;
-    char note[SNAPSHOT_TEXT_SIZE + 64];
-
-    log_info("rescale", F_SV("policy", t->parts.policy->name), F_INT("from", t->from), F_INT("to", to),
-             F_STR("reason", reason_name(t->decision.reason)), F_STR("detail", detail),
-             F_STR("mode", writes(t) ? "control" : "dry-run"));
-    if (!writes(t))
-        return;
-    (void)snprintf(note, sizeof note, "New size: %lld; reason: %s", (long long)to, detail);
-    workload_event(t->parts.workload, false, "SuccessfulRescale", "Rescale", sv_from(note));
-}
-
 /* Carries a move out, or in a dry run takes it as carried out. */
 static void carry_out(struct turn *t, const struct act_result *move, struct mono now)
 {
-    bool urgent = move->move == ACT_SHRINK && t->claims.urgent != 0;
+    bool urgent = move->move == ACT_SHRINK && t->claims.urgent != 0 && t->parts.facts->urgent &&
+                  !t->parts.facts->urgent_served;
 
     t->decision.replicas = move->to;
     record(t);
@@ -164,7 +165,8 @@ static void carry_out(struct turn *t, const struct act_result *move, struct mono
         t->virtual_replicas = move->to;
         (void)act_answered(&t->act, true, now);
         controller_wrote(t->controller, move->to, now);
-        announce(t, move->to);
+        tell_rescale(t->parts.policy, t->parts.workload, true, t->from, &t->decision,
+                     t->recent[0].detail);
         turn_mark(t);
         return;
     }
@@ -174,7 +176,9 @@ static void carry_out(struct turn *t, const struct act_result *move, struct mono
         workload_grow(t->parts.workload, move->to);
     if (urgent)
         count_latency(t);
-    announce(t, move->to);
+    t->parts.facts->urgent_served |= move->move == ACT_SHRINK;
+    tell_rescale(t->parts.policy, t->parts.workload, false, t->from, &t->decision,
+                 t->recent[0].detail);
 }
 
 static struct act_facts wishes(const struct turn *t)
@@ -184,7 +188,7 @@ static struct act_facts wishes(const struct turn *t)
         .write = t->decision.write && t->parts.policy->mode != MODE_METRICS_ONLY,
         .from = t->input.replicas,
         .to = t->decision.replicas,
-        .urgent = t->parts.facts->urgent && c->urgent != 0,
+        .urgent = t->parts.facts->urgent && !t->parts.facts->urgent_served && c->urgent != 0,
         .urgent_since = t->parts.facts->urgent_since,
         .helpless = c->helpless != 0,
         .victims_seen = c->uncovered == 0 && c->pods == c->unschedulable,
@@ -197,14 +201,37 @@ static struct act_facts wishes(const struct turn *t)
     return f;
 }
 
-/* Is there a count of filler pods that the target's known count does not explain? Then somebody scaled it since it was read. */
-static bool outgrown(const struct turn *t)
+/*
+ * More filler pods than the target's known count explains mean that somebody scaled it since it was
+ * read: it is read again, once for each such number, since pods may also outlast a count.
+ */
+static void notice_growth(struct turn *t)
 {
     struct filler_count count = cluster_filler_count(t->parts.facts->cluster, 0);
-    int64_t staying = count.pods[FILLER_READY] + count.pods[FILLER_STARTING] + count.pods[FILLER_UNSCHEDULABLE];
+    int64_t staying =
+        count.pods[FILLER_READY] + count.pods[FILLER_STARTING] + count.pods[FILLER_UNSCHEDULABLE];
     const struct workload_view *view = workload_view(t->parts.workload);
+    bool more = view->known && t->act.in_flight == 0 && staying > view->replicas;
 
-    return view->known && t->act.in_flight == 0 && staying > view->replicas && staying > view->status_replicas;
+    if (more && staying != t->noticed)
+        workload_refresh(t->parts.workload);
+    t->noticed = more ? staying : 0;
+}
+
+/* Another object under the target's name: what was learned of the old one's count is void. */
+static void notice_new_target(struct turn *t)
+{
+    const struct workload_view *view = workload_view(t->parts.workload);
+    struct controller_config config = facts_config(t->parts.facts);
+
+    if (!view->known || uid_eq(view->uid, t->uid))
+        return;
+    if (!uid_is_zero(t->uid)) {
+        controller_free(t->controller);
+        t->controller = controller_new(&config);
+        t->has_virtual = t->has_found = false;
+    }
+    t->uid = view->uid;
 }
 
 static void evaluate(struct turn *t, struct mono now)
@@ -213,6 +240,7 @@ static void evaluate(struct turn *t, struct mono now)
     struct act_facts facts;
     struct act_result move;
 
+    notice_new_target(t);
     keep_settle_above_actuation(t);
     t->input = gather(t, now);
     if (t->parts.policy->mode == MODE_METRICS_ONLY && t->input.known &&
@@ -223,51 +251,20 @@ static void evaluate(struct turn *t, struct mono now)
     }
     t->from = t->input.replicas;
     t->decision = controller_step(t->controller, &t->input, now);
+    tell_reason(&t->told, t->parts.policy, t->parts.workload, &t->decision, t->from);
     t->ticked_at = now;
     t->unpublished = true;
     facts = wishes(t);
     move = act_step(&t->act, &facts, now);
     if (move.move != ACT_NOTHING)
         carry_out(t, &move, now);
-    else if (t->decision.reason != before && !t->decision.write)
+    else if (t->decision.reason != before && !facts.write)
         record(t);
     if (move.has_wake && (!t->decision.has_wake || move.wake.us < t->decision.wake.us)) {
         t->decision.has_wake = true;
         t->decision.wake = move.wake;
     }
-    if (outgrown(t))
-        workload_refresh(t->parts.workload);
-}
-
-/* Tells once about a target that cannot be controlled, and once when it can be again. */
-static void report_target(struct turn *t)
-{
-    const struct workload_view *view = workload_view(t->parts.workload);
-    const struct policy *p = t->parts.policy;
-
-    if (view->state != t->reported_state) {
-        t->reported_state = view->state;
-        if (view->state == WORKLOAD_FOUND)
-            log_info("target found", F_SV("policy", p->name), F_SV("kind", p->target_kind), F_SV("namespace", p->target_ns),
-                     F_SV("name", p->target_name), F_INT("replicas", view->replicas));
-        else if (view->state != WORKLOAD_UNREAD)
-            log_warn("target is left alone", F_SV("policy", p->name), F_SV("kind", p->target_kind),
-                     F_SV("namespace", p->target_ns), F_SV("name", p->target_name), F_STR("state", workload_state_name(view->state)),
-                     F_STR("error", view->problem));
-    }
-    if (strncmp(view->owner, t->owner, sizeof t->owner - 1) == 0)
-        return;
-    (void)snprintf(t->owner, sizeof t->owner, "%s", view->owner);
-    if (t->owner[0] == '\0') {
-        log_info("no other autoscaler scales the target any more", F_SV("policy", p->name));
-        return;
-    }
-
-    char note[SNAPSHOT_TEXT_SIZE + 64];
-
-    log_warn("target is left alone: another autoscaler scales it", F_SV("policy", p->name), F_STR("autoscaler", t->owner));
-    (void)snprintf(note, sizeof note, "brim leaves this workload alone: %s scales it too", t->owner);
-    workload_event(t->parts.workload, true, "AnotherAutoscaler", "Rescale", sv_from(note));
+    notice_growth(t);
 }
 
 static int64_t earliest(int64_t a, int64_t b)
@@ -289,19 +286,19 @@ static void set_wake(struct turn *t, struct mono now)
         at = earliest(at, heard_at.us + t->parts.policy->stale_after_us + 1);
     if (t->unpublished)
         at = earliest(at, t->published_at.us + TURN_PUBLISH_US);
-    loop_timer_set(t->wake, at > now.us ? at - now.us : 0);
+    t->parts.timers->timer_set(t->wake, at > now.us ? at - now.us : 0);
 }
 
 void turn_run(void *self)
 {
     struct turn *t = self;
-    struct mono now = loop_now(t->parts.loop);
+    struct mono now = now_of(t);
     uint64_t decided = t->last_id;
 
     if (!t->dirty && !t->parts.facts->changed)
         return;
     t->dirty = false;
-    report_target(t);
+    tell_target(&t->told, t->parts.policy, t->parts.workload);
     evaluate(t, now);
     if (t->last_id != decided || mono_since_us(t->published_at, now) >= TURN_PUBLISH_US) {
         publish(t);
@@ -313,15 +310,16 @@ void turn_run(void *self)
 
 void turn_written(struct turn *t, int64_t replicas, const struct err *err)
 {
-    struct mono now = loop_now(t->parts.loop);
+    struct mono now = now_of(t);
     bool again = act_answered(&t->act, err == NULL, now);
 
     if (err == NULL) {
         controller_wrote(t->controller, replicas, now);
     } else {
         t->scale_errors_total++;
-        log_warn("the target could not be scaled", F_SV("policy", t->parts.policy->name), F_INT("to", replicas),
-                 F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
+        t->parts.facts->urgent_served = false;
+        log_warn("the target could not be scaled", F_SV("policy", t->parts.policy->name),
+                 F_INT("to", replicas), F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
     }
     if (again)
         workload_refresh(t->parts.workload);

@@ -13,9 +13,10 @@
 
 #include "agent/act.h"
 #include "agent/facts.h"
+#include "agent/kube/timers.h"
 #include "agent/kube/watch.h"
-#include "agent/loop.h"
 #include "agent/snapshot.h"
+#include "agent/tell.h"
 #include "agent/workload.h"
 #include "policy/controller.h"
 
@@ -24,11 +25,12 @@
 /* The controller is asked at least this often (g of docs/CONTROL.md 10). */
 #define TURN_TICK_US (5 * US_PER_S)
 
-/* The parts that a turn joins; borrowed. */
 struct recorder;
 
+/* The parts that a turn joins; borrowed. */
 struct turn_parts {
-    struct loop *loop;
+    const struct timers *timers; /* the turn's time, and what wakes it */
+    struct clock clock;          /* the machine's, to measure inside a turn */
     const struct policy *policy;
     struct facts *facts;
     struct workload *workload;
@@ -42,20 +44,20 @@ struct turn {
     struct turn_parts parts;
     struct controller *controller;
     struct act act;
-    struct loop_timer *wake;
+    void *wake;
     struct mono ticked_at, published_at;
-    bool dirty;               /* evaluate at the end of this turn */
+    bool dirty; /* evaluate at the end of this turn */
     bool unpublished;
-    int64_t settle_us;        /* in force: the policy's, or 2A */
-    bool has_virtual;         /* dry run: what would have been written, on top of the count `virtual_from` */
+    int64_t settle_us; /* in force: the policy's, or 2A */
+    bool has_virtual; /* dry run: what would have been written, on top of `virtual_from` */
     int64_t virtual_replicas, virtual_from;
-    bool has_found;           /* the target's count was seen once */
-    int64_t found_replicas;   /* the count at the last evaluation, for metrics-only */
+    bool has_found;         /* the target's count was seen once */
+    int64_t found_replicas; /* the count at the last evaluation, for metrics-only */
 
     /* What the last evaluation saw and decided. */
     struct controller_facts input;
     struct decision decision;
-    int64_t from;             /* replicas before the decision */
+    int64_t from; /* replicas before the decision */
     struct claims_sum claims;
     struct fit_sum room;
 
@@ -67,8 +69,9 @@ struct turn {
     struct snapshot_decision recent[SNAPSHOT_DECISIONS]; /* newest first */
     size_t n_recent;
     uint64_t last_id;
-    char owner[SNAPSHOT_TEXT_SIZE];  /* another autoscaler that was already reported */
-    enum workload_state reported_state;
+    struct tell told;
+    int64_t noticed; /* filler pods, beyond the target's count, that were noticed */
+    struct uid uid;  /* of the target */
 };
 
 void turn_init(struct turn *t, const struct turn_parts *parts);

@@ -36,6 +36,8 @@ struct agent {
     struct loop_timer *retry;
     int64_t pause_us;
 
+    struct err fatal; /* why it cannot start after all; ERR_NONE: it can */
+
     bool started; /* all below is there */
     struct facts facts;
     struct recorder *recorder; /* NULL: no history */
@@ -157,7 +159,8 @@ static bool start_parts(struct agent *a, const struct podreq_rules *rules, struc
     if (!facts_init(&a->facts, policy, rules, err))
         return false;
     if (a->options->db != NULL &&
-        !recorder_new(a->loop, a->options->db, cluster_names(a->facts.cluster), &a->recorder, err)) {
+        !recorder_new(a->loop, a->options->db, cluster_names(a->facts.cluster), &a->recorder,
+                      err)) {
         facts_done(&a->facts);
         return false;
     }
@@ -184,7 +187,8 @@ static bool start_parts(struct agent *a, const struct podreq_rules *rules, struc
                                                           .template_read = template_read,
                                                           .written = written,
                                                           .self = a});
-    turn_init(&a->turn, &(struct turn_parts){.loop = a->loop,
+    turn_init(&a->turn, &(struct turn_parts){.timers = &a->timers,
+                                             .clock = clock_system(),
                                              .policy = policy,
                                              .facts = &a->facts,
                                              .workload = a->workload,
@@ -227,7 +231,7 @@ static void version_came(void *self, const struct kube_version *version, const s
     }
     if (!podreq_rules_for(sv_from(version->release), &rules, &err) ||
         !start_parts(a, &rules, &err)) {
-        log_error("brim cannot start", F_STR("version", version->git), F_ERR(&err));
+        a->fatal = err;
         loop_stop(a->loop);
         return;
     }
@@ -307,6 +311,9 @@ bool agent_run(const struct agent_options *options, struct err *err)
             F_STR("mode", options->dry_run ? "dry-run" : policy_mode_name(options->policy->mode)));
         ask_version(&a);
         loop_run(a.loop);
+        ok = a.fatal.kind == ERR_NONE;
+        if (!ok && err != NULL)
+            *err = a.fatal;
     }
     take_apart(&a);
     policy_free(options->policy);

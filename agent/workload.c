@@ -21,6 +21,7 @@ _Static_assert(COUNT_OF(state_names) == WORKLOAD_STATE_COUNT_, "a state has no n
 struct writing {
     struct workload *workload;
     struct scale_op *op;
+    uint64_t number; /* rising */
     int64_t replicas;
     struct writing *next;
 };
@@ -36,13 +37,15 @@ struct workload {
     struct mono slow_at;     /* when template and owners were last asked for; 0: never */
     struct writing *writing; /* newest first */
     struct workload_view view;
-    uint64_t writes_begun; /* a reading that began before the newest write tells nothing new */
+    uint64_t writes_begun;  /* a reading that began before the newest write tells nothing new */
+    uint64_t newest_answer; /* number of the newest write that was answered */
     uint64_t read_after;
     bool read_again;
     char *api_version, *kind, *ns, *name; /* of the target, as C strings */
     char *uid;
     char selector[4096];
     char owner[600];
+    char owner_problem[240];
     char problem[240];
 };
 
@@ -56,9 +59,31 @@ const struct workload_view *workload_view(const struct workload *w)
     return &w->view;
 }
 
-static void changed(struct workload *w)
+/* What a view says, as one number: readings that bring nothing new are not told. */
+static uint64_t fingerprint(const struct workload *w)
 {
-    w->handler.changed(w->handler.self);
+    const struct workload_view *v = &w->view;
+    uint64_t numbers[] = {
+        v->state,
+        v->known,
+        v->uid.hi,
+        v->uid.lo,
+        (uint64_t)v->replicas,
+        (uint64_t)v->status_replicas,
+        v->owners_known,
+        sv_hash(sv_from(w->selector)),
+        sv_hash(sv_from(w->owner)),
+        sv_hash(sv_from(w->problem)),
+        sv_hash(sv_from(w->owner_problem)),
+    };
+
+    return sv_hash((struct sv){.at = (const char *)numbers, .len = sizeof numbers});
+}
+
+static void tell_if_changed(struct workload *w, uint64_t before)
+{
+    if (fingerprint(w) != before)
+        w->handler.changed(w->handler.self);
 }
 
 static void set_problem(struct workload *w, const struct err *err)
@@ -74,6 +99,13 @@ static bool take_scale(struct workload *w, const struct scale *s)
                        "its selector has %zu bytes, expected less than %zu", s->selector.len,
                        sizeof w->selector);
         w->view.state = WORKLOAD_UNREADABLE;
+        return false;
+    }
+    if (s->selector.len == 0) {
+        (void)snprintf(w->problem, sizeof w->problem,
+                       "its scale reports no selector, so that its pods cannot be told apart");
+        w->view.state = WORKLOAD_UNREADABLE;
+        w->view.known = false;
         return false;
     }
     free(w->uid);
@@ -95,9 +127,9 @@ static void scale_failed(struct workload *w, const struct err *err)
         w->view.state = WORKLOAD_UNREADABLE;
         return;
     }
+    /* Its pods may outlive it: the selector stays, so that they are not taken for paid ones. */
     w->view.state = WORKLOAD_MISSING;
     w->view.known = false;
-    w->selector[0] = '\0';
 }
 
 static void read_slow(struct workload *w);
@@ -105,6 +137,7 @@ static void read_slow(struct workload *w);
 static void scale_read(void *self, const struct scale_result *result)
 {
     struct workload *w = self;
+    uint64_t before = fingerprint(w);
 
     w->reading = NULL;
     w->timers->timer_set(w->timer, WORKLOAD_POLL_US);
@@ -118,7 +151,7 @@ static void scale_read(void *self, const struct scale_result *result)
     }
     if (w->read_again && w->writing == NULL)
         workload_refresh(w);
-    changed(w);
+    tell_if_changed(w, before);
 }
 
 static void template_read(void *self, const struct scale_result *result)
@@ -131,29 +164,33 @@ static void template_read(void *self, const struct scale_result *result)
         return; /* no spec.template: live pods or the policy tell the shape */
     if (decode_pod(&w->decoder, DECODE_JSON, result->pod_json, &pod, NULL))
         w->handler.template_read(w->handler.self, &pod);
-    changed(w);
 }
 
 static void owner_read(void *self, const struct scale_result *result)
 {
     struct workload *w = self;
+    uint64_t before = fingerprint(w);
 
     w->reading_owner = NULL;
     if (result->problem != NULL) {
         /* Not allowed to look: then nobody can tell, and control goes on; any other failure is
          * tried again. */
         if (result->problem->err.kind == ERR_FORBIDDEN ||
-            result->problem->err.kind == ERR_NOT_FOUND)
+            result->problem->err.kind == ERR_NOT_FOUND) {
             w->view.owners_known = true;
-        changed(w);
+            (void)snprintf(w->owner_problem, sizeof w->owner_problem, "%s",
+                           result->problem->err.text);
+        }
+        tell_if_changed(w, before);
         return;
     }
     w->view.owners_known = true;
     w->owner[0] = '\0';
+    w->owner_problem[0] = '\0';
     if (result->hpa.len != 0)
         (void)snprintf(w->owner, sizeof w->owner, "HorizontalPodAutoscaler %s/%.*s", w->ns,
                        SV_ARG(result->hpa));
-    changed(w);
+    tell_if_changed(w, before);
 }
 
 /* The template, and who else scales the target: asked for now and then. */
@@ -202,6 +239,7 @@ static void written(void *self, const struct scale_result *result)
     struct writing *writing = self;
     struct workload *w = writing->workload;
     int64_t replicas = writing->replicas;
+    uint64_t number = writing->number;
 
     forget_writing(w, writing);
     if (result->problem != NULL) {
@@ -210,8 +248,12 @@ static void written(void *self, const struct scale_result *result)
         w->handler.written(w->handler.self, replicas, &result->problem->err);
         return;
     }
-    if (!take_scale(w, &result->scale))
-        workload_refresh(w);
+    /* Writes may overtake each other: an older one's answer says nothing about what is now. */
+    if (number > w->newest_answer) {
+        w->newest_answer = number;
+        if (!take_scale(w, &result->scale))
+            workload_refresh(w);
+    }
     w->handler.written(w->handler.self, replicas, NULL);
 }
 
@@ -219,9 +261,9 @@ static struct writing *begin_write(struct workload *w, int64_t replicas)
 {
     struct writing *writing = xcalloc(1, sizeof *writing);
 
-    *writing = (struct writing){.workload = w, .replicas = replicas, .next = w->writing};
+    *writing = (struct writing){
+        .workload = w, .number = ++w->writes_begun, .replicas = replicas, .next = w->writing};
     w->writing = writing;
-    w->writes_begun++;
     return writing;
 }
 
@@ -278,6 +320,7 @@ struct workload *workload_new(struct client *client, const struct policy *policy
     decoder_init(&w->decoder, names, rules);
     w->view.selector = w->selector;
     w->view.owner = w->owner;
+    w->view.owner_problem = w->owner_problem;
     w->view.problem = w->problem;
     w->timer = w->timers->timer_new(w->timers->self, poll, w);
     workload_refresh(w);

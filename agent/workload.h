@@ -40,13 +40,13 @@ struct workload_view {
     int64_t status_replicas; /* pods that exist */
     const char *selector;    /* "" if the scale has none */
     bool owners_known;       /* the autoscalers of the namespace were listed */
-    const char *owner;       /* "HorizontalPodAutoscaler filler/miner": scales the target too; "" if
-                                nobody does */
-    const char *problem;     /* "" if the last reading went well */
+    const char *owner; /* "HorizontalPodAutoscaler filler/miner" scales it too; "" if nobody does */
+    const char *owner_problem; /* why nobody can tell who else scales it; "" if that is known */
+    const char *problem;       /* "" if the last reading went well */
 };
 
 struct workload_handler {
-    /* Something in the view changed, or a reading came back. */
+    /* Something in the view changed. */
     void (*changed)(void *self);
     /* The pod template, decoded; valid during the call. */
     void (*template_read)(void *self, const struct pod_record *pod);

@@ -98,9 +98,9 @@ static bool more_room(const struct cluster *c, uint32_t node, int64_t room_milli
     return strcmp(cluster_node(c, node)->name, cluster_node(c, best)->name) < 0;
 }
 
-/* The node for a pod that has none: one with room beside filler, else the one with most room;
- * CLUSTER_NO_NODE if it fits nowhere. */
-static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p)
+/* The node for a pod that has none: one with room beside filler (*ret_free), else the one with most
+ * room; CLUSTER_NO_NODE if it fits nowhere. */
+static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p, bool *ret_free)
 {
     uint32_t limit = cluster_node_limit(c);
     uint32_t best = CLUSTER_NO_NODE;
@@ -127,6 +127,7 @@ static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p
             best_room = room_milli;
         }
     }
+    *ret_free = best_free;
     return best;
 }
 
@@ -161,8 +162,10 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
         p->nominated != CLUSTER_NO_NODE ? cluster_node(c, p->nominated) : NULL;
     uint64_t kind;
     uint32_t node;
+    bool is_free;
 
-    if (p->claim.node != CLUSTER_NO_NODE && nominated != NULL && p->nominated != p->claim.node) {
+    if (p->claim.node != CLUSTER_NO_NODE && nominated != NULL && p->nominated != p->claim.node &&
+        fits_without_filler(p, nominated)) {
         unplace(c, p);
     } else if (p->claim.node != CLUSTER_NO_NODE) {
         if (still_holds(c, p))
@@ -178,12 +181,35 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
     } else if (missed(cl, kind)) {
         return;
     } else {
-        node = choose_node(c, p);
+        node = choose_node(c, p, &is_free);
         if (node == CLUSTER_NO_NODE) {
             add_miss(cl, kind);
             return;
         }
     }
+    cluster_claim(c, node, &p->request, 1);
+    p->claim.node = node;
+}
+
+/*
+ * A pod that the scheduler reports although another node has room beside filler: its claim goes
+ * there, since no filler must leave for it. Pods of a kind for which there is no such node are not
+ * tried twice in a pass.
+ */
+static void move_to_free(struct claims *cl, struct cluster *c, struct pending_pod *p)
+{
+    uint64_t kind = kind_of(p) ^ 2;
+    bool is_free = false;
+    uint32_t node;
+
+    if (p->nominated != CLUSTER_NO_NODE || missed(cl, kind))
+        return;
+    node = choose_node(c, p, &is_free);
+    if (node == CLUSTER_NO_NODE || !is_free) {
+        add_miss(cl, kind);
+        return;
+    }
+    unplace(c, p);
     cluster_claim(c, node, &p->request, 1);
     p->claim.node = node;
 }
@@ -284,7 +310,11 @@ static void update_one(struct claims *cl, struct cluster *c, struct pending_pod 
     bool room_is_free = room_beside(n, &n->filler, &p->request);
 
     sum->blocked += first_report && !room_is_free;
-
+    if (p->unschedulable && !room_is_free && retry) {
+        move_to_free(cl, c, p);
+        n = cluster_node(c, claim->node);
+        room_is_free = room_beside(n, &n->filler, &p->request);
+    }
     if (age(c, p, room_is_free, filler, now)) {
         sum->lapsed++;
         add_deadline(sum, claim->until);

@@ -410,6 +410,20 @@ static void pending_add(struct cluster *c, struct pod *pod, const struct pod_rec
     order_insert(c, p);
 }
 
+/* Which node the scheduler holds for the pod; it counts as one that names the node. */
+static void nominate(struct cluster *c, struct pending_pod *p, uint32_t node)
+{
+    uint32_t old = p->nominated;
+
+    if (node != CLUSTER_NO_NODE)
+        c->nodes[node]->pods++;
+    p->nominated = node;
+    if (old != CLUSTER_NO_NODE) {
+        c->nodes[old]->pods--;
+        maybe_forget(c, old);
+    }
+}
+
 static void drop_claim(struct cluster *c, struct pending_pod *p)
 {
     if (p->claim.node == CLUSTER_NO_NODE)
@@ -423,6 +437,7 @@ static void pending_remove(struct cluster *c, struct pod *pod)
     struct pending_pod *p = pod->pending;
 
     drop_claim(c, p);
+    nominate(c, p, CLUSTER_NO_NODE);
     order_remove(c, p);
     free(p->rules);
     free(p);
@@ -447,8 +462,7 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
     p->request = record->request;
     free(p->rules);
     p->rules = pack_rules(&record->rules);
-    p->nominated =
-        record->nominated.len != 0 ? cluster_find_node(c, record->nominated) : CLUSTER_NO_NODE;
+    nominate(c, p, record->nominated.len != 0 ? want_node(c, record->nominated) : CLUSTER_NO_NODE);
     p->priority = record->priority;
     p->paid = pod->filler == CLUSTER_PAID;
     p->gated = record->gated;
@@ -718,6 +732,8 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
     for (size_t i = 0; i < c->n_order; i++) {
         const struct claim *claim = &c->order[i]->claim;
 
+        if (c->order[i]->nominated != CLUSTER_NO_NODE)
+            nodes[c->order[i]->nominated].pods++;
         if (claim->node != CLUSTER_NO_NODE) {
             resources_add(&nodes[claim->node].claimed, &c->order[i]->request);
             nodes[claim->node].pods++;

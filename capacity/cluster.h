@@ -70,7 +70,7 @@ struct claim {
 /* A pod without a node that is not finished and not terminating; gated ones too. */
 struct pending_pod {
     struct uid uid;
-    uint32_t nominated; /* node index or CLUSTER_NO_NODE */
+    uint32_t nominated; /* node index, maybe of a node without facts, or CLUSTER_NO_NODE */
     int32_t priority;
     bool paid;
     bool gated;

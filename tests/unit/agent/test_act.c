@@ -14,7 +14,7 @@ static struct act_facts want(int64_t from, int64_t to)
 
 Test(act, harvest_and_restoring_yield_wait_for_their_like)
 {
-    static const int64_t targets[] = {20, 5};
+    static const int64_t targets[] = {20, 5}, waits_ms[] = {1000, 100};
 
     for (size_t i = 0; i < 2; i++) {
         struct act a = {0};
@@ -23,11 +23,11 @@ Test(act, harvest_and_restoring_yield_wait_for_their_like)
 
         cr_assert_eq(r.move, ACT_NOTHING);
         cr_assert(r.has_wake);
-        cr_assert_eq(r.wake.us, at_ms(1100).us);
+        cr_assert_eq(r.wake.us, at_ms(1000 + waits_ms[i]).us);
         f.to += i == 0 ? 1 : -1;
-        cr_assert_eq(act_step(&a, &f, at_ms(1050)).wake.us, at_ms(1100).us,
+        cr_assert_eq(act_step(&a, &f, at_ms(1050)).wake.us, at_ms(1000 + waits_ms[i]).us,
                      "a changed figure does not put it off");
-        r = act_step(&a, &f, at_ms(1100));
+        r = act_step(&a, &f, at_ms(1000 + waits_ms[i]));
         cr_assert_eq(r.move, i == 0 ? ACT_GROW : ACT_SHRINK);
         cr_assert_eq(r.to, f.to);
     }
@@ -72,13 +72,28 @@ Test(act, growth_waits_for_the_answer_but_a_yield_overtakes)
     struct act_facts up = want(10, 20), more = want(10, 25), down = want(10, 4);
 
     (void)act_step(&a, &up, at_ms(0));
-    cr_assert_eq(act_step(&a, &up, at_ms(100)).move, ACT_GROW);
-    cr_assert_eq(act_step(&a, &more, at_ms(300)).move, ACT_NOTHING);
+    cr_assert_eq(act_step(&a, &up, at_ms(1000)).move, ACT_GROW);
+    cr_assert_eq(act_step(&a, &more, at_ms(3000)).move, ACT_NOTHING);
     down.urgent = down.helpless = true;
-    cr_assert_eq(act_step(&a, &down, at_ms(301)).move, ACT_SHRINK);
-    cr_assert_not(act_answered(&a, true, at_ms(310)), "one is still in flight");
-    cr_assert(act_answered(&a, true, at_ms(311)), "they may have arrived in any order: read again");
+    cr_assert_eq(act_step(&a, &down, at_ms(3001)).move, ACT_SHRINK);
+    cr_assert_not(act_answered(&a, true, at_ms(3010)), "one is still in flight");
+    cr_assert(act_answered(&a, true, at_ms(3011)),
+              "they may have arrived in any order: read again");
     cr_assert_eq(a.in_flight, 0);
+}
+
+Test(act, yields_do_not_overtake_each_other_unless_one_hangs)
+{
+    struct act a = {0};
+    struct act_facts down = want(100, 60), further = want(100, 40);
+
+    down.urgent = down.helpless = further.urgent = further.helpless = true;
+    cr_assert_eq(act_step(&a, &down, at_ms(0)).move, ACT_SHRINK);
+    cr_assert_eq(act_step(&a, &further, at_ms(5)).wake.us, ACT_OVERTAKE_US);
+    cr_assert_eq(act_step(&a, &down, at_ms(6)).move, ACT_NOTHING);
+    cr_assert_eq(act_step(&a, &further, at_ms(500)).move, ACT_SHRINK);
+    cr_assert_not(act_answered(&a, true, at_ms(501)));
+    cr_assert(act_answered(&a, true, at_ms(502)), "read again: the older one may have come last");
 }
 
 Test(act, a_failed_write_is_tried_again_after_a_growing_pause)

@@ -8,21 +8,23 @@
  * namespace "filler" with label app=miner.
  */
 
-static const char policy_text[] = "apiVersion: brim.dev/v1\n"
-                                  "kind: FillerPolicy\n"
-                                  "metadata: {name: miner}\n"
-                                  "spec:\n"
-                                  "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
-                                  "  replicas: {min: 0, max: 150}\n"
-                                  "  paid:\n"
-                                  "    ignore:\n"
-                                  "      - {namespace: sandbox}\n"
-                                  "      - {selector: \"tier in (batch, low)\", priorityBelow: 10}\n";
+static const char policy_text[] =
+    "apiVersion: brim.dev/v1\n"
+    "kind: FillerPolicy\n"
+    "metadata: {name: miner}\n"
+    "spec:\n"
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+    "  replicas: {min: 0, max: 150}\n"
+    "  paid:\n"
+    "    ignore:\n"
+    "      - {namespace: sandbox}\n"
+    "      - {selector: \"tier in (batch, low)\", priorityBelow: 10}\n";
 
 struct world {
     struct policy_list policies;
     struct facts facts;
     struct mono now;
+    bool no_owner; /* pods come without a controller */
 };
 
 static void world_init(struct world *w)
@@ -47,27 +49,33 @@ static void give_node(struct world *w, const char *name, int cores)
     char text[512];
     struct err err = {0};
 
-    (void)snprintf(text, sizeof text,
-                   "{\"metadata\":{\"name\":\"%s\",\"uid\":\"%s\"},\"spec\":{},"
-                   "\"status\":{\"allocatable\":{\"cpu\":\"%d\",\"memory\":\"64Gi\",\"pods\":\"110\"}}}",
-                   name, name, cores);
+    (void)snprintf(
+        text, sizeof text,
+        "{\"metadata\":{\"name\":\"%s\",\"uid\":\"%s\"},\"spec\":{},"
+        "\"status\":{\"allocatable\":{\"cpu\":\"%d\",\"memory\":\"64Gi\",\"pods\":\"110\"}}}",
+        name, name, cores);
     cr_assert(facts_node(&w->facts, false, DECODE_JSON, sv_from(text), &err), "%s", err.text);
 }
 
 /* `more` goes into the spec, `status` is the whole status. */
-static void give_pod(struct world *w, const char *ns, const char *name, const char *labels, const char *cpu, const char *more,
-                     const char *status)
+static void give_pod(struct world *w, const char *ns, const char *name, const char *labels,
+                     const char *cpu, const char *more, const char *status)
 {
     char text[2048];
     struct err err = {0};
 
-    (void)snprintf(text, sizeof text,
-                   "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"%s\",\"labels\":{%s},"
-                   "\"creationTimestamp\":\"2026-10-01T10:00:00Z\"},"
-                   "\"spec\":{\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"%s\",\"memory\":\"1Gi\"}}}]%s},"
-                   "\"status\":%s}",
-                   name, ns, name, labels, cpu, more, status);
-    cr_assert(facts_pod(&w->facts, false, DECODE_JSON, sv_from(text), w->now, &err), "%s", err.text);
+    (void)snprintf(
+        text, sizeof text,
+        "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"%s\",\"labels\":{%s},"
+        "\"creationTimestamp\":\"2026-10-01T10:00:00Z\",\"ownerReferences\":[{\"kind\":"
+        "\"ReplicaSet\","
+        "\"name\":\"rs\",\"uid\":\"rs\",\"controller\":%s}]},"
+        "\"spec\":{\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"%s\","
+        "\"memory\":\"1Gi\"}}}]%s},"
+        "\"status\":%s}",
+        name, ns, name, labels, w->no_owner ? "false" : "true", cpu, more, status);
+    cr_assert(facts_pod(&w->facts, false, DECODE_JSON, sv_from(text), w->now, &err), "%s",
+              err.text);
 }
 
 static void take_pod(struct world *w, const char *name)
@@ -75,7 +83,9 @@ static void take_pod(struct world *w, const char *name)
     char text[256];
     struct err err = {0};
 
-    (void)snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\",\"uid\":\"%s\"}}", name, name);
+    (void)snprintf(text, sizeof text,
+                   "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\",\"uid\":\"%s\"}}", name,
+                   name);
     cr_assert(facts_pod(&w->facts, true, DECODE_JSON, sv_from(text), w->now, &err), "%s", err.text);
 }
 
@@ -88,12 +98,15 @@ static void follow(struct world *w, const char *selector)
     cr_assert(changed);
 }
 
-#define FILLER_SPEC ",\"priority\":-100,\"priorityClassName\":\"brim-filler\",\"terminationGracePeriodSeconds\":10"
-#define BOUND ",\"nodeName\":\"n1\""
+#define FILLER_SPEC                                                                                \
+    ",\"priority\":-100,\"priorityClassName\":\"brim-filler\",\"terminationGracePeriodSeconds\":"  \
+    "10"
+#define BOUND   ",\"nodeName\":\"n1\""
 #define RUNNING "{\"phase\":\"Running\"}"
 #define PENDING "{\"phase\":\"Pending\"}"
-#define UNSCHEDULABLE \
-    "{\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\",\"reason\":\"Unschedulable\"}]}"
+#define UNSCHEDULABLE                                                                              \
+    "{\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\","      \
+    "\"reason\":\"Unschedulable\"}]}"
 
 Test(facts, filler_is_told_by_namespace_and_selector)
 {
@@ -123,6 +136,43 @@ Test(facts, without_a_target_all_pods_are_paid)
     give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
     cr_assert_null(w.facts.fit, "nobody told the filler's shape");
     cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 1000);
+    world_done(&w);
+}
+
+Test(facts, a_pod_that_nobody_controls_is_paid_whatever_its_labels)
+{
+    struct world w;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    give_node(&w, "n1", 10);
+    w.no_owner = true;
+    give_pod(&w, "filler", "stray", "\"app\":\"miner\"", "5", BOUND, RUNNING);
+    cr_assert_eq(w.facts.shape_source, SHAPE_NONE, "it teaches no shape");
+    cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 5000);
+    world_done(&w);
+}
+
+Test(facts, paid_and_filler_are_told_apart_once_a_list_began_and_ended_under_the_selector)
+{
+    struct world w;
+
+    world_init(&w);
+    facts_list_begin(&w.facts, CLUSTER_PODS);
+    facts_list_end(&w.facts, CLUSTER_PODS);
+    cr_assert(w.facts.classified, "no target: all pods are paid");
+    facts_list_begin(&w.facts, CLUSTER_PODS);
+    follow(&w, "app=miner");
+    cr_assert_not(w.facts.classified);
+    facts_list_end(&w.facts, CLUSTER_PODS);
+    cr_assert_not(w.facts.classified, "that list began under another selector");
+    facts_list_begin(&w.facts, CLUSTER_NODES);
+    facts_list_end(&w.facts, CLUSTER_NODES);
+    cr_assert_not(w.facts.classified);
+    facts_list_begin(&w.facts, CLUSTER_PODS);
+    cr_assert_not(w.facts.classified);
+    facts_list_end(&w.facts, CLUSTER_PODS);
+    cr_assert(w.facts.classified);
     world_done(&w);
 }
 
@@ -194,7 +244,9 @@ Test(facts, arrivals_and_blocked_pods_are_counted_once_the_first_list_is_whole)
 Test(facts, a_template_s_class_is_below_everybody_until_a_pod_tells_its_number)
 {
     struct world w;
-    struct pod_record template = {.request = {.at = {[RESOURCE_CPU] = 1000}}, .priority_class = SV("brim-filler"), .grace_s = 30};
+    struct pod_record template = {.request = {.at = {[RESOURCE_CPU] = 1000}},
+                                  .priority_class = SV("brim-filler"),
+                                  .grace_s = 30};
 
     world_init(&w);
     follow(&w, "app=miner");
@@ -222,10 +274,12 @@ Test(facts, a_broken_pod_is_refused_and_leaves_everything_as_it_was)
     follow(&w, "app=miner");
     give_node(&w, "n1", 10);
     give_pod(&w, "prod", "p1", "", "4", BOUND, RUNNING);
-    cr_assert_not(facts_pod(&w.facts, false, DECODE_JSON,
-                            SV("{\"metadata\":{\"name\":\"p2\",\"uid\":\"p2\"},\"spec\":{\"nodeName\":\"n1\",\"containers\":"
-                               "[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1.5GB\"}}}]},\"status\":{}}"),
-                            w.now, &err));
+    cr_assert_not(facts_pod(
+        &w.facts, false, DECODE_JSON,
+        SV("{\"metadata\":{\"name\":\"p2\",\"uid\":\"p2\"},\"spec\":{\"nodeName\":\"n1\","
+           "\"containers\":"
+           "[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1.5GB\"}}}]},\"status\":{}}"),
+        w.now, &err));
     cr_assert_eq(err.kind, ERR_INPUT);
     cr_assert_eq(cluster_pod_count(w.facts.cluster), 1);
     cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 4000);

@@ -313,6 +313,63 @@ Test(claims, lapse_when_free_room_does_not_help_and_come_back_after_a_doubling_w
     world_done(&w);
 }
 
+Test(claims, of_a_pod_that_something_else_holds_back_move_to_free_room_and_lapse)
+{
+    struct world w = world_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+    struct mono first;
+    struct claims_sum sum;
+
+    add_node(w.c, "n1", 10000);
+    pod.unschedulable = true;
+    put(w.c, pod, CLUSTER_PAID);
+    sum = update(&w);
+    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    first = sum.deadline;
+    add_node(w.c, "n2", 10000);
+    for (uint64_t id = 10; id < 18; id++) /* filler takes the claim's own room */
+        put(w.c, make_pod(id, 1000, "n1"), 0);
+    w.now.us += US_PER_S;
+    sum = update(&w);
+    cr_assert_eq(node_named(w.c, "n2")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(sum.urgent, 0, "no filler must leave for it");
+    cr_assert_eq(sum.deadline.us, first.us, "room stood free all the time");
+    w.now = first;
+    cr_assert_eq(update(&w).lapsed, 1);
+    world_done(&w);
+}
+
+Test(claims, stay_where_they_fit_when_the_nominated_node_is_full_of_paid_pods)
+{
+    struct world w = world_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+
+    add_node(w.c, "n1", 10000);
+    add_node(w.c, "n2", 10000);
+    put(w.c, make_pod(2, 9000, "n2"), CLUSTER_PAID);
+    pod.nominated = SV("n2");
+    put(w.c, pod, CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 1);
+    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    world_done(&w);
+}
+
+Test(claims, a_nomination_of_a_node_that_comes_later_counts_when_it_comes)
+{
+    struct world w = world_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+
+    add_node(w.c, "n1", 10000);
+    pod.nominated = SV("late");
+    put(w.c, pod, CLUSTER_PAID);
+    update(&w);
+    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    add_node(w.c, "late", 10000);
+    update(&w);
+    cr_assert_eq(node_named(w.c, "late")->claimed.at[RESOURCE_CPU], 4000);
+    world_done(&w);
+}
+
 /* Fit. */
 
 Test(fit, an_overcommitted_node_lends_nothing)
