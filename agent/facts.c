@@ -108,7 +108,11 @@ bool facts_set_selector(struct facts *f, struct sv text, bool *ret_changed, stru
     f->selector = selector;
     free(f->selector_text);
     f->selector_text = text.len != 0 ? sv_dup(text) : NULL;
-    f->classifying = f->classified = false;
+    /* All is counted anew by the list that follows: what was taken for paid may be filler. */
+    f->classifying = f->classified = f->pods_synced = false;
+    cluster_list_begin(f->cluster, CLUSTER_PODS);
+    (void)cluster_list_end(f->cluster, CLUSTER_PODS);
+    f->hole = (struct hole){0};
     *ret_changed = true;
     return true;
 }

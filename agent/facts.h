@@ -77,7 +77,7 @@ void facts_done(struct facts *f);
 
 /*
  * The target's selector in its text form, or empty: there is no target. Returns true if pods must
- * be listed anew because it changed; on a text that cannot be read nothing changes and err is set.
+ * be listed anew because it changed (all are forgotten then); on a text that cannot be read nothing changes and err is set.
  */
 bool facts_set_selector(struct facts *f, struct sv text, bool *ret_changed,
                         struct err *err) MUST_CHECK;

@@ -1,0 +1,429 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/turn.h"
+#include "tests/unit/agent/fake_kube.h"
+
+/*
+ * Stories of the whole way from the API server's answers to the patch: watches, facts, the
+ * controller, acting and the target are the real ones; the transport and the clock are driven by
+ * hand. One node of 100 cores; filler of one core, grace 10 s, settle 25 s, 4 cores kept free.
+ */
+
+static const char policy_text[] =
+    "apiVersion: brim.dev/v1\n"
+    "kind: FillerPolicy\n"
+    "metadata: {name: miner}\n"
+    "spec:\n"
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+    "  replicas: {min: 0, max: 150}\n"
+    "  headroom: {mode: fixed, max: 4}\n"
+    "  settle: 25s\n";
+
+#define SCALE_PATH "/apis/apps/v1/namespaces/filler/deployments/miner/scale"
+
+struct world {
+    struct fake fake;
+    struct transport transport;
+    struct timers timers;
+    struct kube_config config;
+    struct client *client;
+    struct policy_list policies;
+    struct facts facts;
+    struct watch *pods, *nodes;
+    struct workload *workload;
+    struct snapshot_slot *slot;
+    struct turn turn;
+
+    /* The server's side. */
+    bool missing;     /* the target does not exist */
+    bool broken;      /* reads of its scale fail */
+    const char *uid;
+    long replicas;    /* the target's */
+    long filler_pods; /* that exist, bound and ready */
+    long stray_pods;  /* with the filler's labels, owned by nobody */
+    long paid_cores;  /* in pods of two */
+    int scale_reads, patches;
+    bool hold_patches; /* they stay unanswered */
+};
+
+static void pods_begin(void *self)
+{
+    facts_list_begin(&((struct world *)self)->facts, CLUSTER_PODS);
+}
+
+static bool pods_object(void *self, enum watch_change change, enum decode_format format,
+                        struct sv object, struct err *err)
+{
+    struct world *w = self;
+
+    return facts_pod(&w->facts, change == WATCH_DELETE, format, object, w->fake.now, err);
+}
+
+static void pods_synced(void *self)
+{
+    facts_list_end(&((struct world *)self)->facts, CLUSTER_PODS);
+}
+
+static void nodes_begin(void *self)
+{
+    facts_list_begin(&((struct world *)self)->facts, CLUSTER_NODES);
+}
+
+static bool nodes_object(void *self, enum watch_change change, enum decode_format format,
+                         struct sv object, struct err *err)
+{
+    return facts_node(&((struct world *)self)->facts, change == WATCH_DELETE, format, object, err);
+}
+
+static void nodes_synced(void *self)
+{
+    facts_list_end(&((struct world *)self)->facts, CLUSTER_NODES);
+}
+
+static void trouble(void *self UNUSED, const struct err *err UNUSED)
+{
+}
+
+/* As wire.c joins them. */
+static void workload_changed(void *self)
+{
+    struct world *w = self;
+    const struct workload_view *view = workload_view(w->workload);
+    bool changed = false;
+
+    turn_mark(&w->turn);
+    if (view->state == WORKLOAD_UNREAD)
+        return;
+    cr_assert(facts_set_selector(&w->facts, sv_from(view->selector), &changed, NULL));
+    if (changed)
+        watch_stop(w->pods);
+    watch_start(w->pods);
+}
+
+static void template_read(void *self, const struct pod_record *pod)
+{
+    facts_set_template(&((struct world *)self)->facts, pod);
+}
+
+static void written(void *self, int64_t replicas, const struct err *err)
+{
+    turn_written(&((struct world *)self)->turn, replicas, err);
+}
+
+static void world_init(struct world *w, long replicas, long paid_cores)
+{
+    struct podreq_rules rules = {.status = true, .pod_level = true};
+    struct err err = {0};
+
+    *w = (struct world){
+        .uid = "u1", .replicas = replicas, .filler_pods = replicas, .paid_cores = paid_cores};
+    fake_init(&w->fake);
+    w->transport = fake_transport(&w->fake);
+    w->timers = fake_timers(&w->fake);
+    w->config = (struct kube_config){.server = (char[]){"http://x"}, .plain = true};
+    w->client = client_new(&w->config, &w->transport, &w->timers);
+    cr_assert(policy_read(SV("p"), SV(policy_text), &w->policies, &err), "%s", err.text);
+    cr_assert(facts_init(&w->facts, w->policies.at[0], &rules, &err), "%s", err.text);
+    w->pods = watch_new(w->client,
+                        &(struct watch_options){.path = WATCH_PODS_PATH, .seed = 1},
+                        &(struct watch_handler){pods_begin, pods_object, pods_synced, trouble, w});
+    w->nodes =
+        watch_new(w->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = 2},
+                  &(struct watch_handler){nodes_begin, nodes_object, nodes_synced, trouble, w});
+    w->workload = workload_new(
+        w->client, w->policies.at[0], cluster_names(w->facts.cluster), &rules,
+        &(struct workload_handler){workload_changed, template_read, written, w});
+    w->slot = snapshot_slot_new();
+    turn_init(&w->turn, &(struct turn_parts){.timers = &w->timers,
+                                             .clock = clock_system(),
+                                             .policy = w->policies.at[0],
+                                             .facts = &w->facts,
+                                             .workload = w->workload,
+                                             .pods = w->pods,
+                                             .nodes = w->nodes,
+                                             .slot = w->slot});
+    watch_start(w->nodes);
+}
+
+static void world_done(struct world *w)
+{
+    turn_done(&w->turn);
+    workload_free(w->workload);
+    watch_free(w->pods);
+    watch_free(w->nodes);
+    facts_done(&w->facts);
+    client_free(w->client);
+    policy_list_done(&w->policies);
+    snapshot_slot_free(w->slot);
+    fake_done(&w->fake);
+}
+
+/* The server. */
+
+static void add_pod(struct strbuf *out, const char *ns, const char *name, long cores,
+                    const char *labels, const char *owner, int grace)
+{
+    (void)strbuf_addf(
+        out,
+        "%s{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"%s\",\"labels\":{%s},"
+        "\"creationTimestamp\":\"2026-10-01T10:00:00Z\"%s},\"spec\":{\"nodeName\":\"n1\",\"priority\":"
+        "%d,\"terminationGracePeriodSeconds\":%d,\"containers\":[{\"name\":\"a\",\"resources\":{"
+        "\"requests\":{\"cpu\":\"%ld\"}}}]},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":"
+        "\"Ready\",\"status\":\"True\"}]}}",
+        out->at[out->len - 1] == '[' ? "" : ",", name, ns, name, labels, owner,
+        strcmp(ns, "filler") == 0 ? -100 : 0, grace, cores);
+}
+
+static void write_pods(const struct world *w, struct strbuf *out)
+{
+    char name[32];
+
+    (void)strbuf_addf(out, "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[");
+    for (long i = 0; i < w->filler_pods; i++) {
+        (void)snprintf(name, sizeof name, "f%ld", i);
+        add_pod(out, "filler", name, 1, "\"app\":\"miner\"",
+                ",\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"rs\",\"controller\":true}]",
+                10);
+    }
+    for (long i = 0; i < w->stray_pods; i++) {
+        (void)snprintf(name, sizeof name, "stray%ld", i);
+        add_pod(out, "filler", name, 1, "\"app\":\"miner\"", "", 300);
+    }
+    for (long i = 0; i < w->paid_cores; i += 2) {
+        (void)snprintf(name, sizeof name, "paid%ld", i);
+        add_pod(out, "prod", name, 2, "", "", 30);
+    }
+    (void)strbuf_addf(out, "]}");
+}
+
+static void write_scale(const struct world *w, struct strbuf *out)
+{
+    (void)strbuf_addf(out,
+                      "{\"kind\":\"Scale\",\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\"},"
+                      "\"spec\":{\"replicas\":%ld},\"status\":{\"replicas\":%ld,\"selector\":"
+                      "\"app=miner\"}}",
+                      w->uid, w->replicas, w->filler_pods);
+}
+
+static bool path_is(const struct transfer *t, const char *prefix)
+{
+    return strncmp(t->path, prefix, strlen(prefix)) == 0;
+}
+
+static void answer_scale(struct world *w, struct transfer *t)
+{
+    struct strbuf body;
+    bool patch = strcmp(t->method, "PATCH") == 0;
+
+    if (w->missing || w->broken) {
+        fake_json(t, w->missing ? 404 : 500,
+                  w->missing ? "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\"}"
+                             : "{\"kind\":\"Status\",\"code\":500}");
+        return;
+    }
+    if (patch) {
+        const char *value = strstr(t->body, "\"replicas\":");
+
+        w->patches++;
+        if (value == NULL)
+            value = strrchr(t->body, ':') - strlen("\"replicas\"");
+        cr_assert_eq(sscanf(value + strlen("\"replicas\":"), "%ld", &w->replicas), 1, "%s",
+                     t->body);
+    } else {
+        w->scale_reads++;
+    }
+    strbuf_init(&body, 4096);
+    write_scale(w, &body);
+    fake_json(t, 200, strbuf_str(&body));
+    strbuf_done(&body);
+}
+
+static void answer(struct world *w, struct transfer *t)
+{
+    struct strbuf body;
+
+    if (path_is(t, SCALE_PATH)) {
+        answer_scale(w, t);
+        return;
+    }
+    if (strstr(t->path, "watch=") != NULL) {
+        (void)fake_head(t, 200, "application/json", -1);
+        return;
+    }
+    strbuf_init(&body, 1 << 20);
+    if (path_is(t, "/api/v1/pods")) {
+        write_pods(w, &body);
+    } else if (path_is(t, "/api/v1/nodes")) {
+        (void)strbuf_addf(&body,
+                          "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{"
+                          "\"name\":\"n1\",\"uid\":\"n1\"},\"spec\":{},\"status\":{\"allocatable\":"
+                          "{\"cpu\":\"100\",\"memory\":\"1Ti\",\"pods\":\"500\"}}}]}");
+    } else if (path_is(t, "/apis/autoscaling/")) {
+        (void)strbuf_addf(&body, "{\"items\":[]}");
+    } else if (path_is(t, "/apis/apps/v1/")) {
+        (void)strbuf_addf(&body,
+                          "{\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\"},\"spec\":{\"template\":{"
+                          "\"spec\":{\"terminationGracePeriodSeconds\":10,\"priorityClassName\":\"f\","
+                          "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]"
+                          "}}}}",
+                          w->uid);
+    } else {
+        (void)strbuf_addf(&body, "{}");
+    }
+    fake_json(t, 200, strbuf_str(&body));
+    strbuf_done(&body);
+}
+
+static bool is_patch(const struct transfer *t)
+{
+    return strcmp(t->method, "PATCH") == 0 && path_is(t, SCALE_PATH);
+}
+
+/* Answers all that lies there (patches apart where they are held), a turn behind each answer. */
+static void serve(struct world *w)
+{
+    for (int i = 0; i < 1000; i++) {
+        struct transfer *t = fake_pending(&w->fake);
+
+        if (t == NULL || (is_patch(t) && w->hold_patches))
+            return;
+        answer(w, t);
+        turn_run(&w->turn);
+    }
+    cr_assert_fail("requests without end");
+}
+
+/* Lets time pass in steps of 100 ms, with the server answering at once. */
+static void live(struct world *w, int64_t ms)
+{
+    for (; ms > 0; ms -= 100) {
+        fake_advance(&w->fake, 100 * US_PER_MS);
+        turn_run(&w->turn);
+        serve(w);
+    }
+}
+
+Test(turn, fills_what_paid_pods_leave_once_it_has_been_free_for_settle)
+{
+    struct world w;
+
+    world_init(&w, 0, 30);
+    live(&w, 24000);
+    cr_assert_eq(w.replicas, 0);
+    live(&w, 4000);
+    cr_assert_eq(w.replicas, 66, "100 - 30 paid - 4 kept; is %ld", w.replicas);
+    cr_assert_eq(w.patches, 1);
+    world_done(&w);
+}
+
+Test(turn, an_agent_that_starts_beside_filler_changes_nothing)
+{
+    struct world w;
+
+    world_init(&w, 66, 30);
+    live(&w, 60000);
+    cr_assert_eq(w.patches, 0);
+    world_done(&w);
+}
+
+Test(turn, a_target_that_could_not_be_read_at_first_loses_nothing)
+{
+    static const struct {
+        const char *name;
+        bool missing, broken;
+    } rows[] = {{"missing", true, false}, {"broken", false, true}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+
+        world_init(&w, 66, 30);
+        w.missing = rows[i].missing;
+        w.broken = rows[i].broken;
+        live(&w, 12000);
+        w.missing = w.broken = false;
+        live(&w, 60000);
+        cr_assert_eq(w.patches, 0, "%s: %d patches, replicas %ld", rows[i].name, w.patches,
+                     w.replicas);
+        world_done(&w);
+    }
+}
+
+Test(turn, a_target_that_goes_and_comes_back_under_its_name_keeps_its_filler)
+{
+    struct world w;
+
+    world_init(&w, 66, 30);
+    live(&w, 30000);
+    w.missing = true;
+    live(&w, 8000);
+    w.missing = false;
+    w.uid = "u2";
+    live(&w, 60000);
+    cr_assert_eq(w.patches, 0, "replicas %ld", w.replicas);
+    world_done(&w);
+}
+
+Test(turn, a_stray_pod_with_filler_s_labels_costs_no_requests)
+{
+    struct world w;
+    int reads;
+
+    world_init(&w, 65, 30);
+    w.stray_pods = 1;
+    live(&w, 30000);
+    reads = w.scale_reads;
+    live(&w, 20000);
+    cr_assert_leq(w.scale_reads - reads, 5, "the scale is read every 5 s: %d in 20 s",
+                  w.scale_reads - reads);
+    cr_assert_eq(w.patches, 0);
+    cr_assert_eq(w.facts.filler.grace_us, 10 * US_PER_S);
+    world_done(&w);
+}
+
+Test(turn, what_somebody_adds_above_the_wanted_count_is_taken_down)
+{
+    struct world w;
+
+    world_init(&w, 66, 30);
+    live(&w, 30000);
+    w.replicas = 90;
+    live(&w, 6000);
+    cr_assert_eq(w.replicas, 66);
+    world_done(&w);
+}
+
+Test(turn, a_write_that_is_not_answered_is_not_followed_by_growth)
+{
+    struct world w;
+
+    world_init(&w, 0, 30);
+    w.hold_patches = true;
+    live(&w, 40000);
+    cr_assert_eq(w.patches, 0);
+    cr_assert_eq(w.turn.act.in_flight, 1);
+    w.hold_patches = false;
+    live(&w, 3000);
+    cr_assert_eq(w.patches, 1);
+    cr_assert_eq(w.replicas, 66);
+    world_done(&w);
+}
+
+Test(turn, the_snapshot_tells_what_was_decided)
+{
+    struct world w;
+    struct snapshot *s;
+
+    world_init(&w, 0, 30);
+    live(&w, 30000);
+    s = snapshot_slot_get(w.slot);
+    cr_assert_not_null(s);
+    cr_assert(s->ready);
+    cr_assert_eq(s->fillers[0].desired, 66);
+    cr_assert_eq(s->fillers[0].remaining_milli, 70000);
+    cr_assert_eq(s->fillers[0].kept_slots, 4);
+    cr_assert_str_eq(s->fillers[0].able.reason, "ReadyForNewScale");
+    snapshot_unref(s);
+    world_done(&w);
+}
