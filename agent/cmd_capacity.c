@@ -4,13 +4,15 @@
 #include "agent/cli.h"
 #include "agent/cmd.h"
 #include "agent/kube/decode.h"
+#include "agent/kube/template.h"
 #include "agent/kube/watch.h"
 #include "agent/pod_text.h"
 #include "agent/tally.h"
 
 static const struct cli_flag flags[] = {
     {"fits", 0, CLI_VALUE, "FILE", NULL, NULL,
-     "how many pods like this one (JSON or YAML) each node would take now, and why no more"},
+     "how many pods like this one each node would take now, and why no more; a Pod or a workload "
+     "with a pod template, JSON or YAML"},
     {"filler", 0, CLI_VALUE, "SELECTOR", NULL, NULL,
      "labels of the pods that are filler; all others are paid"},
     {"namespace", 'n', CLI_VALUE, "NAME", NULL, NULL, "where filler lives [every namespace]"},
@@ -46,6 +48,7 @@ struct capacity {
     struct selector nodes, filler;
     bool has_filler;
     struct decoder shape_decoder; /* what --fits gave lives here */
+    struct strbuf shape_json;     /* and here */
     struct pod_record shape;
     size_t shapes;
     struct err shape_err;
@@ -85,13 +88,16 @@ static bool take_pod(void *self, enum frame_event event, enum decode_format form
     return true;
 }
 
-static void take_shape(void *self, struct sv json)
+/* As it would be when it was created: the file may be a manifest, with limits alone. */
+static bool take_shape(void *self, struct sv json, struct err *err)
 {
     struct capacity *c = self;
 
-    if (c->shapes == 0 && c->shape_err.kind == ERR_NONE)
-        (void)!decode_pod(&c->shape_decoder, DECODE_JSON, json, &c->shape, &c->shape_err);
-    c->shapes++;
+    if (c->shapes++ != 0)
+        return true;
+    strbuf_clear(&c->shape_json);
+    return template_defaults(json, &c->shape_json, err) &&
+           decode_pod(&c->shape_decoder, DECODE_JSON, strbuf_sv(&c->shape_json), &c->shape, err);
 }
 
 static void broken_shape(void *self, const struct err *err)
@@ -210,7 +216,9 @@ int cmd_capacity(int argc, char **argv)
     decoder_init(&c.decoder, cluster_names(c.cluster), &none);
     decoder_init(&c.shape_decoder, cluster_names(c.cluster), &none);
     arena_init(&c.arena, SELECTOR_MAX_ARENA);
+    strbuf_init(&c.shape_json, TEMPLATE_MAX_POD);
     code = gather(&c, &err) ? show(&c) : cmd_fail(command.name, &err);
+    strbuf_done(&c.shape_json);
     arena_done(&c.arena);
     decoder_done(&c.shape_decoder);
     decoder_done(&c.decoder);

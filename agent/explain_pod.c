@@ -27,8 +27,10 @@ static const struct cli_command command = {
     .args = "FILE|-|NAMESPACE/NAME",
     .about = "Shows how the scheduler counts a pod, step by step. FILE (or stdin) holds a Pod or a "
              "List as JSON or YAML, or\n"
-             "one JSON object a line; the pods are taken as stored: no defaults are added. Exit "
-             "code 1 if one is broken.",
+             "one JSON object a line; the pods are taken as stored: no defaults are added. Of a "
+             "workload (Deployment, Job, …) it is\n"
+             "the pod that the API server would make of its template. Exit code 1 if one is "
+             "broken.",
     .min_args = 1,
     .max_args = 1,
     .flags = flags,
@@ -84,6 +86,21 @@ static const char *why_not_counted(const struct pod_record *pod)
                       : "it has no node yet: it is demand";
 }
 
+/* A sum that int64 does not hold stays at its end. */
+static bool saturated(const struct resources *request)
+{
+    for (size_t i = 0; i < COUNT_OF(request->at); i++) {
+        if (request->at[i] == INT64_MAX)
+            return true;
+    }
+    return false;
+}
+
+static const char *saturation(int64_t amount)
+{
+    return amount == INT64_MAX ? " (saturated)" : "";
+}
+
 static void known_text(struct jsonw *w, const char *key, struct sv text)
 {
     if (text.len != 0)
@@ -109,6 +126,7 @@ static void show_json(struct explainer *e, const struct pod_record *pod,
             jsonw_i64(&w, names->name[i], pod->request.at[i]);
     }
     jsonw_end(&w);
+    jsonw_bool(&w, "saturated", saturated(&pod->request));
     jsonw_bool(&w, "counted", pod_record_counted(pod));
     known_text(&w, "node", pod->node);
     jsonw_cstr(&w, "phase", pod_phase_name(pod->phase));
@@ -132,11 +150,13 @@ static void show_text(struct explainer *e, const struct pod_record *pod,
     (void)strbuf_add(&e->out, strbuf_sv(&e->steps));
     (void)strbuf_add(&e->out, SV("request: cpu "));
     jsonw_milli_text(&e->out, pod->request.at[RESOURCE_CPU]);
-    (void)strbuf_addf(&e->out, " cores, memory %lld bytes",
-                      (long long)pod->request.at[RESOURCE_MEMORY]);
+    (void)strbuf_addf(
+        &e->out, " cores%s, memory %lld bytes%s", saturation(pod->request.at[RESOURCE_CPU]),
+        (long long)pod->request.at[RESOURCE_MEMORY], saturation(pod->request.at[RESOURCE_MEMORY]));
     for (int i = RESOURCE_EPHEMERAL; i < names->count; i++) {
         if (i != RESOURCE_PODS && pod->request.at[i] != 0)
-            (void)strbuf_addf(&e->out, ", %s %lld", names->name[i], (long long)pod->request.at[i]);
+            (void)strbuf_addf(&e->out, ", %s %lld%s", names->name[i], (long long)pod->request.at[i],
+                              saturation(pod->request.at[i]));
     }
     (void)strbuf_addf(&e->out, "\ncounted on its node: %s%s\n\n", why == NULL ? "yes" : "no, ",
                       why == NULL ? "" : why);
@@ -144,27 +164,27 @@ static void show_text(struct explainer *e, const struct pod_record *pod,
 
 /* Each pod has names of its own, so that what a thousand others ask for does not use up the places.
  */
-static void show_pod(void *self, struct sv json)
+static bool show_pod(void *self, struct sv json, struct err *err)
 {
     struct explainer *e = self;
     struct resource_names names;
     struct decoder decoder;
     struct pod_record pod;
-    struct err err = {0};
+    bool ok;
 
     strbuf_clear(&e->steps);
     resource_names_init(&names);
     decoder_init(&decoder, &names, &e->rules);
     decoder.steps = e->json ? NULL : &e->steps;
-    if (!decode_pod(&decoder, DECODE_JSON, json, &pod, &err))
-        show_broken(e, &err);
-    else if (e->json)
+    ok = decode_pod(&decoder, DECODE_JSON, json, &pod, err);
+    if (ok && e->json)
         show_json(e, &pod, &names);
-    else
+    else if (ok)
         show_text(e, &pod, &names);
     decoder_done(&decoder);
     resource_names_done(&names);
     flush(e);
+    return ok;
 }
 
 /* Is it NAMESPACE/NAME rather than a file? A file of that name goes first. */

@@ -1,17 +1,35 @@
 #include "agent/pod_text.h"
 
 #include "agent/kube/jsonscan.h"
+#include "agent/kube/template.h"
 #include "base/jsonw.h"
 
 /* JSON of a YAML text is at most a few times as long: quotes, escapes of six bytes. */
 enum { YAML_MAX_ARENA = 256 << 20, YAML_MAX_JSON = 8 * YAML_MAX_BYTES };
 
-static void broken(const struct pod_text_handler *h, const char *where, const char *what)
+/* Who is told, and where in the text we are. */
+struct cut {
+    const struct pod_text_handler *handler;
+    size_t line;  /* of one object a line, from 1; 0: the text is of another form */
+    bool in_list; /* item is the place in its items */
+    size_t item;
+};
+
+static void tell_broken(const struct cut *c, struct err *err)
+{
+    if (c->in_list)
+        (void)err_wrap(err, "items[%zu]", c->item);
+    if (c->line != 0)
+        (void)err_wrap(err, "line %zu", c->line);
+    c->handler->broken(c->handler->self, err);
+}
+
+static void broken(const struct cut *c, const char *what)
 {
     struct err err = {0};
 
-    (void)err_set(&err, ERR_INPUT, 0, "%s%s", where, what);
-    h->broken(h->self, &err);
+    (void)err_set(&err, ERR_INPUT, 0, "%s", what);
+    tell_broken(c, &err);
 }
 
 /* Does the text hold one JSON object from its first byte to its last? */
@@ -41,71 +59,97 @@ static bool find_member(struct sv object, struct sv quoted_key, struct sv *ret_v
     return found;
 }
 
-static void one_pod(struct sv object, const struct pod_text_handler *h)
+static void hand_over(const struct cut *c, struct sv pod)
 {
-    struct sv kind;
     struct err err = {0};
 
-    if (find_member(object, SV("\"kind\""), &kind) && !sv_eq(kind, SV("\"Pod\"")) &&
-        !sv_eq(kind, SV("null"))) {
-        (void)err_set(&err, ERR_INPUT, 0, "kind: found %.*s, expected \"Pod\"",
-                      (int)(kind.len < 60 ? kind.len : 60), kind.at);
-        h->broken(h->self, &err);
-        return;
+    if (!c->handler->pod(c->handler->self, pod, &err))
+        tell_broken(c, &err);
+}
+
+/* An object of this kind, which is no Pod: its template. */
+static void workload(const struct cut *c, struct sv object, struct sv kind)
+{
+    struct strbuf pod;
+    struct err err = {0};
+
+    strbuf_init(&pod, TEMPLATE_MAX_POD);
+    if (template_pod(object, &pod, &err)) {
+        hand_over(c, strbuf_sv(&pod));
+    } else {
+        if (err.kind == ERR_NOT_FOUND)
+            (void)err_set(&err, ERR_INPUT, 0,
+                          "kind: found %.*s, expected \"Pod\" or a workload with spec.template",
+                          (int)(kind.len < 60 ? kind.len : 60), kind.at);
+        tell_broken(c, &err);
     }
-    h->pod(h->self, object);
+    strbuf_done(&pod);
+}
+
+static void one_pod(const struct cut *c, struct sv object)
+{
+    struct sv kind;
+
+    if (find_member(object, SV("\"kind\""), &kind) && !sv_eq(kind, SV("\"Pod\"")) &&
+        !sv_eq(kind, SV("null")))
+        workload(c, object, kind);
+    else
+        hand_over(c, object);
 }
 
 /* The elements of a JSON list, whose text begins with '['. */
-static void each_item(struct sv list, const struct pod_text_handler *h)
+static void each_item(const struct cut *c, struct sv list)
 {
+    struct cut place = *c;
     struct sv rest = sv_trim(sv_skip(list, 1));
 
-    while (rest.len != 0 && rest.at[0] != ']') {
+    for (place.in_list = true; rest.len != 0 && rest.at[0] != ']'; place.item++) {
         struct jsonscan scan = {0};
         size_t used = 0;
         struct sv item;
 
         if (jsonscan_feed(&scan, rest, &used) != JSONSCAN_DONE || used == 0) {
-            broken(h, "items: ", "found broken JSON, expected a list of Pods");
+            broken(&place, "found broken JSON, expected a Pod");
             return;
         }
         item = (struct sv){.at = rest.at, .len = used};
         if (item.at[0] == '{')
-            one_pod(item, h);
+            one_pod(&place, item);
         else
-            broken(h, "items: ", "found a value that is no object, expected a Pod");
+            broken(&place, "found a value that is no object, expected a Pod");
         rest = sv_trim(sv_skip(rest, used));
         if (rest.len != 0 && rest.at[0] == ',')
             rest = sv_trim(sv_skip(rest, 1));
     }
 }
 
-/* A Pod, or a List of them. */
-static void one_object(struct sv object, const struct pod_text_handler *h)
+/* A Pod, a workload, or a List of them. */
+static void one_object(const struct cut *c, struct sv object)
 {
     struct sv items;
 
     if (!find_member(object, SV("\"items\""), &items))
-        one_pod(object, h);
+        one_pod(c, object);
     else if (items.len != 0 && items.at[0] == '[')
-        each_item(items, h);
+        each_item(c, items);
     else if (!sv_eq(items, SV("null"))) /* an empty list, as Go writes it */
-        broken(h, "items: ", "found something else, expected a list");
+        broken(c, "items: found something else, expected a list");
 }
 
-static void each_line(struct sv text, const struct pod_text_handler *h)
+static void each_line(const struct pod_text_handler *h, struct sv text)
 {
+    struct cut c = {.handler = h};
     struct sv line;
 
     while (sv_next(&text, '\n', &line)) {
+        c.line++;
         line = sv_trim(line);
         if (line.len == 0)
             continue;
         if (is_one_object(line))
-            one_object(line, h);
+            one_object(&c, line);
         else
-            broken(h, "", "found a line that is no JSON object, expected a Pod");
+            broken(&c, "found no JSON object, expected a Pod");
     }
 }
 
@@ -188,27 +232,27 @@ void pod_text_from_yaml(const struct yaml_node *node, struct strbuf *out)
     (void)strbuf_add_char(out, node->kind == YAML_SEQUENCE ? ']' : '}');
 }
 
-static void one_document(const struct yaml_node *root, struct strbuf *json,
-                         const struct pod_text_handler *h)
+static void one_document(const struct cut *c, const struct yaml_node *root, struct strbuf *json)
 {
     struct err err = {0};
 
     if (root->kind != YAML_MAPPING) {
         (void)err_set(&err, ERR_INPUT, 0, "%d:%d: found a %s, expected a Pod", root->line,
                       root->column, yaml_kind_name(root->kind));
-        h->broken(h->self, &err);
+        tell_broken(c, &err);
         return;
     }
     strbuf_clear(json);
     pod_text_from_yaml(root, json);
     if (json->full)
-        broken(h, "", "the document is too large");
+        broken(c, "the document is too large");
     else
-        one_object(strbuf_sv(json), h);
+        one_object(c, strbuf_sv(json));
 }
 
-static void each_document(struct sv text, const struct pod_text_handler *h)
+static void each_document(const struct pod_text_handler *h, struct sv text)
 {
+    const struct cut c = {.handler = h};
     struct arena arena;
     struct strbuf json;
     struct yaml_doc *docs;
@@ -217,11 +261,11 @@ static void each_document(struct sv text, const struct pod_text_handler *h)
     arena_init(&arena, YAML_MAX_ARENA);
     strbuf_init(&json, YAML_MAX_JSON);
     if (!yaml_parse(&arena, text, &docs, &err)) {
-        h->broken(h->self, &err);
+        tell_broken(&c, &err);
     } else {
         for (const struct yaml_doc *doc = docs; doc != NULL; doc = doc->next) {
             if (doc->root != NULL)
-                one_document(doc->root, &json, h);
+                one_document(&c, doc->root, &json);
         }
     }
     strbuf_done(&json);
@@ -235,9 +279,9 @@ void pod_text_each(struct sv text, const struct pod_text_handler *handler)
     if (whole.len == 0)
         return;
     if (is_one_object(whole))
-        one_object(whole, handler);
+        one_object(&(struct cut){.handler = handler}, whole);
     else if (looks_like_lines(text))
-        each_line(text, handler);
+        each_line(handler, text);
     else
-        each_document(text, handler);
+        each_document(handler, text);
 }

@@ -2,11 +2,15 @@
  * pod_text: what people hand over as pods, cut into one JSON object a pod.
  *
  * Read are: one Pod or a List as JSON, one JSON object a line, and YAML with any number of
- * documents, each a Pod or a List. What is broken is told in its place and the rest goes on, as far
- * as it can be told apart: a line, a document, an item.
+ * documents, each a Pod or a List. A workload (Deployment, Job, …) stands for the pod that the API
+ * server would make of its template. What is broken is told in its place and the rest goes on, as
+ * far as it can be told apart: a line, a document, an item. Errors begin with the line, where the
+ * text is one object a line, and with the item of a List: "line 3: items[0]: …".
  */
 #ifndef BRIM_AGENT_POD_TEXT_H
 #define BRIM_AGENT_POD_TEXT_H
+
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -15,8 +19,8 @@
 
 struct pod_text_handler {
     /* The text of one object; what is inside is not checked but for its kind. Valid during the
-     * call. */
-    void (*pod)(void *self, struct sv json);
+     * call. False, with err: it is broken; broken() is then told, with its place. */
+    bool (*pod)(void *self, struct sv json, struct err *err);
     void (*broken)(void *self, const struct err *err);
     void *self;
 };

@@ -3,10 +3,11 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#include "agent/kube/template.h"
 #include "base/alloc.h"
 #include "base/jsonw.h"
 
-enum { MAX_PATH = 16 << 10, MAX_PATCH = 4096, MAX_POD = 4 << 20, HPA_PAGE = 200 };
+enum { MAX_PATH = 16 << 10, MAX_PATCH = 4096, HPA_PAGE = 200 };
 
 /* The server itself gives up a patch after 34 s; long before that the caller wants to know. */
 #define CONTROL_TIMEOUT_US (10 * US_PER_S)
@@ -118,94 +119,17 @@ static void take_scale(struct scale_op *op, const cJSON *root)
     finish(op, &r);
 }
 
-static bool any_names(const cJSON *containers, const char *key)
-{
-    const cJSON *container;
-
-    cJSON_ArrayForEach(container, containers)
-    {
-        if (get(get(get(container, "resources"), "requests"), key) != NULL)
-            return true;
-    }
-    return false;
-}
-
-/*
- * In `resources` each limit without a request becomes one. Of a whole pod (`containers` is set) only cpu and memory, and what
- * its containers ask for is no less than that: it is summed up anyway.
- */
-static void default_requests(cJSON *resources, const cJSON *containers)
-{
-    const cJSON *limit;
-    cJSON *requests = cJSON_GetObjectItemCaseSensitive(resources, "requests");
-
-    if (!cJSON_IsObject(get(resources, "limits")))
-        return;
-    if (!cJSON_IsObject(requests)) {
-        cJSON_DeleteItemFromObjectCaseSensitive(resources, "requests");
-        requests = cJSON_AddObjectToObject(resources, "requests");
-    }
-    cJSON_ArrayForEach(limit, get(resources, "limits"))
-    {
-        bool native = strcmp(limit->string, "cpu") == 0 || strcmp(limit->string, "memory") == 0;
-
-        if (get(requests, limit->string) == NULL && (containers == NULL || (native && !any_names(containers, limit->string))))
-            (void)cJSON_AddItemToObject(requests, limit->string, cJSON_Duplicate(limit, true));
-    }
-}
-
-static void default_containers(cJSON *containers)
-{
-    cJSON *container;
-
-    if (!cJSON_IsArray(containers))
-        return;
-    cJSON_ArrayForEach(container, containers)
-    {
-        cJSON *resources = cJSON_GetObjectItemCaseSensitive(container, "resources");
-
-        if (cJSON_IsObject(resources))
-            default_requests(resources, NULL);
-    }
-}
-
-static void default_pod(cJSON *spec)
-{
-    cJSON *resources = cJSON_GetObjectItemCaseSensitive(spec, "resources");
-
-    default_containers(cJSON_GetObjectItemCaseSensitive(spec, "containers"));
-    default_containers(cJSON_GetObjectItemCaseSensitive(spec, "initContainers"));
-    if (cJSON_IsObject(resources))
-        default_requests(resources, get(spec, "containers"));
-}
-
 static void take_template(struct scale_op *op, cJSON *root)
 {
-    cJSON *template = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "spec"), "template");
-    cJSON *metadata;
-    char *text;
+    struct strbuf pod;
+    struct err err = {0};
 
-    if (!cJSON_IsObject(get(template, "spec"))) {
-        fail(op, ERR_NOT_FOUND, "it has no spec.template");
-        return;
-    }
-    metadata = cJSON_GetObjectItemCaseSensitive(template, "metadata");
-    if (!cJSON_IsObject(metadata)) {
-        cJSON_DeleteItemFromObjectCaseSensitive(template, "metadata");
-        metadata = cJSON_AddObjectToObject(template, "metadata");
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(metadata, "namespace");
-    (void)cJSON_AddStringToObject(metadata, "namespace", op->scaler->ns);
-    (void)cJSON_AddStringToObject(template, "kind", "Pod");
-    (void)cJSON_AddStringToObject(template, "apiVersion", "v1");
-    default_pod(cJSON_GetObjectItemCaseSensitive(template, "spec"));
-    text = cJSON_PrintUnformatted(template);
-    if (text == NULL) {
-        fail(op, ERR_LIMIT, "the pod template cannot be written");
-        return;
-    }
-    finish(op, &(struct scale_result){.pod_json = sv_from(text), .uid = text_of(get(root, "metadata"), "uid")});
-    cJSON_free(text);
+    strbuf_init(&pod, TEMPLATE_MAX_POD);
+    if (template_of_tree(root, sv_from(op->scaler->ns), &pod, &err))
+        finish(op, &(struct scale_result){.pod_json = strbuf_sv(&pod), .uid = text_of(get(root, "metadata"), "uid")});
+    else
+        fail(op, err.kind, err.text);
+    strbuf_done(&pod);
 }
 
 /* The group of "apps/v1" is "apps", of "v1" it is "". Versions of a group name the same objects. */

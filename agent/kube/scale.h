@@ -60,9 +60,8 @@ struct scale_op *scale_patch_yield(struct scaler *s, struct sv uid, int64_t n, s
 struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from, int64_t to, scale_fn *fn, void *self);
 
 /*
- * The target's pod template as the pod it would become, for decode_pod(DECODE_JSON): with the target's namespace, and with
- * limits made requests where those are missing, as the API server does when it stores a pod. What admission adds (LimitRange,
- * RuntimeClass overhead, priority) is not in it. ERR_NOT_FOUND: the target has no spec.template.
+ * The target's pod template as the pod it would become (template.h), for decode_pod(DECODE_JSON), with the target's
+ * namespace. ERR_NOT_FOUND: the target has no spec.template.
  */
 struct scale_op *scale_template(struct scaler *s, scale_fn *fn, void *self);
 

@@ -3,11 +3,13 @@
 
 usage: test_commands.py BRIM DATA_FOLDER
 """
+import http.server
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 BRIM, DATA = None, None
@@ -138,11 +140,96 @@ class Pods(unittest.TestCase):
             code, out, _ = brim("explain", "pod", "-", "-o", "json", text=rubbish)
             self.assertEqual((code, ["error" in r for r in lines(out)]), (1, [True]), rubbish[:20])
 
+    def test_says_which_line_is_broken(self):
+        good = '{"spec":{"containers":[]}}\n'
+        bad = '{"spec":{"containers":[{"resources":{"requests":{"cpu":"1.5GB"}}}]}}\n'
+        _, out, _ = brim("explain", "pod", "-", "-o", "json", text=good + "{\n" + "\n" + bad)
+        self.assertEqual([r.get("error", "")[:8] for r in lines(out)], ["", "line 2: ", "line 4: "])
+
+    def test_a_workload_is_counted_by_its_template(self):
+        spec = {"containers": [{"resources": {"limits": {"cpu": "1500m"}, "requests": {"memory": "1Mi"}}}]}
+        text = json.dumps({"kind": "Deployment", "metadata": {"name": "d", "namespace": "n"}, "spec": {"template": {"spec": spec}}})
+        code, out, _ = brim("explain", "pod", "-", "-o", "json", text=text)
+        got = lines(out)[0]
+        self.assertEqual((code, got["namespace"], got["name"]), (0, "n", "d"))
+        self.assertEqual((got["cpu_milli"], got["memory_bytes"], got["counted"]), (1500, 1 << 20, False))
+        # A Pod is taken as stored.
+        code, out, _ = brim("explain", "pod", "-", "-o", "json", text=json.dumps({"kind": "Pod", "spec": spec}))
+        self.assertEqual(lines(out)[0]["cpu_milli"], 0)
+
+    def test_says_that_a_sum_is_saturated(self):
+        def pod(n):
+            return json.dumps({"spec": {"containers": [{"resources": {"requests": {"memory": "7Ei"}}}] * n}})
+        for n in (1, 5):
+            _, out, _ = brim("explain", "pod", "-", "-o", "json", text=pod(n))
+            self.assertEqual(lines(out)[0]["saturated"], n == 5)
+            _, out, _ = brim("explain", "pod", "-", text=pod(n))
+            self.assertEqual("9223372036854775807 bytes (saturated)" in out, n == 5, out)
+
     def test_tells_people_why_a_pod_is_not_counted(self):
         code, out, _ = brim("explain", "pod", "-", text='{"metadata":{"name":"p","namespace":"d"},"spec":{"containers":[]}}')
         self.assertEqual(code, 0)
         self.assertIn("d/p: Pending, no node", out)
         self.assertIn("it has no node yet: it is demand", out)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """An API server with one node of 4 cores and no pods."""
+    NODE = {"metadata": {"name": "n1", "uid": "1"}, "status": {
+        "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}, "conditions": [{"type": "Ready", "status": "True"}]}}
+    ANSWERS = {"/version": {"gitVersion": "v1.35.4"},
+               "/api/v1/nodes": {"kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": [NODE]},
+               "/api/v1/pods": {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}}
+
+    def do_GET(self):
+        body = json.dumps(self.ANSWERS[self.path.split("?")[0]]).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Capacity(unittest.TestCase):
+    POD = {"containers": [{"name": "c", "resources": {"limits": {"cpu": "1500m"}}}]}
+
+    def setUp(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.config = tempfile.NamedTemporaryFile("w", suffix=".yaml")
+        self.addCleanup(self.config.close)
+        self.config.write("""apiVersion: v1
+kind: Config
+current-context: c
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:%d"}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+users: [{name: u, user: {}}]
+""" % server.server_address[1])
+        self.config.flush()
+
+    def fits(self, text):
+        code, out, err = brim("capacity", "--kubeconfig", self.config.name, "--fits", "-", "-o", "json", text=text)
+        return code, json.loads(out)["total"]["fits"] if out else err
+
+    def test_of_every_kind_of_workload_and_a_manifest_with_limits_alone(self):
+        template = {"spec": self.POD}
+        for kind, spec in (("Pod", self.POD), ("Deployment", {"template": template}), ("StatefulSet", {"template": template}),
+                           ("ReplicaSet", {"template": template}), ("Job", {"template": template}),
+                           ("CronJob", {"jobTemplate": {"spec": {"template": template}}})):
+            self.assertEqual(self.fits(json.dumps({"kind": kind, "spec": spec})), (0, 2), kind)
+        code, err = self.fits(json.dumps({"kind": "Service", "spec": {}}))
+        self.assertEqual(code, 2)
+        self.assertIn('kind: found "Service", expected "Pod" or a workload', err)
+
+    def test_of_the_example_in_the_manual(self):
+        example = os.path.join(DATA, "..", "..", "deploy", "examples", "003", "filler.yaml")
+        with open(example, encoding="utf-8") as f:
+            self.assertEqual(self.fits(f.read()), (0, 4))
 
 
 class Policies(unittest.TestCase):
