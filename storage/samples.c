@@ -26,8 +26,8 @@ _Static_assert(COUNT_OF(field_binds) == SAMPLE_COUNT_, "a field cannot be bound"
 enum statement { ADD, ADD_POLICY, FIND_POLICY, POLICIES, RANGE, SPAN, FORGET, STATEMENT_COUNT_ };
 
 static const char *const sql[] = {
-    [ADD] = "INSERT OR REPLACE INTO sample(policy, t, merged, " COLUMNS ") VALUES(:policy, :t, :merged, :allocatable, :paid, "
-            ":pending, :ready, :starting, :leaving, :remaining, :reserve, :headroom, :set_point, :damped, :replicas, :waiting)",
+    [ADD] = ("INSERT OR REPLACE INTO sample(policy, t, merged, " COLUMNS ") VALUES(:policy, :t, :merged, :allocatable, :paid, "
+             ":pending, :ready, :starting, :leaving, :remaining, :reserve, :headroom, :set_point, :damped, :replicas, :waiting)"),
     [ADD_POLICY] = "INSERT INTO policy(name) VALUES(:name) ON CONFLICT DO NOTHING",
     [FIND_POLICY] = "SELECT id FROM policy WHERE name = :name",
     [POLICIES] = "SELECT name FROM policy ORDER BY id",

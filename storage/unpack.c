@@ -274,6 +274,20 @@ static struct thing *get_pod(struct unpack *u, struct sv *in)
     return wire_get(in, &age) && age < u->next_id ? find(&u->pods, u->next_id - 1 - age) : NULL;
 }
 
+/* What was there at `from` is told before it is forgotten; where nothing is known of that time, that nothing is. */
+static void tell_before_key(struct unpack *u)
+{
+    if (!u->whole && u->t_ms < u->until_ms)
+        return;
+    if (!u->whole) {
+        forget(&u->pods);
+        forget(&u->nodes);
+    }
+    u->in_keyframe = false;
+    if (u->t_ms > u->from_ms)
+        (void)due(u);
+}
+
 /* A segment begins. */
 static bool read_key(struct unpack *u, struct sv *in)
 {
@@ -282,9 +296,7 @@ static bool read_key(struct unpack *u, struct sv *in)
 
     if (!wire_get(in, &why) || why > GAP_COUNT_ || !wire_get(in, &next_id) || next_id > UINT64_MAX / 4)
         return false;
-    /* What was there at `from` is told before it is forgotten. */
-    if (u->whole && u->t_ms > u->from_ms)
-        (void)due(u);
+    tell_before_key(u);
     u->silent = why == 0 && goes_on && next_id == u->next_id;
     u->why = why != 0 ? (enum gap_why)(why - 1) : GAP_DAMAGED;
     if (!u->silent)
@@ -313,7 +325,7 @@ static bool read_key_end(struct unpack *u)
     u->whole = true;
     if (u->silent)
         return true;
-    if (u->telling || u->t_ms >= u->from_ms)
+    if (u->t_ms < u->until_ms && (u->telling || u->t_ms >= u->from_ms))
         tell_all(u, u->telling || u->why != GAP_DAMAGED ? u->why : GAP_BEGIN);
     return true;
 }
@@ -506,10 +518,12 @@ bool unpack_chunk(struct unpack *u, int64_t first_ms, struct sv bytes, struct er
 
     if (!begins && !u->whole && !u->in_keyframe)
         return true; /* the rest of a segment whose damage was told, or whose begin was dropped */
-    if (first_ms < 0 || first_ms > INT64_MAX / 4) {
+    if (first_ms < 0 || first_ms > INT64_MAX / 4 || (!begins && first_ms < u->t_ms)) {
         unpack_break(u);
-        return err_set(err, ERR_STORAGE, 0, "a chunk of the event journal has no valid time");
+        return err_set(err, ERR_STORAGE, 0, "the event journal is damaged: a chunk's time is %lld ms", (long long)first_ms);
     }
+    if (first_ms < u->t_ms)
+        u->broken = true; /* earlier than the segment before: does not go on from it */
     u->t_ms = first_ms;
     while (in.len != 0 && !u->ended) {
         size_t left = in.len;

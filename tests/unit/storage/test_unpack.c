@@ -1,0 +1,128 @@
+#include "storage/unpack.h"
+
+#include <criterion/criterion.h>
+
+#include "tests/unit/storage/world.h"
+
+struct chunk {
+    int64_t first_ms;
+    size_t len;
+    char at[3 * JOURNAL_CHUNK_BYTES];
+};
+
+struct kept {
+    struct chunk *at;
+    size_t n, cap;
+    uint64_t segment;
+    uint32_t number;
+};
+
+static bool keep(void *self, struct journal_piece *piece)
+{
+    struct kept *k = self;
+
+    if (piece->offset == 0) {
+        k->at = vec_reserve(k->at, &k->cap, k->n + 1, sizeof *k->at);
+        k->at[k->n].first_ms = piece->first_ms;
+        k->at[k->n++].len = 0;
+    }
+    memcpy(k->at[k->n - 1].at + k->at[k->n - 1].len, piece->bytes, piece->len);
+    k->at[k->n - 1].len += piece->len;
+    free(piece);
+    return true;
+}
+
+static size_t much(void *self)
+{
+    (void)self;
+    return SIZE_MAX;
+}
+
+static void make(struct world *w, struct kept *k, int steps)
+{
+    const struct journal_sink sink = {keep, much, k, SIZE_MAX};
+
+    *k = (struct kept){0};
+    world_init(w, "unpack");
+    w->journal = journal_new(&w->names, &sink);
+    journal_set_segment(w->journal, 20000, JOURNAL_SEGMENT_MS);
+    world_list(w);
+    for (int i = 0; i < steps; i++)
+        world_step(w);
+    journal_cut(w->journal, w->now_ms);
+}
+
+static bool ignore(void *self, const struct event *e)
+{
+    *(size_t *)self += e->kind != EVENT_GAP;
+    return true;
+}
+
+/* Any byte may be any other: what comes of it is events or an error that says so, and the next segment is read again. */
+Test(unpack, survives_any_changed_byte)
+{
+    static struct world w;
+    struct kept k;
+
+    make(&w, &k, 12000);
+    cr_assert_gt(k.n, 2);
+    for (int round = 0; round < 3000; round++) {
+        struct chunk *hit = &k.at[random_in(&w.random, 0, (int64_t)k.n - 1)];
+        size_t at = (size_t)random_in(&w.random, 0, (int64_t)hit->len - 1), events = 0;
+        char was = hit->at[at];
+        struct unpack *u = unpack_new(0, INT64_MAX, ignore, &events);
+        int damaged = 0;
+
+        hit->at[at] = (char)random_u64(&w.random);
+        for (size_t i = 0; i < k.n; i++) {
+            struct err err = {0};
+
+            if (!unpack_chunk(u, k.at[i].first_ms, (struct sv){k.at[i].at, k.at[i].len}, &err)) {
+                cr_assert_eq(err.kind, ERR_STORAGE);
+                damaged++;
+            }
+        }
+        unpack_finish(u);
+        cr_assert(damaged != 0 || events != 0);
+        unpack_free(u);
+        hit->at[at] = was;
+    }
+    free(k.at);
+    world_done(&w);
+}
+
+static bool stop_at_ten(void *self, const struct event *e)
+{
+    (void)e;
+    return ++*(int *)self < 10;
+}
+
+Test(unpack, ends_when_the_reader_has_enough)
+{
+    static struct world w;
+    struct kept k;
+    struct unpack *u;
+    int n = 0;
+
+    make(&w, &k, 3000);
+    u = unpack_new(0, INT64_MAX, stop_at_ten, &n);
+    for (size_t i = 0; i < k.n && !unpack_ended(u); i++)
+        cr_assert(unpack_chunk(u, k.at[i].first_ms, (struct sv){k.at[i].at, k.at[i].len}, NULL));
+    unpack_finish(u);
+    cr_assert(unpack_ended(u));
+    cr_assert_eq(n, 10);
+    unpack_free(u);
+    free(k.at);
+    world_done(&w);
+}
+
+Test(unpack, tells_an_empty_world_where_there_is_nothing)
+{
+    struct gathered g = {0};
+    struct unpack *u = unpack_new(1000, 2000, world_gather, &g);
+
+    unpack_finish(u);
+    cr_assert(g.len == 1 && g.at[0].kind == EVENT_GAP && g.at[0].why == GAP_BEGIN && g.at[0].resets && g.at[0].t_ms == 1000);
+    unpack_free(u);
+    free(g.at);
+}
