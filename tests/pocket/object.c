@@ -110,8 +110,8 @@ static struct sv shared_part(struct shared *s, enum part part, bool protobuf)
     if (!protobuf)
         return s->json[part];
     if (!s->encoded) {
-        for (size_t i = 0; i < PART_COUNT_; i++)
-            encode_part(s->kind, i, s->json[i], true, &s->protobuf[i]);
+        for (enum part p = PART_META; p < PART_COUNT_; p++)
+            encode_part(s->kind, p, s->json[p], true, &s->protobuf[p]);
         s->encoded = true;
     }
     return strbuf_sv(&s->protobuf[part]);

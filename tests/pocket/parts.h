@@ -3,7 +3,8 @@
  *
  * world.c    time, the simulation's observer, what clients do to pods and nodes
  * docs.c     objects that are no more than their JSON, and Deployments and what they own
- * podtext.c  pods between JSON and simulation
+ * podtext.c  pods from JSON to the simulation
+ * podnow.c   and back
  */
 #ifndef BRIM_POCKET_PARTS_H
 #define BRIM_POCKET_PARTS_H
