@@ -54,13 +54,15 @@ int cmd_dispatch(const char *name, const struct cmd *cmds, size_t n, int argc, c
 static bool read_all(FILE *f, struct strbuf *to, struct err *err)
 {
     enum { PIECE = 64 << 10 };
+    bool mib = to->max >= 1 << 20;
 
     for (;;) {
         char *room = strbuf_room(to, PIECE);
         size_t got;
 
         if (room == NULL)
-            return err_set(err, ERR_LIMIT, 0, "larger than %d MiB", CMD_MAX_INPUT >> 20);
+            return err_set(err, ERR_LIMIT, 0, "larger than %zu %s", to->max >> (mib ? 20 : 10),
+                           mib ? "MiB" : "KiB");
         got = fread(room, 1, PIECE, f);
         strbuf_wrote(to, got);
         if (got < PIECE)

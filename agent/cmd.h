@@ -41,7 +41,8 @@ int explain_quantity(int argc, char **argv);
 /* Largest file or stdin that a command reads whole. */
 enum { CMD_MAX_INPUT = 1 << 30 };
 
-/* Reads a file, or stdin where path is "-", whole. ERR_SYSTEM, ERR_LIMIT. */
+/* Reads a file, or stdin where path is "-", whole. ERR_SYSTEM; ERR_LIMIT: it does not fit into what
+ * `to` may hold. */
 bool cmd_read(const char *path, struct strbuf *to, struct err *err) MUST_CHECK;
 
 /* Writes all of it to stdout and empties it; CLI_DONE, or CLI_UNREACHABLE if stdout does not take

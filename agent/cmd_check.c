@@ -32,54 +32,72 @@ static const struct cli_command command = {
 
 enum { ANSWER_MAX = 16 << 20 };
 
+/* A file and what is wrong with it; its policies are those from `first` to before `end`. */
+struct checked {
+    char *path;
+    struct err err; /* of kind ERR_NONE: nothing */
+    bool elsewhere; /* the error stands with another file, too */
+    size_t first, end;
+};
+
 struct checker {
     bool json;
     bool wrong, unread;
     struct policy_list all; /* of every file that is whole */
+    struct checked *files;
+    size_t len, cap;
     struct strbuf out;
 };
 
-static void tell_wrong(struct checker *c, const char *path, const struct err *err)
+static struct checked *add_file(struct checker *c, const char *path)
+{
+    const struct checked file = {.path = xstrdup(path), .first = c->all.len, .end = c->all.len};
+
+    VEC_PUSH(c->files, c->len, c->cap, file);
+    return &c->files[c->len - 1];
+}
+
+static void tell_wrong(struct checker *c, const struct checked *file)
 {
     if (c->json) {
         struct jsonw w;
 
         jsonw_init(&w, &c->out);
         jsonw_object(&w, NULL);
-        jsonw_cstr(&w, "file", path);
+        jsonw_cstr(&w, "file", file->path);
         jsonw_bool(&w, "ok", false);
-        jsonw_cstr(&w, "error", err->text);
+        jsonw_cstr(&w, "error", file->err.text);
         jsonw_end(&w);
         (void)strbuf_add_char(&c->out, '\n');
-    } else {
-        (void)fprintf(stderr, "%s\n", err->text);
+    } else if (!file->elsewhere) {
+        (void)fprintf(stderr, "%s\n", file->err.text);
     }
 }
 
-/* The policies from index `first` on are this file's. */
-static void tell_good(struct checker *c, const char *path, size_t first)
+static void tell_good(struct checker *c, const struct checked *file)
 {
     struct jsonw w;
 
     if (c->json) {
         jsonw_init(&w, &c->out);
         jsonw_object(&w, NULL);
-        jsonw_cstr(&w, "file", path);
+        jsonw_cstr(&w, "file", file->path);
         jsonw_bool(&w, "ok", true);
         jsonw_array(&w, "policies");
-        for (size_t i = first; i < c->all.len; i++)
+        for (size_t i = file->first; i < file->end; i++)
             jsonw_str(&w, NULL, c->all.at[i]->name);
         jsonw_end(&w);
         jsonw_end(&w);
         (void)strbuf_add_char(&c->out, '\n');
         return;
     }
-    (void)strbuf_addf(&c->out, "%s: ok%s", path, first == c->all.len ? ", no policy" : "");
-    for (size_t i = first; i < c->all.len; i++) {
+    (void)strbuf_addf(&c->out, "%s: ok%s", file->path,
+                      file->first == file->end ? ", no policy" : "");
+    for (size_t i = file->first; i < file->end; i++) {
         const struct policy *p = c->all.at[i];
 
         (void)strbuf_addf(&c->out, "%s policy %.*s: %.*s %.*s/%.*s, %d to %d replicas, mode %s",
-                          i == first ? "," : ";", SV_ARG(p->name), SV_ARG(p->target_kind),
+                          i == file->first ? "," : ";", SV_ARG(p->name), SV_ARG(p->target_kind),
                           SV_ARG(p->target_ns), SV_ARG(p->target_name), p->min, p->max,
                           policy_mode_name(p->mode));
     }
@@ -88,20 +106,15 @@ static void tell_good(struct checker *c, const char *path, size_t first)
 
 static void check_file(struct checker *c, const char *path)
 {
+    struct checked *file = add_file(c, path);
     struct strbuf text;
-    struct err err = {0};
-    size_t first = c->all.len;
 
     strbuf_init(&text, YAML_MAX_BYTES);
-    if (!cmd_read(path, &text, &err)) {
+    if (!cmd_read(path, &text, &file->err))
         c->unread = true;
-        tell_wrong(c, path, &err);
-    } else if (!policy_read(sv_from(path), strbuf_sv(&text), &c->all, &err)) {
+    else if (!policy_read(sv_from(path), strbuf_sv(&text), &c->all, &file->err))
         c->wrong = true;
-        tell_wrong(c, path, &err);
-    } else {
-        tell_good(c, path, first);
-    }
+    file->end = c->all.len;
     strbuf_done(&text);
 }
 
@@ -118,20 +131,17 @@ static int is_policy_file(const struct dirent *entry)
 static void check_directory(struct checker *c, const char *path)
 {
     struct dirent **entries;
-    struct err err = {0};
     int n = scandir(path, &entries, is_policy_file, alphasort);
 
     if (n < 0) {
         c->unread = true;
-        (void)err_set(&err, ERR_SYSTEM, errno, "%s: %s", path, strerror(errno));
-        tell_wrong(c, path, &err);
+        (void)err_set(&add_file(c, path)->err, ERR_SYSTEM, errno, "%s: %s", path, strerror(errno));
         return;
     }
     if (n == 0) {
         c->wrong = true;
-        (void)err_set(&err, ERR_INPUT, 0, "%s: found no file, expected *.yaml, *.yml or *.json",
-                      path);
-        tell_wrong(c, path, &err);
+        (void)err_set(&add_file(c, path)->err, ERR_INPUT, 0,
+                      "%s: found no file, expected *.yaml, *.yml or *.json", path);
     }
     for (int i = 0; i < n; i++) {
         struct strbuf file;
@@ -156,10 +166,55 @@ static void check_path(struct checker *c, const char *path)
         check_file(c, path);
 }
 
+static struct checked *file_of(const struct checker *c, const struct policy *p)
+{
+    for (size_t k = 0;; k++) {
+        for (size_t i = c->files[k].first; i < c->files[k].end; i++) {
+            if (c->all.at[i] == p)
+                return &c->files[k];
+        }
+    }
+}
+
+/* Neither of two files that clash is good; people need to hear of it but once. */
+static void check_together(struct checker *c)
+{
+    for (size_t i = 0; i < c->all.len; i++) {
+        struct err err = {0};
+        const struct policy *earlier = policy_list_clash(&c->all, i, &err);
+        struct checked *a, *b;
+
+        if (earlier == NULL)
+            continue;
+        c->wrong = true;
+        a = file_of(c, earlier);
+        b = file_of(c, c->all.at[i]);
+        if (a->err.kind == ERR_NONE) {
+            a->err = err;
+            a->elsewhere = b->err.kind == ERR_NONE;
+        }
+        if (b->err.kind == ERR_NONE || a == b) {
+            b->err = err;
+            b->elsewhere = false;
+        }
+    }
+}
+
+static void tell(struct checker *c)
+{
+    for (size_t k = 0; k < c->len; k++) {
+        if (c->files[k].err.kind != ERR_NONE)
+            tell_wrong(c, &c->files[k]);
+        else
+            tell_good(c, &c->files[k]);
+        free(c->files[k].path);
+    }
+    free(c->files);
+}
+
 int cmd_check(int argc, char **argv)
 {
     struct checker c = {0};
-    struct err err = {0};
     struct cli cli;
     int code;
 
@@ -169,10 +224,8 @@ int cmd_check(int argc, char **argv)
     strbuf_init(&c.out, ANSWER_MAX);
     for (size_t i = 0; i < cli.n_args; i++)
         check_path(&c, cli.args[i]);
-    if (!policy_list_check(&c.all, &err)) {
-        c.wrong = true;
-        tell_wrong(&c, "", &err);
-    }
+    check_together(&c);
+    tell(&c);
     code = cmd_print(&c.out);
     policy_list_done(&c.all);
     strbuf_done(&c.out);

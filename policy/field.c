@@ -220,6 +220,17 @@ bool field_is_later(struct sv parent, struct sv key)
     return false;
 }
 
+bool field_path_is_later(struct sv path)
+{
+    for (size_t i = 0; i < COUNT_OF(later); i++) {
+        struct sv full = sv_from(later[i]);
+
+        if (sv_eq(full, path) || sv_eq(sv_skip(full, sizeof "spec." - 1), path))
+            return true;
+    }
+    return false;
+}
+
 enum { NEAR_MAX = 32 }; /* longer keys are near to none */
 
 static size_t least(size_t a, size_t b)
@@ -281,4 +292,37 @@ const char *field_nearest(struct sv parent, struct sv key)
             nearest = fields[i].path;
     }
     return nearest;
+}
+
+/* Which child of `parent` was meant; one of the spec where its name begins the path. */
+static const char *suggest_child(struct sv parent, struct sv key)
+{
+    const struct field *f = field_child(parent, key);
+    const char *near;
+
+    if (f != NULL)
+        return f->path;
+    if (parent.len != 0)
+        return field_nearest(parent, key);
+    f = field_child(SV("spec"), key);
+    near = f != NULL ? f->path : field_nearest(SV("spec"), key);
+    return near != NULL ? near : field_nearest(parent, key);
+}
+
+const char *field_suggest(struct sv path)
+{
+    struct sv parent = {0}, key, index;
+    const char *near = NULL;
+
+    while (sv_next(&path, '.', &key)) {
+        const struct field *f;
+
+        (void)sv_cut(key, '[', &key, &index);
+        near = suggest_child(parent, key);
+        if (near == NULL)
+            return NULL;
+        f = field_find(sv_from(near));
+        parent = f->type == FIELD_LIST ? field_elements(f) : sv_from(near);
+    }
+    return near;
 }

@@ -80,6 +80,11 @@ bool field_is_later(struct sv parent, struct sv key);
  * is near. */
 const char *field_nearest(struct sv parent, struct sv key);
 
+/* The same for a whole path, each of whose parts may be misspelled; "spec." may be left out. */
+const char *field_suggest(struct sv path);
+/* And field_is_later() for one. */
+bool field_path_is_later(struct sv path);
+
 /*
  * Reads one scalar and stores it in the object. Errors are ERR_INPUT, `found 140%, expected at most
  * 100%`, without the place. Texts are copied into the arena.

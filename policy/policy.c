@@ -231,6 +231,23 @@ static bool check_policy(const struct reader *r, const struct yaml_node *root)
                    SV_ARG(r->where), min->line, min->column, p->min, p->max);
 }
 
+/* Keeps where things stand, for errors that name two policies. */
+static bool note_places(const struct reader *r, const struct yaml_node *root)
+{
+    const struct yaml_node *name = yaml_get(yaml_get(root, "metadata"), "name");
+    const struct yaml_node *target = yaml_get(yaml_get(root, "spec"), "target");
+    struct policy *p = r->policy;
+
+    p->where = arena_dup(&p->arena, r->where);
+    if (p->where.at == NULL)
+        return err_set(r->err, ERR_LIMIT, 0,
+                       "%.*s: the policy is larger than the limit of %d bytes", SV_ARG(r->where),
+                       POLICY_MAX_BYTES);
+    p->name_at = (struct policy_place){name->line, name->column};
+    p->target_at = (struct policy_place){target->key_line, target->key_column};
+    return true;
+}
+
 static struct policy *read_document(struct sv where, const struct yaml_node *root, struct err *err)
 {
     CLEANUP(policy_free_ptr) struct policy *p = xcalloc(1, sizeof *p);
@@ -239,7 +256,7 @@ static struct policy *read_document(struct sv where, const struct yaml_node *roo
 
     arena_init(&p->arena, POLICY_MAX_BYTES);
     set_defaults(p);
-    if (!read_mapping(&r, root, &top, p) || !check_policy(&r, root))
+    if (!read_mapping(&r, root, &top, p) || !check_policy(&r, root) || !note_places(&r, root))
         return NULL;
     return TAKE(p);
 }
@@ -336,25 +353,48 @@ static bool same_target(const struct policy *a, const struct policy *b)
            sv_eq(group_of(a->target_api_version), group_of(b->target_api_version));
 }
 
+/* Both places come first, so that a long name does not push them out. */
+static void say_name_clash(struct err *err, const struct policy *p, const struct policy *earlier)
+{
+    (void)err_set(err, ERR_INPUT, 0,
+                  "%.*s:%d:%d: metadata.name: found the same name as at %.*s:%d:%d: %.*s",
+                  SV_ARG(p->where), p->name_at.line, p->name_at.column, SV_ARG(earlier->where),
+                  earlier->name_at.line, earlier->name_at.column, SV_ARG(p->name));
+}
+
+static void say_target_clash(struct err *err, const struct policy *p, const struct policy *earlier)
+{
+    (void)err_set(err, ERR_INPUT, 0,
+                  "%.*s:%d:%d: spec.target: found the same target as at %.*s:%d:%d: %.*s %.*s/%.*s",
+                  SV_ARG(p->where), p->target_at.line, p->target_at.column, SV_ARG(earlier->where),
+                  earlier->target_at.line, earlier->target_at.column, SV_ARG(p->target_kind),
+                  SV_ARG(p->target_ns), SV_ARG(p->target_name));
+}
+
+const struct policy *policy_list_clash(const struct policy_list *list, size_t i, struct err *err)
+{
+    const struct policy *p = list->at[i];
+
+    for (size_t j = 0; j < i; j++) {
+        const struct policy *earlier = list->at[j];
+        bool same_name = sv_eq(p->name, earlier->name);
+
+        if (!same_name && !same_target(p, earlier))
+            continue;
+        if (same_name)
+            say_name_clash(err, p, earlier);
+        else
+            say_target_clash(err, p, earlier);
+        return earlier;
+    }
+    return NULL;
+}
+
 bool policy_list_check(const struct policy_list *list, struct err *err)
 {
     for (size_t i = 0; i < list->len; i++) {
-        for (size_t j = 0; j < i; j++) {
-            const struct policy *a = list->at[j], *b = list->at[i];
-
-            if (sv_eq(a->name, b->name))
-                return err_set(
-                    err, ERR_INPUT, 0,
-                    "found two policies named %.*s, of %.*s %.*s/%.*s and of %.*s %.*s/%.*s",
-                    SV_ARG(a->name), SV_ARG(a->target_kind), SV_ARG(a->target_ns),
-                    SV_ARG(a->target_name), SV_ARG(b->target_kind), SV_ARG(b->target_ns),
-                    SV_ARG(b->target_name));
-            if (same_target(a, b))
-                return err_set(err, ERR_INPUT, 0,
-                               "found policies %.*s and %.*s with the same target %.*s %.*s/%.*s",
-                               SV_ARG(a->name), SV_ARG(b->name), SV_ARG(a->target_kind),
-                               SV_ARG(a->target_ns), SV_ARG(a->target_name));
-        }
+        if (policy_list_clash(list, i, err) != NULL)
+            return false;
     }
     return true;
 }

@@ -58,8 +58,15 @@ struct pod_spec_shape {
     int32_t priority;
 };
 
+/* Where in a policy's text something stands, from 1. */
+struct policy_place {
+    int line, column;
+};
+
 struct policy {
     struct arena arena;
+    struct sv where; /* the text's name, as policy_read() was told */
+    struct policy_place name_at, target_at;
     struct sv name;
     struct sv target_api_version, target_kind, target_ns, target_name;
     int32_t min, max;
@@ -92,8 +99,13 @@ void policy_free(struct policy *p);
 DEFINE_FREE_PTR(struct policy, policy)
 void policy_list_done(struct policy_list *list);
 
-/* Two policies with one name or one target are an error that names both. A target's API version
- * does not tell it apart. */
+/*
+ * The first policy before the i-th that has its name or its target, or NULL. The error (ERR_INPUT)
+ * then names both places. A target's API version does not tell it apart.
+ */
+const struct policy *policy_list_clash(const struct policy_list *list, size_t i, struct err *err);
+
+/* Does no policy clash with another? */
 bool policy_list_check(const struct policy_list *list, struct err *err) MUST_CHECK;
 
 const char *policy_mode_name(enum policy_mode mode);

@@ -252,3 +252,42 @@ Test(field, schema_holds_every_key)
     arena_done(&arena);
     strbuf_done(&out);
 }
+
+Test(field, suggests_the_path_that_was_meant)
+{
+    static const struct {
+        const char *path, *want;
+        bool later;
+    } rows[] = {
+        {"spec.setle", "spec.settle"},
+        {"setle", "spec.settle"},
+        {"spce.setle", "spec.settle"},
+        {"spec.rezerve.cpu", "spec.reserve.cpu"},
+        {"reserve.cup", "spec.reserve.cpu"},
+        {"metadata.nmae", "metadata.name"},
+        {"spec.paid.ignore.namespce", "spec.paid.ignore[].namespace"},
+        {"spec.paid.ignore[3].namespce", "spec.paid.ignore[].namespace"},
+        {"spec.settle.", "spec.settle"},
+        {"spec.settle.x", NULL},
+        {"spec.nothingofthesort", NULL},
+        {"zzz.settle", NULL},
+        {"...", NULL},
+        {"", NULL},
+        {"spec.schedule", NULL, true},
+        {"schedule", NULL, true},
+        {"headroom.min", NULL, true},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const char *near = field_suggest(sv_from(rows[i].path));
+
+        cr_expect_eq(field_path_is_later(sv_from(rows[i].path)), rows[i].later, "%s", rows[i].path);
+        if (rows[i].later)
+            continue;
+        if (rows[i].want == NULL)
+            cr_expect_null(near, "%s: %s", rows[i].path, near);
+        else
+            cr_expect(near != NULL && strcmp(near, rows[i].want) == 0, "%s: %s", rows[i].path,
+                      near != NULL ? near : "nothing");
+    }
+}

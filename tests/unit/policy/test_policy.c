@@ -414,12 +414,13 @@ Test(policy, refuses_two_of_one_name_or_target)
         {"other", "{apiVersion: v1, kind: Deployment, namespace: filler, name: miner}", NULL},
         {"other", "{apiVersion: apps/v1, kind: Deployment, namespace: x, name: miner}", NULL},
         {"miner", "{apiVersion: apps/v1, kind: Deployment, namespace: filler, name: other}",
-         "found two policies named miner, of Deployment filler/miner and of Deployment "
-         "filler/other"},
+         "night.yaml:10:18: metadata.name: found the same name as at night.yaml:3:18: miner"},
         {"other", "{apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}",
-         "found policies miner and other with the same target Deployment filler/miner"},
+         "night.yaml:11:8: spec.target: found the same target as at night.yaml:5:3: Deployment "
+         "filler/miner"},
         {"other", "{apiVersion: apps/v1beta2, kind: Deployment, namespace: filler, name: miner}",
-         "found policies miner and other with the same target Deployment filler/miner"},
+         "night.yaml:11:8: spec.target: found the same target as at night.yaml:5:3: Deployment "
+         "filler/miner"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
