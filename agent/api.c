@@ -5,6 +5,8 @@
 #include "agent/json_read.h"
 #include "base/alloc.h"
 
+#define AGENT_TIMEOUT_US (5 * US_PER_S)
+
 static bool join(struct api *api, struct err *err)
 {
     api->loop = loop_new();
@@ -39,6 +41,7 @@ bool api_open_agent(struct api *api, const char *url, struct err *err)
     api->config.server = sv_dup(text);
     api->config.ns = xstrdup("");
     api->config.plain = true;
+    api->timeout_us = AGENT_TIMEOUT_US;
     return join(api, err);
 }
 
@@ -56,7 +59,8 @@ void api_close(struct api *api)
 
 bool api_get(struct api *api, const char *path, struct strbuf *to, struct err *err)
 {
-    const struct client_request request = {.method = "GET", .path = path, .channel = CHANNEL_POOL};
+    const struct client_request request = {
+        .method = "GET", .path = path, .channel = CHANNEL_POOL, .timeout_us = api->timeout_us};
     enum decode_format format;
     struct strbuf body;
     bool fits;

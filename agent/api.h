@@ -28,13 +28,15 @@ struct api {
         transport; /* borrowed by the client, as are timers and config: the struct must not move */
     struct timers timers;
     struct client *client;
+    int64_t timeout_us; /* of a question; 0: the client's own */
 };
 
 /* The API server of the kubeconfig (both may be NULL). On failure there is nothing to close. */
 bool api_open(struct api *api, const char *kubeconfig, const char *context,
               struct err *err) MUST_CHECK;
 
-/* The agent at http://HOST:PORT; no credentials are sent. */
+/* The agent at http://HOST:PORT; no credentials are sent. It answers from memory: after 5 s it hangs
+ * (ERR_NETWORK). */
 bool api_open_agent(struct api *api, const char *url, struct err *err) MUST_CHECK;
 
 void api_close(struct api *api);

@@ -548,6 +548,18 @@ static bool load_files(struct loader *l, const struct kube_config_options *o, st
     return ok || err_set(err, inner.kind, inner.code, "%s", inner.text);
 }
 
+/* Says what was looked for. */
+static bool no_cluster(const struct kube_config_options *o, struct err *err)
+{
+    if (o->env_list != NULL && o->env_list[0] != '\0')
+        (void)err_set(err, ERR_NOT_FOUND, 0, "found no file of $KUBECONFIG (%s)", o->env_list);
+    else if (o->home != NULL && o->home[0] != '\0')
+        (void)err_set(err, ERR_NOT_FOUND, 0, "found no %s/.kube/config ($KUBECONFIG is not set)", o->home);
+    else
+        (void)err_set(err, ERR_NOT_FOUND, 0, "neither $KUBECONFIG nor $HOME is set");
+    return err_wrap(err, "no cluster is configured, and this is not a pod");
+}
+
 static bool load(struct loader *l, const struct kube_config_options *o, struct kube_config *c, struct err *err)
 {
     if (!load_files(l, o, err))
@@ -556,8 +568,7 @@ static bool load(struct loader *l, const struct kube_config_options *o, struct k
         if (!build(l, o->context, c, err))
             return false;
     } else if (!is_in_cluster(o)) {
-        return err_set(err, ERR_INPUT, 0,
-                       "no cluster is configured: found no kubeconfig ($KUBECONFIG, ~/.kube/config) and this is not a pod");
+        return no_cluster(o, err);
     } else if (!build_in_cluster(o, c, err)) {
         return false;
     }

@@ -6,7 +6,7 @@
  * current-context wins. Relative paths are relative to the file that holds them.
  * Users with `exec` or `auth-provider` are refused by name, unless they also hold a token, a password or a certificate
  * (then `exec` is ignored, as kubectl does). Over plain http: no credentials are kept.
- * Errors carry FILE:line:column. Strings are owned by the struct and never contain line breaks.
+ * Errors carry FILE:line:column; where nothing is configured (ERR_NOT_FOUND) they name the files looked for. Strings are owned by the struct and never contain line breaks.
  */
 #ifndef BRIM_AGENT_KUBE_CONFIG_H
 #define BRIM_AGENT_KUBE_CONFIG_H

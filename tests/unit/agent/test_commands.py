@@ -6,10 +6,12 @@ usage: test_commands.py BRIM DATA_FOLDER
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 BRIM, DATA = None, None
@@ -173,6 +175,17 @@ class Pods(unittest.TestCase):
         self.assertIn("it has no node yet: it is demand", out)
 
 
+class Hang(unittest.TestCase):
+    def test_an_agent_that_hangs_is_given_up_after_5_s(self):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            url = "http://127.0.0.1:%d" % listening.getsockname()[1]
+            began = time.monotonic()
+            runs = [subprocess.Popen([BRIM, *command, "--agent", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    for command in (["status"], ["explain", "decision"])]
+            self.assertEqual([(run.communicate(timeout=30)[0], run.returncode) for run in runs], [(b"", 3)] * 2)
+            self.assertTrue(4 < time.monotonic() - began < 9)
+
+
 class Server(http.server.BaseHTTPRequestHandler):
     """An API server with one node of 4 cores and no pods."""
     NODE = {"metadata": {"name": "n1", "uid": "1"}, "status": {
@@ -262,11 +275,23 @@ class Policies(unittest.TestCase):
         self.assertEqual((code, lines(out)[0]["ok"]), (1, False))
 
     def test_two_files_may_not_name_one_policy(self):
-        self.write("a.yaml", POLICY)
-        self.write("b.yaml", POLICY)
-        code, _, err = brim("check", self.folder.name)
-        self.assertEqual(code, 1)
-        self.assertIn("miner", err)
+        a, b = self.write("a.yaml", POLICY), self.write("b.yaml", POLICY)
+        c = self.write("c.yaml", POLICY.replace("miner", "other"))
+        code, out, err = brim("check", self.folder.name)
+        self.assertEqual((code, err), (1, "%s:3:18: metadata.name: found the same name as at %s:3:18: miner\n" % (b, a)))
+        self.assertEqual([line.split(": ")[0] for line in out.splitlines()], [c], "ok is said of the others")
+        code, out, err = brim("check", "-o", "json", self.folder.name)
+        self.assertEqual((code, [(r["file"], r["ok"]) for r in lines(out)]), (1, [(a, False), (b, False), (c, True)]))
+        # Two of one file, three of one name.
+        code, out, err = brim("check", self.write("d.yaml", POLICY + "---\n" + POLICY))
+        self.assertEqual((code, out, err.count("d.yaml:3:18: miner")), (1, "", 1))
+        code, out, err = brim("check", a, b, a)
+        self.assertEqual((code, out, err.count("\n")), (1, "", 2))
+
+    def test_a_file_that_is_too_large_is_told_by_its_own_limit(self):
+        code, out, err = brim("check", self.write("big.yaml", "#" * (20 << 20)))
+        self.assertEqual((code, out), (3, ""))
+        self.assertIn("larger than 4 MiB", err)
 
     def test_an_empty_folder_is_wrong(self):
         self.assertEqual(brim("check", self.folder.name)[0], 1)
@@ -279,6 +304,8 @@ class Policies(unittest.TestCase):
         code, out, err = brim("explain", "policy", "setle")
         self.assertEqual((code, out), (1, ""))
         self.assertIn("did you mean spec.settle?", err)
+        self.assertIn("did you mean spec.settle?", brim("explain", "policy", "spec.setle")[2])
+        self.assertIn("this release does not have", brim("explain", "policy", "spec.schedule")[2])
         self.assertIn("properties", json.loads(brim("explain", "policy", "-o", "json")[1]))
 
 

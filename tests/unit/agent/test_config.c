@@ -200,8 +200,28 @@ Test(config, goes_by_its_order)
 
     cr_assert_not(kube_config_load(&(struct kube_config_options){.kubeconfig = "/nowhere/config", .home = dir}, &c, &err));
     cr_assert_eq(err.kind, ERR_NOT_FOUND);
-    cr_assert_not(kube_config_load(&(struct kube_config_options){.home = "/nowhere"}, &c, &err));
-    cr_assert_eq(err.kind, ERR_INPUT);
+}
+
+Test(config, names_the_files_that_it_looked_for)
+{
+    static const struct {
+        struct kube_config_options options;
+        const char *want;
+    } rows[] = {
+        {{.home = "/nowhere"}, "/nowhere/.kube/config"},
+        {{.home = "/nowhere", .env_list = ""}, "/nowhere/.kube/config"},
+        {{.home = "/nowhere", .env_list = "/nope:/no/more"}, "(/nope:/no/more)"},
+        {{.home = ""}, "neither $KUBECONFIG nor $HOME is set"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct kube_config c;
+        struct err err = {0};
+
+        cr_assert_not(kube_config_load(&rows[i].options, &c, &err));
+        cr_expect_eq(err.kind, ERR_NOT_FOUND);
+        cr_expect_not_null(strstr(err.text, rows[i].want), "no '%s' in: %s", rows[i].want, err.text);
+    }
 }
 
 Test(config, finds_its_way_inside_a_pod)
