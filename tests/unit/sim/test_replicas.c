@@ -70,7 +70,7 @@ Test(replicas, deletes_in_the_order_of_the_real_controller)
 
         world_start(&w, 1);
         for (uint32_t j = 0; j < 3; j++) {
-            char name[8];
+            char name[16];
 
             (void)snprintf(name, sizeof name, "n%u", j);
             nodes[j] = node_at(w.sim, world_node(&w, name, 8)->id);
@@ -106,7 +106,7 @@ Test(replicas, are_made_by_20_a_second_after_a_burst_of_30)
 
     world_start(&w, 1);
     for (int i = 0; i < 10; i++) {
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof name, "n%d", i);
         (void)world_node(&w, name, 100);

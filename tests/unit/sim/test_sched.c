@@ -35,7 +35,7 @@ Test(sched, spreads_pods_to_the_least_allocated_node)
     struct sim_pod_spec spec = world_spec(1000, 0, 1);
 
     for (int i = 0; i < 9; i++) {
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof name, "p%d", i);
         (void)world_pod(&w, name, &spec);
@@ -53,7 +53,7 @@ Test(sched, packs_where_the_template_prefers_its_own)
 
     world_start(&w, 3);
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof name, "n%d", i);
         (void)world_node(&w, name, 8);

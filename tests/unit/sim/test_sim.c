@@ -176,7 +176,7 @@ static uint64_t play(uint64_t seed, int steps, struct judge *j)
     template.packs = random_percent(&r, 50);
     template.gated = random_percent(&r, 20);
     for (int i = 0; i < 6; i++) {
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof name, "n%d", i);
         (void)world_node(&w, name, cores_of(i));
