@@ -19,6 +19,15 @@ struct peer {
     int connections;
 };
 
+/* A connection that is open, from the library's first notice of it to the last. */
+struct line {
+    struct peer *peer; /* NULL: the entry is free */
+    int fd;
+    bool busy;  /* a request is being answered */
+    bool ended; /* was shut down by us; the library has yet to close it */
+    struct mono idle_since;
+};
+
 struct httpd {
     struct MHD_Daemon *daemon;
     struct snapshot_slot *slot;
@@ -28,6 +37,7 @@ struct httpd {
     bool loopback;
     uint16_t port;
     struct peer peers[HTTPD_MAX_CONNECTIONS];
+    struct line lines[HTTPD_MAX_CONNECTIONS];
 };
 
 struct address {
@@ -136,25 +146,85 @@ static enum MHD_Result on_accept(void *self, const struct sockaddr *sa, socklen_
     return is_loopback(&address) || p->connections < HTTPD_MAX_PER_ADDRESS ? MHD_YES : MHD_NO;
 }
 
+/*
+ * Ends the connection that has been idle longest, if many are open. The library closes only what
+ * the other side closed or what timed out; shut down, a socket looks as if its peer had gone.
+ */
+static void make_room(struct httpd *h)
+{
+    struct line *oldest = NULL;
+    size_t open = 0;
+
+    for (size_t i = 0; i < COUNT_OF(h->lines); i++) {
+        struct line *l = &h->lines[i];
+
+        if (l->peer == NULL || l->ended)
+            continue;
+        open++;
+        if (!l->busy && (oldest == NULL || l->idle_since.us < oldest->idle_since.us))
+            oldest = l;
+    }
+    if (open < HTTPD_CROWDED || oldest == NULL)
+        return;
+    oldest->ended = true;
+    (void)shutdown(oldest->fd, SHUT_RDWR);
+}
+
+/* NULL where the table is full, which the library's own limit of connections forbids. */
+static struct line *line_new(struct httpd *h, struct MHD_Connection *c)
+{
+    struct in6_addr address =
+        plain_address(MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+    struct peer *p = peer_find(h, &address);
+    struct line *l = NULL;
+
+    for (size_t i = 0; i < COUNT_OF(h->lines) && l == NULL; i++) {
+        if (h->lines[i].peer == NULL)
+            l = &h->lines[i];
+    }
+    if (p == NULL || l == NULL)
+        return NULL;
+    p->address = address;
+    p->connections++;
+    *l = (struct line){
+        .peer = p,
+        .fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+        .idle_since = h->clock.mono(h->clock.self),
+    };
+    return l;
+}
+
 static void on_connection(void *self, struct MHD_Connection *c, void **connection_self,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct peer *p = *connection_self;
+    struct line *l = *connection_self;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-        struct in6_addr address = plain_address(info->client_addr);
-
-        p = peer_find(self, &address);
-        if (p != NULL) {
-            p->address = address;
-            p->connections++;
-        }
-        *connection_self = p;
-    } else if (p != NULL) {
-        p->connections--;
+        make_room(self);
+        *connection_self = line_new(self, c);
+    } else if (l != NULL) {
+        l->peer->connections--;
+        *l = (struct line){0};
     }
+}
+
+static void set_busy(struct httpd *h, struct MHD_Connection *c, bool busy)
+{
+    struct line *l = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+
+    if (l == NULL)
+        return;
+    l->busy = busy;
+    l->idle_since = h->clock.mono(h->clock.self);
+}
+
+/* The answer was sent, or could not be. */
+static void on_completed(void *self, struct MHD_Connection *c, void **request_self,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)request_self;
+    (void)code;
+    set_busy(self, c, false);
 }
 
 struct params {
@@ -239,6 +309,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
 
     (void)version;
     (void)upload;
+    set_busy(self, c, true);
     /*
      * The library calls once with the headers and again when the request is complete. Answering at
      * the first call makes it close the connection without reading the body: wanted for what is
@@ -299,11 +370,12 @@ static bool bind_any(struct address *a, uint16_t port, int *ret_fd, uint16_t *re
 /* Without MHD_USE_ERROR_LOG: the library's own words would go to stderr past the log. */
 static struct MHD_Daemon *daemon_start(struct httpd *h, int fd)
 {
-    return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD, 0, on_accept, h, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_MAX_CONNECTIONS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, on_accept, h, on_request, h,
+                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)HTTPD_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+                            h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_END);
 }
 
 bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock,

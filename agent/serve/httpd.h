@@ -6,6 +6,10 @@
  * port-forward brings all its viewers from there), HTTPD_MEMORY bytes for a request's line and
  * headers, HTTPD_TIMEOUT_S for a connection on which nothing moves. Bodies of requests are not
  * read.
+ *
+ * From HTTPD_CROWDED connections on, each new one ends the one that has been idle longest (no
+ * request under way), so that thousands of idle ones cannot keep a probe or a scrape out. Who is
+ * cut off that way connects again, as after any idle timeout.
  */
 #ifndef BRIM_AGENT_SERVE_HTTPD_H
 #define BRIM_AGENT_SERVE_HTTPD_H
@@ -22,6 +26,8 @@
 
 enum {
     HTTPD_MAX_CONNECTIONS = 512,
+    /* The library takes in a few at once before it closes those that were ended: room for them. */
+    HTTPD_CROWDED = HTTPD_MAX_CONNECTIONS - 128,
     HTTPD_MAX_PER_ADDRESS = 64,
     HTTPD_MEMORY = 32 << 10,
     HTTPD_TIMEOUT_S = 30

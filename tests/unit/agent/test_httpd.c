@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/serve/httpd.h"
@@ -183,6 +185,80 @@ Test(httpd, does_not_count_connections_from_loopback_against_one_address)
         cr_expect_gt(recv(fd[i], piece, sizeof piece, 0), 0, "connection %zu", i);
         (void)close(fd[i]);
     }
+    served_done(&s);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+enum { IDLE = 1500 };
+
+/* Whether the peer has closed: something to read, and that is the end. */
+static bool closed(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_DONTWAIT);
+
+    return got == 0 || (got < 0 && errno != EAGAIN);
+}
+
+Test(httpd, answers_a_probe_beside_more_idle_connections_than_it_holds)
+{
+    static int fds[IDLE];
+    const struct rlimit enough = {.rlim_cur = 4096, .rlim_max = 4096};
+    struct served s = serve(true);
+    size_t open = 0;
+
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &enough), 0, "%s", strerror(errno));
+    for (size_t i = 0; i < IDLE; i++) {
+        fds[i] = dial(&s);
+        /* Every third has begun a request that never ends. */
+        if (i % 3 == 0)
+            (void)send(fds[i], "GET /livez HT", 13, MSG_NOSIGNAL);
+    }
+    for (int i = 0; i < 20; i++) {
+        double began = seconds();
+        struct strbuf got = talk(&s, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+
+        cr_expect(strstr(strbuf_str(&got), "HTTP/1.1 200") != NULL, "%s", strbuf_str(&got));
+        cr_expect_lt(seconds() - began, 1.0, "probe %d took %.3f s", i, seconds() - began);
+        strbuf_done(&got);
+    }
+    for (size_t i = 0; i < IDLE; i++)
+        open += !closed(fds[i]);
+    cr_expect(open > HTTPD_CROWDED / 2 && open <= HTTPD_MAX_CONNECTIONS, "%zu are open", open);
+    cr_expect(closed(fds[0]) && !closed(fds[IDLE - 1]), "the longest idle go first");
+    for (size_t i = 0; i < IDLE; i++)
+        (void)close(fds[i]);
+    served_done(&s);
+}
+
+Test(httpd, leaves_connections_alone_while_there_is_room)
+{
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    int fds[HTTPD_CROWDED];
+    struct served s = serve(true);
+    struct strbuf got;
+    char answer[512];
+
+    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+        fds[i] = dial(&s);
+    /* The first is used once more and kept: now the second is idle for longest. */
+    cr_assert_eq(send(fds[0], request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+    cr_assert_gt(recv(fds[0], answer, sizeof answer, 0), 0);
+    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+        cr_expect(!closed(fds[i]), "%zu", i);
+    got = talk(&s, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    strbuf_done(&got);
+    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+        cr_expect_eq(closed(fds[i]), i == 1, "%zu", i);
+    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+        (void)close(fds[i]);
     served_done(&s);
 }
 
