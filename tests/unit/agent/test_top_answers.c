@@ -54,7 +54,7 @@ Test(top_answers, sorts_nodes_by_what_is_free)
     struct strbuf text;
 
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof name, "n%d", i);
         nodes_view_add(
