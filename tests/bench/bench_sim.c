@@ -44,7 +44,7 @@ static void need(bool ok, const struct err *err)
 static void add_nodes(struct sim *s, int n, int64_t cores)
 {
     for (int i = 0; i < n; i++) {
-        char name[16];
+        char name[24];
         const struct sim_node *node;
         struct err err = {0};
 
