@@ -166,6 +166,26 @@ Test(client, explains_what_went_wrong)
     }
 }
 
+Test(client, marks_where_a_long_message_was_cut)
+{
+    struct rig r = {0};
+    struct strbuf body;
+    size_t len;
+
+    strbuf_init(&body, 4096);
+    (void)strbuf_add(&body, SV("{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\",\"message\":\""));
+    for (int i = 0; i < 100; i++)
+        (void)strbuf_add(&body, SV("brim may not "));
+    (void)strbuf_add(&body, SV("\"}"));
+    rig_start(&r);
+    fake_json(get(&r, "/x"), 403, strbuf_str(&body));
+    len = strlen(r.seen.problem.err.text);
+    cr_expect_gt(len, sizeof r.seen.problem.err.text - 8, "%s", r.seen.problem.err.text);
+    cr_expect_str_eq(r.seen.problem.err.text + len - 3, "…", "%s", r.seen.problem.err.text);
+    rig_done(&r);
+    strbuf_done(&body);
+}
+
 Test(client, explains_protobuf_too)
 {
     struct rig r = {0};
