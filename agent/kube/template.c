@@ -54,7 +54,8 @@ static void default_requests(cJSON *resources, cJSON *containers)
     {
         bool native = strcmp(limit->string, "cpu") == 0 || strcmp(limit->string, "memory") == 0;
 
-        if (get(requests, limit->string) == NULL && (containers == NULL || (native && !any_names(containers, limit->string))))
+        if (get(requests, limit->string) == NULL &&
+            (containers == NULL || (native && !any_names(containers, limit->string))))
             (void)cJSON_AddItemToObject(requests, limit->string, cJSON_Duplicate(limit, true));
     }
 }

@@ -22,7 +22,8 @@ enum { TEMPLATE_MAX_POD = 4 << 20 }; /* more than the server stores */
 struct cJSON;
 
 /* The pod of a workload that was read already; its tree is changed. The pod gets this namespace; an empty one is left out. */
-bool template_of_tree(struct cJSON *workload, struct sv ns, struct strbuf *to, struct err *err) MUST_CHECK;
+bool template_of_tree(struct cJSON *workload, struct sv ns, struct strbuf *to,
+                      struct err *err) MUST_CHECK;
 
 /*
  * The pod of a workload's text: spec.template (Deployment, Job, …), spec.jobTemplate.spec.template (CronJob) or template
