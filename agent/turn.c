@@ -5,6 +5,7 @@
 #include "agent/publish.h"
 #include "agent/recorder.h"
 #include "base/log.h"
+#include "base/num.h"
 
 static struct mono now_of(const struct turn *t)
 {
@@ -42,11 +43,6 @@ void turn_done(struct turn *t)
 void turn_mark(struct turn *t)
 {
     t->dirty = true;
-}
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* When the older of the two watches was last heard; false before both have been complete once. */
