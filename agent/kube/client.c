@@ -9,7 +9,7 @@
 
 /* What the reference client does: cached at most a minute less ten seconds. */
 #define TOKEN_AGE_US (50 * US_PER_S)
-#define WARM_US (30 * US_PER_S)
+#define WARM_US      (30 * US_PER_S)
 
 enum { MAX_PROBLEM_BODY = 64 << 10, MAX_HEADER = 128 << 10, MAX_SEGMENT_SHOWN = 90 };
 
@@ -18,10 +18,10 @@ struct client {
     struct transport transport;
     struct timers timers;
     struct mono token_read;
-    struct decoder decoder;            /* of Status bodies */
+    struct decoder decoder; /* of Status bodies */
     struct resource_names names;
-    struct strbuf authorization;       /* header line; empty: none */
-    const char **headers;              /* what goes with each request */
+    struct strbuf authorization; /* header line; empty: none */
+    const char **headers;        /* what goes with each request */
     struct client_call *calls;
     struct client_call *warm_call;
     void *warm_timer;
@@ -48,7 +48,7 @@ struct client_call {
     bool logged_in_again; /* after a 401, once */
     int status;           /* 0: no answer yet */
     int retry_after_s;
-    bool plain_text;      /* of a problem's body */
+    bool plain_text; /* of a problem's body */
     enum decode_format format;
     struct strbuf collected; /* a problem's body, or client_send()'s answer */
 };
@@ -68,7 +68,8 @@ static void make_authorization(struct client *c)
         struct strbuf pair;
 
         strbuf_init(&pair, MAX_HEADER);
-        (void)strbuf_addf(&pair, "%s:%s", config->username, config->password != NULL ? config->password : "");
+        (void)strbuf_addf(&pair, "%s:%s", config->username,
+                          config->password != NULL ? config->password : "");
         (void)strbuf_addf(&c->authorization, "Authorization: Basic ");
         (void)base64_encode(strbuf_sv(&pair), &c->authorization);
         strbuf_done(&pair);
@@ -138,7 +139,8 @@ static bool explain(struct client_call *call, struct client_problem *p, const ch
     if (p->retry_after_s < 0 && status.retry_after_s > 0)
         p->retry_after_s = status.retry_after_s;
     p->version_too_large = p->status == 504 && sv_eq(status.cause, SV("ResourceVersionTooLarge"));
-    (void)err_set(&p->err, p->err.kind, p->status, "%s: %d %s: %s", where, p->status, reason, message);
+    (void)err_set(&p->err, p->err.kind, p->status, "%s: %d %s: %s", where, p->status, reason,
+                  message);
     return true;
 }
 
@@ -147,7 +149,8 @@ static void name_call(const struct client_call *call, char *out, size_t size)
 {
     size_t len = strcspn(call->path, "?");
 
-    (void)snprintf(out, size, "%s %.*s", call->method, (int)(len < MAX_SEGMENT_SHOWN ? len : MAX_SEGMENT_SHOWN), call->path);
+    (void)snprintf(out, size, "%s %.*s", call->method,
+                   (int)(len < MAX_SEGMENT_SHOWN ? len : MAX_SEGMENT_SHOWN), call->path);
 }
 
 static struct client_problem make_problem(struct client_call *call, const struct err *err)
@@ -161,10 +164,13 @@ static struct client_problem make_problem(struct client_call *call, const struct
         (void)err_wrap(&p.err, "%s", where);
         return p;
     }
-    p.err.kind = kind_of_status(p.status, call->content_type != NULL && strcmp(call->content_type, CLIENT_JSON_PATCH) == 0);
+    p.err.kind = kind_of_status(p.status, call->content_type != NULL &&
+                                              strcmp(call->content_type, CLIENT_JSON_PATCH) == 0);
     if (!explain(call, &p, where)) {
-        first_line(call->plain_text ? strbuf_sv(&call->collected) : (struct sv){0}, line, sizeof line);
-        (void)err_set(&p.err, p.err.kind, p.status, line[0] != '\0' ? "%s: %d %s" : "%s: status %d%s", where, p.status, line);
+        first_line(call->plain_text ? strbuf_sv(&call->collected) : (struct sv){0}, line,
+                   sizeof line);
+        (void)err_set(&p.err, p.err.kind, p.status,
+                      line[0] != '\0' ? "%s: %d %s" : "%s: status %d%s", where, p.status, line);
     }
     return p;
 }
@@ -207,8 +213,10 @@ static bool on_head(void *self, const struct transport_head *head, struct err *e
         return true;
     /* An answer without a body (204, or an empty 200) has no type, and then nothing has to be decoded. */
     if (call->plain_text && call->stream)
-        return err_set(err, ERR_PROTOCOL, call->status, "found content of type '%.*s', expected JSON or protobuf",
-                       (int)(head->content_type.len < 60 ? head->content_type.len : 60), head->content_type.at);
+        return err_set(err, ERR_PROTOCOL, call->status,
+                       "found content of type '%.*s', expected JSON or protobuf",
+                       (int)(head->content_type.len < 60 ? head->content_type.len : 60),
+                       head->content_type.at);
     return call->handler.head(call->handler.self, call->format, err);
 }
 
@@ -276,7 +284,8 @@ static void begin(struct client_call *call)
         .timeout_us = call->timeout_us,
         .stream = call->stream,
     };
-    struct transport_handler handler = {.head = on_head, .data = on_data, .done = on_done, .self = call};
+    struct transport_handler handler = {
+        .head = on_head, .data = on_data, .done = on_done, .self = call};
 
     call->transfer = c->transport.start(c->transport.self, &request, &handler);
 }
@@ -306,7 +315,8 @@ static struct client_call *call_new(struct client *c, const struct client_reques
     return call;
 }
 
-struct client_call *client_start(struct client *c, const struct client_request *request, const struct client_handler *handler)
+struct client_call *client_start(struct client *c, const struct client_request *request,
+                                 const struct client_handler *handler)
 {
     struct client_call *call = call_new(c, request);
 
@@ -326,7 +336,8 @@ static bool answer_data(void *self, struct sv bytes, struct err *err)
 
     if (strbuf_add(&call->collected, bytes))
         return true;
-    return err_set(err, ERR_LIMIT, call->status, "the answer is longer than %d bytes", TRANSPORT_MAX_BODY);
+    return err_set(err, ERR_LIMIT, call->status, "the answer is longer than %d bytes",
+                   TRANSPORT_MAX_BODY);
 }
 
 static void answer_done(void *self, const struct client_problem *problem)
@@ -342,11 +353,13 @@ static void answer_done(void *self, const struct client_problem *problem)
     call->answer_fn(call->answer_self, &answer);
 }
 
-struct client_call *client_send(struct client *c, const struct client_request *request, client_answer_fn *fn, void *self)
+struct client_call *client_send(struct client *c, const struct client_request *request,
+                                client_answer_fn *fn, void *self)
 {
     struct client_call *call = call_new(c, request);
 
-    call->handler = (struct client_handler){.head = answer_head, .data = answer_data, .done = answer_done, .self = call};
+    call->handler = (struct client_handler){
+        .head = answer_head, .data = answer_data, .done = answer_done, .self = call};
     call->answer_fn = fn;
     call->answer_self = self;
     call->collected.max = TRANSPORT_MAX_BODY;
@@ -387,8 +400,8 @@ static void waiting_answered(void *self, const struct client_answer *answer)
     loop_stop(w->loop);
 }
 
-bool client_wait(struct client *c, struct loop *loop, const struct client_request *request, struct strbuf *ret_body,
-                 enum decode_format *ret_format, struct err *err)
+bool client_wait(struct client *c, struct loop *loop, const struct client_request *request,
+                 struct strbuf *ret_body, enum decode_format *ret_format, struct err *err)
 {
     struct waiting w = {.loop = loop};
     struct client_call *call;
@@ -424,8 +437,11 @@ static void keep_warm(void *self)
 
     if (idle_us >= WARM_US) {
         if (c->warm_call == NULL)
-            c->warm_call = client_send(
-                c, &(struct client_request){.method = "GET", .path = "/version", .channel = CHANNEL_CONTROL}, warmed, c);
+            c->warm_call =
+                client_send(c,
+                            &(struct client_request){
+                                .method = "GET", .path = "/version", .channel = CHANNEL_CONTROL},
+                            warmed, c);
         idle_us = 0;
     }
     c->timers.timer_set(c->warm_timer, WARM_US - idle_us);
@@ -442,7 +458,8 @@ void client_keep_warm(struct client *c)
 
 /* ---- birth and death ---- */
 
-struct client *client_new(struct kube_config *config, const struct transport *transport, const struct timers *timers)
+struct client *client_new(struct kube_config *config, const struct transport *transport,
+                          const struct timers *timers)
 {
     struct client *c = xcalloc(1, sizeof *c);
 
@@ -491,8 +508,8 @@ void client_escape(struct strbuf *out, struct sv text)
     for (size_t i = 0; i < text.len; i++) {
         unsigned char b = (unsigned char)text.at[i];
 
-        if ((b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') || b == '-' || b == '.' || b == '_' ||
-            b == '~')
+        if ((b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
+            b == '-' || b == '.' || b == '_' || b == '~')
             (void)strbuf_add_char(out, (char)b);
         else
             (void)strbuf_addf(out, "%%%02X", b);

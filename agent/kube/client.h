@@ -26,9 +26,9 @@ struct client_call;
 
 #define CLIENT_JSON "application/json"
 /* Custom resources have no protobuf: they answer with JSON then. */
-#define CLIENT_PROTOBUF "application/vnd.kubernetes.protobuf, application/json"
+#define CLIENT_PROTOBUF    "application/vnd.kubernetes.protobuf, application/json"
 #define CLIENT_MERGE_PATCH "application/merge-patch+json"
-#define CLIENT_JSON_PATCH "application/json-patch+json"
+#define CLIENT_JSON_PATCH  "application/json-patch+json"
 
 /* The server gives a request that is not a watch 60 s (--request-timeout). */
 #define CLIENT_TIMEOUT_US (60 * US_PER_S)
@@ -41,15 +41,15 @@ struct client_request {
     const char *content_type; /* NULL: there is no body */
     struct sv body;
     enum transport_channel channel;
-    int64_t timeout_us;       /* 0: CLIENT_TIMEOUT_US; of a stream: none */
-    bool stream;              /* the answer has no end that one could wait for */
+    int64_t timeout_us; /* 0: CLIENT_TIMEOUT_US; of a stream: none */
+    bool stream;        /* the answer has no end that one could wait for */
 };
 
 struct client_problem {
     struct err err;
-    int status;              /* of the answer; 0: there was none */
-    int retry_after_s;       /* -1: the server did not say */
-    bool version_too_large;  /* the server has not reached the resourceVersion asked for (504) */
+    int status;             /* of the answer; 0: there was none */
+    int retry_after_s;      /* -1: the server did not say */
+    bool version_too_large; /* the server has not reached the resourceVersion asked for (504) */
 };
 
 struct client_handler {
@@ -64,27 +64,31 @@ struct client_answer {
     const struct client_problem *problem; /* NULL: none, and only then the rest counts */
     int status;
     enum decode_format format;
-    struct sv body;                       /* valid during the call */
+    struct sv body; /* valid during the call */
 };
 
 typedef void client_answer_fn(void *self, const struct client_answer *answer);
 
 /* `config` and the transport are borrowed and must live as long; the client writes to the config's token. */
-struct client *client_new(struct kube_config *config, const struct transport *transport, const struct timers *timers);
+struct client *client_new(struct kube_config *config, const struct transport *transport,
+                          const struct timers *timers);
 void client_free(struct client *c);
 
 const struct kube_config *client_config(const struct client *c);
 const struct timers *client_timers(const struct client *c);
 
 /* For answers that are taken as they come in. */
-struct client_call *client_start(struct client *c, const struct client_request *request, const struct client_handler *handler);
+struct client_call *client_start(struct client *c, const struct client_request *request,
+                                 const struct client_handler *handler);
 /* For answers that fit into TRANSPORT_MAX_BODY. */
-struct client_call *client_send(struct client *c, const struct client_request *request, client_answer_fn *fn, void *self);
+struct client_call *client_send(struct client *c, const struct client_request *request,
+                                client_answer_fn *fn, void *self);
 void client_cancel(struct client_call *call); /* NULL is fine */
 
 /* For commands: sends and runs the loop until the answer is there. ret_body is initialised here, and to be freed on success. */
-bool client_wait(struct client *c, struct loop *loop, const struct client_request *request, struct strbuf *ret_body,
-                 enum decode_format *ret_format, struct err *err) MUST_CHECK;
+bool client_wait(struct client *c, struct loop *loop, const struct client_request *request,
+                 struct strbuf *ret_body, enum decode_format *ret_format,
+                 struct err *err) MUST_CHECK;
 
 /*
  * Keeps a control connection open: asks for /version when nothing else went over it for 30 s (the server closes idle ones

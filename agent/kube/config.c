@@ -39,8 +39,8 @@ static bool read_file(const char *path, size_t max, struct strbuf *ret_text, str
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return err_set(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_SYSTEM, errno, "%s: %s", path,
-                       strerror(errno));
+        return err_set(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_SYSTEM, errno,
+                       "%s: %s", path, strerror(errno));
     strbuf_init(ret_text, max);
     for (;;) {
         size_t want = max - ret_text->len < 4096 ? max - ret_text->len : 4096;
@@ -89,8 +89,8 @@ static bool load_file(struct loader *l, const char *path, struct err *err)
     const struct yaml_node *root = docs != NULL ? docs->root : NULL;
 
     if (root != NULL && root->kind != YAML_MAPPING && !yaml_is_null(root))
-        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: found a %s, expected a mapping", path, root->line, root->column,
-                       yaml_kind_name(root->kind));
+        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: found a %s, expected a mapping", path,
+                       root->line, root->column, yaml_kind_name(root->kind));
     l->files[l->n_files++] = (struct file){.path = xstrdup(path), .root = root};
     return true;
 }
@@ -104,7 +104,8 @@ static void loader_done(struct loader *l)
 
 /* ---- values ---- */
 
-static bool wrong(const struct file *f, const struct yaml_node *at, struct err *err, const char *what)
+static bool wrong(const struct file *f, const struct yaml_node *at, struct err *err,
+                  const char *what)
 {
     return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s", f->path, at->line, at->column, what);
 }
@@ -127,11 +128,11 @@ static bool get_text(struct entry e, const char *key, struct sv *ret_text, struc
         return true;
     }
     if (node->kind != YAML_SCALAR)
-        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected text", e.file->path, node->line,
-                       node->column, key, yaml_kind_name(node->kind));
+        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected text", e.file->path,
+                       node->line, node->column, key, yaml_kind_name(node->kind));
     if (!clean_text(node->text))
-        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a control character", e.file->path, node->line,
-                       node->column, key);
+        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a control character", e.file->path,
+                       node->line, node->column, key);
     *ret_text = node->text;
     return true;
 }
@@ -155,11 +156,13 @@ static bool get_bool(struct entry e, const char *key, bool *ret_value, struct er
         *ret_value = false;
         return true;
     }
-    if (node->kind == YAML_SCALAR && !node->quoted && (sv_eq(node->text, SV("true")) || sv_eq(node->text, SV("false")))) {
+    if (node->kind == YAML_SCALAR && !node->quoted &&
+        (sv_eq(node->text, SV("true")) || sv_eq(node->text, SV("false")))) {
         *ret_value = sv_eq(node->text, SV("true"));
         return true;
     }
-    return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: expected true or false", e.file->path, node->line, node->column, key);
+    return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: expected true or false", e.file->path,
+                   node->line, node->column, key);
 }
 
 /* A path, made relative to the file that holds it. */
@@ -176,7 +179,8 @@ static bool get_path(struct entry e, const char *key, char **ret_path, struct er
         return true;
     }
     strbuf_init(&path, MAX_URL + strlen(e.file->path));
-    (void)strbuf_add(&path, (struct sv){.at = e.file->path, .len = (size_t)(slash - e.file->path) + 1});
+    (void)strbuf_add(&path,
+                     (struct sv){.at = e.file->path, .len = (size_t)(slash - e.file->path) + 1});
     if (!strbuf_add(&path, text)) {
         strbuf_done(&path);
         return wrong(e.file, yaml_get(e.body, key), err, "the path is too long");
@@ -186,7 +190,8 @@ static bool get_path(struct entry e, const char *key, char **ret_path, struct er
 }
 
 /* A pair KEY (a file) and KEY-data (base64 of its content), of which at most one may be given. */
-static bool get_pem(struct entry e, const char *key, const char *data_key, char **ret_file, struct strbuf *pem, struct err *err)
+static bool get_pem(struct entry e, const char *key, const char *data_key, char **ret_file,
+                    struct strbuf *pem, struct err *err)
 {
     const struct yaml_node *data = yaml_get(e.body, data_key);
 
@@ -196,18 +201,19 @@ static bool get_pem(struct entry e, const char *key, const char *data_key, char 
     if (yaml_is_null(data) || (data->kind == YAML_SCALAR && data->text.len == 0))
         return true;
     if (*ret_file != NULL)
-        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: both %s and %s are given, expected one", e.file->path, data->line,
-                       data->column, key, data_key);
+        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: both %s and %s are given, expected one",
+                       e.file->path, data->line, data->column, key, data_key);
     if (data->kind != YAML_SCALAR || !base64_decode(data->text, pem) || pem->len == 0)
-        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: expected base64", e.file->path, data->line, data->column, data_key);
+        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: expected base64", e.file->path, data->line,
+                       data->column, data_key);
     return true;
 }
 
 /* ---- looking up ---- */
 
 /* In the list `list` the entry called `name`; its mapping lies under `key`. */
-static bool find_in_file(const struct file *f, const char *list, const char *key, struct sv name, struct entry *ret_entry,
-                         struct err *err)
+static bool find_in_file(const struct file *f, const char *list, const char *key, struct sv name,
+                         struct entry *ret_entry, struct err *err)
 {
     const struct yaml_node *all = yaml_get(f->root, list);
     struct entry found = {0};
@@ -217,27 +223,29 @@ static bool find_in_file(const struct file *f, const char *list, const char *key
         return true;
     }
     if (all->kind != YAML_SEQUENCE)
-        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected a list", f->path, all->line, all->column, list,
-                       yaml_kind_name(all->kind));
+        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected a list", f->path,
+                       all->line, all->column, list, yaml_kind_name(all->kind));
     for (const struct yaml_node *item = all->first; item != NULL; item = item->next) {
         const struct yaml_node *item_name = yaml_get(item, "name");
 
         if (item_name == NULL || item_name->kind != YAML_SCALAR || !sv_eq(item_name->text, name))
             continue;
         if (found.file != NULL)
-            return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: a second entry is named '%.*s'", f->path, item->line,
-                           item->column, list, SV_ARG(name));
+            return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: a second entry is named '%.*s'",
+                           f->path, item->line, item->column, list, SV_ARG(name));
         found = (struct entry){.body = yaml_get(item, key), .file = f};
         if (found.body != NULL && found.body->kind != YAML_MAPPING && !yaml_is_null(found.body))
-            return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected a mapping", f->path, found.body->line,
-                           found.body->column, key, yaml_kind_name(found.body->kind));
+            return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected a mapping",
+                           f->path, found.body->line, found.body->column, key,
+                           yaml_kind_name(found.body->kind));
     }
     *ret_entry = found;
     return true;
 }
 
 /* From the first file that names it. */
-static bool find(const struct loader *l, const char *list, const char *key, struct sv name, struct entry *ret_entry, struct err *err)
+static bool find(const struct loader *l, const char *list, const char *key, struct sv name,
+                 struct entry *ret_entry, struct err *err)
 {
     for (size_t i = 0; i < l->n_files; i++) {
         struct entry found;
@@ -249,18 +257,21 @@ static bool find(const struct loader *l, const char *list, const char *key, stru
             return true;
         }
     }
-    return err_set(err, ERR_INPUT, 0, "%s: no %s named '%.*s'", l->files[0].path, key, SV_ARG(name));
+    return err_set(err, ERR_INPUT, 0, "%s: no %s named '%.*s'", l->files[0].path, key,
+                   SV_ARG(name));
 }
 
 static bool current_context(const struct loader *l, struct sv *ret_name, struct err *err)
 {
     for (size_t i = 0; i < l->n_files; i++) {
-        if (!get_text((struct entry){.body = l->files[i].root, .file = &l->files[i]}, "current-context", ret_name, err))
+        if (!get_text((struct entry){.body = l->files[i].root, .file = &l->files[i]},
+                      "current-context", ret_name, err))
             return false;
         if (ret_name->len != 0)
             return true;
     }
-    return err_set(err, ERR_INPUT, 0, "%s: no current-context is set and no context was asked for", l->files[0].path);
+    return err_set(err, ERR_INPUT, 0, "%s: no current-context is set and no context was asked for",
+                   l->files[0].path);
 }
 
 /* ---- the three parts ---- */
@@ -272,10 +283,13 @@ static bool set_server(struct kube_config *c, struct sv url, struct err *err)
     struct sv rest = sv_skip(url, plain ? 7 : 8);
 
     if (!plain && !sv_starts(url, SV("https://")))
-        return err_set(err, ERR_INPUT, 0, "server: found '%.*s', expected https://HOST or http://HOST", SV_ARG(url));
-    if (rest.len == 0 || rest.at[0] == '/' || url.len > MAX_URL || memchr(url.at, '?', url.len) != NULL ||
-        memchr(url.at, '#', url.len) != NULL || memchr(url.at, ' ', url.len) != NULL || memchr(url.at, '@', url.len) != NULL)
-        return err_set(err, ERR_INPUT, 0, "server: '%.*s' is not a URL of host, port and path", SV_ARG(url));
+        return err_set(err, ERR_INPUT, 0,
+                       "server: found '%.*s', expected https://HOST or http://HOST", SV_ARG(url));
+    if (rest.len == 0 || rest.at[0] == '/' || url.len > MAX_URL ||
+        memchr(url.at, '?', url.len) != NULL || memchr(url.at, '#', url.len) != NULL ||
+        memchr(url.at, ' ', url.len) != NULL || memchr(url.at, '@', url.len) != NULL)
+        return err_set(err, ERR_INPUT, 0, "server: '%.*s' is not a URL of host, port and path",
+                       SV_ARG(url));
     while (url.at[url.len - 1] == '/')
         url.len--;
     c->plain = plain;
@@ -294,16 +308,19 @@ static bool take_cluster(struct entry e, struct kube_config *c, struct err *err)
         return err_set(err, ERR_INPUT, 0, "%s: the cluster has no server", e.file->path);
     if (!set_server(c, server, &inner))
         return wrong(e.file, yaml_get(e.body, "server"), err, inner.text);
-    if (!get_pem(e, "certificate-authority", "certificate-authority-data", &c->ca_file, &c->ca_pem, err) ||
+    if (!get_pem(e, "certificate-authority", "certificate-authority-data", &c->ca_file, &c->ca_pem,
+                 err) ||
         !get_bool(e, "insecure-skip-tls-verify", &c->insecure, err) ||
-        !get_string(e, "tls-server-name", &c->tls_server_name, err) || !get_string(e, "proxy-url", &c->proxy_url, err))
+        !get_string(e, "tls-server-name", &c->tls_server_name, err) ||
+        !get_string(e, "proxy-url", &c->proxy_url, err))
         return false;
     if (c->insecure && (c->ca_file != NULL || c->ca_pem.len != 0))
         return wrong(e.file, yaml_get(e.body, "insecure-skip-tls-verify"), err,
                      "insecure-skip-tls-verify: true, but a certificate authority is given too");
-    if (c->proxy_url != NULL && strncmp(c->proxy_url, "http://", 7) != 0 && strncmp(c->proxy_url, "https://", 8) != 0 &&
-        strncmp(c->proxy_url, "socks5://", 9) != 0)
-        return wrong(e.file, yaml_get(e.body, "proxy-url"), err, "proxy-url: expected http://, https:// or socks5://");
+    if (c->proxy_url != NULL && strncmp(c->proxy_url, "http://", 7) != 0 &&
+        strncmp(c->proxy_url, "https://", 8) != 0 && strncmp(c->proxy_url, "socks5://", 9) != 0)
+        return wrong(e.file, yaml_get(e.body, "proxy-url"), err,
+                     "proxy-url: expected http://, https:// or socks5://");
     return true;
 }
 
@@ -332,8 +349,10 @@ static void extra_name(struct sv key, struct strbuf *out)
     for (size_t i = 0; i < key.len; i++) {
         unsigned char b = (unsigned char)key.at[i];
 
-        if (b < 0x80 && (strchr("!#$&'*+-.^_`|~", b) != NULL || (b >= '0' && b <= '9') || (b >= 'A' && b <= 'Z') ||
-                         (b >= 'a' && b <= 'z')) && b != '\0')
+        if (b < 0x80 &&
+            (strchr("!#$&'*+-.^_`|~", b) != NULL || (b >= '0' && b <= '9') ||
+             (b >= 'A' && b <= 'Z') || (b >= 'a' && b <= 'z')) &&
+            b != '\0')
             (void)strbuf_add_char(out, (char)b);
         else
             (void)strbuf_addf(out, "%%%02X", b);
@@ -341,14 +360,16 @@ static void extra_name(struct sv key, struct strbuf *out)
 }
 
 /* Adds one header a text of the list under `node`. */
-static bool add_texts(struct entry e, const struct yaml_node *node, struct sv name, struct kube_config *c, struct err *err)
+static bool add_texts(struct entry e, const struct yaml_node *node, struct sv name,
+                      struct kube_config *c, struct err *err)
 {
     if (yaml_is_null(node))
         return true;
     if (node->kind != YAML_SEQUENCE)
         return wrong(e.file, node, err, "expected a list of texts");
     for (const struct yaml_node *item = node->first; item != NULL; item = item->next)
-        if (item->kind != YAML_SCALAR || !clean_text(item->text) || !add_impersonate(c, name, item->text))
+        if (item->kind != YAML_SCALAR || !clean_text(item->text) ||
+            !add_impersonate(c, name, item->text))
             return wrong(e.file, item, err, "expected a text that fits into a header");
     return true;
 }
@@ -360,7 +381,8 @@ static bool take_impersonation(struct entry e, struct kube_config *c, struct err
 
     if (!get_text(e, "as", &user, err) || !get_text(e, "as-uid", &uid, err))
         return false;
-    if ((user.len != 0 && !add_impersonate(c, SV("User"), user)) || (uid.len != 0 && !add_impersonate(c, SV("Uid"), uid)))
+    if ((user.len != 0 && !add_impersonate(c, SV("User"), user)) ||
+        (uid.len != 0 && !add_impersonate(c, SV("Uid"), uid)))
         return wrong(e.file, e.body, err, "as: too long for a header");
     if (!add_texts(e, yaml_get(e.body, "as-groups"), SV("Group"), c, err))
         return false;
@@ -388,32 +410,40 @@ static bool refuse_plugins(struct entry e, const struct kube_config *c, struct e
 {
     const struct yaml_node *exec = yaml_get(e.body, "exec");
     const struct yaml_node *provider = yaml_get(e.body, "auth-provider");
-    bool has_own = c->token != NULL || c->token_file != NULL || c->username != NULL || c->cert_file != NULL || c->cert_pem.len != 0;
+    bool has_own = c->token != NULL || c->token_file != NULL || c->username != NULL ||
+                   c->cert_file != NULL || c->cert_pem.len != 0;
     struct sv name = {0};
 
     if (!yaml_is_null(provider)) {
         if (!get_text((struct entry){.body = provider, .file = e.file}, "name", &name, err))
             return false;
-        return err_set(err, ERR_INPUT, 0, "%s:%d:%d: auth-provider '%.*s' is not supported: use a token or a certificate",
-                       e.file->path, provider->line, provider->column, SV_ARG(name));
+        return err_set(
+            err, ERR_INPUT, 0,
+            "%s:%d:%d: auth-provider '%.*s' is not supported: use a token or a certificate",
+            e.file->path, provider->line, provider->column, SV_ARG(name));
     }
     if (yaml_is_null(exec) || has_own)
         return true;
     if (!get_text((struct entry){.body = exec, .file = e.file}, "command", &name, err))
         return false;
-    return err_set(err, ERR_INPUT, 0, "%s:%d:%d: exec plugin '%.*s' is not supported: use a token or a certificate",
+    return err_set(err, ERR_INPUT, 0,
+                   "%s:%d:%d: exec plugin '%.*s' is not supported: use a token or a certificate",
                    e.file->path, exec->line, exec->column, SV_ARG(name));
 }
 
 static bool take_user(struct entry e, struct kube_config *c, struct err *err)
 {
-    if (!get_pem(e, "client-certificate", "client-certificate-data", &c->cert_file, &c->cert_pem, err) ||
+    if (!get_pem(e, "client-certificate", "client-certificate-data", &c->cert_file, &c->cert_pem,
+                 err) ||
         !get_pem(e, "client-key", "client-key-data", &c->key_file, &c->key_pem, err) ||
         !get_string(e, "token", &c->token, err) || !get_path(e, "tokenFile", &c->token_file, err) ||
-        !get_string(e, "username", &c->username, err) || !get_string(e, "password", &c->password, err))
+        !get_string(e, "username", &c->username, err) ||
+        !get_string(e, "password", &c->password, err))
         return false;
-    if ((c->cert_file != NULL || c->cert_pem.len != 0) != (c->key_file != NULL || c->key_pem.len != 0))
-        return wrong(e.file, e.body, err, "found one of client-certificate and client-key, expected both");
+    if ((c->cert_file != NULL || c->cert_pem.len != 0) !=
+        (c->key_file != NULL || c->key_pem.len != 0))
+        return wrong(e.file, e.body, err,
+                     "found one of client-certificate and client-key, expected both");
     if (c->username != NULL && (c->token != NULL || c->token_file != NULL))
         return wrong(e.file, e.body, err, "found both a token and a username, expected one");
     return take_impersonation(e, c, err) && refuse_plugins(e, c, err);
@@ -421,7 +451,8 @@ static bool take_user(struct entry e, struct kube_config *c, struct err *err)
 
 static void forget_credentials(struct kube_config *c)
 {
-    char **texts[] = {&c->token, &c->token_file, &c->username, &c->password, &c->cert_file, &c->key_file};
+    char **texts[] = {&c->token,    &c->token_file, &c->username,
+                      &c->password, &c->cert_file,  &c->key_file};
 
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         free(*texts[i]);
@@ -436,7 +467,8 @@ static void forget_credentials(struct kube_config *c)
     c->n_impersonate = 0;
 }
 
-static bool build(const struct loader *l, const char *context_name, struct kube_config *c, struct err *err)
+static bool build(const struct loader *l, const char *context_name, struct kube_config *c,
+                  struct err *err)
 {
     struct sv name = sv_from(context_name), cluster_name, user_name;
     struct entry context, cluster, user;
@@ -446,12 +478,15 @@ static bool build(const struct loader *l, const char *context_name, struct kube_
     if (!find(l, "contexts", "context", name, &context, err))
         return false;
     c->context = sv_dup(name);
-    if (!get_text(context, "cluster", &cluster_name, err) || !get_text(context, "user", &user_name, err) ||
+    if (!get_text(context, "cluster", &cluster_name, err) ||
+        !get_text(context, "user", &user_name, err) ||
         !get_string(context, "namespace", &c->ns, err))
         return false;
-    if (!find(l, "clusters", "cluster", cluster_name, &cluster, err) || !take_cluster(cluster, c, err))
+    if (!find(l, "clusters", "cluster", cluster_name, &cluster, err) ||
+        !take_cluster(cluster, c, err))
         return false;
-    if (user_name.len != 0 && (!find(l, "users", "user", user_name, &user, err) || !take_user(user, c, err)))
+    if (user_name.len != 0 &&
+        (!find(l, "users", "user", user_name, &user, err) || !take_user(user, c, err)))
         return false;
     return true;
 }
@@ -487,27 +522,31 @@ static bool read_namespace(const char *dir, char **ret_ns, struct err *err)
     return true;
 }
 
-static bool build_in_cluster(const struct kube_config_options *o, struct kube_config *c, struct err *err)
+static bool build_in_cluster(const struct kube_config_options *o, struct kube_config *c,
+                             struct err *err)
 {
     bool v6 = strchr(o->service_host, ':') != NULL;
     struct strbuf url;
     bool ok;
 
     strbuf_init(&url, MAX_URL);
-    (void)strbuf_addf(&url, v6 ? "https://[%s]:%s" : "https://%s:%s", o->service_host, o->service_port);
-    ok = url.full ? err_set(err, ERR_LIMIT, 0, "KUBERNETES_SERVICE_HOST is too long") : set_server(c, strbuf_sv(&url), err);
+    (void)strbuf_addf(&url, v6 ? "https://[%s]:%s" : "https://%s:%s", o->service_host,
+                      o->service_port);
+    ok = url.full ? err_set(err, ERR_LIMIT, 0, "KUBERNETES_SERVICE_HOST is too long")
+                  : set_server(c, strbuf_sv(&url), err);
     strbuf_done(&url);
     if (!ok)
         return err_wrap(err, "KUBERNETES_SERVICE_HOST");
     c->in_cluster = true;
-    return account_file(o->account_dir, "token", &c->token_file, err) && account_file(o->account_dir, "ca.crt", &c->ca_file, err) &&
+    return account_file(o->account_dir, "token", &c->token_file, err) &&
+           account_file(o->account_dir, "ca.crt", &c->ca_file, err) &&
            read_namespace(o->account_dir, &c->ns, err);
 }
 
 static bool is_in_cluster(const struct kube_config_options *o)
 {
-    return o->service_host != NULL && o->service_host[0] != '\0' && o->service_port != NULL && o->service_port[0] != '\0' &&
-           o->account_dir != NULL;
+    return o->service_host != NULL && o->service_host[0] != '\0' && o->service_port != NULL &&
+           o->service_port[0] != '\0' && o->account_dir != NULL;
 }
 
 /* ---- public ---- */
@@ -543,7 +582,8 @@ static bool load_files(struct loader *l, const struct kube_config_options *o, st
     struct err inner = {0};
 
     strbuf_init(&path, MAX_URL);
-    ok = !strbuf_addf(&path, "%s/.kube/config", o->home) || load_file(l, path.at, &inner) || inner.kind == ERR_NOT_FOUND;
+    ok = !strbuf_addf(&path, "%s/.kube/config", o->home) || load_file(l, path.at, &inner) ||
+         inner.kind == ERR_NOT_FOUND;
     strbuf_done(&path);
     return ok || err_set(err, inner.kind, inner.code, "%s", inner.text);
 }
@@ -554,13 +594,15 @@ static bool no_cluster(const struct kube_config_options *o, struct err *err)
     if (o->env_list != NULL && o->env_list[0] != '\0')
         (void)err_set(err, ERR_NOT_FOUND, 0, "found no file of $KUBECONFIG (%s)", o->env_list);
     else if (o->home != NULL && o->home[0] != '\0')
-        (void)err_set(err, ERR_NOT_FOUND, 0, "found no %s/.kube/config ($KUBECONFIG is not set)", o->home);
+        (void)err_set(err, ERR_NOT_FOUND, 0, "found no %s/.kube/config ($KUBECONFIG is not set)",
+                      o->home);
     else
         (void)err_set(err, ERR_NOT_FOUND, 0, "neither $KUBECONFIG nor $HOME is set");
     return err_wrap(err, "no cluster is configured, and this is not a pod");
 }
 
-static bool load(struct loader *l, const struct kube_config_options *o, struct kube_config *c, struct err *err)
+static bool load(struct loader *l, const struct kube_config_options *o, struct kube_config *c,
+                 struct err *err)
 {
     if (!load_files(l, o, err))
         return false;
@@ -592,7 +634,8 @@ struct kube_config_options kube_config_options_from_env(const char *kubeconfig, 
     };
 }
 
-bool kube_config_load(const struct kube_config_options *options, struct kube_config *ret_config, struct err *err)
+bool kube_config_load(const struct kube_config_options *options, struct kube_config *ret_config,
+                      struct err *err)
 {
     struct loader l = {0};
     struct kube_config c = {0};
@@ -639,5 +682,6 @@ bool kube_config_read_token(struct kube_config *c, struct err *err)
         c->token = sv_dup(token);
     }
     strbuf_done(&text);
-    return ok || err_set(err, ERR_INPUT, 0, "token file %s: found no token, expected one line of text", c->token_file);
+    return ok || err_set(err, ERR_INPUT, 0,
+                         "token file %s: found no token, expected one line of text", c->token_file);
 }

@@ -34,29 +34,31 @@ struct kube_config_options {
     const char *account_dir;  /* where a pod finds token, ca.crt and namespace */
 };
 
-struct kube_config_options kube_config_options_from_env(const char *kubeconfig, const char *context);
+struct kube_config_options kube_config_options_from_env(const char *kubeconfig,
+                                                        const char *context);
 
 struct kube_config {
-    char *server;          /* scheme, host, port and path prefix, without a slash at the end */
-    bool plain;            /* http: no TLS, no credentials */
-    bool insecure;         /* the server's certificate is not checked */
+    char *server;  /* scheme, host, port and path prefix, without a slash at the end */
+    bool plain;    /* http: no TLS, no credentials */
+    bool insecure; /* the server's certificate is not checked */
     bool in_cluster;
     char *tls_server_name; /* NULL: the host; so are all below that are not given */
     char *proxy_url;
     char *ca_file;
-    struct strbuf ca_pem;  /* PEM; empty: not given */
+    struct strbuf ca_pem; /* PEM; empty: not given */
     char *cert_file, *key_file;
     struct strbuf cert_pem, key_pem;
-    char *token;           /* what it is now */
-    char *token_file;      /* from which it is read again */
+    char *token;      /* what it is now */
+    char *token_file; /* from which it is read again */
     char *username, *password;
-    char **impersonate;    /* header lines, "Impersonate-User: jane" */
+    char **impersonate; /* header lines, "Impersonate-User: jane" */
     size_t n_impersonate;
-    char *ns;              /* never NULL */
-    char *context;         /* NULL in a cluster */
+    char *ns;      /* never NULL */
+    char *context; /* NULL in a cluster */
 };
 
-bool kube_config_load(const struct kube_config_options *options, struct kube_config *ret_config, struct err *err) MUST_CHECK;
+bool kube_config_load(const struct kube_config_options *options, struct kube_config *ret_config,
+                      struct err *err) MUST_CHECK;
 void kube_config_done(struct kube_config *config);
 
 /* Reads the token file again; true without one. On failure the old token stays. */

@@ -7,7 +7,13 @@
 #include "base/jsonw.h"
 
 /* Limits of the API's validation; a name is a DNS subdomain of at most 253, of which '.' and 16 hex digits are ours. */
-enum { MAX_NOTE = 1024, MAX_WORD = 128, MAX_OBJECT_NAME = 253 - 17, MAX_BODY = 16 << 10, MAX_PATH = 4096 };
+enum {
+    MAX_NOTE = 1024,
+    MAX_WORD = 128,
+    MAX_OBJECT_NAME = 253 - 17,
+    MAX_BODY = 16 << 10,
+    MAX_PATH = 4096
+};
 
 enum series_state { SERIES_FREE, SERIES_POSTING, SERIES_POSTED };
 
@@ -16,12 +22,12 @@ struct series {
     struct events *events;
     enum series_state state;
     uint64_t key;
-    struct mono last;       /* when it came last */
-    struct mono written;    /* when the count was written last */
+    struct mono last;    /* when it came last */
+    struct mono written; /* when the count was written last */
     struct wall last_wall;
-    int64_t count;          /* all of them */
+    int64_t count; /* all of them */
     int64_t count_written;
-    char *ns, *name;        /* of the Event */
+    char *ns, *name; /* of the Event */
     struct client_call *call;
 };
 
@@ -139,8 +145,8 @@ static char *event_name(struct events *e, const struct events_object *o, struct 
     return text.at;
 }
 
-static void write_event(struct strbuf *body, const struct events *e, const struct series *s, const struct events_object *o,
-                        const struct event *ev)
+static void write_event(struct strbuf *body, const struct events *e, const struct series *s,
+                        const struct events_object *o, const struct event *ev)
 {
     struct jsonw w;
 
@@ -201,7 +207,8 @@ static void on_answer(void *self, const struct client_answer *answer)
     plan(e);
 }
 
-static void series_send(struct series *s, const char *method, const char *content_type, const struct strbuf *body, bool named)
+static void series_send(struct series *s, const char *method, const char *content_type,
+                        const struct strbuf *body, bool named)
 {
     struct strbuf path;
 
@@ -303,16 +310,19 @@ void events_free(struct events *e)
 }
 
 /* The series with this key that is still young, or NULL; *ret_place is where a new one may stand: free, or the oldest. */
-static struct series *find(struct events *e, uint64_t key, struct mono now, struct series **ret_place)
+static struct series *find(struct events *e, uint64_t key, struct mono now,
+                           struct series **ret_place)
 {
     struct series *oldest = &e->series[0];
 
     for (size_t i = 0; i < EVENTS_MAX_SERIES; i++) {
         struct series *s = &e->series[i];
 
-        if (s->state != SERIES_FREE && s->key == key && mono_since_us(s->last, now) < EVENTS_SERIES_US)
+        if (s->state != SERIES_FREE && s->key == key &&
+            mono_since_us(s->last, now) < EVENTS_SERIES_US)
             return s;
-        if (s->state == SERIES_FREE || (oldest->state != SERIES_FREE && s->last.us < oldest->last.us))
+        if (s->state == SERIES_FREE ||
+            (oldest->state != SERIES_FREE && s->last.us < oldest->last.us))
             oldest = s;
     }
     *ret_place = oldest;

@@ -17,7 +17,12 @@
 #define EVENTS_REFILL_US (300 * US_PER_S)
 
 /* Series and objects remembered: the oldest is forgotten for a new one. */
-enum { EVENTS_BURST = 25, EVENTS_MAX_SERIES = 64, EVENTS_MAX_OBJECTS = 64, EVENTS_MAX_UNDERWAY = 32 };
+enum {
+    EVENTS_BURST = 25,
+    EVENTS_MAX_SERIES = 64,
+    EVENTS_MAX_OBJECTS = 64,
+    EVENTS_MAX_UNDERWAY = 32
+};
 
 struct events_object {
     const char *api_version, *kind;

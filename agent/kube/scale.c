@@ -39,7 +39,7 @@ struct scale_op {
     struct client_call *call;
     const char *content_type; /* OP_PATCH */
     struct strbuf body;
-    struct strbuf token;      /* OP_HPA: continue */
+    struct strbuf token; /* OP_HPA: continue */
 };
 
 /* ---- small reading of JSON ---- */
@@ -104,11 +104,12 @@ static void take_scale(struct scale_op *op, const cJSON *root)
 {
     const cJSON *metadata = get(root, "metadata"), *status = get(root, "status");
     struct scale_result r = {
-        .scale = {
-            .uid = text_of(metadata, "uid"),
-            .resource_version = text_of(metadata, "resourceVersion"),
-            .selector = text_of(status, "selector"),
-        },
+        .scale =
+            {
+                .uid = text_of(metadata, "uid"),
+                .resource_version = text_of(metadata, "resourceVersion"),
+                .selector = text_of(status, "selector"),
+            },
     };
 
     if (r.scale.uid.len == 0 || !count_of(get(root, "spec"), "replicas", &r.scale.replicas) ||
@@ -126,7 +127,8 @@ static void take_template(struct scale_op *op, cJSON *root)
 
     strbuf_init(&pod, TEMPLATE_MAX_POD);
     if (template_of_tree(root, sv_from(op->scaler->ns), &pod, &err))
-        finish(op, &(struct scale_result){.pod_json = strbuf_sv(&pod), .uid = text_of(get(root, "metadata"), "uid")});
+        finish(op, &(struct scale_result){.pod_json = strbuf_sv(&pod),
+                                          .uid = text_of(get(root, "metadata"), "uid")});
     else
         fail(op, err.kind, err.text);
     strbuf_done(&pod);
@@ -143,7 +145,8 @@ static struct sv group_of(struct sv api_version)
 
 static bool refers_to(const cJSON *ref, const struct scaler *s)
 {
-    return sv_eq(text_of(ref, "kind"), sv_from(s->kind)) && sv_eq(text_of(ref, "name"), sv_from(s->name)) &&
+    return sv_eq(text_of(ref, "kind"), sv_from(s->kind)) &&
+           sv_eq(text_of(ref, "name"), sv_from(s->name)) &&
            sv_eq(group_of(text_of(ref, "apiVersion")), group_of(sv_from(s->api_version)));
 }
 
@@ -186,7 +189,8 @@ static const char *find_plural(const cJSON *root, const char *kind)
     {
         struct sv name = text_of(item, "name");
 
-        if (!sv_eq(text_of(item, "kind"), sv_from(kind)) || name.len == 0 || memchr(name.at, '/', name.len) != NULL)
+        if (!sv_eq(text_of(item, "kind"), sv_from(kind)) || name.len == 0 ||
+            memchr(name.at, '/', name.len) != NULL)
             continue;
         cJSON_ArrayForEach(other, resources)
         {
@@ -312,7 +316,8 @@ static struct scale_op *op_new(struct scaler *s, enum op_kind kind, scale_fn *fn
 {
     struct scale_op *op = xcalloc(1, sizeof *op);
 
-    *op = (struct scale_op){.scaler = s, .kind = kind, .fn = fn, .self = self, .next = s->ops, .link = &s->ops};
+    *op = (struct scale_op){
+        .scaler = s, .kind = kind, .fn = fn, .self = self, .next = s->ops, .link = &s->ops};
     if (s->ops != NULL)
         s->ops->link = &op->next;
     s->ops = op;
@@ -343,7 +348,8 @@ struct scaler *scaler_new(struct client *client, const struct target *target)
         .name = xstrdup(target->name),
     };
     for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (strcmp(known[i].api_version, s->api_version) == 0 && strcmp(known[i].kind, s->kind) == 0)
+        if (strcmp(known[i].api_version, s->api_version) == 0 &&
+            strcmp(known[i].kind, s->kind) == 0)
             s->plural = xstrdup(known[i].plural);
     return s;
 }
@@ -367,7 +373,8 @@ struct scale_op *scale_get(struct scaler *s, scale_fn *fn, void *self)
     return simple(s, OP_GET, fn, self);
 }
 
-struct scale_op *scale_patch_yield(struct scaler *s, struct sv uid, int64_t n, scale_fn *fn, void *self)
+struct scale_op *scale_patch_yield(struct scaler *s, struct sv uid, int64_t n, scale_fn *fn,
+                                   void *self)
 {
     struct scale_op *op = op_new(s, OP_PATCH, fn, self);
     struct jsonw w;
@@ -393,7 +400,8 @@ static void patch_step(struct jsonw *w, const char *what, const char *path)
     jsonw_cstr(w, "path", path);
 }
 
-struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from, int64_t to, scale_fn *fn, void *self)
+struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from, int64_t to,
+                                  scale_fn *fn, void *self)
 {
     struct scale_op *op = op_new(s, OP_PATCH, fn, self);
     struct jsonw w;

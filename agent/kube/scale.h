@@ -38,10 +38,10 @@ struct scale {
 /* All text is valid during the call. */
 struct scale_result {
     const struct client_problem *problem; /* NULL: none, and only then the rest counts */
-    struct scale scale; /* of scale_get() and the patches: as it is now */
-    struct sv pod_json; /* of scale_template() */
-    struct sv uid;      /* of scale_template(): the target's */
-    struct sv hpa;      /* of scale_find_hpa(): its name; empty: none */
+    struct scale scale;                   /* of scale_get() and the patches: as it is now */
+    struct sv pod_json;                   /* of scale_template() */
+    struct sv uid;                        /* of scale_template(): the target's */
+    struct sv hpa;                        /* of scale_find_hpa(): its name; empty: none */
 };
 
 typedef void scale_fn(void *self, const struct scale_result *result);
@@ -56,8 +56,10 @@ void scaler_free(struct scaler *s);
 struct scale_op *scale_get(struct scaler *s, scale_fn *fn, void *self);
 
 /* `uid` from an earlier scale; n >= 0. They go over the control channel. */
-struct scale_op *scale_patch_yield(struct scaler *s, struct sv uid, int64_t n, scale_fn *fn, void *self);
-struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from, int64_t to, scale_fn *fn, void *self);
+struct scale_op *scale_patch_yield(struct scaler *s, struct sv uid, int64_t n, scale_fn *fn,
+                                   void *self);
+struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from, int64_t to,
+                                  scale_fn *fn, void *self);
 
 /*
  * The target's pod template as the pod it would become (template.h), for decode_pod(DECODE_JSON), with the target's

@@ -26,8 +26,8 @@ struct kube_config;
 /* Which connections a request may use. */
 enum transport_channel {
     CHANNEL_CONTROL, /* scale patches and leases: connections of their own, kept warm, never queued behind others */
-    CHANNEL_WATCH,   /* lists and watches: a connection each */
-    CHANNEL_POOL,    /* all else: a few connections, requests wait their turn */
+    CHANNEL_WATCH, /* lists and watches: a connection each */
+    CHANNEL_POOL,  /* all else: a few connections, requests wait their turn */
     CHANNEL_COUNT_,
 };
 
@@ -36,16 +36,16 @@ enum { TRANSPORT_MAX_BODY = 4 << 20 };
 
 /* Everything is copied by start(). */
 struct transport_request {
-    const char *method;         /* "GET", "POST", "PUT", "PATCH", "DELETE" */
-    const char *path;           /* with query, percent-encoded, begins with '/' */
-    const char *accept;         /* NULL: none */
-    const char *content_type;   /* NULL: there is no body */
+    const char *method;       /* "GET", "POST", "PUT", "PATCH", "DELETE" */
+    const char *path;         /* with query, percent-encoded, begins with '/' */
+    const char *accept;       /* NULL: none */
+    const char *content_type; /* NULL: there is no body */
     struct sv body;
     const char *const *headers; /* further lines, "Name: value" */
     size_t n_headers;
     enum transport_channel channel;
-    int64_t timeout_us;         /* for the whole exchange; 0: none */
-    bool stream;                /* the answer may be of any length */
+    int64_t timeout_us; /* for the whole exchange; 0: none */
+    bool stream;        /* the answer may be of any length */
 };
 
 struct transport_head {
@@ -65,7 +65,8 @@ struct transport_handler {
 struct transfer; /* each transport has its own */
 
 struct transport {
-    struct transfer *(*start)(void *self, const struct transport_request *request, const struct transport_handler *handler);
+    struct transfer *(*start)(void *self, const struct transport_request *request,
+                              const struct transport_handler *handler);
     void (*cancel)(void *self, struct transfer *transfer);
     void *self;
 };
@@ -75,7 +76,8 @@ struct transport {
  * and must live as long. Freeing drops what is under way without callbacks; not inside a callback.
  */
 struct transport_curl;
-bool transport_curl_new(struct loop *loop, const struct kube_config *config, struct transport_curl **ret_t, struct err *err) MUST_CHECK;
+bool transport_curl_new(struct loop *loop, const struct kube_config *config,
+                        struct transport_curl **ret_t, struct err *err) MUST_CHECK;
 void transport_curl_free(struct transport_curl *t);
 struct transport transport_curl_transport(struct transport_curl *t);
 

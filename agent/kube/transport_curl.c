@@ -20,9 +20,9 @@ enum { STREAM_BUFFER = 128 << 10, PLAIN_BUFFER = 16 << 10 };
 
 #define CONNECT_TIMEOUT_MS 10000L
 /* A dead peer is noticed after 30 s + 3 * 15 s at the latest, as with the reference client. */
-#define KEEPALIVE_IDLE_S 30L
+#define KEEPALIVE_IDLE_S     30L
 #define KEEPALIVE_INTERVAL_S 15L
-#define KEEPALIVE_PROBES 3L
+#define KEEPALIVE_PROBES     3L
 /* The server closes idle connections after 90 s; a little less, so that no request meets the closing. */
 #define IDLE_MAX_S 85L
 /* With a client certificate from files: the longest that an old one stays in use. */
@@ -44,9 +44,10 @@ struct socket_watch {
 struct transport_curl {
     struct loop *loop;
     const struct kube_config *config;
-    struct strbuf prefix;      /* of every URL */
-    struct curl_slist *dial;   /* CURLOPT_CONNECT_TO, where the certificate's name is not the host's */
-    struct strbuf host;        /* Host header for it */
+    struct strbuf prefix; /* of every URL */
+    struct curl_slist
+        *dial;          /* CURLOPT_CONNECT_TO, where the certificate's name is not the host's */
+    struct strbuf host; /* Host header for it */
     struct channel channels[CHANNEL_COUNT_];
 };
 
@@ -62,7 +63,7 @@ struct transfer {
     struct transport_handler handler;
     struct transport_head head;
     struct strbuf content_type;
-    struct err err;  /* kind ERR_NONE: none */
+    struct err err; /* kind ERR_NONE: none */
     bool head_told;
     bool stream;
     size_t received;
@@ -144,7 +145,8 @@ static size_t on_body(char *at, size_t size, size_t count, void *self)
     if (t->state == TRANSFER_CANCELLED)
         return CURL_WRITEFUNC_ERROR;
     if (!t->stream && bytes.len > TRANSPORT_MAX_BODY - t->received) {
-        (void)err_set(&t->err, ERR_LIMIT, 0, "the answer is longer than %d bytes", TRANSPORT_MAX_BODY);
+        (void)err_set(&t->err, ERR_LIMIT, 0, "the answer is longer than %d bytes",
+                      TRANSPORT_MAX_BODY);
         return CURL_WRITEFUNC_ERROR;
     }
     t->received += bytes.len;
@@ -156,11 +158,11 @@ static size_t on_body(char *at, size_t size, size_t count, void *self)
 /* ---- settings ---- */
 
 /* curl_easy_setopt() is variadic and type-checked by macro, hence a macro here too: the first failure is kept. */
-#define SET(t, option, ...)                                        \
-    do {                                                           \
-        CURLcode code_ = curl_easy_setopt((t)->easy, option, __VA_ARGS__); \
-        if (code_ != CURLE_OK && (t)->result == CURLE_OK)          \
-            (t)->result = code_;                                   \
+#define SET(t, option, ...)                                                                        \
+    do {                                                                                           \
+        CURLcode code_ = curl_easy_setopt((t)->easy, option, __VA_ARGS__);                         \
+        if (code_ != CURLE_OK && (t)->result == CURLE_OK)                                          \
+            (t)->result = code_;                                                                   \
     } while (0)
 
 static void add_header(struct transfer *t, const char *line)
@@ -185,7 +187,8 @@ static void add_named_header(struct transfer *t, const char *name, const char *v
     strbuf_done(&line);
 }
 
-static void set_headers(struct transfer *t, const struct transport_curl *tc, const struct transport_request *r)
+static void set_headers(struct transfer *t, const struct transport_curl *tc,
+                        const struct transport_request *r)
 {
     if (r->accept != NULL)
         add_named_header(t, "Accept", r->accept);
@@ -232,7 +235,8 @@ static void set_tls(struct transfer *t, const struct kube_config *c)
         SET(t, CURLOPT_MAXLIFETIME_CONN, CONNECTION_MAX_S);
 }
 
-static void set_connection(struct transfer *t, const struct transport_curl *tc, const struct transport_request *r)
+static void set_connection(struct transfer *t, const struct transport_curl *tc,
+                           const struct transport_request *r)
 {
     SET(t, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(t, CURLOPT_NOSIGNAL, 1L);
@@ -254,7 +258,8 @@ static void set_connection(struct transfer *t, const struct transport_curl *tc, 
         SET(t, CURLOPT_CONNECT_TO, tc->dial);
 }
 
-static void set_request(struct transfer *t, const struct transport_curl *tc, const struct transport_request *r)
+static void set_request(struct transfer *t, const struct transport_curl *tc,
+                        const struct transport_request *r)
 {
     struct strbuf url;
 
@@ -327,7 +332,8 @@ static void collect(struct channel *ch)
 {
     int left;
 
-    for (CURLMsg *m = curl_multi_info_read(ch->multi, &left); m != NULL; m = curl_multi_info_read(ch->multi, &left)) {
+    for (CURLMsg *m = curl_multi_info_read(ch->multi, &left); m != NULL;
+         m = curl_multi_info_read(ch->multi, &left)) {
         struct transfer *t = NULL;
         CURL *easy = m->easy_handle;
         CURLcode result = m->data.result;
@@ -404,7 +410,8 @@ static int set_socket(CURL *easy UNUSED, curl_socket_t fd, int what, void *self,
 
 /* ---- transport ---- */
 
-static struct transfer *start(void *self, const struct transport_request *request, const struct transport_handler *handler)
+static struct transfer *start(void *self, const struct transport_request *request,
+                              const struct transport_handler *handler)
 {
     struct transport_curl *tc = self;
     struct channel *ch = &tc->channels[request->channel];
@@ -467,7 +474,8 @@ static bool set_names(struct transport_curl *tc, struct err *err)
     if (sv_cut(rest, '/', &authority, &tail))
         (void)tail;
     colon = memrchr(authority.at, ':', authority.len);
-    if (colon != NULL && memchr(colon, ']', (size_t)(authority.at + authority.len - colon)) == NULL) {
+    if (colon != NULL &&
+        memchr(colon, ']', (size_t)(authority.at + authority.len - colon)) == NULL) {
         port = sv_skip(authority, (size_t)(colon - authority.at) + 1);
     } else {
         colon = authority.at + authority.len;
@@ -476,7 +484,8 @@ static bool set_names(struct transport_curl *tc, struct err *err)
     (void)strbuf_addf(&tc->prefix, "https://%s:%.*s", c->tls_server_name, SV_ARG(port));
     (void)strbuf_add(&tc->prefix, sv_skip(rest, authority.len));
     strbuf_init(&dial, MAX_URL);
-    (void)strbuf_addf(&dial, "::%.*s:%.*s", (int)(colon - authority.at), authority.at, SV_ARG(port));
+    (void)strbuf_addf(&dial, "::%.*s:%.*s", (int)(colon - authority.at), authority.at,
+                      SV_ARG(port));
     tc->dial = curl_slist_append(NULL, strbuf_str(&dial));
     strbuf_done(&dial);
     return tc->dial != NULL || err_set(err, ERR_SYSTEM, 0, "libcurl: out of memory");
@@ -497,10 +506,12 @@ static bool channel_init(struct channel *ch, struct transport_curl *tc, long con
            curl_multi_setopt(ch->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections) == CURLM_OK;
 }
 
-bool transport_curl_new(struct loop *loop, const struct kube_config *config, struct transport_curl **ret_t, struct err *err)
+bool transport_curl_new(struct loop *loop, const struct kube_config *config,
+                        struct transport_curl **ret_t, struct err *err)
 {
     /* 0: no limit. A patch never queues behind a lease renewal that hangs: it gets a connection of its own then. */
-    static const long connections[CHANNEL_COUNT_] = {[CHANNEL_CONTROL] = 0, [CHANNEL_WATCH] = 0, [CHANNEL_POOL] = 8};
+    static const long connections[CHANNEL_COUNT_] = {
+        [CHANNEL_CONTROL] = 0, [CHANNEL_WATCH] = 0, [CHANNEL_POOL] = 8};
     struct transport_curl *tc = xcalloc(1, sizeof *tc);
     bool ok;
 
@@ -512,7 +523,8 @@ bool transport_curl_new(struct loop *loop, const struct kube_config *config, str
     }
     ok = set_names(tc, err);
     for (size_t i = 0; i < CHANNEL_COUNT_ && ok; i++)
-        ok = channel_init(&tc->channels[i], tc, connections[i]) || err_set(err, ERR_SYSTEM, 0, "libcurl: no multi handle");
+        ok = channel_init(&tc->channels[i], tc, connections[i]) ||
+             err_set(err, ERR_SYSTEM, 0, "libcurl: no multi handle");
     if (!ok) {
         transport_curl_free(tc);
         return false;

@@ -7,9 +7,9 @@
 #include "base/alloc.h"
 
 /* Back-off of the reference client (client-go, reflector.go). */
-#define BACKOFF_FIRST_US (800 * US_PER_MS)
-#define BACKOFF_MAX_US (30 * US_PER_S)
-#define BACKOFF_RESET_US (120 * US_PER_S)
+#define BACKOFF_FIRST_US  (800 * US_PER_MS)
+#define BACKOFF_MAX_US    (30 * US_PER_S)
+#define BACKOFF_RESET_US  (120 * US_PER_S)
 #define FORBIDDEN_WAIT_US (30 * US_PER_S)
 #define TOO_LARGE_WAIT_US (1 * US_PER_S)
 #define RETRY_AFTER_MAX_S 300
@@ -28,8 +28,12 @@ enum { STREAM_MIN_S = 300, STREAM_MAX_S = 600 };
 enum { MAX_PATH = 64 << 10 };
 
 static const char *const state_names[] = {
-    [WATCH_OFF] = "off",     [WATCH_LIST] = "list",             [WATCH_STREAM] = "stream",
-    [WATCH_PROBE] = "probe", [WATCH_LIST_LATER] = "list-later", [WATCH_STREAM_LATER] = "stream-later",
+    [WATCH_OFF] = "off",
+    [WATCH_LIST] = "list",
+    [WATCH_STREAM] = "stream",
+    [WATCH_PROBE] = "probe",
+    [WATCH_LIST_LATER] = "list-later",
+    [WATCH_STREAM_LATER] = "stream-later",
 };
 _Static_assert(COUNT_OF(state_names) == WATCH_STATE_COUNT_, "a state has no name");
 
@@ -42,11 +46,11 @@ const char *watch_state_name(enum watch_state state)
 enum input {
     IN_START,
     IN_STOP,
-    IN_TIMER,          /* the wait is over; of a stream or probe: silence */
-    IN_PAGE,           /* a page of a list is complete, more follow */
-    IN_COMPLETE,       /* the answer is complete: the last page, the stream's end, the probe */
-    IN_GONE,           /* the version or the list's token is too old */
-    IN_TOO_LARGE,      /* the server is behind */
+    IN_TIMER,     /* the wait is over; of a stream or probe: silence */
+    IN_PAGE,      /* a page of a list is complete, more follow */
+    IN_COMPLETE,  /* the answer is complete: the last page, the stream's end, the probe */
+    IN_GONE,      /* the version or the list's token is too old */
+    IN_TOO_LARGE, /* the server is behind */
     IN_TOLD_TO_WAIT,
     IN_FORBIDDEN,
     IN_NOT_ACCEPTABLE, /* the server has no such format */
@@ -73,21 +77,21 @@ struct watch {
     enum watch_state state;
     struct watch_stats stats;
     char version[WATCH_MAX_VERSION];
-    struct strbuf token;       /* continue; empty: the list's first page */
-    bool listed;               /* a list was begun before */
+    struct strbuf token; /* continue; empty: the list's first page */
+    bool listed;         /* a list was begun before */
     bool json_only;
-    uint32_t failures;         /* in a row: power of the back-off */
-    uint32_t stream_failures;  /* streams in a row that the server broke */
-    uint32_t too_large;        /* tries in a row */
-    uint32_t forbidden;        /* 403s since anything was last granted */
-    uint32_t gone;             /* lists begun anew in a row because of a 410 */
+    uint32_t failures;        /* in a row: power of the back-off */
+    uint32_t stream_failures; /* streams in a row that the server broke */
+    uint32_t too_large;       /* tries in a row */
+    uint32_t forbidden;       /* 403s since anything was last granted */
+    uint32_t gone;            /* lists begun anew in a row because of a 410 */
     struct mono failed_at;
-    struct mono begun_at;      /* of the request under way */
-    uint64_t heard_events;     /* from this stream, bookmarks included */
+    struct mono begun_at;  /* of the request under way */
+    uint64_t heard_events; /* from this stream, bookmarks included */
 
     struct client_call *call;
     struct frame *frame;
-    struct decoder decoder;    /* of metadata and Status */
+    struct decoder decoder; /* of metadata and Status */
     struct resource_names names;
     struct client_problem stream_error; /* an ERROR event; err.kind ERR_NONE: none */
     void *timer;
@@ -204,7 +208,8 @@ static struct move completed(struct watch *w)
     struct move m;
 
     w->too_large = 0;
-    if (w->state == WATCH_STREAM && w->heard_events == 0 && mono_since_us(w->begun_at, now(w)) < STREAM_SHORT_US)
+    if (w->state == WATCH_STREAM && w->heard_events == 0 &&
+        mono_since_us(w->begun_at, now(w)) < STREAM_SHORT_US)
         return later(w, backoff(w));
     if (w->state == WATCH_STREAM) {
         w->gone = 0;
@@ -315,7 +320,8 @@ static void set_version(struct watch *w, struct sv version)
     w->version[version.len] = '\0';
 }
 
-static void hand_over(struct watch *w, enum watch_change change, enum decode_format format, struct sv object)
+static void hand_over(struct watch *w, enum watch_change change, enum decode_format format,
+                      struct sv object)
 {
     struct err err = {0};
 
@@ -326,7 +332,8 @@ static void hand_over(struct watch *w, enum watch_change change, enum decode_for
 }
 
 /* An ERROR event ends the stream; what it says is treated as if it had been the answer. */
-static bool take_error(struct watch *w, enum decode_format format, struct sv object, struct err *err)
+static bool take_error(struct watch *w, enum decode_format format, struct sv object,
+                       struct err *err)
 {
     struct api_status status = {0};
     struct client_problem *p = &w->stream_error;
@@ -341,14 +348,17 @@ static bool take_error(struct watch *w, enum decode_format format, struct sv obj
         p->retry_after_s = status.retry_after_s;
     p->version_too_large = sv_eq(status.cause, SV("ResourceVersionTooLarge"));
     p->err.kind = status.code == 410 ? ERR_GONE : status.code == 429 ? ERR_THROTTLED : ERR_SERVER;
-    (void)err_set(&p->err, p->err.kind, status.code, "watch %s: the stream ended with %d %.*s: %.*s", w->path, status.code,
-                  (int)(status.reason.len < 40 ? status.reason.len : 40), status.reason.at,
-                  (int)(status.message.len < sizeof p->err.text ? status.message.len : sizeof p->err.text), status.message.at);
+    (void)err_set(
+        &p->err, p->err.kind, status.code, "watch %s: the stream ended with %d %.*s: %.*s", w->path,
+        status.code, (int)(status.reason.len < 40 ? status.reason.len : 40), status.reason.at,
+        (int)(status.message.len < sizeof p->err.text ? status.message.len : sizeof p->err.text),
+        status.message.at);
     *err = p->err;
     return false;
 }
 
-static bool on_object(void *self, enum frame_event event, enum decode_format format, struct sv object, struct err *err)
+static bool on_object(void *self, enum frame_event event, enum decode_format format,
+                      struct sv object, struct err *err)
 {
     struct watch *w = self;
     struct object_meta meta;
@@ -428,7 +438,8 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
     set_version(w, version);
     strbuf_clear(&w->token);
     if (!strbuf_add(&w->token, token))
-        return err_set(err, ERR_LIMIT, 0, "%s: the list's continue token is longer than %d bytes", w->path, WATCH_MAX_CONTINUE);
+        return err_set(err, ERR_LIMIT, 0, "%s: the list's continue token is longer than %d bytes",
+                       w->path, WATCH_MAX_CONTINUE);
     if (token.len != 0)
         *ret_in = IN_PAGE;
     return true;
@@ -465,17 +476,18 @@ static void request(struct watch *w, const char *path, bool streaming)
     frame_free(w->frame);
     w->frame = NULL;
     w->begun_at = now(w);
-    w->call = client_start(w->client,
-                           &(struct client_request){
-                               .method = "GET",
-                               .path = path,
-                               .accept = w->json_only ? CLIENT_JSON : CLIENT_PROTOBUF,
-                               .channel = CHANNEL_WATCH,
-                               .stream = streaming,
-                               /* Pages have no limit of size but the server's, and so go as streams with an end. */
-                               .timeout_us = w->state == WATCH_STREAM ? 0 : CLIENT_TIMEOUT_US,
-                           },
-                           &handler);
+    w->call = client_start(
+        w->client,
+        &(struct client_request){
+            .method = "GET",
+            .path = path,
+            .accept = w->json_only ? CLIENT_JSON : CLIENT_PROTOBUF,
+            .channel = CHANNEL_WATCH,
+            .stream = streaming,
+            /* Pages have no limit of size but the server's, and so go as streams with an end. */
+            .timeout_us = w->state == WATCH_STREAM ? 0 : CLIENT_TIMEOUT_US,
+        },
+        &handler);
 }
 
 static void add_selector(const struct watch *w, struct strbuf *path)
@@ -509,7 +521,8 @@ static void start_stream(struct watch *w)
     struct strbuf path;
 
     strbuf_init(&path, MAX_PATH);
-    (void)strbuf_addf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%lld", w->path, (long long)timeout_s);
+    (void)strbuf_addf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%lld", w->path,
+                      (long long)timeout_s);
     add_selector(w, &path);
     (void)strbuf_addf(&path, "&resourceVersion=");
     client_escape(&path, sv_from(w->version));
@@ -573,7 +586,8 @@ static void on_timer(void *self)
 
 /* ---- public ---- */
 
-struct watch *watch_new(struct client *client, const struct watch_options *options, const struct watch_handler *handler)
+struct watch *watch_new(struct client *client, const struct watch_options *options,
+                        const struct watch_handler *handler)
 {
     struct watch *w = xcalloc(1, sizeof *w);
 

@@ -40,14 +40,20 @@
 
 #define WATCH_SILENT_US (60 * US_PER_S)
 
-enum { WATCH_PAGE = 500, WATCH_MAX_VERSION = 128, WATCH_MAX_CONTINUE = 16 << 10, WATCH_TOO_LARGE_TRIES = 3 };
+enum {
+    WATCH_PAGE = 500,
+    WATCH_MAX_VERSION = 128,
+    WATCH_MAX_CONTINUE = 16 << 10,
+    WATCH_TOO_LARGE_TRIES = 3
+};
 
 enum watch_change { WATCH_UPSERT, WATCH_DELETE };
 
 struct watch_handler {
     void (*begin)(void *self);
     /* The object without envelope; valid during the call. False, with err: it is broken. */
-    bool (*object)(void *self, enum watch_change change, enum decode_format format, struct sv object, struct err *err);
+    bool (*object)(void *self, enum watch_change change, enum decode_format format,
+                   struct sv object, struct err *err);
     void (*synced)(void *self);
     void (*trouble)(void *self, const struct err *err);
     void *self;
@@ -62,10 +68,18 @@ struct watch_options {
 #define WATCH_PODS_PATH "/api/v1/pods"
 /* The scheduler's own: finished pods arrive as deleted. */
 #define WATCH_PODS_SELECTOR "status.phase!=Succeeded,status.phase!=Failed"
-#define WATCH_NODES_PATH "/api/v1/nodes"
+#define WATCH_NODES_PATH    "/api/v1/nodes"
 
 /* The enum's names are what logs show. */
-enum watch_state { WATCH_OFF, WATCH_LIST, WATCH_STREAM, WATCH_PROBE, WATCH_LIST_LATER, WATCH_STREAM_LATER, WATCH_STATE_COUNT_ };
+enum watch_state {
+    WATCH_OFF,
+    WATCH_LIST,
+    WATCH_STREAM,
+    WATCH_PROBE,
+    WATCH_LIST_LATER,
+    WATCH_STREAM_LATER,
+    WATCH_STATE_COUNT_
+};
 const char *watch_state_name(enum watch_state state);
 
 struct watch_stats {
@@ -79,7 +93,8 @@ struct watch_stats {
 
 struct watch;
 
-struct watch *watch_new(struct client *client, const struct watch_options *options, const struct watch_handler *handler);
+struct watch *watch_new(struct client *client, const struct watch_options *options,
+                        const struct watch_handler *handler);
 void watch_free(struct watch *w);
 
 /* Begins with a list; does nothing if it runs. */

@@ -28,7 +28,7 @@ enum source {
 };
 
 struct metric {
-    const char *name; /* as samples carry it: a counter's with _total, a histogram's without suffix */
+    const char *name; /* as samples carry it: with _total, a histogram's without suffix */
     enum metric_type type;
     const char *unit;   /* "" where it is a plain count */
     const char *labels; /* for the document */
@@ -238,12 +238,11 @@ static void process_cpu(struct page *p, const struct metric *m)
 #define SNAPSHOT(field) .source = FROM_SNAPSHOT, .offset = offsetof(struct snapshot, field)
 #define ROOM(field, places)                                                                        \
     .source = FROM_ROOM, .offset = offsetof(struct snapshot_filler, field), .digits = (places)
-#define TARGET(field) .source = FROM_TARGET, .offset = offsetof(struct snapshot_filler, field)
-#define FILLER(field) .source = FROM_FILLER, .offset = offsetof(struct snapshot_filler, field)
-#define WATCH(field)  .source = FROM_WATCH, .offset = offsetof(struct snapshot_watch, field)
-#define HISTORY(field)                                                                             \
-    .source = FROM_HISTORY, .offset = offsetof(struct snapshot_history, field)
-#define FUNCTION(fn)  .source = FROM_FUNCTION, .samples = (fn)
+#define TARGET(field)  .source = FROM_TARGET, .offset = offsetof(struct snapshot_filler, field)
+#define FILLER(field)  .source = FROM_FILLER, .offset = offsetof(struct snapshot_filler, field)
+#define WATCH(field)   .source = FROM_WATCH, .offset = offsetof(struct snapshot_watch, field)
+#define HISTORY(field) .source = FROM_HISTORY, .offset = offsetof(struct snapshot_history, field)
+#define FUNCTION(fn)   .source = FROM_FUNCTION, .samples = (fn)
 
 static const struct metric metrics[] = {
     {"cpu_capacity_remaining", TYPE_GAUGE, "cores", "policy",

@@ -8,12 +8,14 @@
 void fake_init(struct fake *f)
 {
     /* Not zero, so that a time that was never set stands out. */
-    *f = (struct fake){.now = {.us = 1000 * US_PER_S}, .wall = {.us = INT64_C(1790000000) * US_PER_S}};
+    *f = (struct fake){.now = {.us = 1000 * US_PER_S},
+                       .wall = {.us = INT64_C(1790000000) * US_PER_S}};
 }
 
 void fake_done(struct fake *f)
 {
-    cr_assert_null(f->transfers, "a request was left behind: %s", f->transfers != NULL ? f->transfers->path : "");
+    cr_assert_null(f->transfers, "a request was left behind: %s",
+                   f->transfers != NULL ? f->transfers->path : "");
     cr_assert_null(f->timers, "a timer was left behind");
 }
 
@@ -34,7 +36,8 @@ static void *timer_new(void *self, void (*fn)(void *fn_self), void *fn_self)
     struct fake *f = self;
     struct fake_timer *t = xcalloc(1, sizeof *t);
 
-    *t = (struct fake_timer){.fake = f, .next = f->timers, .fn = fn, .self = fn_self, .at_us = INT64_MAX};
+    *t = (struct fake_timer){
+        .fake = f, .next = f->timers, .fn = fn, .self = fn_self, .at_us = INT64_MAX};
     f->timers = t;
     return t;
 }
@@ -143,7 +146,8 @@ static char *dup_or_null(const char *text)
     return text != NULL ? xstrdup(text) : NULL;
 }
 
-static struct transfer *start(void *self, const struct transport_request *r, const struct transport_handler *handler)
+static struct transfer *start(void *self, const struct transport_request *r,
+                              const struct transport_handler *handler)
 {
     struct fake *f = self;
     struct transfer *t = xcalloc(1, sizeof *t);
@@ -236,7 +240,8 @@ static bool goes_on(struct transfer *t, bool ok, const struct err *err)
 
 bool fake_head(struct transfer *t, int status, const char *content_type, int retry_after_s)
 {
-    struct transport_head head = {.status = status, .content_type = sv_from(content_type), .retry_after_s = retry_after_s};
+    struct transport_head head = {
+        .status = status, .content_type = sv_from(content_type), .retry_after_s = retry_after_s};
     struct err err = {0};
 
     t->answering = true;
@@ -280,7 +285,8 @@ void fake_break(struct transfer *t)
     finish(t, &err);
 }
 
-void fake_reply(struct transfer *t, int status, const char *content_type, int retry_after_s, const char *body)
+void fake_reply(struct transfer *t, int status, const char *content_type, int retry_after_s,
+                const char *body)
 {
     if (fake_head(t, status, content_type, retry_after_s) && fake_data(t, body))
         fake_end(t);

@@ -21,7 +21,8 @@ struct transfer {
     struct fake *fake;
     struct transfer *next;
     int number; /* of the start() call, from 1 */
-    char *method, *path, *accept, *content_type, *body, *headers; /* headers: each line ends in \n */
+    char *method, *path, *accept, *content_type, *body,
+        *headers; /* headers: each line ends in \n */
     enum transport_channel channel;
     int64_t timeout_us;
     bool stream;
@@ -58,7 +59,8 @@ struct transfer *fake_newest(struct fake *f);
 size_t fake_count(const struct fake *f);
 
 /* A whole answer. retry_after_s -1: no such header. The transfer is gone then. */
-void fake_reply(struct transfer *t, int status, const char *content_type, int retry_after_s, const char *body);
+void fake_reply(struct transfer *t, int status, const char *content_type, int retry_after_s,
+                const char *body);
 void fake_json(struct transfer *t, int status, const char *body);
 /* The same in steps; false if the transfer was ended or cancelled by the callback. */
 bool fake_head(struct transfer *t, int status, const char *content_type, int retry_after_s);

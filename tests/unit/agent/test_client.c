@@ -52,7 +52,9 @@ static void rig_done(struct rig *r)
 
 static struct transfer *get(struct rig *r, const char *path)
 {
-    (void)client_send(r->client, &(struct client_request){.method = "GET", .path = path, .channel = CHANNEL_POOL}, on_answer, &r->seen);
+    (void)client_send(
+        r->client, &(struct client_request){.method = "GET", .path = path, .channel = CHANNEL_POOL},
+        on_answer, &r->seen);
     return fake_newest(&r->fake);
 }
 
@@ -60,7 +62,8 @@ static struct transfer *get(struct rig *r, const char *path)
 
 Test(client, says_who_asks)
 {
-    static char group[] = "Impersonate-Group: g", user[] = "Impersonate-User: u", token[] = "t0k", name[] = "jane", secret[] = "pw";
+    static char group[] = "Impersonate-Group: g", user[] = "Impersonate-User: u", token[] = "t0k",
+                name[] = "jane", secret[] = "pw";
     char *lines[] = {user, group};
     static const struct {
         const char *name, *headers;
@@ -69,8 +72,11 @@ Test(client, says_who_asks)
         {"nobody", AGENT, false, false, false, false},
         {"token", "Authorization: Bearer t0k\n" AGENT, true, false, false, false},
         {"password", "Authorization: Basic amFuZTpwdw==\n" AGENT, false, true, false, false},
-        {"as somebody", "Authorization: Bearer t0k\n" AGENT "Impersonate-User: u\nImpersonate-Group: g\n", true, false, true, false},
-        {"with a certificate as somebody", AGENT "Impersonate-User: u\nImpersonate-Group: g\n", false, false, true, false},
+        {"as somebody",
+         "Authorization: Bearer t0k\n" AGENT "Impersonate-User: u\nImpersonate-Group: g\n", true,
+         false, true, false},
+        {"with a certificate as somebody", AGENT "Impersonate-User: u\nImpersonate-Group: g\n",
+         false, false, true, false},
         {"over plain http", AGENT, true, false, false, true},
     };
 
@@ -103,10 +109,12 @@ Test(client, reads_the_token_again_when_it_is_old_or_refused)
     rig_start(&r);
     cr_assert_eq(write(fd, "two\n", 4), 4);
     cr_assert_not_null(strstr(get(&r, "/x")->headers, "Bearer one\n"));
-    fake_json(fake_newest(&r.fake), 401, "{\"kind\":\"Status\",\"code\":401,\"reason\":\"Unauthorized\",\"message\":\"no\"}");
+    fake_json(fake_newest(&r.fake), 401,
+              "{\"kind\":\"Status\",\"code\":401,\"reason\":\"Unauthorized\",\"message\":\"no\"}");
     cr_assert_eq(r.seen.calls, 0, "a 401 is tried again");
     cr_assert_not_null(strstr(fake_newest(&r.fake)->headers, "Bearer two\n"));
-    fake_json(fake_newest(&r.fake), 401, "{\"kind\":\"Status\",\"code\":401,\"reason\":\"Unauthorized\",\"message\":\"no\"}");
+    fake_json(fake_newest(&r.fake), 401,
+              "{\"kind\":\"Status\",\"code\":401,\"reason\":\"Unauthorized\",\"message\":\"no\"}");
     cr_assert_eq(r.seen.calls, 1, "but once only");
     cr_assert_eq(r.seen.problem.err.kind, ERR_AUTH);
     cr_assert_null(fake_newest(&r.fake));
@@ -120,7 +128,8 @@ Test(client, reads_the_token_again_when_it_is_old_or_refused)
     cr_assert_eq(unlink(path), 0);
     fake_json(fake_newest(&r.fake), 200, "{}");
     fake_advance(&r.fake, 60 * US_PER_S);
-    cr_assert_not_null(strstr(get(&r, "/x")->headers, "Bearer six\n"), "without a file the old one stays");
+    cr_assert_not_null(strstr(get(&r, "/x")->headers, "Bearer six\n"),
+                       "without a file the old one stays");
     rig_done(&r);
     free(r.config.token);
     (void)close(fd);
@@ -137,14 +146,20 @@ static const struct {
     enum err_kind kind;
     const char *text;
 } problems[] = {
-    {"a Status", 404, -1, "application/json", "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no x\"}", NULL, 0,
+    {"a Status", 404, -1, "application/json",
+     "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no x\"}", NULL, 0,
      ERR_NOT_FOUND, "GET /x: 404 NotFound: no x"},
-    {"plain text", 429, 3, "text/plain", "Too many requests\nsecond line", NULL, 0, ERR_THROTTLED, "GET /x: 429 Too many requests"},
-    {"control characters", 503, -1, "text/plain", "a\x1b[31mb", NULL, 0, ERR_SERVER, "GET /x: 503 a [31mb"},
-    {"JSON that is none", 500, -1, "application/json", "{", NULL, 0, ERR_SERVER, "GET /x: status 500"},
+    {"plain text", 429, 3, "text/plain", "Too many requests\nsecond line", NULL, 0, ERR_THROTTLED,
+     "GET /x: 429 Too many requests"},
+    {"control characters", 503, -1, "text/plain", "a\x1b[31mb", NULL, 0, ERR_SERVER,
+     "GET /x: 503 a [31mb"},
+    {"JSON that is none", 500, -1, "application/json", "{", NULL, 0, ERR_SERVER,
+     "GET /x: status 500"},
     {"nothing", 403, -1, "", "", NULL, 0, ERR_FORBIDDEN, "GET /x: status 403"},
-    {"failed test", 422, -1, "application/json", "", CLIENT_JSON_PATCH, 0, ERR_CONFLICT, "GET /x: status 422"},
-    {"invalid", 422, -1, "application/json", "", CLIENT_MERGE_PATCH, 0, ERR_INPUT, "GET /x: status 422"},
+    {"failed test", 422, -1, "application/json", "", CLIENT_JSON_PATCH, 0, ERR_CONFLICT,
+     "GET /x: status 422"},
+    {"invalid", 422, -1, "application/json", "", CLIENT_MERGE_PATCH, 0, ERR_INPUT,
+     "GET /x: status 422"},
     {"redirect", 301, -1, "text/html", "<a>", NULL, 0, ERR_PROTOCOL, "GET /x: 301 <a>"},
 };
 
@@ -155,13 +170,17 @@ Test(client, explains_what_went_wrong)
 
         rig_start(&r);
         (void)client_send(r.client,
-                          &(struct client_request){.method = "GET", .path = "/x?y=z", .content_type = problems[i].patch}, on_answer,
-                          &r.seen);
-        fake_reply(fake_newest(&r.fake), problems[i].status, problems[i].type, problems[i].retry_after_s, problems[i].body);
+                          &(struct client_request){
+                              .method = "GET", .path = "/x?y=z", .content_type = problems[i].patch},
+                          on_answer, &r.seen);
+        fake_reply(fake_newest(&r.fake), problems[i].status, problems[i].type,
+                   problems[i].retry_after_s, problems[i].body);
         cr_assert_eq(r.seen.calls, 1);
         cr_assert_eq(r.seen.problem.err.kind, problems[i].kind, "%s", problems[i].name);
-        cr_assert_str_eq(r.seen.problem.err.text, problems[i].text, "%s: %s", problems[i].name, r.seen.problem.err.text);
-        cr_assert_eq(r.seen.problem.retry_after_s, problems[i].retry_after_s, "%s", problems[i].name);
+        cr_assert_str_eq(r.seen.problem.err.text, problems[i].text, "%s: %s", problems[i].name,
+                         r.seen.problem.err.text);
+        cr_assert_eq(r.seen.problem.retry_after_s, problems[i].retry_after_s, "%s",
+                     problems[i].name);
         rig_done(&r);
     }
 }
@@ -173,7 +192,8 @@ Test(client, marks_where_a_long_message_was_cut)
     size_t len;
 
     strbuf_init(&body, 4096);
-    (void)strbuf_add(&body, SV("{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\",\"message\":\""));
+    (void)strbuf_add(
+        &body, SV("{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\",\"message\":\""));
     for (int i = 0; i < 100; i++)
         (void)strbuf_add(&body, SV("brim may not "));
     (void)strbuf_add(&body, SV("\"}"));
@@ -195,7 +215,8 @@ Test(client, explains_protobuf_too)
     rig_start(&r);
     t = get(&r, "/x");
     cr_assert(fake_head(t, 409, "application/vnd.kubernetes.protobuf", -1));
-    cr_assert(t->handler.data(t->handler.self, (struct sv){.at = PB_STATUS, .len = sizeof PB_STATUS - 1}, &err));
+    cr_assert(t->handler.data(t->handler.self,
+                              (struct sv){.at = PB_STATUS, .len = sizeof PB_STATUS - 1}, &err));
     fake_end(t);
     cr_assert_eq(r.seen.problem.err.kind, ERR_CONFLICT);
     cr_assert_str_eq(r.seen.problem.err.text, "GET /x: 409 r: m");
@@ -224,7 +245,9 @@ Test(client, gives_a_request_a_minute_and_a_stream_for_ever)
 
     rig_start(&r);
     cr_assert_eq(get(&r, "/x")->timeout_us, CLIENT_TIMEOUT_US);
-    call = client_start(r.client, &(struct client_request){.method = "GET", .path = "/w", .stream = true}, &handler);
+    call = client_start(r.client,
+                        &(struct client_request){.method = "GET", .path = "/w", .stream = true},
+                        &handler);
     cr_assert_eq(fake_newest(&r.fake)->timeout_us, 0);
     client_cancel(call);
     rig_done(&r);
@@ -241,8 +264,10 @@ Test(client, keeps_a_control_connection_warm)
     cr_assert_eq(fake_newest(&r.fake)->channel, CHANNEL_CONTROL);
     fake_json(fake_newest(&r.fake), 200, "{}");
     fake_advance(&r.fake, 20 * US_PER_S);
-    (void)client_send(r.client, &(struct client_request){.method = "PUT", .path = "/lease", .channel = CHANNEL_CONTROL}, on_answer,
-                      &r.seen);
+    (void)client_send(
+        r.client,
+        &(struct client_request){.method = "PUT", .path = "/lease", .channel = CHANNEL_CONTROL},
+        on_answer, &r.seen);
     fake_json(fake_newest(&r.fake), 200, "{}");
     fake_advance(&r.fake, 29 * US_PER_S);
     cr_assert_null(fake_newest(&r.fake), "it was in use");

@@ -48,10 +48,10 @@ static const char *write_file(const char *name, const char *text)
     return path;
 }
 
-#define KUBECONFIG(cluster, user) \
-    "apiVersion: v1\nkind: Config\ncurrent-context: c\n" \
-    "contexts:\n- name: c\n  context: {cluster: k, user: u}\n" \
-    "clusters:\n- name: k\n  cluster:\n    " cluster "\n" \
+#define KUBECONFIG(cluster, user)                                                                  \
+    "apiVersion: v1\nkind: Config\ncurrent-context: c\n"                                           \
+    "contexts:\n- name: c\n  context: {cluster: k, user: u}\n"                                     \
+    "clusters:\n- name: k\n  cluster:\n    " cluster "\n"                                          \
     "users:\n- name: u\n  user:\n    " user "\n"
 
 Test(config, reads_all_that_a_kubeconfig_says)
@@ -60,19 +60,23 @@ Test(config, reads_all_that_a_kubeconfig_says)
     struct err err = {0};
 
     (void)write_file("tok", "abc\n");
-    cr_assert(kube_config_load(
-                  &(struct kube_config_options){
-                      .kubeconfig = write_file(
-                          "config", "current-context: dev\n"
-                                    "contexts:\n- {name: dev, context: {cluster: k, user: u, namespace: work}}\n"
-                                    "clusters:\n- name: k\n  cluster:\n    server: https://[::1]:6443/prefix/\n"
-                                    "    certificate-authority-data: Zm9v\n    tls-server-name: api.example\n"
-                                    "    proxy-url: socks5://proxy:1080\n"
-                                    "users:\n- name: u\n  user:\n    tokenFile: tok\n    client-certificate: /abs/cert\n"
-                                    "    client-key: sub/key\n    as: jane\n    as-uid: '7'\n    as-groups: [a, b c]\n"
-                                    "    as-user-extra: {'scopes/x': [view]}\n")},
-                  &c, &err),
-              "%s", err.text);
+    cr_assert(
+        kube_config_load(
+            &(struct kube_config_options){
+                .kubeconfig = write_file(
+                    "config",
+                    "current-context: dev\n"
+                    "contexts:\n- {name: dev, context: {cluster: k, user: u, namespace: work}}\n"
+                    "clusters:\n- name: k\n  cluster:\n    server: https://[::1]:6443/prefix/\n"
+                    "    certificate-authority-data: Zm9v\n    tls-server-name: api.example\n"
+                    "    proxy-url: socks5://proxy:1080\n"
+                    "users:\n- name: u\n  user:\n    tokenFile: tok\n    client-certificate: "
+                    "/abs/cert\n"
+                    "    client-key: sub/key\n    as: jane\n    as-uid: '7'\n    as-groups: [a, b "
+                    "c]\n"
+                    "    as-user-extra: {'scopes/x': [view]}\n")},
+            &c, &err),
+        "%s", err.text);
     cr_assert_str_eq(c.server, "https://[::1]:6443/prefix");
     cr_assert_not(c.plain);
     cr_assert_not(c.insecure);
@@ -100,28 +104,38 @@ static const struct {
 } mistakes[] = {
     {"broken YAML", "a: [\n", NULL},
     {"no mapping", "- a\n", "%s:1:1: found a list, expected a mapping"},
-    {"no current-context", "clusters: []\n", "%s: no current-context is set and no context was asked for"},
+    {"no current-context", "clusters: []\n",
+     "%s: no current-context is set and no context was asked for"},
     {"unknown context", "current-context: x\n", "%s: no context named 'x'"},
-    {"twice the same name", KUBECONFIG("server: https://a", "token: t") "- name: u\n  user: {token: v}\n",
+    {"twice the same name",
+     KUBECONFIG("server: https://a", "token: t") "- name: u\n  user: {token: v}\n",
      "%s:15:3: users: a second entry is named 'u'"},
-    {"no server", KUBECONFIG("insecure-skip-tls-verify: true", "token: t"), "%s: the cluster has no server"},
+    {"no server", KUBECONFIG("insecure-skip-tls-verify: true", "token: t"),
+     "%s: the cluster has no server"},
     {"strange server", KUBECONFIG("server: ftp://a", "token: t"),
      "%s:10:13: server: found 'ftp://a', expected https://HOST or http://HOST"},
     {"server without a host", KUBECONFIG("server: https:///x", "token: t"),
      "%s:10:13: server: 'https:///x' is not a URL of host, port and path"},
-    {"both CA and data", KUBECONFIG("{server: 'https://a', certificate-authority: x, certificate-authority-data: Zm9v}", "token: t"),
+    {"both CA and data",
+     KUBECONFIG("{server: 'https://a', certificate-authority: x, certificate-authority-data: Zm9v}",
+                "token: t"),
      "%s:10:81: both certificate-authority and certificate-authority-data are given, expected one"},
-    {"CA and insecure", KUBECONFIG("{server: 'https://a', certificate-authority: x, insecure-skip-tls-verify: true}", "token: t"),
+    {"CA and insecure",
+     KUBECONFIG("{server: 'https://a', certificate-authority: x, insecure-skip-tls-verify: true}",
+                "token: t"),
      "%s:10:79: insecure-skip-tls-verify: true, but a certificate authority is given too"},
-    {"data that is no base64", KUBECONFIG("{server: 'https://a', certificate-authority-data: '*'}", "token: t"),
+    {"data that is no base64",
+     KUBECONFIG("{server: 'https://a', certificate-authority-data: '*'}", "token: t"),
      "%s:10:55: certificate-authority-data: expected base64"},
-    {"text where a bool belongs", KUBECONFIG("{server: 'https://a', insecure-skip-tls-verify: 'yes'}", "token: t"),
+    {"text where a bool belongs",
+     KUBECONFIG("{server: 'https://a', insecure-skip-tls-verify: 'yes'}", "token: t"),
      "%s:10:53: insecure-skip-tls-verify: expected true or false"},
     {"half a certificate", KUBECONFIG("server: https://a", "client-certificate: x"),
      "%s:14:5: found one of client-certificate and client-key, expected both"},
     {"token and password", KUBECONFIG("server: https://a", "{token: t, username: u}"),
      "%s:14:5: found both a token and a username, expected one"},
-    {"a list for a token", KUBECONFIG("server: https://a", "token: [t]"), "%s:14:12: token: found a list, expected text"},
+    {"a list for a token", KUBECONFIG("server: https://a", "token: [t]"),
+     "%s:14:12: token: found a list, expected text"},
     {"a line break in a token", KUBECONFIG("server: https://a", "token: \"a\\nHost: b\""),
      "%s:14:12: token: found a control character"},
     {"exec plugin", KUBECONFIG("server: https://a", "exec: {command: aws-iam, apiVersion: v1}"),
@@ -130,7 +144,8 @@ static const struct {
      "%s:14:31: auth-provider 'oidc' is not supported: use a token or a certificate"},
     {"strange proxy", KUBECONFIG("{server: 'https://a', proxy-url: 'gopher://x'}", "token: t"),
      "%s:10:38: proxy-url: expected http://, https:// or socks5://"},
-    {"groups that are no list", KUBECONFIG("server: https://a", "as-groups: x"), "%s:14:16: expected a list of texts"},
+    {"groups that are no list", KUBECONFIG("server: https://a", "as-groups: x"),
+     "%s:14:16: expected a list of texts"},
 };
 
 Test(config, says_what_is_wrong_and_where)
@@ -141,14 +156,17 @@ Test(config, says_what_is_wrong_and_where)
         struct err err = {0};
         struct strbuf expected;
 
-        cr_assert_not(kube_config_load(&(struct kube_config_options){.kubeconfig = path}, &c, &err), "%s", mistakes[i].name);
+        cr_assert_not(kube_config_load(&(struct kube_config_options){.kubeconfig = path}, &c, &err),
+                      "%s", mistakes[i].name);
         cr_assert_eq(err.kind, ERR_INPUT, "%s: %s", mistakes[i].name, err.text);
-        cr_assert_eq(strncmp(err.text, path, strlen(path)), 0, "%s: %s", mistakes[i].name, err.text);
+        cr_assert_eq(strncmp(err.text, path, strlen(path)), 0, "%s: %s", mistakes[i].name,
+                     err.text);
         if (mistakes[i].error == NULL)
             continue;
         strbuf_init(&expected, 1000);
         (void)strbuf_addf(&expected, "%s%s", path, mistakes[i].error + 2);
-        cr_assert_str_eq(err.text, strbuf_str(&expected), "%s: found %s", mistakes[i].name, err.text);
+        cr_assert_str_eq(err.text, strbuf_str(&expected), "%s: found %s", mistakes[i].name,
+                         err.text);
         strbuf_done(&expected);
     }
 }
@@ -161,20 +179,28 @@ Test(config, merges_a_list_entry_by_entry)
 
     strbuf_init(&list, 1000);
     (void)write_file("one", "clusters: [{name: k, cluster: {server: 'https://first'}}]\n");
-    (void)write_file("two", "current-context: b\nclusters: [{name: k, cluster: {server: 'https://second', tls-server-name: x}}]\n"
-                            "contexts: [{name: b, context: {cluster: k, user: u}}]\nusers: [{name: u, user: {token: two}}]\n");
-    (void)write_file("three", "current-context: z\nusers: [{name: u, user: {token: three}}, {name: v, user: {token: v}}]\n"
+    (void)write_file("two", "current-context: b\nclusters: [{name: k, cluster: {server: "
+                            "'https://second', tls-server-name: x}}]\n"
+                            "contexts: [{name: b, context: {cluster: k, user: u}}]\nusers: [{name: "
+                            "u, user: {token: two}}]\n");
+    (void)write_file("three", "current-context: z\nusers: [{name: u, user: {token: three}}, {name: "
+                              "v, user: {token: v}}]\n"
                               "contexts: [{name: other, context: {cluster: k, user: v}}]\n");
-    (void)strbuf_addf(&list, "%s:%s::%s:%s", path_of("missing"), path_of("one"), path_of("two"), path_of("three"));
-    cr_assert(kube_config_load(&(struct kube_config_options){.env_list = strbuf_str(&list)}, &c, &err), "%s", err.text);
+    (void)strbuf_addf(&list, "%s:%s::%s:%s", path_of("missing"), path_of("one"), path_of("two"),
+                      path_of("three"));
+    cr_assert(
+        kube_config_load(&(struct kube_config_options){.env_list = strbuf_str(&list)}, &c, &err),
+        "%s", err.text);
     cr_assert_str_eq(c.server, "https://first");
     cr_assert_null(c.tls_server_name, "entries are not merged field by field");
     cr_assert_str_eq(c.token, "two");
     cr_assert_str_eq(c.ns, "default");
     kube_config_done(&c);
 
-    cr_assert(kube_config_load(&(struct kube_config_options){.env_list = strbuf_str(&list), .context = "other"}, &c, &err), "%s",
-              err.text);
+    cr_assert(kube_config_load(
+                  &(struct kube_config_options){.env_list = strbuf_str(&list), .context = "other"},
+                  &c, &err),
+              "%s", err.text);
     cr_assert_str_eq(c.token, "v");
     kube_config_done(&c);
     strbuf_done(&list);
@@ -188,17 +214,22 @@ Test(config, goes_by_its_order)
 
     cr_assert_eq(mkdir(path_of(".kube"), 0700), 0);
     (void)write_file(".kube/config", KUBECONFIG("server: https://home", "token: t"));
-    cr_assert(kube_config_load(&(struct kube_config_options){.kubeconfig = named, .env_list = "/nowhere", .home = dir}, &c, &err));
+    cr_assert(kube_config_load(
+        &(struct kube_config_options){.kubeconfig = named, .env_list = "/nowhere", .home = dir}, &c,
+        &err));
     cr_assert_str_eq(c.server, "https://named");
     kube_config_done(&c);
-    cr_assert(kube_config_load(&(struct kube_config_options){.env_list = named, .home = dir}, &c, &err));
+    cr_assert(
+        kube_config_load(&(struct kube_config_options){.env_list = named, .home = dir}, &c, &err));
     cr_assert_str_eq(c.server, "https://named");
     kube_config_done(&c);
-    cr_assert(kube_config_load(&(struct kube_config_options){.home = dir}, &c, &err), "%s", err.text);
+    cr_assert(kube_config_load(&(struct kube_config_options){.home = dir}, &c, &err), "%s",
+              err.text);
     cr_assert_str_eq(c.server, "https://home");
     kube_config_done(&c);
 
-    cr_assert_not(kube_config_load(&(struct kube_config_options){.kubeconfig = "/nowhere/config", .home = dir}, &c, &err));
+    cr_assert_not(kube_config_load(
+        &(struct kube_config_options){.kubeconfig = "/nowhere/config", .home = dir}, &c, &err));
     cr_assert_eq(err.kind, ERR_NOT_FOUND);
 }
 
@@ -220,13 +251,15 @@ Test(config, names_the_files_that_it_looked_for)
 
         cr_assert_not(kube_config_load(&rows[i].options, &c, &err));
         cr_expect_eq(err.kind, ERR_NOT_FOUND);
-        cr_expect_not_null(strstr(err.text, rows[i].want), "no '%s' in: %s", rows[i].want, err.text);
+        cr_expect_not_null(strstr(err.text, rows[i].want), "no '%s' in: %s", rows[i].want,
+                           err.text);
     }
 }
 
 Test(config, finds_its_way_inside_a_pod)
 {
-    struct kube_config_options o = {.service_host = "fd00::1", .service_port = "443", .account_dir = dir};
+    struct kube_config_options o = {
+        .service_host = "fd00::1", .service_port = "443", .account_dir = dir};
     struct kube_config c;
     struct err err = {0};
 
@@ -258,10 +291,13 @@ Test(config, keeps_no_credentials_for_plain_http)
     struct kube_config c;
     struct err err = {0};
 
-    cr_assert(kube_config_load(&(struct kube_config_options){.kubeconfig = write_file(
-                                   "config", KUBECONFIG("server: http://127.0.0.1:8080/", "{token: t, as: x}"))},
-                               &c, &err),
-              "%s", err.text);
+    cr_assert(
+        kube_config_load(
+            &(struct kube_config_options){
+                .kubeconfig = write_file(
+                    "config", KUBECONFIG("server: http://127.0.0.1:8080/", "{token: t, as: x}"))},
+            &c, &err),
+        "%s", err.text);
     cr_assert(c.plain);
     cr_assert_str_eq(c.server, "http://127.0.0.1:8080");
     cr_assert_null(c.token);

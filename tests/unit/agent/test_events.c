@@ -16,7 +16,8 @@ struct rig {
 
 static const struct events_object web = {
     .api_version = "apps/v1", .kind = "Deployment", .ns = "filler", .name = "web", .uid = "u1"};
-static const struct event grew = {.reason = "Harvest", .action = "Rescale", .note = "New size: 5; reason: room"};
+static const struct event grew = {
+    .reason = "Harvest", .action = "Rescale", .note = "New size: 5; reason: room"};
 
 static void rig_init(struct rig *r)
 {
@@ -45,13 +46,17 @@ Test(events, posts_what_the_api_wants)
     t = fake_pending(&r.fake);
     cr_assert_str_eq(t->method, "POST");
     cr_assert_str_eq(t->path, "/apis/events.k8s.io/v1/namespaces/filler/events");
-    cr_assert_str_eq(t->body,
-                     "{\"apiVersion\":\"events.k8s.io/v1\",\"kind\":\"Event\",\"metadata\":{\"namespace\":\"filler\","
-                     "\"name\":\"web.18d75b8423f30000\"},\"eventTime\":\"2026-09-21T14:13:20.000000Z\","
-                     "\"reportingController\":\"brim.dev/agent\",\"reportingInstance\":\"pod-a\",\"action\":\"Rescale\","
-                     "\"reason\":\"Harvest\",\"regarding\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\","
-                     "\"namespace\":\"filler\",\"name\":\"web\",\"uid\":\"u1\"},\"note\":\"New size: 5; reason: room\","
-                     "\"type\":\"Normal\"}");
+    cr_assert_str_eq(
+        t->body,
+        "{\"apiVersion\":\"events.k8s.io/"
+        "v1\",\"kind\":\"Event\",\"metadata\":{\"namespace\":\"filler\","
+        "\"name\":\"web.18d75b8423f30000\"},\"eventTime\":\"2026-09-21T14:13:20.000000Z\","
+        "\"reportingController\":\"brim.dev/"
+        "agent\",\"reportingInstance\":\"pod-a\",\"action\":\"Rescale\","
+        "\"reason\":\"Harvest\",\"regarding\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\","
+        "\"namespace\":\"filler\",\"name\":\"web\",\"uid\":\"u1\"},\"note\":\"New size: 5; reason: "
+        "room\","
+        "\"type\":\"Normal\"}");
     fake_json(t, 201, "{}");
     cr_assert_eq(events_stats(r.events)->sent, 1);
     rig_done(&r);
@@ -69,8 +74,10 @@ Test(events, makes_a_series_of_what_repeats)
     fake_json(fake_pending(&r.fake), 201, "{}");
     t = fake_pending(&r.fake);
     cr_assert_str_eq(t->method, "PATCH");
-    cr_assert_eq(strncmp(t->path, "/apis/events.k8s.io/v1/namespaces/filler/events/web.", 52), 0, "%s", t->path);
-    cr_assert_str_eq(t->body, "{\"series\":{\"count\":2,\"lastObservedTime\":\"2026-09-21T14:13:20.000000Z\"}}");
+    cr_assert_eq(strncmp(t->path, "/apis/events.k8s.io/v1/namespaces/filler/events/web.", 52), 0,
+                 "%s", t->path);
+    cr_assert_str_eq(
+        t->body, "{\"series\":{\"count\":2,\"lastObservedTime\":\"2026-09-21T14:13:20.000000Z\"}}");
     fake_json(t, 200, "{}");
 
     for (int i = 0; i < 5; i++) {
@@ -79,7 +86,9 @@ Test(events, makes_a_series_of_what_repeats)
     }
     cr_assert_null(fake_pending(&r.fake), "counts are written every 6 min");
     fake_advance(&r.fake, EVENTS_SERIES_US);
-    cr_assert_str_eq(fake_pending(&r.fake)->body, "{\"series\":{\"count\":7,\"lastObservedTime\":\"2026-09-21T14:14:10.000000Z\"}}");
+    cr_assert_str_eq(
+        fake_pending(&r.fake)->body,
+        "{\"series\":{\"count\":7,\"lastObservedTime\":\"2026-09-21T14:14:10.000000Z\"}}");
     fake_json(fake_pending(&r.fake), 200, "{}");
     cr_assert_eq(events_stats(r.events)->aggregated, 6);
 
@@ -103,7 +112,8 @@ Test(events, begins_anew_after_a_failure)
     events_post(r.events, &web, &grew);
     fake_json(fake_pending(&r.fake), 404, "{\"kind\":\"Status\",\"code\":404}");
     events_post(r.events, &web, &grew);
-    cr_assert_str_eq(fake_pending(&r.fake)->method, "POST", "an event that expired is posted again");
+    cr_assert_str_eq(fake_pending(&r.fake)->method, "POST",
+                     "an event that expired is posted again");
     rig_done(&r);
 }
 
@@ -180,6 +190,7 @@ Test(events, cuts_long_texts_between_characters)
     cr_assert_not_null(at);
     cr_assert_eq(strcspn(at + 8, "\""), 1023, "%zu bytes", strcspn(at + 8, "\""));
     cr_assert_not_null(own);
-    cr_assert_eq(strncmp(own + 8 + 235, ".18", 3), 0, "the dot at the cut is gone: %.20s", own + 8 + 230);
+    cr_assert_eq(strncmp(own + 8 + 235, ".18", 3), 0, "the dot at the cut is gone: %.20s",
+                 own + 8 + 230);
     rig_done(&r);
 }

@@ -62,7 +62,9 @@ static void rig_init(struct rig *r, const char *api_version, const char *kind)
     r->transport = fake_transport(&r->fake);
     r->timers = fake_timers(&r->fake);
     r->client = client_new(&r->config, &r->transport, &r->timers);
-    r->scaler = scaler_new(r->client, &(struct target){.api_version = api_version, .kind = kind, .ns = "n s", .name = "miner"});
+    r->scaler = scaler_new(
+        r->client,
+        &(struct target){.api_version = api_version, .kind = kind, .ns = "n s", .name = "miner"});
 }
 
 static void rig_done(struct rig *r)
@@ -90,9 +92,10 @@ Test(scale, knows_where_the_built_in_kinds_are)
         (void)scale_get(r.scaler, on_result, &r.seen);
         cr_assert_str_eq(fake_pending(&r.fake)->path, kinds[i].path);
         cr_assert_str_eq(fake_pending(&r.fake)->method, "GET");
-        fake_json(fake_pending(&r.fake), 200,
-                  "{\"metadata\":{\"uid\":\"u1\",\"resourceVersion\":\"9\"},\"spec\":{\"replicas\":5},"
-                  "\"status\":{\"replicas\":4,\"selector\":\"app=x\"}}");
+        fake_json(
+            fake_pending(&r.fake), 200,
+            "{\"metadata\":{\"uid\":\"u1\",\"resourceVersion\":\"9\"},\"spec\":{\"replicas\":5},"
+            "\"status\":{\"replicas\":4,\"selector\":\"app=x\"}}");
         cr_assert_eq(r.seen.calls, 1);
         cr_assert_eq(r.seen.replicas, 5);
         cr_assert_eq(r.seen.status_replicas, 4);
@@ -108,9 +111,11 @@ static const struct {
     bool good;
     int64_t replicas;
 } scales[] = {
-    {"zero is left out", "{\"metadata\":{\"uid\":\"u\"},\"spec\":{},\"status\":{\"replicas\":0}}", true, 0},
+    {"zero is left out", "{\"metadata\":{\"uid\":\"u\"},\"spec\":{},\"status\":{\"replicas\":0}}",
+     true, 0},
     {"no spec at all", "{\"metadata\":{\"uid\":\"u\"}}", true, 0},
-    {"largest", "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"replicas\":2147483647}}", true, 2147483647},
+    {"largest", "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"replicas\":2147483647}}", true,
+     2147483647},
     {"negative", "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"replicas\":-1}}", false, 0},
     {"fraction", "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"replicas\":1.5}}", false, 0},
     {"too large", "{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"replicas\":2147483648}}", false, 0},
@@ -130,7 +135,8 @@ Test(scale, reads_a_scale_or_refuses_it)
         (void)scale_get(r.scaler, on_result, &r.seen);
         fake_json(fake_pending(&r.fake), 200, scales[i].body);
         cr_assert_eq(r.seen.calls, 1, "%s", scales[i].name);
-        cr_assert_eq(r.seen.kind, scales[i].good ? ERR_NONE : ERR_PROTOCOL, "%s: %s", scales[i].name, r.seen.text);
+        cr_assert_eq(r.seen.kind, scales[i].good ? ERR_NONE : ERR_PROTOCOL, "%s: %s",
+                     scales[i].name, r.seen.text);
         cr_assert_eq(r.seen.replicas, scales[i].replicas, "%s", scales[i].name);
         rig_done(&r);
     }
@@ -145,14 +151,19 @@ Test(scale, guards_its_patches)
     (void)scale_patch_yield(r.scaler, SV("u1"), 3, on_result, &r.seen);
     t = fake_pending(&r.fake);
     cr_assert_str_eq(t->method, "PATCH");
-    cr_assert_str_eq(t->path, "/apis/apps/v1/namespaces/n%20s/deployments/miner/scale?fieldManager=brim");
+    cr_assert_str_eq(t->path,
+                     "/apis/apps/v1/namespaces/n%20s/deployments/miner/scale?fieldManager=brim");
     cr_assert_str_eq(t->content_type, "application/merge-patch+json");
     cr_assert_str_eq(t->body, "{\"metadata\":{\"uid\":\"u1\"},\"spec\":{\"replicas\":3}}");
     cr_assert_eq(t->channel, CHANNEL_CONTROL);
-    fake_json(t, 409, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"uid\",\"reason\":\"Conflict\",\"code\":409}");
+    fake_json(t, 409,
+              "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"uid\",\"reason\":"
+              "\"Conflict\",\"code\":409}");
     cr_assert_eq(r.seen.kind, ERR_CONFLICT);
     cr_assert_eq(r.seen.status, 409);
-    cr_assert_str_eq(r.seen.text, "PATCH /apis/apps/v1/namespaces/n%20s/deployments/miner/scale: 409 Conflict: uid");
+    cr_assert_str_eq(
+        r.seen.text,
+        "PATCH /apis/apps/v1/namespaces/n%20s/deployments/miner/scale: 409 Conflict: uid");
 
     (void)scale_patch_grow(r.scaler, SV("u1"), 3, 8, on_result, &r.seen);
     t = fake_pending(&r.fake);
@@ -160,7 +171,9 @@ Test(scale, guards_its_patches)
     cr_assert_str_eq(t->body, "[{\"op\":\"test\",\"path\":\"/metadata/uid\",\"value\":\"u1\"},"
                               "{\"op\":\"test\",\"path\":\"/spec/replicas\",\"value\":3},"
                               "{\"op\":\"replace\",\"path\":\"/spec/replicas\",\"value\":8}]");
-    fake_json(t, 422, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"m\",\"reason\":\"Invalid\",\"code\":422}");
+    fake_json(t, 422,
+              "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"m\",\"reason\":\"Invalid\","
+              "\"code\":422}");
     cr_assert_eq(r.seen.kind, ERR_CONFLICT);
 
     (void)scale_patch_grow(r.scaler, SV("u1"), 0, 8, on_result, &r.seen);
@@ -179,7 +192,8 @@ Test(scale, asks_the_server_how_other_kinds_are_spelled)
                                "{\"name\":\"workflowtemplates\",\"kind\":\"WorkflowTemplate\"},"
                                "{\"name\":\"workflowtemplatesets/scale\",\"kind\":\"Scale\"},"
                                "{\"name\":\"rollouts/status\",\"kind\":\"Rollout\"},"
-                               "{\"name\":\"rollouts\",\"kind\":\"Rollout\"},{\"name\":\"rollouts/scale\",\"kind\":\"Scale\"}]}";
+                               "{\"name\":\"rollouts\",\"kind\":\"Rollout\"},{\"name\":\"rollouts/"
+                               "scale\",\"kind\":\"Scale\"}]}";
     struct rig r;
 
     rig_init(&r, "argoproj.io/v1alpha1", "Rollout");
@@ -188,12 +202,14 @@ Test(scale, asks_the_server_how_other_kinds_are_spelled)
     cr_assert_str_eq(fake_pending(&r.fake)->method, "GET");
     fake_json(fake_pending(&r.fake), 200, list);
     cr_assert_str_eq(fake_pending(&r.fake)->method, "PATCH");
-    cr_assert_str_eq(fake_pending(&r.fake)->path,
-                     "/apis/argoproj.io/v1alpha1/namespaces/n%20s/rollouts/miner/scale?fieldManager=brim");
+    cr_assert_str_eq(
+        fake_pending(&r.fake)->path,
+        "/apis/argoproj.io/v1alpha1/namespaces/n%20s/rollouts/miner/scale?fieldManager=brim");
     fake_json(fake_pending(&r.fake), 200, "{\"metadata\":{\"uid\":\"u\"}}");
     cr_assert_eq(r.seen.calls, 1);
     (void)scale_get(r.scaler, on_result, &r.seen);
-    cr_assert_not_null(strstr(fake_pending(&r.fake)->path, "/rollouts/miner/scale"), "the answer is remembered");
+    cr_assert_not_null(strstr(fake_pending(&r.fake)->path, "/rollouts/miner/scale"),
+                       "the answer is remembered");
     rig_done(&r);
 
     rig_init(&r, "argoproj.io/v1alpha1", "WorkflowTemplate");
@@ -209,28 +225,36 @@ Test(scale, makes_a_pod_of_the_template)
 
     rig_init(&r, "apps/v1", "Deployment");
     (void)scale_template(r.scaler, on_result, &r.seen);
-    cr_assert_str_eq(fake_pending(&r.fake)->path, "/apis/apps/v1/namespaces/n%20s/deployments/miner");
+    cr_assert_str_eq(fake_pending(&r.fake)->path,
+                     "/apis/apps/v1/namespaces/n%20s/deployments/miner");
     fake_json(fake_pending(&r.fake), 200,
-              "{\"metadata\":{\"uid\":\"u7\"},\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{"
+              "{\"metadata\":{\"uid\":\"u7\"},\"spec\":{\"template\":{\"metadata\":{\"labels\":{"
+              "\"a\":\"b\"}},\"spec\":{"
               "\"resources\":{\"limits\":{\"cpu\":\"9\",\"memory\":\"8\",\"hugepages-2Mi\":\"7\"}},"
-              "\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":{\"cpu\":\"2\",\"x/y\":\"1\"},\"requests\":{\"cpu\":\"1\"}}}],"
-              "\"initContainers\":[{\"name\":\"i\",\"resources\":{\"limits\":{\"cpu\":\"4\"}}},{\"name\":\"j\"}]}}}}");
+              "\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":{\"cpu\":\"2\",\"x/"
+              "y\":\"1\"},\"requests\":{\"cpu\":\"1\"}}}],"
+              "\"initContainers\":[{\"name\":\"i\",\"resources\":{\"limits\":{\"cpu\":\"4\"}}},{"
+              "\"name\":\"j\"}]}}}}");
     cr_assert_str_eq(r.seen.uid, "u7");
-    cr_assert_str_eq(r.seen.pod,
-                     "{\"metadata\":{\"labels\":{\"a\":\"b\"},\"namespace\":\"n s\"},\"spec\":{"
-                     "\"resources\":{\"limits\":{\"cpu\":\"9\",\"memory\":\"8\",\"hugepages-2Mi\":\"7\"},\"requests\":{\"memory\":\"8\"}},"
-                     "\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":{\"cpu\":\"2\",\"x/y\":\"1\"},"
-                     "\"requests\":{\"cpu\":\"1\",\"x/y\":\"1\"}}}],"
-                     "\"initContainers\":[{\"name\":\"i\",\"resources\":{\"limits\":{\"cpu\":\"4\"},\"requests\":{\"cpu\":\"4\"}}},"
-                     "{\"name\":\"j\"}]},\"kind\":\"Pod\",\"apiVersion\":\"v1\"}");
+    cr_assert_str_eq(
+        r.seen.pod,
+        "{\"metadata\":{\"labels\":{\"a\":\"b\"},\"namespace\":\"n s\"},\"spec\":{"
+        "\"resources\":{\"limits\":{\"cpu\":\"9\",\"memory\":\"8\",\"hugepages-2Mi\":\"7\"},"
+        "\"requests\":{\"memory\":\"8\"}},"
+        "\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":{\"cpu\":\"2\",\"x/y\":\"1\"},"
+        "\"requests\":{\"cpu\":\"1\",\"x/y\":\"1\"}}}],"
+        "\"initContainers\":[{\"name\":\"i\",\"resources\":{\"limits\":{\"cpu\":\"4\"},"
+        "\"requests\":{\"cpu\":\"4\"}}},"
+        "{\"name\":\"j\"}]},\"kind\":\"Pod\",\"apiVersion\":\"v1\"}");
     (void)scale_template(r.scaler, on_result, &r.seen);
     fake_json(fake_pending(&r.fake), 200, "{\"spec\":{\"template\":7}}");
     cr_assert_eq(r.seen.kind, ERR_NOT_FOUND);
     rig_done(&r);
 }
 
-#define HPA(name, version, kind, target) \
-    "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"" version "\",\"kind\":\"" kind \
+#define HPA(name, version, kind, target)                                                           \
+    "{\"metadata\":{\"name\":\"" name                                                              \
+    "\"},\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"" version "\",\"kind\":\"" kind            \
     "\",\"name\":\"" target "\"}}}"
 
 Test(scale, finds_another_autoscaler_on_whichever_page)
@@ -239,13 +263,17 @@ Test(scale, finds_another_autoscaler_on_whichever_page)
 
     rig_init(&r, "apps/v1", "Deployment");
     (void)scale_find_hpa(r.scaler, on_result, &r.seen);
-    cr_assert_str_eq(fake_pending(&r.fake)->path, "/apis/autoscaling/v2/namespaces/n%20s/horizontalpodautoscalers?limit=200");
+    cr_assert_str_eq(fake_pending(&r.fake)->path,
+                     "/apis/autoscaling/v2/namespaces/n%20s/horizontalpodautoscalers?limit=200");
     fake_json(fake_pending(&r.fake), 200,
-              "{\"metadata\":{\"continue\":\"t+1\"},\"items\":[" HPA("a", "apps/v1", "Deployment", "other") "," HPA(
-                  "b", "apps/v1", "StatefulSet", "miner") "," HPA("c", "v1", "Deployment", "miner") "]}");
+              "{\"metadata\":{\"continue\":\"t+1\"},\"items\":[" HPA(
+                  "a", "apps/v1", "Deployment",
+                  "other") "," HPA("b", "apps/v1", "StatefulSet",
+                                   "miner") "," HPA("c", "v1", "Deployment", "miner") "]}");
     cr_assert_eq(r.seen.calls, 0);
     cr_assert_not_null(strstr(fake_pending(&r.fake)->path, "&continue=t%2B1"));
-    fake_json(fake_pending(&r.fake), 200, "{\"items\":[" HPA("d", "apps/v1beta2", "Deployment", "miner") "]}");
+    fake_json(fake_pending(&r.fake), 200,
+              "{\"items\":[" HPA("d", "apps/v1beta2", "Deployment", "miner") "]}");
     cr_assert_eq(r.seen.calls, 1);
     cr_assert_str_eq(r.seen.hpa, "d");
     (void)scale_find_hpa(r.scaler, on_result, &r.seen);

@@ -44,7 +44,10 @@ static void say_body(int fd, const char *body)
 {
     char head[128];
 
-    (void)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", strlen(body));
+    (void)snprintf(
+        head, sizeof head,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+        strlen(body));
     say(fd, head);
     say(fd, body);
 }
@@ -85,20 +88,24 @@ static bool answer(int fd, const char *request)
     } else if (strncmp(path, "/empty", 6) == 0) {
         say(fd, "HTTP/1.1 204 No Content\r\n\r\n");
     } else if (strncmp(path, "/retry", 6) == 0) {
-        say(fd, "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-type: text/plain\r\nContent-Length: 2\r\n\r\nno");
+        say(fd, "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-type: "
+                "text/plain\r\nContent-Length: 2\r\n\r\nno");
     } else if (strncmp(path, "/redirect", 9) == 0) {
         say(fd, "HTTP/1.1 302 Found\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");
     } else if (strncmp(path, "/chunks", 7) == 0) {
-        say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+                "chunked\r\n\r\n3\r\nabc\r\n");
         say(fd, "4\r\ndefg\r\n1\r\nh\r\n0\r\n\r\n");
     } else if (strncmp(path, "/huge", 5) == 0) {
         say_huge(fd);
     } else if (strncmp(path, "/cut", 4) == 0) {
-        say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\nonly so much");
+        say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                "100\r\n\r\nonly so much");
         return false;
     } else {
         if (strncmp(path, "/quiet", 6) == 0)
-            say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+            say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n");
         linger(fd);
         return false;
     }
@@ -227,7 +234,8 @@ struct exchange {
     const char *then_path;
 };
 
-static void begin(struct exchange *x, struct rig *r, const char *path, enum transport_channel channel, bool stream);
+static void begin(struct exchange *x, struct rig *r, const char *path,
+                  enum transport_channel channel, bool stream);
 
 static void cancel(struct exchange *x)
 {
@@ -281,31 +289,34 @@ static void on_done(void *self, const struct err *err)
         loop_stop(x->rig->loop);
 }
 
-static void begin(struct exchange *x, struct rig *r, const char *path, enum transport_channel channel, bool stream)
+static void begin(struct exchange *x, struct rig *r, const char *path,
+                  enum transport_channel channel, bool stream)
 {
     static const char *const headers[] = {"Authorization: Bearer t", "User-Agent: brim/test"};
     bool patch = strncmp(path, "/echo?patch", 11) == 0;
 
     x->rig = r;
     strbuf_init(&x->body, 8 << 20);
-    x->transfer = r->transport.start(r->transport.self,
-                                     &(struct transport_request){
-                                         .method = patch ? "PATCH" : "GET",
-                                         .path = path,
-                                         .accept = "application/json",
-                                         .content_type = patch ? "application/merge-patch+json" : NULL,
-                                         .body = patch ? SV("{\"a\":1}") : (struct sv){0},
-                                         .headers = headers,
-                                         .n_headers = 2,
-                                         .channel = channel,
-                                         .timeout_us = strncmp(path, "/mute", 5) == 0 ? 200 * US_PER_MS : 0,
-                                         .stream = stream,
-                                     },
-                                     &(struct transport_handler){.head = on_head, .data = on_data, .done = on_done, .self = x});
+    x->transfer = r->transport.start(
+        r->transport.self,
+        &(struct transport_request){
+            .method = patch ? "PATCH" : "GET",
+            .path = path,
+            .accept = "application/json",
+            .content_type = patch ? "application/merge-patch+json" : NULL,
+            .body = patch ? SV("{\"a\":1}") : (struct sv){0},
+            .headers = headers,
+            .n_headers = 2,
+            .channel = channel,
+            .timeout_us = strncmp(path, "/mute", 5) == 0 ? 200 * US_PER_MS : 0,
+            .stream = stream,
+        },
+        &(struct transport_handler){.head = on_head, .data = on_data, .done = on_done, .self = x});
     cr_assert_eq(x->dones, 0, "done from inside start");
 }
 
-static void exchange(struct exchange *x, struct rig *r, const char *path, enum transport_channel channel, bool stream)
+static void exchange(struct exchange *x, struct rig *r, const char *path,
+                     enum transport_channel channel, bool stream)
 {
     begin(x, r, path, channel, stream);
     loop_run(r->loop);
@@ -361,8 +372,10 @@ Test(transport_curl, sends_what_it_is_told_and_no_more)
     rig_init(&r);
     exchange(&x, &r, "/echo?patch=%2F..", CHANNEL_CONTROL, false);
     (void)snprintf(expected, sizeof expected,
-                   "PATCH /prefix/echo?patch=%%2F.. HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: application/json\r\n"
-                   "Content-Type: application/merge-patch+json\r\nAuthorization: Bearer t\r\nUser-Agent: brim/test\r\n"
+                   "PATCH /prefix/echo?patch=%%2F.. HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: "
+                   "application/json\r\n"
+                   "Content-Type: application/merge-patch+json\r\nAuthorization: Bearer "
+                   "t\r\nUser-Agent: brim/test\r\n"
                    "Content-Length: 7\r\n\r\n{\"a\":1}",
                    r.server.port);
     cr_assert_str_eq(strbuf_str(&x.body), expected);
@@ -381,7 +394,8 @@ Test(transport_curl, keeps_its_connections_a_channel_each)
         exchange(&x, &r, "/echo", i % 2 == 0 ? CHANNEL_CONTROL : CHANNEL_POOL, false);
         strbuf_done(&x.body);
     }
-    cr_assert_eq(atomic_load(&r.server.connections), 2, "%d connections", atomic_load(&r.server.connections));
+    cr_assert_eq(atomic_load(&r.server.connections), 2, "%d connections",
+                 atomic_load(&r.server.connections));
     rig_done(&r);
 }
 

@@ -37,8 +37,8 @@ struct world {
     struct turn turn;
 
     /* The server's side. */
-    bool missing;     /* the target does not exist */
-    bool broken;      /* reads of its scale fail */
+    bool missing; /* the target does not exist */
+    bool broken;  /* reads of its scale fail */
     const char *uid;
     long replicas;    /* the target's */
     long filler_pods; /* that exist, bound and ready */
@@ -126,15 +126,14 @@ static void world_init(struct world *w, long replicas, long paid_cores)
     w->client = client_new(&w->config, &w->transport, &w->timers);
     cr_assert(policy_read(SV("p"), SV(policy_text), &w->policies, &err), "%s", err.text);
     cr_assert(facts_init(&w->facts, w->policies.at[0], &rules, &err), "%s", err.text);
-    w->pods = watch_new(w->client,
-                        &(struct watch_options){.path = WATCH_PODS_PATH, .seed = 1},
+    w->pods = watch_new(w->client, &(struct watch_options){.path = WATCH_PODS_PATH, .seed = 1},
                         &(struct watch_handler){pods_begin, pods_object, pods_synced, trouble, w});
     w->nodes =
         watch_new(w->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = 2},
                   &(struct watch_handler){nodes_begin, nodes_object, nodes_synced, trouble, w});
-    w->workload = workload_new(
-        w->client, w->policies.at[0], cluster_names(w->facts.cluster), &rules,
-        &(struct workload_handler){workload_changed, template_read, written, w});
+    w->workload =
+        workload_new(w->client, w->policies.at[0], cluster_names(w->facts.cluster), &rules,
+                     &(struct workload_handler){workload_changed, template_read, written, w});
     w->slot = snapshot_slot_new();
     turn_init(&w->turn, &(struct turn_parts){.timers = &w->timers,
                                              .clock = clock_system(),
@@ -168,9 +167,11 @@ static void add_pod(struct strbuf *out, const char *ns, const char *name, long c
     (void)strbuf_addf(
         out,
         "%s{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"%s\",\"labels\":{%s},"
-        "\"creationTimestamp\":\"2026-10-01T10:00:00Z\"%s},\"spec\":{\"nodeName\":\"n1\",\"priority\":"
+        "\"creationTimestamp\":\"2026-10-01T10:00:00Z\"%s},\"spec\":{\"nodeName\":\"n1\","
+        "\"priority\":"
         "%d,\"terminationGracePeriodSeconds\":%d,\"containers\":[{\"name\":\"a\",\"resources\":{"
-        "\"requests\":{\"cpu\":\"%ld\"}}}]},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":"
+        "\"requests\":{\"cpu\":\"%ld\"}}}]},\"status\":{\"phase\":\"Running\",\"conditions\":[{"
+        "\"type\":"
         "\"Ready\",\"status\":\"True\"}]}}",
         out->at[out->len - 1] == '[' ? "" : ",", name, ns, name, labels, owner,
         strcmp(ns, "filler") == 0 ? -100 : 0, grace, cores);
@@ -183,9 +184,10 @@ static void write_pods(const struct world *w, struct strbuf *out)
     (void)strbuf_addf(out, "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[");
     for (long i = 0; i < w->filler_pods; i++) {
         (void)snprintf(name, sizeof name, "f%ld", i);
-        add_pod(out, "filler", name, 1, "\"app\":\"miner\"",
-                ",\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"rs\",\"controller\":true}]",
-                10);
+        add_pod(
+            out, "filler", name, 1, "\"app\":\"miner\"",
+            ",\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"rs\",\"controller\":true}]",
+            10);
     }
     for (long i = 0; i < w->stray_pods; i++) {
         (void)snprintf(name, sizeof name, "stray%ld", i);
@@ -263,12 +265,13 @@ static void answer(struct world *w, struct transfer *t)
     } else if (path_is(t, "/apis/autoscaling/")) {
         (void)strbuf_addf(&body, "{\"items\":[]}");
     } else if (path_is(t, "/apis/apps/v1/")) {
-        (void)strbuf_addf(&body,
-                          "{\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\"},\"spec\":{\"template\":{"
-                          "\"spec\":{\"terminationGracePeriodSeconds\":10,\"priorityClassName\":\"f\","
-                          "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]"
-                          "}}}}",
-                          w->uid);
+        (void)strbuf_addf(
+            &body,
+            "{\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\"},\"spec\":{\"template\":{"
+            "\"spec\":{\"terminationGracePeriodSeconds\":10,\"priorityClassName\":\"f\","
+            "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]"
+            "}}}}",
+            w->uid);
     } else {
         (void)strbuf_addf(&body, "{}");
     }

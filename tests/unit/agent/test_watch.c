@@ -15,8 +15,8 @@ struct mirror {
     size_t n;
     int begins, synceds, troubles;
     struct err last_trouble;
-    const char *refuse;     /* the object of this name is broken */
-    struct watch *stop_at;  /* stopped by the first object */
+    const char *refuse;    /* the object of this name is broken */
+    struct watch *stop_at; /* stopped by the first object */
 };
 
 static void on_begin(void *self)
@@ -43,7 +43,8 @@ static void drop(struct mirror *m, size_t i)
     m->seen[i] = m->seen[m->n];
 }
 
-static bool on_object(void *self, enum watch_change change, enum decode_format format, struct sv object, struct err *err)
+static bool on_object(void *self, enum watch_change change, enum decode_format format,
+                      struct sv object, struct err *err)
 {
     struct mirror *m = self;
     CLEANUP(free_ptr) char *text = sv_dup(object);
@@ -108,13 +109,15 @@ static void rig_init(struct rig *r)
     r->transport = fake_transport(&r->fake);
     r->timers = fake_timers(&r->fake);
     r->client = client_new(&r->config, &r->transport, &r->timers);
-    r->watch = watch_new(r->client,
-                         &(struct watch_options){.path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = 7},
-                         &(struct watch_handler){.begin = on_begin,
-                                                 .object = on_object,
-                                                 .synced = on_synced,
-                                                 .trouble = on_trouble,
-                                                 .self = &r->mirror});
+    r->watch =
+        watch_new(r->client,
+                  &(struct watch_options){
+                      .path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = 7},
+                  &(struct watch_handler){.begin = on_begin,
+                                          .object = on_object,
+                                          .synced = on_synced,
+                                          .trouble = on_trouble,
+                                          .self = &r->mirror});
 }
 
 static void rig_done(struct rig *r)
@@ -132,8 +135,10 @@ static void check(struct rig *r, const char *where)
     bool asks = state == WATCH_LIST || state == WATCH_STREAM || state == WATCH_PROBE;
     bool timed = r->fake.timers->at_us != INT64_MAX;
 
-    cr_assert_eq(requests, asks ? 1U : 0U, "%s: state %s with %zu requests", where, watch_state_name(state), requests);
-    cr_assert_eq(timed, state == WATCH_STREAM || state == WATCH_LIST_LATER || state == WATCH_STREAM_LATER,
+    cr_assert_eq(requests, asks ? 1U : 0U, "%s: state %s with %zu requests", where,
+                 watch_state_name(state), requests);
+    cr_assert_eq(timed,
+                 state == WATCH_STREAM || state == WATCH_LIST_LATER || state == WATCH_STREAM_LATER,
                  "%s: state %s, timer %d", where, watch_state_name(state), timed);
 }
 
@@ -142,19 +147,25 @@ static struct transfer *expect(struct rig *r, const char *part)
     struct transfer *t = fake_pending(&r->fake);
 
     check(r, part);
-    cr_assert_not_null(t, "no request, expected one with %s; state %s", part, watch_state_name(watch_state(r->watch)));
-    cr_assert_not_null(strstr(t->path, part), "found request %s, expected one with %s", t->path, part);
+    cr_assert_not_null(t, "no request, expected one with %s; state %s", part,
+                       watch_state_name(watch_state(r->watch)));
+    cr_assert_not_null(strstr(t->path, part), "found request %s, expected one with %s", t->path,
+                       part);
     return t;
 }
 
-#define LIST(rv, token, items) \
-    "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" rv "\",\"continue\":\"" token "\"},\"items\":[" items "]}"
-#define POD(name, rv) "{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" rv "\"}}"
+#define LIST(rv, token, items)                                                                     \
+    "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" rv          \
+    "\",\"continue\":\"" token "\"},\"items\":[" items "]}"
+#define POD(name, rv)       "{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" rv "\"}}"
 #define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
-#define STATUS(code, reason, more) \
-    "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"message\":\"words\",\"reason\":\"" reason "\",\"code\":" code more "}"
-#define TOO_LARGE \
-    STATUS("504", "Timeout", ",\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"}],\"retryAfterSeconds\":1}")
+#define STATUS(code, reason, more)                                                                 \
+    "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\",\"message\":\"words\","     \
+    "\"reason\":\"" reason "\",\"code\":" code more "}"
+#define TOO_LARGE                                                                                  \
+    STATUS("504", "Timeout",                                                                       \
+           ",\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"}],"                  \
+           "\"retryAfterSeconds\":1}")
 
 /* Up to the stream from version 10, with one pod "a". */
 static struct transfer *into_stream(struct rig *r)
@@ -179,7 +190,10 @@ Test(watch, lists_page_by_page_and_then_streams)
         rig_init(&r);
         r.fake.piece = pieces[i];
         watch_start(r.watch);
-        t = expect(&r, "/api/v1/pods?limit=500&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed");
+        t = expect(
+            &r,
+            "/api/v1/"
+            "pods?limit=500&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed");
         cr_assert_null(strstr(t->path, "resourceVersion"), "%s", t->path);
         cr_assert_str_eq(t->accept, CLIENT_PROTOBUF);
         cr_assert_eq(t->channel, CHANNEL_WATCH);
@@ -215,7 +229,8 @@ Test(watch, sweeps_what_a_new_list_does_not_name)
     t = into_stream(&r);
     (void)fake_data(t, EVENT("ERROR", STATUS("410", "Expired", "")));
     t = expect(&r, "limit=500");
-    cr_assert_null(strstr(t->path, "resourceVersion"), "after a 410 the list has no version: %s", t->path);
+    cr_assert_null(strstr(t->path, "resourceVersion"), "after a 410 the list has no version: %s",
+                   t->path);
     fake_json(t, 200, LIST("90", "", POD("z", "80")));
     cr_assert_eq(r.mirror.n, 1);
     cr_assert_str_eq(r.mirror.names[0], "z");
@@ -235,27 +250,36 @@ static const struct failure {
     const char *next;
     enum err_kind kind;
 } failures[] = {
-    {"refused", 0, "", -1, "", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_NETWORK},
-    {"410 as answer", 410, "application/json", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&", ERR_GONE},
+    {"refused", 0, "", -1, "", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
+     ERR_NETWORK},
+    {"410 as answer", 410, "application/json", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&",
+     ERR_GONE},
     {"410 as event", -2, "", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&", ERR_GONE},
-    {"500 as event", -2, "", -1, STATUS("500", "InternalError", ""), 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_SERVER},
-    {"429 as event", -2, "", -1, STATUS("429", "TooManyRequests", ",\"details\":{\"retryAfterSeconds\":4}"), 4 * US_PER_S, 4 * US_PER_S,
+    {"500 as event", -2, "", -1, STATUS("500", "InternalError", ""), 800 * US_PER_MS,
+     1600 * US_PER_MS, "resourceVersion=10", ERR_SERVER},
+    {"429 as event", -2, "", -1,
+     STATUS("429", "TooManyRequests", ",\"details\":{\"retryAfterSeconds\":4}"), 4 * US_PER_S,
+     4 * US_PER_S, "resourceVersion=10", ERR_THROTTLED},
+    {"429 in plain text", 429, "text/plain", 7, "Too many requests, please try again later.\n",
+     7 * US_PER_S, 7 * US_PER_S, "resourceVersion=10", ERR_THROTTLED},
+    {"429 without a time", 429, "text/plain", -1, "no", 800 * US_PER_MS, 1600 * US_PER_MS,
      "resourceVersion=10", ERR_THROTTLED},
-    {"429 in plain text", 429, "text/plain", 7, "Too many requests, please try again later.\n", 7 * US_PER_S, 7 * US_PER_S,
-     "resourceVersion=10", ERR_THROTTLED},
-    {"429 without a time", 429, "text/plain", -1, "no", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_THROTTLED},
-    {"503 in plain text", 503, "text/plain; charset=utf-8", -1, "service unavailable\n", 800 * US_PER_MS, 1600 * US_PER_MS,
-     "resourceVersion=10", ERR_SERVER},
-    {"401", 401, "application/json", -1, STATUS("401", "Unauthorized", ""), 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
-     ERR_AUTH},
-    {"403", 403, "application/json", -1, STATUS("403", "Forbidden", ""), 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
-     ERR_FORBIDDEN},
-    {"504 too large", 504, "application/json", 1, TOO_LARGE, 1 * US_PER_S, 1 * US_PER_S, "resourceVersionMatch=NotOlderThan&resourceVersion=10",
-     ERR_SERVER},
-    {"406", 406, "application/json", -1, STATUS("406", "NotAcceptable", ""), 0, 0, "resourceVersion=10", ERR_INPUT},
-    {"a web page", 200, "text/html", -1, "<html>", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_PROTOCOL},
-    {"broken stream", 200, "application/json", -1, "]]]]\n", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_NONE},
-    {"redirect", 302, "text/html", -1, "", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_PROTOCOL},
+    {"503 in plain text", 503, "text/plain; charset=utf-8", -1, "service unavailable\n",
+     800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10", ERR_SERVER},
+    {"401", 401, "application/json", -1, STATUS("401", "Unauthorized", ""), 800 * US_PER_MS,
+     1600 * US_PER_MS, "resourceVersion=10", ERR_AUTH},
+    {"403", 403, "application/json", -1, STATUS("403", "Forbidden", ""), 800 * US_PER_MS,
+     1600 * US_PER_MS, "resourceVersion=10", ERR_FORBIDDEN},
+    {"504 too large", 504, "application/json", 1, TOO_LARGE, 1 * US_PER_S, 1 * US_PER_S,
+     "resourceVersionMatch=NotOlderThan&resourceVersion=10", ERR_SERVER},
+    {"406", 406, "application/json", -1, STATUS("406", "NotAcceptable", ""), 0, 0,
+     "resourceVersion=10", ERR_INPUT},
+    {"a web page", 200, "text/html", -1, "<html>", 800 * US_PER_MS, 1600 * US_PER_MS,
+     "resourceVersion=10", ERR_PROTOCOL},
+    {"broken stream", 200, "application/json", -1, "]]]]\n", 800 * US_PER_MS, 1600 * US_PER_MS,
+     "resourceVersion=10", ERR_NONE},
+    {"redirect", 302, "text/html", -1, "", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
+     ERR_PROTOCOL},
 };
 
 Test(watch, does_what_each_failure_asks_for)
@@ -273,22 +297,26 @@ Test(watch, does_what_each_failure_asks_for)
         if (row->status == 0)
             fake_break(t);
         else if (row->status == -2)
-            (void)(fake_head(t, 200, "application/json", -1) && fake_data(t, "{\"type\":\"ERROR\",\"object\":") &&
-                   fake_data(t, row->body) && fake_data(t, "}\n"));
+            (void)(fake_head(t, 200, "application/json", -1) &&
+                   fake_data(t, "{\"type\":\"ERROR\",\"object\":") && fake_data(t, row->body) &&
+                   fake_data(t, "}\n"));
         else
             fake_reply(t, row->status, row->type, row->retry_after_s, row->body);
         cr_assert_eq(r.mirror.troubles, 1, "%s: %d troubles", row->name, r.mirror.troubles);
         if (row->kind != ERR_NONE)
-            cr_assert_eq(r.mirror.last_trouble.kind, row->kind, "%s: %s", row->name, r.mirror.last_trouble.text);
+            cr_assert_eq(r.mirror.last_trouble.kind, row->kind, "%s: %s", row->name,
+                         r.mirror.last_trouble.text);
         check(&r, row->name);
 
         waited_us = r.fake.now.us;
         if (fake_pending(&r.fake) == NULL)
             cr_assert(fake_next_timer(&r.fake), "%s: nothing is waited for", row->name);
         waited_us = r.fake.now.us - waited_us;
-        cr_assert(waited_us >= row->min_us && waited_us <= row->max_us, "%s: waited %lld us", row->name, (long long)waited_us);
+        cr_assert(waited_us >= row->min_us && waited_us <= row->max_us, "%s: waited %lld us",
+                  row->name, (long long)waited_us);
         t = expect(&r, row->next);
-        cr_assert_str_eq(t->accept, row->status == 406 ? CLIENT_JSON : CLIENT_PROTOBUF, "%s", row->name);
+        cr_assert_str_eq(t->accept, row->status == 406 ? CLIENT_JSON : CLIENT_PROTOBUF, "%s",
+                         row->name);
         rig_done(&r);
     }
 }
@@ -313,7 +341,8 @@ Test(watch, backs_off_to_half_a_minute_and_begins_anew_after_peace)
         cr_assert(fake_next_timer(&r.fake));
         last_us = waited_us;
         waited_us = r.fake.now.us - before_us;
-        cr_assert(waited_us >= base_us && waited_us <= 2 * base_us, "try %d waited %lld us", i, (long long)waited_us);
+        cr_assert(waited_us >= base_us && waited_us <= 2 * base_us, "try %d waited %lld us", i,
+                  (long long)waited_us);
         varies = varies || (i > 7 && waited_us != last_us);
     }
     cr_assert(varies, "no jitter: a fleet would come back all at once");
@@ -358,8 +387,8 @@ Test(watch, asks_soon_again_after_the_first_refusals_and_slowly_after_the_fourth
             int64_t least_us = i < 3 ? 800 * US_PER_MS << i : 30 * US_PER_S;
             int64_t most_us = i < 3 ? 2 * least_us : least_us;
 
-            cr_expect(waited_us >= least_us && waited_us <= most_us, "round %d, refusal %d: waited %lld us", round, i,
-                      (long long)waited_us);
+            cr_expect(waited_us >= least_us && waited_us <= most_us,
+                      "round %d, refusal %d: waited %lld us", round, i, (long long)waited_us);
             /* A broken connection between two of them is no grant. */
             if (i == 4) {
                 fake_break(expect(&r, "pods"));
@@ -393,7 +422,8 @@ Test(watch, probes_after_silence_and_goes_on)
     (void)into_stream(&r);
     fake_advance(&r.fake, WATCH_SILENT_US);
     t = expect(&r, "limit=1&");
-    cr_assert_not_null(strstr(t->path, "resourceVersionMatch=NotOlderThan&resourceVersion=10"), "%s", t->path);
+    cr_assert_not_null(strstr(t->path, "resourceVersionMatch=NotOlderThan&resourceVersion=10"),
+                       "%s", t->path);
     fake_json(t, 200, LIST("11", "x", POD("q", "11")));
     (void)expect(&r, "resourceVersion=10");
     cr_assert_eq(r.mirror.n, 1, "a probe's objects are nobody's");
@@ -431,7 +461,8 @@ Test(watch, lists_when_the_server_breaks_stream_after_stream)
         fake_json(expect(&r, "watch=1"), 500, STATUS("500", "InternalError", ""));
         cr_assert(fake_next_timer(&r.fake));
     }
-    fake_json(expect(&r, "resourceVersionMatch=NotOlderThan&resourceVersion=10"), 200, LIST("12", "", POD("a", "5")));
+    fake_json(expect(&r, "resourceVersionMatch=NotOlderThan&resourceVersion=10"), 200,
+              LIST("12", "", POD("a", "5")));
     (void)expect(&r, "resourceVersion=12");
     rig_done(&r);
 }
@@ -532,15 +563,20 @@ static void serve(struct rig *r, int broken, bool midway)
         if (breaks && !midway) {
             fake_break(t);
         } else if (stream) {
-            if (fake_head(t, 200, "application/json", -1) && fake_data(t, EVENT("ADDED", POD("d", "21")) "{\"type\":") && breaks)
+            if (fake_head(t, 200, "application/json", -1) &&
+                fake_data(t, EVENT("ADDED", POD("d", "21")) "{\"type\":") && breaks)
                 fake_break(t);
         } else if (strstr(t->path, "continue=two") != NULL) {
-            if (breaks && fake_head(t, 200, "application/json", -1) && fake_data(t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("c", "3") ","))
+            if (breaks && fake_head(t, 200, "application/json", -1) &&
+                fake_data(
+                    t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("c", "3") ","))
                 fake_break(t);
             else if (!breaks)
                 fake_json(t, 200, LIST("20", "", POD("c", "3")));
         } else {
-            if (breaks && fake_head(t, 200, "application/json", -1) && fake_data(t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("a", "1") ","))
+            if (breaks && fake_head(t, 200, "application/json", -1) &&
+                fake_data(
+                    t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("a", "1") ","))
                 fake_break(t);
             else if (!breaks)
                 fake_json(t, 200, LIST("20", "two", POD("a", "1") "," POD("b", "2")));

@@ -22,7 +22,8 @@ Test(base64, turns_bytes_into_text_and_back)
 
         strbuf_init(&out, 100);
         cr_assert(base64_encode(sv_from(pairs[i].bytes), &out));
-        cr_assert_str_eq(strbuf_str(&out), pairs[i].text, "%s: found %s", pairs[i].name, strbuf_str(&out));
+        cr_assert_str_eq(strbuf_str(&out), pairs[i].text, "%s: found %s", pairs[i].name,
+                         strbuf_str(&out));
         strbuf_clear(&out);
         cr_assert(base64_decode(sv_from(pairs[i].text), &out), "%s", pairs[i].name);
         cr_assert_str_eq(strbuf_str(&out), pairs[i].bytes, "%s", pairs[i].name);
@@ -33,10 +34,17 @@ Test(base64, turns_bytes_into_text_and_back)
 static const struct {
     const char *name, *text;
 } broken[] = {
-    {"lone digit", "Z"},          {"no padding", "Zg"},         {"too little padding", "Zg="},
-    {"too much padding", "Zg==="}, {"padding of a whole group", "Zm9v="},
-    {"padding inside", "Zg==Zg=="}, {"only padding", "===="},    {"foreign character", "Zm9*"},
-    {"blank", "Zm 9v"},           {"url alphabet", "__79"},     {"stray bits of two digits", "Zh=="},
+    {"lone digit", "Z"},
+    {"no padding", "Zg"},
+    {"too little padding", "Zg="},
+    {"too much padding", "Zg==="},
+    {"padding of a whole group", "Zm9v="},
+    {"padding inside", "Zg==Zg=="},
+    {"only padding", "===="},
+    {"foreign character", "Zm9*"},
+    {"blank", "Zm 9v"},
+    {"url alphabet", "__79"},
+    {"stray bits of two digits", "Zh=="},
     {"stray bits of three digits", "Zm9="},
 };
 
