@@ -73,6 +73,13 @@ int64_t sim_jitter(struct sim *s, int64_t us)
     return us - span + (int64_t)(sim_random(s) % (2 * (uint64_t)span + 1));
 }
 
+int64_t sim_seconds(const struct sim *s, struct mono t)
+{
+    int64_t us = sim_wall(s, t).us;
+
+    return us >= 0 ? us / US_PER_S : -((-us + US_PER_S - 1) / US_PER_S);
+}
+
 struct uid sim_uid(struct sim *s)
 {
     struct uid uid = {.hi = sim_random(s), .lo = sim_random(s)};
@@ -96,6 +103,8 @@ static void tell(struct sim *s, struct sim_event event)
 
 void tell_pod(struct sim *s, enum sim_verb verb, struct pod *pod)
 {
+    if (verb == SIM_MODIFIED && pod->node != NULL)
+        node_heard_of(pod->node, pod);
     pod->view.version = ++s->version;
     tell(
         s,

@@ -50,7 +50,8 @@ void kubelet_done(struct sim *s, struct pod *pod)
 
 void kubelet_stop(struct sim *s, struct pod *pod)
 {
-    int64_t exit_us = sim_jitter(s, pod->spec->view.exit_us);
+    /* What has not started has nothing to stop. */
+    int64_t exit_us = pod->view.phase == PHASE_PENDING ? 0 : sim_jitter(s, pod->spec->view.exit_us);
 
     if (exit_us > pod->view.grace_us)
         exit_us = pod->view.grace_us;

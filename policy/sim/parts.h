@@ -52,6 +52,7 @@ struct pod {
     struct node *node, *nominated;
     struct workload *owner;
     size_t at_nominated, at_owner, at_queue; /* positions in the lists that hold it */
+    size_t at_slot;                          /* SIZE_MAX: in none */
     enum queue queue;
     uint64_t queue_order;  /* rises with each return to the queue */
     struct mono queued_at; /* unschedulable: since then */
@@ -68,6 +69,7 @@ struct pod_list {
 struct tenant {
     struct pod *pod;
     const struct resources *request;
+    int64_t started_s; /* whole seconds of the wall clock, as the API has them */
     int32_t priority;
 };
 
@@ -83,6 +85,12 @@ struct node {
     struct tenant *tenants;       /* pods that name it: finished ones, too; most important first */
     size_t n_tenants, tenants_cap;
     struct pod_list nominated;
+    struct pod_list slots; /* the unfinished ones in the order of the scheduler's cache */
+};
+
+/* A workload's pods on a node that are not finished; `staying` are those that were not asked to go. */
+struct crowd {
+    uint32_t all, staying;
 };
 
 struct workload {
@@ -98,7 +106,7 @@ struct workload {
     int32_t calls;     /* of the sync that runs, not answered yet; 0: no sync runs */
     int32_t to_create; /* what that sync still has to create, after the batch that runs */
     int32_t batch;
-    uint32_t *on_node; /* pods by node id, for workloads whose pods pack */
+    struct crowd *on_node; /* pods by node id */
     size_t on_node_cap;
 };
 
@@ -203,6 +211,8 @@ bool timeline_take(struct sim *s, struct mono until, struct timed *ret_what);
 uint64_t sim_random(struct sim *s);
 /* us, more or less by the configured jitter. */
 int64_t sim_jitter(struct sim *s, int64_t us);
+/* The wall clock at t in whole seconds, as the API stores times. */
+int64_t sim_seconds(const struct sim *s, struct mono t);
 struct uid sim_uid(struct sim *s);
 
 void tell_pod(struct sim *s, enum sim_verb verb, struct pod *pod);
@@ -251,8 +261,10 @@ void pod_release(struct pod *pod);
 struct node *node_add(struct sim *s, struct sv name);
 void node_set(struct sim *s, struct node *node, const struct node_record *record);
 /* Puts a pod into the list of those that name the node, or takes it out. O(its pods). */
-void node_take_in(struct node *node, struct pod *pod);
-void node_let_go(struct node *node, const struct pod *pod);
+void node_take_in(const struct sim *s, struct node *node, struct pod *pod);
+void node_let_go(struct node *node, struct pod *pod);
+/* The scheduler heard of a change: the pod goes to the end of the node's slots. O(its pods). */
+void node_heard_of(struct node *node, struct pod *pod);
 /* Forgets a removed node that no pod names any more. */
 void node_drop_if_unused(struct sim *s, struct node *node);
 void node_release(struct node *node);

@@ -233,6 +233,23 @@ struct pod *pod_add(struct sim *s, struct sv name, struct spec *spec, struct wor
     return pod;
 }
 
+/* Adds (sign 1) or takes out (-1) the pod from its owner's count of the node. */
+static void crowd_add(const struct pod *pod, int sign)
+{
+    struct workload *w = pod->owner;
+    uint32_t id = pod->node->view.id;
+
+    if (w->on_node_cap <= id) {
+        size_t old = w->on_node_cap;
+
+        w->on_node = vec_reserve(w->on_node, &w->on_node_cap, id + 1U, sizeof *w->on_node);
+        memset(w->on_node + old, 0, (w->on_node_cap - old) * sizeof *w->on_node);
+    }
+    w->on_node[id].all += (uint32_t)sign;
+    if (!pod->view.deleting)
+        w->on_node[id].staying += (uint32_t)sign;
+}
+
 /* Adds (sign 1) or takes out (-1) the pod from its node's sums. */
 static void count_on_node(struct sim *s, struct pod *pod, int sign)
 {
@@ -250,18 +267,8 @@ static void count_on_node(struct sim *s, struct pod *pod, int sign)
     resources_sub(&node->free, &node->view.used);
     pod->counted = sign > 0;
 
-    struct workload *w = pod->owner;
-
-    if (w != NULL && spec->view.packs) {
-        if (w->on_node_cap <= node->view.id) {
-            size_t old = w->on_node_cap;
-
-            w->on_node =
-                vec_reserve(w->on_node, &w->on_node_cap, node->view.id + 1U, sizeof *w->on_node);
-            memset(w->on_node + old, 0, (w->on_node_cap - old) * sizeof *w->on_node);
-        }
-        w->on_node[node->view.id] += (uint32_t)sign;
-    }
+    if (pod->owner != NULL)
+        crowd_add(pod, sign);
     shape_node_changed(s, node);
 }
 
@@ -273,7 +280,7 @@ void pod_bind(struct sim *s, struct pod *pod, struct node *node)
     pod->view.node = &node->view;
     pod->view.bound_at = s->now;
     pod->view.unschedulable = false;
-    node_take_in(node, pod);
+    node_take_in(s, node, pod);
     s->bound++;
     count_on_node(s, pod, 1);
 }
@@ -327,6 +334,8 @@ void pod_ask_to_go(struct sim *s, struct pod *pod, int64_t grace_us)
     if (!first && grace_us >= pod->view.grace_us)
         return;
     replicas_account(pod, -1);
+    if (first && pod->owner != NULL && pod->counted)
+        pod->owner->on_node[pod->node->view.id].staying--;
     pod->view.deleting = true;
     replicas_account(pod, 1);
     pod->view.grace_us = grace_us;
@@ -431,28 +440,94 @@ void node_set(struct sim *s, struct node *node, const struct node_record *record
     shape_node_changed(s, node);
 }
 
-/* Higher priority first; of equals the earlier bound, who is the earlier come. */
-void node_take_in(struct node *node, struct pod *pod)
+/* Is `a` more important than `b`: by priority, then by the second of its start; of equals the
+ * scheduler takes the one that its cache has first. */
+static bool more_important(const struct tenant *a, const struct tenant *b)
 {
-    const struct tenant tenant = {
-        .pod = pod, .request = &pod->spec->view.request, .priority = pod->spec->view.priority};
+    if (a->priority != b->priority)
+        return a->priority > b->priority;
+    if (a->started_s != b->started_s)
+        return a->started_s < b->started_s;
+    return a->pod->at_slot < b->pod->at_slot;
+}
+
+static void insert_tenant(struct node *node, struct tenant tenant)
+{
     size_t at = node->n_tenants;
 
     VEC_PUSH(node->tenants, node->n_tenants, node->tenants_cap, tenant);
-    for (; at > 0 && node->tenants[at - 1].priority < tenant.priority; at--)
+    for (; at > 0 && more_important(&tenant, &node->tenants[at - 1]); at--)
         node->tenants[at] = node->tenants[at - 1];
     node->tenants[at] = tenant;
 }
 
-void node_let_go(struct node *node, const struct pod *pod)
+static struct tenant take_tenant(struct node *node, const struct pod *pod)
 {
     size_t at = 0;
 
     while (node->tenants[at].pod != pod)
         at++;
+
+    struct tenant tenant = node->tenants[at];
+
     node->n_tenants--;
     memmove(&node->tenants[at], &node->tenants[at + 1],
             (node->n_tenants - at) * sizeof *node->tenants);
+    return tenant;
+}
+
+/* As the scheduler's cache does it: the last one takes the place of the one that goes. */
+static void leave_slot(struct node *node, struct pod *pod)
+{
+    if (pod->at_slot == SIZE_MAX)
+        return;
+
+    struct pod *last = node->slots.at[node->slots.n - 1];
+
+    if (last == pod) {
+        node->slots.n--;
+    } else {
+        struct tenant moved = take_tenant(node, last);
+
+        (void)list_cut(&node->slots, pod->at_slot);
+        last->at_slot = pod->at_slot;
+        insert_tenant(node, moved);
+    }
+    pod->at_slot = SIZE_MAX;
+}
+
+static void take_slot_on(struct node *node, struct pod *pod)
+{
+    pod->at_slot = node->slots.n;
+    list_push(&node->slots, pod);
+}
+
+void node_take_in(const struct sim *s, struct node *node, struct pod *pod)
+{
+    take_slot_on(node, pod);
+    insert_tenant(node, (struct tenant){.pod = pod,
+                                        .request = &pod->spec->view.request,
+                                        .started_s = sim_seconds(s, pod->view.bound_at),
+                                        .priority = pod->spec->view.priority});
+}
+
+void node_let_go(struct node *node, struct pod *pod)
+{
+    (void)take_tenant(node, pod);
+    leave_slot(node, pod);
+}
+
+void node_heard_of(struct node *node, struct pod *pod)
+{
+    if (pod->at_slot == node->slots.n - 1 && !pod_finished(pod))
+        return;
+
+    struct tenant tenant = take_tenant(node, pod);
+
+    leave_slot(node, pod);
+    if (!pod_finished(pod))
+        take_slot_on(node, pod);
+    insert_tenant(node, tenant);
 }
 
 void node_release(struct node *node)
@@ -460,6 +535,7 @@ void node_release(struct node *node)
     free(node->packed);
     free(node->tenants);
     free(node->nominated.at);
+    free(node->slots.at);
     free(node);
 }
 

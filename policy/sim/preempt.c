@@ -117,14 +117,14 @@ struct price {
     int32_t highest;
     int64_t sum; /* of priority + 2^31, so that more victims are never cheaper */
     size_t n;
-    struct mono started; /* the earliest among those of the highest priority */
+    int64_t started_s; /* the earliest among those of the highest priority */
 };
 
-static struct price price_of(const struct pod_list *victims)
+static struct price price_of(const struct sim *s, const struct pod_list *victims)
 {
     struct price p = {.highest = victims->at[0]->spec->view.priority,
                       .n = victims->n,
-                      .started = victims->at[0]->view.bound_at};
+                      .started_s = sim_seconds(s, victims->at[0]->view.bound_at)};
 
     for (size_t i = 0; i < victims->n; i++)
         p.sum += (int64_t)victims->at[i]->spec->view.priority + INT64_C(0x80000000);
@@ -139,7 +139,7 @@ static bool cheaper(const struct price *a, const struct price *b)
         return a->sum < b->sum;
     if (a->n != b->n)
         return a->n < b->n;
-    return a->started.us > b->started.us;
+    return a->started_s > b->started_s;
 }
 
 /* Could the node be freed at all: refused for want of room alone, and large enough when empty. */
@@ -167,7 +167,7 @@ struct node *preempt_find(struct sim *s, const struct pod *pod)
             continue;
         found++;
 
-        struct price price = price_of(&q->victims);
+        struct price price = price_of(s, &q->victims);
 
         if (best != NULL && !cheaper(&price, &best_price))
             continue;

@@ -149,13 +149,6 @@ static int goes_first(const void *left, const void *right)
     return a->pod->serial < b->pod->serial ? 1 : -1;
 }
 
-static int64_t whole_seconds(const struct sim *s, struct mono t)
-{
-    int64_t us = sim_wall(s, t).us;
-
-    return us >= 0 ? us / US_PER_S : -((-us + US_PER_S - 1) / US_PER_S);
-}
-
 void replicas_rank(const struct sim *s, struct pod **pods, size_t n)
 {
     CLEANUP(free_ptr) struct ranked *ranked = xcalloc(n, sizeof *ranked);
@@ -167,8 +160,8 @@ void replicas_rank(const struct sim *s, struct pod **pods, size_t n)
     }
     for (size_t i = 0; i < n; i++) {
         const struct pod *pod = pods[i];
-        int64_t ready_s = whole_seconds(s, pod->view.ready_at);
-        int64_t created_s = whole_seconds(s, pod->view.created);
+        int64_t ready_s = sim_seconds(s, pod->view.ready_at);
+        int64_t created_s = sim_seconds(s, pod->view.created);
 
         ranked[i] = (struct ranked){
             .pod = pods[i],

@@ -4,10 +4,13 @@
  * just before it is asked, from the list of nodes that changed since: an attempt costs O(changed
  * log nodes), and nothing at all where the cluster stood still.
  */
+#include <math.h>
+
 #include "policy/sim/parts.h"
 
-/* Least allocated counts once, affinity twice (default weights of kube-scheduler's plugins). */
-enum { SCORE_FULL = 100, WEIGHT_AFFINITY = 2 };
+/* Least and balanced allocation count once, pod affinity and topology spread twice (default weights
+ * of kube-scheduler's plugins); maxSkew of the default constraint on hostnames. */
+enum { SCORE_FULL = 100, WEIGHT_COMPANY = 2, SPREAD_SKEW = 3 };
 
 struct leaf {
     uint64_t key; /* score + 1 above, a random number below: ties fall by chance. 0: does not fit */
@@ -87,6 +90,26 @@ static int64_t least_allocated(const struct node *node, const struct shape *shap
     return weights != 0 ? sum / weights : 0;
 }
 
+/* NodeResourcesBalancedAllocation: how near the shares of cpu and memory are to each other. It goes
+ * by what was really asked for; pods that ask for neither are not scored. */
+static int64_t balanced(const struct node *node, const struct shape *shape)
+{
+    static const int kinds[] = {RESOURCE_CPU, RESOURCE_MEMORY};
+    double shares[COUNT_OF(kinds)];
+    size_t n = 0;
+
+    if (shape->request.at[RESOURCE_CPU] == 0 && shape->request.at[RESOURCE_MEMORY] == 0)
+        return 0;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        double total = (double)node->view.record.allocatable.at[kinds[i]];
+        double asked = (double)(node->view.used.at[kinds[i]] + shape->request.at[kinds[i]]);
+
+        if (total > 0)
+            shares[n++] = asked < total ? asked / total : 1.0;
+    }
+    return (int64_t)((1.0 - (n == 2 ? fabs((shares[0] - shares[1]) / 2) : 0.0)) * SCORE_FULL);
+}
+
 static bool fits(const struct shape *shape, const struct resources *room)
 {
     for (size_t i = 0; i < shape->places.n; i++) {
@@ -106,7 +129,8 @@ static uint64_t key_of(struct sim *s, const struct shape *shape, const struct no
         room = sched_room(node, NULL, shape->priority);
     if (!fits(shape, node->nominated.n != 0 ? &room : &node->free))
         return 0;
-    return (uint64_t)(least_allocated(node, shape) + 1) << 32 | (sim_random(s) >> 32);
+    return (uint64_t)(least_allocated(node, shape) + balanced(node, shape) + 1) << 32 |
+           (sim_random(s) >> 32);
 }
 
 /* False: nothing is new about the node. */
@@ -247,31 +271,70 @@ static struct shape *shape_for(struct sched *q, const struct pod *pod)
     return shape;
 }
 
-/* Preferred affinity to pods of the own workload, scaled to 0 .. 100 over the nodes that fit, as
- * InterPodAffinity does; it needs a look at all of them. */
-static uint32_t most_packed(const struct sim *s, const struct shape *shape,
-                            const struct workload *w)
+/*
+ * How the pods of one workload stand on the nodes that fit: what a pod of it goes by that prefers
+ * their company, or, as any Deployment's pod by default, avoids it.
+ */
+struct company {
+    const struct workload *w;
+    bool packs;
+    uint32_t least, most; /* pods of it on one node */
+    double spread_weight;
+};
+
+/* Those that leave keep their company but are no reason to stay away (pod affinity counts all,
+ * topology spread the staying ones). */
+static uint32_t company_on(const struct company *c, uint32_t id)
 {
-    uint32_t least = UINT32_MAX, most = 0, best = shape->winner[1];
+    if (id >= c->w->on_node_cap)
+        return 0;
+    return c->packs ? c->w->on_node[id].all : c->w->on_node[id].staying;
+}
+
+/* A pod of weight log(nodes + 2), and the skew that is allowed. */
+static int64_t spread_raw(const struct company *c, uint32_t count)
+{
+    return llround(count * c->spread_weight + (SPREAD_SKEW - 1));
+}
+
+/* Of 0 .. 100: InterPodAffinity, or PodTopologySpread by the default constraint on hostnames. */
+static int64_t company_score(const struct company *c, uint32_t count)
+{
+    if (c->packs)
+        return (int64_t)SCORE_FULL * (count - c->least) / (c->most - c->least);
+
+    int64_t most = spread_raw(c, c->most), least = spread_raw(c, c->least);
+
+    return SCORE_FULL * (most + least - spread_raw(c, count)) / most;
+}
+
+/* The scores are relative to the nodes that fit, so that it needs a look at all of them. */
+static uint32_t best_in_company(const struct sim *s, const struct shape *shape,
+                                const struct workload *w, bool packs)
+{
+    struct company c = {.w = w, .packs = packs, .least = UINT32_MAX};
+    uint32_t best = shape->winner[1], fitting = 0;
     uint64_t best_key = 0;
 
     for (uint32_t id = 0; id < s->n_nodes; id++) {
-        uint32_t count = id < w->on_node_cap ? w->on_node[id] : 0;
-
         if (shape->leaves[id].key == 0)
             continue;
-        least = count < least ? count : least;
-        most = count > most ? count : most;
+
+        uint32_t count = company_on(&c, id);
+
+        fitting++;
+        c.least = count < c.least ? count : c.least;
+        c.most = count > c.most ? count : c.most;
     }
-    if (most <= least)
+    if (c.most <= c.least)
         return best;
+    c.spread_weight = log(fitting + 2.0);
     for (uint32_t id = 0; id < s->n_nodes; id++) {
-        uint32_t count = id < w->on_node_cap ? w->on_node[id] : 0;
         uint64_t key = shape->leaves[id].key;
 
         if (key == 0)
             continue;
-        key += (uint64_t)(WEIGHT_AFFINITY * (SCORE_FULL * (count - least) / (most - least))) << 32;
+        key += (uint64_t)(WEIGHT_COMPANY * company_score(&c, company_on(&c, id))) << 32;
         if (key > best_key) {
             best_key = key;
             best = id;
@@ -295,7 +358,7 @@ struct node *shape_pick(struct sim *s, const struct pod *pod, bool *ret_acceptin
 
     if (shape->leaves[id].key == 0)
         return NULL;
-    if (pod->spec->view.packs && pod->owner != NULL)
-        id = most_packed(s, shape, pod->owner);
+    if (pod->owner != NULL)
+        id = best_in_company(s, shape, pod->owner, pod->spec->view.packs);
     return s->nodes[id];
 }

@@ -8,16 +8,17 @@
  *
  * What it follows (release 1.35):
  * - scheduler: queue by priority, then creation; a filter by the same code that the agent counts
- * with (resources_fit, rules_check_node); LeastAllocated, ties by the seed; nominated pods;
- * preemption with reprieve; back-off, and retries when something happened that could help; gated
+ * with (resources_fit, rules_check_node); LeastAllocated, BalancedAllocation and, for pods of a
+ * workload, the default spread over hostnames, ties by the seed; nominated pods; preemption with
+ * reprieve; back-off, and retries when something happened that could help; gated
  * pods are not tried.
  * - ReplicaSet controller: one client of 20 calls/s with a burst of 30 for all workloads; slow
  * start 1, 2, 4, 8 …, at most 500 a sync; a sync is not interrupted; the deletion order of the real
  * one. A Deployment is one ReplicaSet.
  * - kubelet: start-up and termination take the times that the pod's spec says; a terminating pod
- * holds its room.
+ * holds its room; one that has not started goes at once.
  * - HPA: hpa.h every 15 s on a workload's scale.
- * Left out: PodDisruptionBudgets, topology spread, required pod (anti-)affinity, host ports,
+ * Left out: PodDisruptionBudgets, topology spread of a pod's own or over zones, required pod (anti-)affinity, host ports,
  * volumes, rollouts, NoExecute evictions.
  *
  * Views (struct sim_pod, sim_node, sim_workload) are read-only and live as long as their object:
@@ -66,7 +67,8 @@ struct sim_pod_spec {
     struct sv priority_class;
     bool preempts_never;
     bool gated;
-    bool packs; /* preferred pod affinity to its own workload by hostname, weight 100 */
+    bool packs; /* preferred pod affinity to its own workload by hostname, weight 100, in place of
+                   the default spread */
     struct pod_rules rules;
     const struct label *labels;
     size_t n_labels;

@@ -18,6 +18,15 @@ PRINTF(2, 3) static bool differ(const struct finding *f, const char *fmt, ...)
     return false;
 }
 
+static bool in_order(const struct tenant *a, const struct tenant *b)
+{
+    if (a->priority != b->priority)
+        return a->priority > b->priority;
+    if (a->started_s != b->started_s)
+        return a->started_s < b->started_s;
+    return a->pod->at_slot <= b->pod->at_slot;
+}
+
 static bool node_holds(const struct sim *s, const struct node *node, const struct finding *f)
 {
     struct resources used = {0}, free = node->view.record.allocatable;
@@ -28,8 +37,11 @@ static bool node_holds(const struct sim *s, const struct node *node, const struc
 
         if (!pod->live || pod->node != node)
             return differ(f, "node %u: pod %zu of its list is not its own", node->view.id, i);
-        if (i > 0 && node->tenants[i - 1].priority < node->tenants[i].priority)
+        if (i > 0 && !in_order(&node->tenants[i - 1], &node->tenants[i]))
             return differ(f, "node %u: pod %zu is out of order", node->view.id, i);
+        if (pod_finished(pod) != (pod->at_slot == SIZE_MAX) ||
+            (!pod_finished(pod) && node->slots.at[pod->at_slot] != pod))
+            return differ(f, "pod %u: finished, or not in its slot", pod->view.id);
         if (pod->counted == pod_finished(pod))
             return differ(f, "pod %u: counted and finished, or neither", pod->view.id);
         if (!pod->counted)

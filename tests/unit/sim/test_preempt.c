@@ -1,6 +1,6 @@
 #include "tests/unit/sim/world.h"
 
-/* A node full of pods, each of so many milli and priority, bound in this order. */
+/* A node full of pods, each of so many milli and priority, bound in this order and running at once. */
 struct full {
     const char *name;
     const char *node;
@@ -16,6 +16,7 @@ static void fill(struct world *w, const struct full *rows, size_t n, double grac
         const struct sim_pod *pod;
         struct err err;
 
+        spec.start_us = 0;
         cr_assert(sim_pod_create(w->sim, sv_from(rows[i].name), &spec, node, &pod, &err), "%s",
                   err.text);
         world_run(w, (double)(i + 1));
@@ -283,4 +284,36 @@ Test(preempt, keeps_what_is_free_while_the_last_victim_leaves)
     world_run(&w, 15.01);
     EXPECT_ON(&w, "vip", "n1");
     world_end(&w);
+}
+
+/*
+ * Times are whole seconds in the API: of pods of one second the scheduler spares those that its
+ * cache has first, and a pod that it heard of stands last in there, the last one in its place.
+ */
+Test(preempt, spares_of_pods_of_one_second_those_that_the_cache_has_first)
+{
+    static const struct {
+        const char *touched, *victim;
+    } rows[] = {{"", "d"}, {"a", "a"}, {"d", "d"}, {"ab", "b"}, {"ba", "a"}, {"abcd", "d"}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+        struct sim_pod_spec spec = world_spec(1000, -100, 5), paid = world_spec(1000, 0, 1);
+
+        world_start(&w, 1);
+        (void)world_node(&w, "n1", 4);
+        spec.start_us = 0;
+        for (const char *name = "abcd"; *name != '\0'; name++) {
+            (void)world_pod(&w, (char[]){*name, '\0'}, &spec);
+            world_run(&w, 0.1 * (name[0] - 'a' + 1));
+        }
+        for (const char *at = rows[i].touched; *at != '\0'; at++)
+            sim_pod_patch(w.sim, world_find(&w, (char[]){*at, '\0'}), &(struct sim_pod_patch){0});
+        (void)world_pod(&w, "paid", &paid);
+        world_run(&w, 3);
+        for (const char *name = "abcd"; *name != '\0'; name++)
+            cr_expect_eq(world_find(&w, (char[]){*name, '\0'})->deleting,
+                         *name == rows[i].victim[0], "touched '%s': %c", rows[i].touched, *name);
+        world_end(&w);
+    }
 }

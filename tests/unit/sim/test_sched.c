@@ -47,6 +47,48 @@ Test(sched, spreads_pods_to_the_least_allocated_node)
     world_end(&w);
 }
 
+/* By allocation alone the large node would get nearly all of them. */
+Test(sched, spreads_a_workload_over_hostnames_by_default)
+{
+    struct world w;
+    struct sim_pod_spec spec = world_spec(1000, -100, 1);
+
+    world_start(&w, 3);
+    (void)world_node(&w, "n1", 8);
+    (void)world_node(&w, "n2", 32);
+    (void)world_workload(&w, "filler", 10, &spec);
+    world_run(&w, 5);
+    cr_expect_eq(sim_node_find(w.sim, SV("n1"))->pods, 4, "%u",
+                 sim_node_find(w.sim, SV("n1"))->pods);
+    cr_expect_eq(sim_node_find(w.sim, SV("n2"))->pods, 6);
+    world_end(&w);
+}
+
+/* The nodes are equally free on average, but the pod evens out what one of them has in use. */
+Test(sched, prefers_the_node_whose_shares_become_more_even)
+{
+    struct world w;
+    struct sim_pod_spec much_memory = world_spec(0, 0, 1), much_cpu = world_spec(4000, 0, 1);
+    struct sim_pod_spec spec = world_spec(4000, 0, 1);
+
+    world_start(&w, 1);
+    much_memory.request.at[RESOURCE_CPU] = 100;
+    much_memory.request.at[RESOURCE_MEMORY] = 4 * 4 * GIB;
+    much_cpu.request.at[RESOURCE_MEMORY] = GIB / 10;
+    spec.request.at[RESOURCE_MEMORY] = GIB / 10;
+    for (int i = 0; i < 2; i++) {
+        const struct sim_node *node = world_node(&w, i == 0 ? "n1" : "n2", 16);
+        const struct sim_pod *pod;
+
+        cr_assert(sim_pod_create(w.sim, i == 0 ? SV("a") : SV("b"),
+                                 i == 0 ? &much_cpu : &much_memory, node, &pod, NULL));
+    }
+    (void)world_pod(&w, "new", &spec);
+    world_run(&w, 1);
+    EXPECT_ON(&w, "new", "n2");
+    world_end(&w);
+}
+
 Test(sched, packs_where_the_template_prefers_its_own)
 {
     struct world w;
