@@ -126,7 +126,7 @@ static bool take_scalar(struct builder *b, const yaml_event_t *event)
     struct sv text = {.at = (const char *)event->data.scalar.value,
                       .len = event->data.scalar.length};
     bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    struct yaml_node *node;
+    struct yaml_node *node = NULL;
 
     if (is_key(b))
         return take_key(b, text, plain, event->start_mark);
@@ -143,7 +143,7 @@ static bool take_scalar(struct builder *b, const yaml_event_t *event)
 
 static bool open_level(struct builder *b, enum yaml_kind kind, yaml_mark_t mark)
 {
-    struct yaml_node *node;
+    struct yaml_node *node = NULL;
 
     if (is_key(b))
         return err_set(b->err, ERR_INPUT, 0, "%d:%d: found a %s as a key, expected a scalar",

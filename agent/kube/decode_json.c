@@ -477,7 +477,7 @@ static bool read_spec(struct decoder *d, const cJSON *root, struct pod_parts *po
     struct pod_record *rec = &pod->rec;
     int64_t grace_s = rec->grace_s;
     struct sv preemption = {0};
-    const cJSON *spec, *gates;
+    const cJSON *spec, *gates = NULL;
 
     if (!get_object(root, "spec", NULL, &spec, err) ||
         !get_text(d, spec, "nodeName", &path, &rec->node, err) ||
