@@ -9,6 +9,9 @@
 /* How long a start waits for the file, so that the ids of decisions go on where they ended. */
 #define FIRST_ID_WAIT_US (2 * US_PER_S)
 
+/* How long an end waits for the disk: well within the 30 s that a cluster gives a pod to end. */
+#define STOP_WAIT_US (5 * US_PER_S)
+
 struct recorder {
     struct loop *loop;
     struct writer *writer;
@@ -93,6 +96,7 @@ bool recorder_new(struct loop *loop, const char *path, const struct resource_nam
         .keep = {.samples_ms = RECORDER_KEEP_SAMPLES_MS,
                  .journal_ms = RECORDER_KEEP_JOURNAL_MS,
                  .journal_bytes = RECORDER_JOURNAL_BYTES},
+        .stop_us = STOP_WAIT_US,
     };
     struct journal_sink sink;
     struct writer *writer;
@@ -118,7 +122,9 @@ void recorder_free(struct recorder *r)
     loop_timer_free(r->timer);
     journal_cut(r->journal, now_ms(r));
     journal_free(r->journal);
-    writer_stop(r->writer);
+    if (!writer_stop(r->writer))
+        log_warn("the end of the history could not be written: the disk is too slow",
+                 F_INT("waited_ms", STOP_WAIT_US / US_PER_MS));
     free(r);
 }
 

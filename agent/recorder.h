@@ -28,7 +28,8 @@ struct recorder;
 /* Starts the disk thread on the file at `path`. `names` as in journal_new(). */
 bool recorder_new(struct loop *loop, const char *path, const struct resource_names *names,
                   struct recorder **ret_r, struct err *err) MUST_CHECK;
-/* Writes what is left, then ends the thread. NULL is allowed. */
+/* Writes what is left, then ends the thread; gives up on a disk that takes longer than 5 s. NULL is
+ * allowed. */
 void recorder_free(struct recorder *r);
 
 /* Where pods and nodes are told of. */

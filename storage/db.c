@@ -29,8 +29,13 @@ static bool fail(const struct db *db, int code, struct err *err)
 {
     const char *text = db->sqlite != NULL && sqlite3_errcode(db->sqlite) != SQLITE_OK ? sqlite3_errmsg(db->sqlite)
                                                                                       : sqlite3_errstr(code);
+    int kind = code & 0xff;
+    bool of_system = kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR || kind == SQLITE_FULL;
+    int why = of_system && db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
 
-    return err_set(err, ERR_STORAGE, code & 0xff, "%s: %s", db->path, text);
+    if (why == 0)
+        return err_set(err, ERR_STORAGE, kind, "%s: %s", db->path, text);
+    return err_set(err, ERR_STORAGE, kind, "%s: %s: %s", db->path, text, strerror(why));
 }
 
 /* What guards against a file that somebody else wrote; none of it changes the file. */

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,9 @@ enum { ITEM_SAMPLE, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
 
 /* How often what is too old is looked for, besides whenever a chunk begins. */
 #define FORGET_EVERY_US (INT64_C(3600) * US_PER_S)
+
+/* Who frees the writer: whoever of the two threads is done with it last. */
+enum { OWNED, ENDED, LEFT };
 
 struct lost_decisions {
     int64_t first_ms, last_ms, count;
@@ -31,6 +35,7 @@ struct writer {
     sem_t wake;
     struct queue *queue;
     atomic_bool stop;
+    atomic_int fate;
     atomic_bool refuse; /* a piece was lost on the disk's side: the journal must begin a segment */
 
     /* The loop's alone. */
@@ -117,16 +122,10 @@ static bool open_history(struct writer *w, struct err *err)
     return true;
 }
 
-/* Opens the history if it is not; tells writer_first_id() that it was tried. */
+/* Opens the history if it is not. */
 static bool have_history(struct writer *w, struct err *err)
 {
-    bool ok = w->history.db != NULL || open_history(w, err);
-
-    (void)pthread_mutex_lock(&w->lock);
-    w->was_tried = true;
-    (void)pthread_cond_broadcast(&w->tried);
-    (void)pthread_mutex_unlock(&w->lock);
-    return ok;
+    return w->history.db != NULL || open_history(w, err);
 }
 
 static bool add_decision(struct writer *w, const struct decision_entry *entry, struct err *err)
@@ -258,6 +257,17 @@ static void answer(struct writer *w)
     }
 }
 
+static struct timespec in_us(int64_t us)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    us += t.tv_nsec / 1000;
+    t.tv_sec += us / US_PER_S;
+    t.tv_nsec = us % US_PER_S * 1000;
+    return t;
+}
+
 /* Sleeps until there may be something to do. */
 static void wait_for_work(struct writer *w)
 {
@@ -268,16 +278,19 @@ static void wait_for_work(struct writer *w)
         left = w->options.interval_us;
     if (left <= 0)
         return;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += left / US_PER_S;
-    until.tv_nsec += left % US_PER_S * 1000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    until = in_us(left);
     (void)sem_clockwait(&w->wake, CLOCK_MONOTONIC, &until);
     while (sem_trywait(&w->wake) == 0)
         continue;
+}
+
+/* For writer_first_id(): the file is open, or status says why not. */
+static void tell_tried(struct writer *w)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    w->was_tried = true;
+    (void)pthread_cond_broadcast(&w->tried);
+    (void)pthread_mutex_unlock(&w->lock);
 }
 
 static void work(struct writer *w)
@@ -287,13 +300,37 @@ static void work(struct writer *w)
 
     if (!ok)
         note_error(w, &err);
+    tell_tried(w);
     w->not_before_us = mono_us(w) + (ok ? w->options.interval_us / WRITER_BURST_PART : w->options.interval_us);
+}
+
+static void free_writer(struct writer *w)
+{
+    queue_free(w->queue);
+    (void)pthread_cond_destroy(&w->tried);
+    (void)pthread_mutex_destroy(&w->lock);
+    (void)sem_destroy(&w->wake);
+    free((char *)(uintptr_t)w->options.path);
+    free(w);
+}
+
+/*
+ * Signals are the loop's. SIGXFSZ comes to the thread that wrote beyond a limit of file sizes, and would end the process; blocked,
+ * the write fails with EFBIG like any other.
+ */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
 static void *run(void *self)
 {
     struct writer *w = self;
 
+    block_signals();
     work(w);
     while (!atomic_load(&w->stop)) {
         wait_for_work(w);
@@ -304,6 +341,8 @@ static void *run(void *self)
     answer(w);
     work(w);
     history_close(&w->history);
+    if (atomic_exchange(&w->fate, ENDED) == LEFT)
+        free_writer(w);
     return NULL;
 }
 
@@ -361,30 +400,39 @@ static void push_held(struct writer *w)
     w->n_held -= done;
 }
 
-void writer_stop(struct writer *w)
+/* Waits for the thread; false if it did not end in time. */
+static bool join(struct writer *w)
+{
+    struct timespec until;
+
+    if (w->options.stop_us <= 0)
+        return pthread_join(w->thread, NULL) == 0;
+    until = in_us(w->options.stop_us);
+    return pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+}
+
+bool writer_stop(struct writer *w)
 {
     if (w == NULL)
-        return;
+        return true;
     push_held(w);
     atomic_store(&w->stop, true);
     (void)sem_post(&w->wake);
-    (void)pthread_join(w->thread, NULL);
-    queue_free(w->queue);
-    (void)pthread_cond_destroy(&w->tried);
-    (void)pthread_mutex_destroy(&w->lock);
-    (void)sem_destroy(&w->wake);
-    free((char *)(uintptr_t)w->options.path);
-    free(w);
+    if (join(w)) {
+        free_writer(w);
+        return true;
+    }
+    (void)pthread_detach(w->thread);
+    if (atomic_exchange(&w->fate, LEFT) == ENDED)
+        free_writer(w);
+    return false;
 }
 
 uint64_t writer_first_id(struct writer *w, int64_t wait_us)
 {
-    struct timespec until;
+    const struct timespec until = in_us(wait_us);
     uint64_t id;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (until.tv_nsec / 1000 + wait_us) / US_PER_S;
-    until.tv_nsec = (until.tv_nsec / 1000 + wait_us) % US_PER_S * 1000;
     (void)pthread_mutex_lock(&w->lock);
     while (!w->was_tried && pthread_cond_timedwait(&w->tried, &w->lock, &until) == 0)
         continue;

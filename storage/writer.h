@@ -33,6 +33,7 @@ struct writer_options {
     int64_t max_bytes;     /* of the file; 0: no limit */
     struct history_keep keep;
     int64_t interval_us;   /* 0: WRITER_INTERVAL_US */
+    int64_t stop_us;       /* how long writer_stop() waits for the disk; 0: as long as it takes */
 };
 
 struct writer_status {
@@ -52,8 +53,12 @@ struct writer;
 
 /* ERR_SYSTEM if there can be no thread. The file is opened on the thread. */
 bool writer_start(const struct writer_options *options, struct writer **ret_writer, struct err *err) MUST_CHECK;
-/* Tries once more to write what is queued, then ends the thread; waits for a write that is going on. NULL is allowed. */
-void writer_stop(struct writer *w);
+/*
+ * Tries once more to write what is queued, then ends the thread. False if the disk took longer than stop_us: the thread is then left
+ * to itself and frees the writer when it is done, or ends with the process, which is no worse for the file than kill -9. NULL is
+ * allowed. A vfs must outlive the thread.
+ */
+bool writer_stop(struct writer *w);
 
 /*
  * Called once before the first decision: waits up to wait_us for the file to be opened. Returns the id that the first decision must
