@@ -22,7 +22,6 @@ struct pod_entry {
 /* The filler as its lines left it. */
 struct filler_facts {
     bool known;
-    bool has_shape; /* a line named an amount; else the policy's spec.pod stands */
     bool has_priority;
     int64_t replicas;
     int64_t grace_us;
@@ -63,6 +62,18 @@ static bool entry_equal(const void *self, uint32_t index, const void *key)
 
 static const struct map_ops entry_ops = {.hash = entry_hash, .equal = entry_equal};
 
+/* What the policy's spec.pod says of the filler, until a line says otherwise. */
+static void seed_filler(struct filler_facts *filler, const struct pod_spec_shape *pod)
+{
+    filler->grace_us = (pod->given ? pod->grace_s : DECIDE_GRACE_S) * US_PER_S;
+    if (!pod->given)
+        return;
+    filler->request.at[RESOURCE_CPU] = pod->cpu_milli;
+    filler->request.at[RESOURCE_MEMORY] = pod->memory_bytes;
+    filler->has_priority = true;
+    filler->priority = pod->priority;
+}
+
 bool decide_new(const struct policy *policy, struct decide **ret_d, struct err *err)
 {
     /* Pods come with their requests summed, so that no release's rules of counting are asked for.
@@ -78,7 +89,7 @@ bool decide_new(const struct policy *policy, struct decide **ret_d, struct err *
     d->config = facts_config(&d->facts);
     d->controller = controller_new(&d->config);
     d->free_pod = MAP_NONE;
-    d->filler.grace_us = DECIDE_GRACE_S * US_PER_S;
+    seed_filler(&d->filler, &policy->pod);
     map_init(&d->by_uid, &entry_ops, d);
     *ret_d = d;
     return true;
@@ -357,13 +368,25 @@ static void state_shape(struct decide *d)
                       filler->rules != NULL ? &filler->rules->rules : &no_rules, &claims);
 }
 
+/* Amounts that a line names; one that is withdrawn falls back to the policy's. */
+static void take_request(struct decide *d, const struct decide_line *line)
+{
+    const struct pod_spec_shape *pod = &d->policy->pod;
+    struct resources *request = &d->filler.request;
+
+    (void)take_amounts(request, line);
+    if (pod->given && request->at[RESOURCE_CPU] == 0)
+        request->at[RESOURCE_CPU] = pod->cpu_milli;
+    if (pod->given && request->at[RESOURCE_MEMORY] == 0)
+        request->at[RESOURCE_MEMORY] = pod->memory_bytes;
+}
+
 static void apply_filler(struct decide *d, const struct decide_line *line)
 {
     struct filler_facts *filler = &d->filler;
 
     filler->known = true;
-    filler->has_shape |= line->n_amounts != 0;
-    (void)take_amounts(&filler->request, line);
+    take_request(d, line);
     if (decide_given(line, KEY_REPLICAS))
         filler->replicas = line->replicas;
     if (decide_given(line, KEY_GRACE))
@@ -379,7 +402,7 @@ static void apply_filler(struct decide *d, const struct decide_line *line)
         free(filler->rules);
         filler->rules = packed;
     }
-    if (filler->has_shape)
+    if (filler->request.at[RESOURCE_CPU] != 0)
         state_shape(d);
 }
 

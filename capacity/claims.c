@@ -294,7 +294,7 @@ static void update_one(struct claims *cl, struct cluster *c, struct pending_pod 
         return;
     }
     if (claim->lapsed) {
-        claim->lapsed = false;
+        claim->lapsed = claim->tried = false;
         claim->until.us = 0;
     }
     if (!wants(p, filler)) {
@@ -324,19 +324,62 @@ static void update_one(struct claims *cl, struct cluster *c, struct pending_pod 
     count_claim(sum, p, n, room_is_free, filler);
 }
 
-struct claims_sum claims_update(struct claims *cl, struct cluster *c,
-                                const struct claims_filler *filler, struct mono now)
+/* Is more claimed on the pod's node than it has, of something that the pod asks for? */
+static bool overdrawn(const struct cluster *c, const struct pending_pod *p)
+{
+    const struct cluster_node *n = cluster_node(c, p->claim.node);
+    struct resources room;
+
+    if (n == NULL)
+        return true;
+    room = fit_room(n);
+    for (int i = 0; i < RESOURCE_MAX; i++) {
+        if (p->request.at[i] > 0 && room.at[i] < 0)
+            return true;
+    }
+    return false;
+}
+
+/* Where a node lost room, the youngest claims give way. */
+static void settle_overdrafts(struct cluster *c, struct pending_pod **pods, size_t n)
+{
+    for (size_t i = n; i > 0; i--) {
+        if (pods[i - 1]->claim.node != CLUSTER_NO_NODE && overdrawn(c, pods[i - 1]))
+            unplace(c, pods[i - 1]);
+    }
+}
+
+static struct claims_sum pass(struct claims *cl, struct cluster *c,
+                              const struct claims_filler *filler, struct mono now)
 {
     struct claims_sum sum = {0};
-    uint64_t generation = cluster_room_generation(c);
-    bool retry = cl->generation != generation;
+    uint64_t generation;
+    bool retry;
     size_t n;
     struct pending_pod **pods = cluster_pending(c, &n);
 
     clear_misses(cl);
-    cl->generation = generation; /* what is given back below may be room for pods already passed:
-                                    they are tried next time */
+    settle_overdrafts(c, pods, n);
+    generation = cluster_room_generation(c);
+    retry = cl->generation != generation;
+    cl->generation = generation;
     for (size_t i = 0; i < n; i++)
         update_one(cl, c, pods[i], filler, retry, now, &sum);
+    return sum;
+}
+
+struct claims_sum claims_update(struct claims *cl, struct cluster *c,
+                                const struct claims_filler *filler, struct mono now)
+{
+    struct claims_sum sum = pass(cl, c, filler, now);
+
+    /* What lapsed gave room back, maybe to pods that were passed before. */
+    if (sum.lapsed != 0) {
+        struct claims_sum again = pass(cl, c, filler, now);
+
+        again.blocked += sum.blocked;
+        again.lapsed += sum.lapsed;
+        sum = again;
+    }
     return sum;
 }

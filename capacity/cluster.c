@@ -450,10 +450,14 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
                            bool ignored)
 {
     struct pending_pod *p = pod->pending;
+    struct packed_rules *rules = pack_rules(&record->rules);
+    bool same = p->rules != NULL && p->rules->hash == rules->hash &&
+                resources_equal(&p->request, &record->request);
 
-    if (p->claim.node != CLUSTER_NO_NODE &&
-        (!resources_equal(&p->request, &record->request) || record->gated || ignored))
+    if (!same || record->gated || ignored)
         drop_claim(c, p);
+    if (!same)
+        p->claim.tried = false; /* another pod to the eyes of claims.h: it may fit now */
     if (p->created.us != record->created.us) {
         order_remove(c, p);
         p->created = record->created;
@@ -461,7 +465,7 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
     }
     p->request = record->request;
     free(p->rules);
-    p->rules = pack_rules(&record->rules);
+    p->rules = rules;
     nominate(c, p, record->nominated.len != 0 ? want_node(c, record->nominated) : CLUSTER_NO_NODE);
     p->priority = record->priority;
     p->paid = pod->filler == CLUSTER_PAID;

@@ -370,6 +370,53 @@ Test(claims, a_nomination_of_a_node_that_comes_later_counts_when_it_comes)
     world_done(&w);
 }
 
+Test(claims, are_tried_again_when_their_pod_changes)
+{
+    struct world w = world_new();
+
+    add_node(w.c, "n1", 10000);
+    put(w.c, make_pod(1, 50000, NULL), CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 0);
+    put(w.c, make_pod(1, 3000, NULL), CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 1);
+    cr_assert_eq(fit_sum(w.fit).slots, 7);
+    world_done(&w);
+}
+
+Test(claims, of_the_youngest_give_way_on_a_node_that_lost_room)
+{
+    struct world w = world_new();
+
+    add_node(w.c, "n1", 10000);
+    put(w.c, make_pod(1, 4000, NULL), CLUSTER_PAID);
+    put(w.c, make_pod(2, 5000, NULL), CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 2);
+    put(w.c, make_pod(3, 5000, "n1"), CLUSTER_PAID);
+    cr_assert_eq(update(&w).cpu_milli, 4000, "the older one stays");
+    cr_assert_eq(fit_sum(w.fit).slots, 1);
+    world_done(&w);
+}
+
+Test(claims, what_a_lapse_gives_back_is_seen_at_once)
+{
+    struct world w = world_new();
+    struct pod_record old = make_pod(50, 6000, NULL);
+    struct claims_sum sum;
+
+    add_node(w.c, "n1", 10000);
+    old.unschedulable = true;
+    put(w.c, old, CLUSTER_PAID);
+    update(&w);
+    put(w.c, make_pod(1, 8000, NULL), CLUSTER_PAID); /* created before, seen later */
+    sum = update(&w);
+    cr_assert_eq(sum.cpu_milli, 6000);
+    w.now = sum.deadline;
+    sum = update(&w);
+    cr_assert_eq(sum.lapsed, 1);
+    cr_assert_eq(sum.cpu_milli, 8000);
+    world_done(&w);
+}
+
 /* Fit. */
 
 Test(fit, an_overcommitted_node_lends_nothing)
