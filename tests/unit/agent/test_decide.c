@@ -286,6 +286,36 @@ Test(decide, settle_is_raised_to_twice_what_a_yield_takes)
     run_done(&run);
 }
 
+Test(decide, the_policy_s_shape_stands_under_the_filler_s_lines)
+{
+    static const struct {
+        const char *line, *found;
+    } rows[] = {
+        {"\"graceSeconds\":60", "15 fit"},
+        {"\"nodeSelector\":{\"a\":\"b\"}", "0 fit"},
+        {"\"nodeSelector\":null,\"cpu\":\"1\",\"memory\":\"8Gi\"", "15 fit"},
+        {"\"memory\":null", "30 fit"},
+        {"\"cpu\":null", "15 fit"},
+    };
+    struct run run;
+
+    run_init(&run, NO_HEADROOM "  pod: {cpu: 2, memory: 4Gi, graceSeconds: 5}\n");
+    feed(&run, NODE);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct strbuf lines;
+
+        strbuf_init(&lines, 1024);
+        (void)strbuf_addf(&lines,
+                          "{\"t\":0,\"filler\":{\"policy\":\"miner\",%s}}\n{\"t\":0,"
+                          "\"step\":true}\n",
+                          rows[i].line);
+        feed(&run, strbuf_str(&lines));
+        cr_expect(strstr(last(&run), rows[i].found) != NULL, "%s: %s", rows[i].line, last(&run));
+        strbuf_done(&lines);
+    }
+    run_done(&run);
+}
+
 Test(decide, growth_waits_for_the_room_of_terminating_filler)
 {
     struct run run;
