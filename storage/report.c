@@ -258,6 +258,12 @@ static bool lay_out(struct history *h, struct report *r, struct err *err)
 
     if (!samples_span(h->samples, &first, &last, err))
         return false;
+    if (last == 0)
+        return err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", db_path(h->db));
+    if (first < -MAX_MILLI * 1000 || last >= MAX_MILLI * 1000)
+        return err_set(err, ERR_STORAGE, 0,
+                       "%s: the history is damaged: found samples from %lld to %lld ms", db_path(h->db),
+                       (long long)first, (long long)last);
     q->since_ms = q->since_ms != 0 ? q->since_ms : first;
     q->until_ms = q->until_ms != 0 ? q->until_ms : last + 1;
     if (q->since_ms < -MAX_MILLI * 1000 || q->until_ms > MAX_MILLI * 1000 || q->since_ms >= q->until_ms)

@@ -167,6 +167,28 @@ Test(report, refuses_what_it_cannot_answer)
     folder_done(&f);
 }
 
+Test(report, of_a_history_that_holds_no_sample_or_an_impossible_one_says_so)
+{
+    static const int64_t times[] = {0, INT64_MAX};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct folder f;
+        struct history h;
+        struct report r;
+        struct err err = {0};
+        struct decision_entry entry = {.id = 1, .t_ms = T0, .policy = "miner"};
+
+        open_new(&f, &h);
+        cr_assert(decisions_add(h.decisions, &entry, &err), "%s", err.text);
+        if (times[i] != 0)
+            add(&h, times[i], 1, 1, 0);
+        cr_assert_not(report_make(&h, &(struct report_query){0}, &r, &err));
+        cr_assert_eq(err.kind, times[i] == 0 ? ERR_NOT_FOUND : ERR_STORAGE, "%s", err.text);
+        history_close(&h);
+        folder_done(&f);
+    }
+}
+
 /* Everything that was told, by hand: a node of 8 cores, and pods of the given cores. */
 struct tale {
     struct blocked_pod at[16];
