@@ -12,6 +12,9 @@
 /* How long an end waits for the disk: well within the 30 s that a cluster gives a pod to end. */
 #define STOP_WAIT_US (5 * US_PER_S)
 
+/* So many steps without a commit, though something waits, mean that the disk does not answer. */
+enum { STALLED_STEPS = 2 };
+
 struct recorder {
     struct loop *loop;
     struct writer *writer;
@@ -19,7 +22,9 @@ struct recorder {
     struct loop_timer *timer;
     const struct turn *turn;
     uint64_t first_id;
-    bool failing; /* told in the log */
+    uint64_t commits; /* at the last step */
+    int stalled;      /* steps */
+    bool failing;     /* told in the log */
 };
 
 static int64_t now_ms(const struct recorder *r)
@@ -60,17 +65,29 @@ static void sample(struct recorder *r)
     writer_sample(r->writer, &s);
 }
 
+/* Counts the steps in which the disk took nothing of what waits. */
+static bool is_stalled(struct recorder *r, const struct writer_status *status)
+{
+    r->stalled = status->queued != 0 && status->commits == r->commits ? r->stalled + 1 : 0;
+    r->commits = status->commits;
+    return r->stalled >= STALLED_STEPS;
+}
+
 /* Told once when history cannot be written, and once when it can be again. */
 static void report(struct recorder *r)
 {
     struct writer_status status;
+    bool refused, stalled;
 
     writer_status(r->writer, &status);
-    if ((status.failing_since.us != 0) == r->failing)
+    refused = status.failing_since.us != 0;
+    stalled = is_stalled(r, &status);
+    if ((refused || stalled) == r->failing)
         return;
     r->failing = !r->failing;
     if (r->failing)
-        log_warn("history cannot be written; control goes on", F_STR("error", status.error));
+        log_warn("history cannot be written; control goes on",
+                 F_STR("error", refused ? status.error : "the disk does not answer"));
     else
         log_info("history is written again", F_INT("merged", status.merged),
                  F_INT("dropped", status.dropped + status.dropped_pieces));

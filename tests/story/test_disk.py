@@ -269,6 +269,7 @@ class Slow(Story):
             self.check_prompt(p.yields(1))
             open(slow, "w").close()
             self.check_prompt(p.yields(4))
+            agent.wait_log("history cannot be written; control goes on error=.the disk does not answer", 3 * STEP_S)
             wait_until(lambda: agent.metric("brim_queue_length") + agent.metric("brim_samples_merged_total") > 2, 15,
                        "things to wait for the disk")
             status, took = agent.stop()
