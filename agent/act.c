@@ -13,8 +13,7 @@ static struct mono due(const struct act *a, const struct act_facts *facts, struc
             return now;
         return mono_plus_us(facts->urgent_since, ACT_COALESCE_US);
     }
-    return mono_plus_us(a->since,
-                        facts->to < facts->from ? ACT_COALESCE_US : ACT_GROW_COALESCE_US);
+    return mono_plus_us(a->since, facts->to < facts->from ? ACT_COALESCE_US : ACT_GROW_COALESCE_US);
 }
 
 /* The moment from which a write may go out beside the one in flight; false: not before its answer,

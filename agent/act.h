@@ -51,8 +51,8 @@ struct act {
     int64_t in_flight_to; /* of the newest, as the next two */
     bool in_flight_down;
     struct mono sent_at;
-    bool overtook;        /* more than one was in flight: read again when they are done */
-    bool wants;           /* a write is due since `since` */
+    bool overtook; /* more than one was in flight: read again when they are done */
+    bool wants;    /* a write is due since `since` */
     bool wants_down;
     struct mono since;
     struct mono retry_at; /* no write before; 0: free */

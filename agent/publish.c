@@ -157,7 +157,8 @@ static void fill_filler(const struct turn *t, struct snapshot_filler *s)
     s->reason = t->decision.reason;
     s->bound = t->decision.bound;
     s->has_wake = t->decision.has_wake;
-    s->wake.us = t->parts.timers->wall(t->parts.timers->self).us + mono_since_us(now, t->decision.wake);
+    s->wake.us =
+        t->parts.timers->wall(t->parts.timers->self).us + mono_since_us(now, t->decision.wake);
     memcpy(s->decisions_total, t->decisions_total, sizeof s->decisions_total);
     s->scale_errors_total = t->scale_errors_total;
     s->yield_latency = t->latency;

@@ -96,7 +96,8 @@ struct snapshot_history {
     bool on; /* the agent keeps history */
     bool failing;
     int64_t queued, bytes;
-    uint64_t merged_total;  /* samples that were merged into others because the disk did not keep up */
+    uint64_t
+        merged_total; /* samples that were merged into others because the disk did not keep up */
     uint64_t dropped_total; /* decisions and pieces of the journal that were lost */
     uint64_t errors_total;
 };

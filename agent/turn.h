@@ -49,7 +49,7 @@ struct turn {
     bool dirty; /* evaluate at the end of this turn */
     bool unpublished;
     int64_t settle_us; /* in force: the policy's, or 2A */
-    bool has_virtual; /* dry run: what would have been written, on top of `virtual_from` */
+    bool has_virtual;  /* dry run: what would have been written, on top of `virtual_from` */
     int64_t virtual_replicas, virtual_from;
     bool has_found;         /* the target's count was seen once */
     int64_t found_replicas; /* the count at the last evaluation, for metrics-only */

@@ -126,7 +126,8 @@ static void set_shape(struct blocked *b, struct pod *pod, const struct shape *sh
 {
     bool added;
 
-    pod->amount = dict_add(b->amounts, (struct sv){(const char *)&shape->amount, sizeof shape->amount}, &added);
+    pod->amount = dict_add(b->amounts,
+                           (struct sv){(const char *)&shape->amount, sizeof shape->amount}, &added);
     pod->filler = shape->filler;
     pod->priority = shape->priority;
     pod->claims = !shape->filler && !shape->ignored && !shape->gated;
@@ -141,11 +142,13 @@ static void report(struct blocked *b, struct pod *pod, int64_t now_ms)
 {
     struct resources amount;
 
-    if (!pod->claims || pod->bound || pod->blocked || (b->saw_filler && pod->priority < b->filler_priority))
+    if (!pod->claims || pod->bound || pod->blocked ||
+        (b->saw_filler && pod->priority < b->filler_priority))
         return;
     amount_of(b, pod, &amount);
     for (size_t i = 0; i < b->n_nodes; i++) {
-        if (b->nodes[i].known && !b->nodes[i].cordoned && resources_fit(&amount, &b->nodes[i].free, NULL)) {
+        if (b->nodes[i].known && !b->nodes[i].cordoned &&
+            resources_fit(&amount, &b->nodes[i].free, NULL)) {
             pod->node = (uint32_t)i;
             pod->blocked = true;
             pod->reported_ms = now_ms;
@@ -168,7 +171,8 @@ static struct pod *add(struct blocked *b, const struct event *e)
 {
     int64_t seen_ms = e->kind == EVENT_POD_FOUND ? e->created_ms : e->t_ms;
 
-    VEC_PUSH(b->pods, b->n_pods, b->cap_pods, ((struct pod){.id = e->pod, .node = NONE, .seen_ms = seen_ms}));
+    VEC_PUSH(b->pods, b->n_pods, b->cap_pods,
+             ((struct pod){.id = e->pod, .node = NONE, .seen_ms = seen_ms}));
     map_put(&b->by_id, id_hash(e->pod), (uint32_t)b->n_pods - 1);
     set_shape(b, &b->pods[b->n_pods - 1], e->shape);
     return &b->pods[b->n_pods - 1];

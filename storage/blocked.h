@@ -12,7 +12,8 @@
 #include "storage/event.h"
 
 struct blocked_pod {
-    int64_t created_ms;  /* when it was first seen; creationTimestamp of one that was found waiting */
+    int64_t
+        created_ms; /* when it was first seen; creationTimestamp of one that was found waiting */
     int64_t reported_ms; /* when the scheduler said that it found no room */
     int64_t until_ms;    /* bound or gone */
     bool bound;

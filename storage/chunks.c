@@ -8,13 +8,17 @@ static const char *const sql[] = {
     [ADD] = "INSERT INTO chunk(segment, number, first, last, events, bytes, data) "
             "VALUES(:segment, :number, :first, :last, :events, :bytes, :data)",
     /* The offset proves that nothing is missing in between. */
-    [GROW] = "UPDATE chunk SET last = :last, events = events + :events, bytes = bytes + :bytes, data = CAST(data || :data AS BLOB) "
+    [GROW] = "UPDATE chunk SET last = :last, events = events + :events, bytes = bytes + :bytes, "
+             "data = CAST(data || :data AS BLOB) "
              "WHERE segment = :segment AND number = :number AND bytes = :offset RETURNING number",
     [LAST_SEGMENT] = "SELECT max(segment) FROM chunk",
     [START] = "SELECT max(segment) FROM chunk WHERE number = 0 AND first <= :from",
-    [RANGE] = "SELECT segment, number, first, data FROM chunk WHERE segment >= :start AND first < :until ORDER BY segment, number",
-    [TOTALS] = "SELECT sum(bytes), sum(events), count(DISTINCT segment), min(first), max(last) FROM chunk",
-    [SEGMENTS] = "SELECT segment, sum(bytes), max(last) FROM chunk GROUP BY segment ORDER BY segment DESC",
+    [RANGE] = "SELECT segment, number, first, data FROM chunk WHERE segment >= :start AND first < "
+              ":until ORDER BY segment, number",
+    [TOTALS] =
+        "SELECT sum(bytes), sum(events), count(DISTINCT segment), min(first), max(last) FROM chunk",
+    [SEGMENTS] =
+        "SELECT segment, sum(bytes), max(last) FROM chunk GROUP BY segment ORDER BY segment DESC",
     [DROP] = "DELETE FROM chunk WHERE segment <= :segment",
 };
 _Static_assert(COUNT_OF(sql) == STATEMENT_COUNT_, "a statement has no text");
@@ -73,7 +77,8 @@ static bool grow(struct chunks *c, const struct journal_piece *piece, struct err
     if (!db_step(s, &row, err))
         return false;
     if (!row)
-        return err_set(err, ERR_STORAGE, 0, "%s: a piece of the event journal has lost its chunk", db_path(c->db));
+        return err_set(err, ERR_STORAGE, 0, "%s: a piece of the event journal has lost its chunk",
+                       db_path(c->db));
     return db_run(s, err);
 }
 
@@ -139,7 +144,8 @@ bool chunks_drop_oldest(struct chunks *c, struct err *err)
 {
     int64_t first = 0, last = 0;
 
-    if (!db_number(c->db, "SELECT min(segment) FROM chunk", &first, err) || !db_number(c->db, sql[LAST_SEGMENT], &last, err))
+    if (!db_number(c->db, "SELECT min(segment) FROM chunk", &first, err) ||
+        !db_number(c->db, sql[LAST_SEGMENT], &last, err))
         return false;
     return first == last || drop_up_to(c, first, err);
 }
@@ -159,8 +165,8 @@ static bool start_of(struct chunks *c, int64_t from_ms, int64_t *ret_segment, st
     return true;
 }
 
-bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each, void *self, int64_t *ret_damaged,
-                 struct err *err)
+bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each,
+                 void *self, int64_t *ret_damaged, struct err *err)
 {
     CLEANUP(unpack_free_ptr) struct unpack *u = unpack_new(from_ms, until_ms, each, self);
     struct db_stmt *s = c->stmt[RANGE];

@@ -27,7 +27,8 @@ bool chunks_totals(struct chunks *c, struct chunks_totals *ret_totals, struct er
  * Drops the oldest segments while all take more than max_bytes, and those that ended before before_ms. The newest always stays,
  * so that max_bytes is exceeded where it is less than one segment. Sums only the index: O(chunks).
  */
-bool chunks_keep(struct chunks *c, int64_t max_bytes, int64_t before_ms, struct err *err) MUST_CHECK;
+bool chunks_keep(struct chunks *c, int64_t max_bytes, int64_t before_ms,
+                 struct err *err) MUST_CHECK;
 /* Drops the oldest segment, if it is not the only one. */
 bool chunks_drop_oldest(struct chunks *c, struct err *err) MUST_CHECK;
 
@@ -35,7 +36,7 @@ bool chunks_drop_oldest(struct chunks *c, struct err *err) MUST_CHECK;
  * Tells the events with from <= t < until (unpack.h). Damaged chunks are skipped up to the next segment and leave a gap; how many is
  * in *ret_damaged. O(bytes from the begin of the segment that `from` lies in).
  */
-bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each, void *self, int64_t *ret_damaged,
-                 struct err *err) MUST_CHECK;
+bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each,
+                 void *self, int64_t *ret_damaged, struct err *err) MUST_CHECK;
 
 #endif

@@ -9,8 +9,8 @@
 #include "base/alloc.h"
 
 _Static_assert(DB_BUSY == SQLITE_BUSY && DB_READ_ONLY == SQLITE_READONLY && DB_IO == SQLITE_IOERR &&
-                   DB_CORRUPT == SQLITE_CORRUPT && DB_FULL == SQLITE_FULL && DB_CANT_OPEN == SQLITE_CANTOPEN &&
-                   DB_NOT_A_DB == SQLITE_NOTADB,
+                   DB_CORRUPT == SQLITE_CORRUPT && DB_FULL == SQLITE_FULL &&
+                   DB_CANT_OPEN == SQLITE_CANTOPEN && DB_NOT_A_DB == SQLITE_NOTADB,
                "the codes are SQLite's");
 
 struct db {
@@ -27,8 +27,9 @@ struct db_stmt {
 
 static bool fail(const struct db *db, int code, struct err *err)
 {
-    const char *text = db->sqlite != NULL && sqlite3_errcode(db->sqlite) != SQLITE_OK ? sqlite3_errmsg(db->sqlite)
-                                                                                      : sqlite3_errstr(code);
+    const char *text = db->sqlite != NULL && sqlite3_errcode(db->sqlite) != SQLITE_OK
+                           ? sqlite3_errmsg(db->sqlite)
+                           : sqlite3_errstr(code);
     int kind = code & 0xff;
     bool of_system = kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR || kind == SQLITE_FULL;
     int why = of_system && db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
@@ -51,14 +52,16 @@ static bool set_guards(struct db *db, struct err *err)
     (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    (void)snprintf(cache, sizeof cache, "PRAGMA cell_size_check=ON;PRAGMA cache_size=-%d", DB_CACHE_KIB);
+    (void)snprintf(cache, sizeof cache, "PRAGMA cell_size_check=ON;PRAGMA cache_size=-%d",
+                   DB_CACHE_KIB);
     return db_exec(db, cache, err);
 }
 
 bool db_open(const struct db_options *o, struct db **ret_db, struct err *err)
 {
     CLEANUP(db_close_ptr) struct db *db = xcalloc(1, sizeof *db);
-    int flags = SQLITE_OPEN_NOMUTEX | (o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    int flags = SQLITE_OPEN_NOMUTEX |
+                (o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     int code;
 
     db->path = xstrdup(o->path);
@@ -86,7 +89,8 @@ bool db_use_log(struct db *db, struct err *err)
     char sql[256];
 
     (void)snprintf(sql, sizeof sql,
-                   "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA wal_autocheckpoint=%d;PRAGMA journal_size_limit=%d",
+                   "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA "
+                   "wal_autocheckpoint=%d;PRAGMA journal_size_limit=%d",
                    DB_WAL_PAGES, DB_WAL_PAGES << 12);
     return db_exec(db, sql, err) && db_use_spare(db, false, err);
 }
@@ -100,7 +104,8 @@ bool db_use_spare(struct db *db, bool use, struct err *err)
         return true;
     if (!db_number(db, "PRAGMA page_size", &page, err))
         return false;
-    (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count=%lld", most > page && page > 0 ? (long long)(most / page) : 1LL);
+    (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count=%lld",
+                   most > page && page > 0 ? (long long)(most / page) : 1LL);
     return db_exec(db, sql, err);
 }
 
@@ -147,8 +152,8 @@ bool db_integrity(struct db *db, struct err *err)
     bool ok = db_prepare(db, "PRAGMA integrity_check(1)", &s, err) && db_step(s, &row, err);
 
     if (ok && !(row && sv_eq(db_text(s, 0), SV("ok"))))
-        ok = err_set(err, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s", db->path, row ? (int)db_text(s, 0).len : 0,
-                     db_text(s, 0).at);
+        ok = err_set(err, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s", db->path,
+                     row ? (int)db_text(s, 0).len : 0, db_text(s, 0).at);
     db_stmt_free(s);
     return ok;
 }
@@ -157,7 +162,10 @@ int64_t db_bytes(struct db *db)
 {
     int64_t pages = 0, page = 0;
 
-    return db_number(db, "PRAGMA page_count", &pages, NULL) && db_number(db, "PRAGMA page_size", &page, NULL) ? pages * page : 0;
+    return db_number(db, "PRAGMA page_count", &pages, NULL) &&
+                   db_number(db, "PRAGMA page_size", &page, NULL)
+               ? pages * page
+               : 0;
 }
 
 bool db_at_limit(struct db *db)
@@ -212,13 +220,14 @@ void db_bind_i64(struct db_stmt *s, const char *name, int64_t value)
 
 void db_bind_text(struct db_stmt *s, const char *name, struct sv value)
 {
-    bound(s, sqlite3_bind_text64(s->sqlite, place(s, name), value.len != 0 ? value.at : "", value.len, SQLITE_TRANSIENT,
-                                 SQLITE_UTF8));
+    bound(s, sqlite3_bind_text64(s->sqlite, place(s, name), value.len != 0 ? value.at : "",
+                                 value.len, SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
 void db_bind_blob(struct db_stmt *s, const char *name, struct sv value)
 {
-    bound(s, sqlite3_bind_blob64(s->sqlite, place(s, name), value.len != 0 ? value.at : "", value.len, SQLITE_TRANSIENT));
+    bound(s, sqlite3_bind_blob64(s->sqlite, place(s, name), value.len != 0 ? value.at : "",
+                                 value.len, SQLITE_TRANSIENT));
 }
 
 bool db_step(struct db_stmt *s, bool *ret_row, struct err *err)
@@ -264,12 +273,14 @@ struct sv db_text(struct db_stmt *s, int column)
 {
     const unsigned char *at = sqlite3_column_text(s->sqlite, column);
 
-    return (struct sv){.at = (const char *)at, .len = at != NULL ? (size_t)sqlite3_column_bytes(s->sqlite, column) : 0};
+    return (struct sv){.at = (const char *)at,
+                       .len = at != NULL ? (size_t)sqlite3_column_bytes(s->sqlite, column) : 0};
 }
 
 struct sv db_blob(struct db_stmt *s, int column)
 {
     const void *at = sqlite3_column_blob(s->sqlite, column);
 
-    return (struct sv){.at = at, .len = at != NULL ? (size_t)sqlite3_column_bytes(s->sqlite, column) : 0};
+    return (struct sv){.at = at,
+                       .len = at != NULL ? (size_t)sqlite3_column_bytes(s->sqlite, column) : 0};
 }

@@ -21,14 +21,22 @@
 #include "base/sv.h"
 
 /* Result codes of SQLite (https://sqlite.org/rescode.html). */
-enum { DB_BUSY = 5, DB_READ_ONLY = 8, DB_IO = 10, DB_CORRUPT = 11, DB_FULL = 13, DB_CANT_OPEN = 14, DB_NOT_A_DB = 26 };
+enum {
+    DB_BUSY = 5,
+    DB_READ_ONLY = 8,
+    DB_IO = 10,
+    DB_CORRUPT = 11,
+    DB_FULL = 13,
+    DB_CANT_OPEN = 14,
+    DB_NOT_A_DB = 26
+};
 
 enum {
     DB_MAX_VALUE = 1 << 20, /* bytes of one text or blob, and of one statement */
     DB_CACHE_KIB = 512,     /* the page cache: the agent's whole memory budget is a few MiB */
     DB_BUSY_MS = 2000,      /* how long to wait for another process's lock */
     DB_SPARE_BYTES = 64 << 10,
-    DB_WAL_PAGES = 256,     /* of 4 KiB: the log is folded back into the file at this size */
+    DB_WAL_PAGES = 256, /* of 4 KiB: the log is folded back into the file at this size */
 };
 
 struct db_options {
@@ -76,7 +84,8 @@ bool db_at_limit(struct db *db);
 
 const char *db_path(const struct db *db);
 
-bool db_prepare(struct db *db, const char *sql, struct db_stmt **ret_stmt, struct err *err) MUST_CHECK;
+bool db_prepare(struct db *db, const char *sql, struct db_stmt **ret_stmt,
+                struct err *err) MUST_CHECK;
 void db_stmt_free(struct db_stmt *s);
 
 /*

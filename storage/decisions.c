@@ -21,18 +21,23 @@ static const char *const field_names[] = {
 };
 _Static_assert(COUNT_OF(field_names) == DECISION_COUNT_, "a field has no name");
 
-#define COLUMNS                                                                                                                   \
-    "before, replicas, set_point, damped, slots, kept_slots, slot, hole_slots, allocatable, paid, pending, reserve, headroom"
+#define COLUMNS                                                                                    \
+    "before, replicas, set_point, damped, slots, kept_slots, slot, hole_slots, allocatable, "      \
+    "paid, pending, reserve, headroom"
 
 enum statement { ADD, RANGE, LAST_ID, FORGET, STATEMENT_COUNT_ };
 
 static const char *const sql[] = {
-    [ADD] = "INSERT INTO decision(id, policy, t, reason, bound, detail, " COLUMNS ") VALUES(:id, :policy, :t, :reason, :bound, "
-            ":detail, :before, :replicas, :set_point, :damped, :slots, :kept_slots, :slot, :hole_slots, :allocatable, :paid, "
+    [ADD] = "INSERT INTO decision(id, policy, t, reason, bound, detail, " COLUMNS
+            ") VALUES(:id, :policy, :t, :reason, :bound, "
+            ":detail, :before, :replicas, :set_point, :damped, :slots, :kept_slots, :slot, "
+            ":hole_slots, :allocatable, :paid, "
             ":pending, :reserve, :headroom)",
     [RANGE] = "SELECT decision.id, t, reason, bound, detail, policy.name, " COLUMNS
-              " FROM decision JOIN policy ON policy.id = decision.policy WHERE decision.id < :below AND t >= :from AND t < :until"
-              " AND (:policy = '' OR policy.name = :policy) AND (:reason = '' OR reason = :reason) ORDER BY decision.id DESC",
+              " FROM decision JOIN policy ON policy.id = decision.policy WHERE decision.id < "
+              ":below AND t >= :from AND t < :until"
+              " AND (:policy = '' OR policy.name = :policy) AND (:reason = '' OR reason = :reason) "
+              "ORDER BY decision.id DESC",
     [LAST_ID] = "SELECT max(id) FROM decision",
     [FORGET] = "DELETE FROM decision WHERE t < :before",
 };
@@ -48,7 +53,8 @@ const char *decision_field_name(enum decision_field field)
     return field_names[field];
 }
 
-bool decisions_open(struct db *db, struct samples *policies, struct decisions **ret_decisions, struct err *err)
+bool decisions_open(struct db *db, struct samples *policies, struct decisions **ret_decisions,
+                    struct err *err)
 {
     struct decisions *d = xcalloc(1, sizeof *d);
 
@@ -110,14 +116,16 @@ static void read_row(struct db_stmt *row, struct decision_entry *entry)
         entry->at[i] = db_i64(row, 6 + i);
 }
 
-bool decisions_each(struct decisions *d, const struct decisions_filter *filter, decisions_each_fn *each, void *self,
-                    struct err *err)
+bool decisions_each(struct decisions *d, const struct decisions_filter *filter,
+                    decisions_each_fn *each, void *self, struct err *err)
 {
     struct db_stmt *range = d->stmt[RANGE];
     struct decision_entry entry;
     bool row;
 
-    db_bind_i64(range, ":below", filter->before != 0 && filter->before < INT64_MAX ? (int64_t)filter->before : INT64_MAX);
+    db_bind_i64(range, ":below",
+                filter->before != 0 && filter->before < INT64_MAX ? (int64_t)filter->before
+                                                                  : INT64_MAX);
     db_bind_i64(range, ":from", filter->from_ms);
     db_bind_i64(range, ":until", filter->until_ms != 0 ? filter->until_ms : INT64_MAX);
     db_bind_text(range, ":policy", filter->policy);

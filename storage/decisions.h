@@ -50,16 +50,18 @@ struct decisions_filter {
 struct decisions;
 
 /* Borrows both. */
-bool decisions_open(struct db *db, struct samples *policies, struct decisions **ret_decisions, struct err *err) MUST_CHECK;
+bool decisions_open(struct db *db, struct samples *policies, struct decisions **ret_decisions,
+                    struct err *err) MUST_CHECK;
 void decisions_close(struct decisions *d);
 
 /* An id that is taken is an error: it would be another decision. */
-bool decisions_add(struct decisions *d, const struct decision_entry *entry, struct err *err) MUST_CHECK;
+bool decisions_add(struct decisions *d, const struct decision_entry *entry,
+                   struct err *err) MUST_CHECK;
 
 /* Newest first; `each` returns false to end. */
 typedef bool decisions_each_fn(void *self, const struct decision_entry *entry);
-bool decisions_each(struct decisions *d, const struct decisions_filter *filter, decisions_each_fn *each, void *self,
-                    struct err *err) MUST_CHECK;
+bool decisions_each(struct decisions *d, const struct decisions_filter *filter,
+                    decisions_each_fn *each, void *self, struct err *err) MUST_CHECK;
 
 /* The highest id; 0: there is none. */
 bool decisions_last_id(struct decisions *d, uint64_t *ret_id, struct err *err) MUST_CHECK;

@@ -16,8 +16,12 @@ static const char *const kind_names[] = {
 _Static_assert(COUNT_OF(kind_names) == EVENT_COUNT_, "a kind has no name");
 
 static const char *const why_names[] = {
-    [GAP_START] = "agent started", [GAP_RELIST] = "watch listed anew", [GAP_LOST] = "history could not keep up",
-    [GAP_CLOCK] = "clock set back", [GAP_DAMAGED] = "history damaged", [GAP_BEGIN] = "history begins",
+    [GAP_START] = "agent started",
+    [GAP_RELIST] = "watch listed anew",
+    [GAP_LOST] = "history could not keep up",
+    [GAP_CLOCK] = "clock set back",
+    [GAP_DAMAGED] = "history damaged",
+    [GAP_BEGIN] = "history begins",
 };
 _Static_assert(COUNT_OF(why_names) == GAP_COUNT_, "a why has no name");
 

@@ -29,10 +29,10 @@ const char *event_kind_name(enum event_kind kind);
 
 /* Why something is not known. */
 enum gap_why {
-    GAP_START,   /* the agent started */
-    GAP_RELIST,  /* a watch broke and was listed anew: what came about meanwhile bears the time of the list; resets nothing */
-    GAP_LOST,    /* events were dropped because the disk did not keep up */
-    GAP_CLOCK,   /* the clock was set back: times begin anew */
+    GAP_START,  /* the agent started */
+    GAP_RELIST, /* a watch broke and was listed anew: what came about meanwhile bears the time of the list; resets nothing */
+    GAP_LOST,   /* events were dropped because the disk did not keep up */
+    GAP_CLOCK,  /* the clock was set back: times begin anew */
     GAP_DAMAGED, /* a part of the file cannot be read */
     GAP_BEGIN,   /* reading begins here */
     GAP_COUNT_,
@@ -41,7 +41,8 @@ const char *gap_why_name(enum gap_why why);
 
 /* What a pod asks for, or a node offers, and what marks it. */
 struct shape {
-    struct resources amount; /* a pod's request or a node's allocatable; places as in resource_names of the reader */
+    struct resources
+        amount; /* a pod's request or a node's allocatable; places as in resource_names of the reader */
     int32_t priority;
     bool filler, preempts_never, ignored, gated; /* of pods */
     bool cordoned, ready;                        /* of nodes */
@@ -50,9 +51,9 @@ struct shape {
 struct event {
     enum event_kind kind;
     int64_t t_ms;
-    enum gap_why why; /* GAP */
-    bool resets;      /* GAP: forget everything */
-    uint64_t pod;     /* an id that no other pod of this reading has */
+    enum gap_why why;          /* GAP */
+    bool resets;               /* GAP: forget everything */
+    uint64_t pod;              /* an id that no other pod of this reading has */
     const struct shape *shape; /* of the pod or the node; NULL for GAP and NODE_GONE */
     struct sv node;            /* the node; of a pod: where it is bound, empty while it waits */
     int64_t created_ms;        /* pods: creationTimestamp, whole seconds */

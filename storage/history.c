@@ -4,8 +4,11 @@
 
 enum { SHRINK_PART = 10 };
 
-#define ADD_GAP "INSERT INTO gap(first, last, why, decisions) VALUES(:first, :last, :why, :decisions)"
-#define GAPS "SELECT first, last, why, decisions FROM gap WHERE last >= :from AND first < :until ORDER BY id"
+#define ADD_GAP                                                                                    \
+    "INSERT INTO gap(first, last, why, decisions) VALUES(:first, :last, :why, :decisions)"
+#define GAPS                                                                                       \
+    "SELECT first, last, why, decisions FROM gap WHERE last >= :from AND first < :until ORDER BY " \
+    "id"
 #define FORGET_GAPS "DELETE FROM gap WHERE last < :before"
 
 bool history_open(const struct db_options *options, struct history *ret_history, struct err *err)
@@ -46,8 +49,9 @@ bool history_add_gap(struct history *h, const struct history_gap *gap, struct er
     return ok;
 }
 
-bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms, bool (*each)(void *self, const struct history_gap *gap),
-                  void *self, struct err *err)
+bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms,
+                  bool (*each)(void *self, const struct history_gap *gap), void *self,
+                  struct err *err)
 {
     struct db_stmt *s;
     bool ok, row = false;
@@ -82,8 +86,8 @@ static bool forget_gaps(struct history *h, int64_t before_ms, struct err *err)
 
 static bool forget_before(struct history *h, int64_t before_ms, struct err *err)
 {
-    return samples_forget(h->samples, before_ms, err) && decisions_forget(h->decisions, before_ms, err) &&
-           forget_gaps(h, before_ms, err);
+    return samples_forget(h->samples, before_ms, err) &&
+           decisions_forget(h->decisions, before_ms, err) && forget_gaps(h, before_ms, err);
 }
 
 static bool finish(struct history *h, bool ok, struct err *err)
@@ -94,7 +98,8 @@ static bool finish(struct history *h, bool ok, struct err *err)
     return ok;
 }
 
-bool history_forget(struct history *h, const struct history_keep *keep, int64_t now_ms, struct err *err)
+bool history_forget(struct history *h, const struct history_keep *keep, int64_t now_ms,
+                    struct err *err)
 {
     bool ok;
 

@@ -23,7 +23,8 @@ struct history_keep {
 };
 
 /* ERR_STORAGE. history_close() takes a zeroed one and one that was not opened whole. */
-bool history_open(const struct db_options *options, struct history *ret_history, struct err *err) MUST_CHECK;
+bool history_open(const struct db_options *options, struct history *ret_history,
+                  struct err *err) MUST_CHECK;
 void history_close(struct history *h);
 
 /* Says that something is missing between two times: why, and how many decisions if that is what is missing. */
@@ -34,11 +35,13 @@ struct history_gap {
 };
 bool history_add_gap(struct history *h, const struct history_gap *gap, struct err *err) MUST_CHECK;
 /* Those that touch from <= t < until, oldest first; `each` returns false to end. */
-bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms, bool (*each)(void *self, const struct history_gap *gap),
-                  void *self, struct err *err) MUST_CHECK;
+bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms,
+                  bool (*each)(void *self, const struct history_gap *gap), void *self,
+                  struct err *err) MUST_CHECK;
 
 /* Drops what is past its time, in one transaction. */
-bool history_forget(struct history *h, const struct history_keep *keep, int64_t now_ms, struct err *err) MUST_CHECK;
+bool history_forget(struct history *h, const struct history_keep *keep, int64_t now_ms,
+                    struct err *err) MUST_CHECK;
 
 /* Makes room in a file that stands at its limit: drops the oldest segment and the oldest tenth of the samples' time. */
 bool history_shrink(struct history *h, struct err *err) MUST_CHECK;

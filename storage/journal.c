@@ -191,7 +191,8 @@ static bool put_op(struct journal *j, enum wire_op op, int64_t t_ms)
     }
     late = t_ms > j->last_ms ? (uint64_t)t_ms - (uint64_t)j->last_ms : 0;
     j->last_ms += (int64_t)late;
-    (void)strbuf_add_char(&j->out, (char)(op | (late < WIRE_TIME_FOLLOWS ? late : WIRE_TIME_FOLLOWS) << 4));
+    (void)strbuf_add_char(&j->out,
+                          (char)(op | (late < WIRE_TIME_FOLLOWS ? late : WIRE_TIME_FOLLOWS) << 4));
     if (late >= WIRE_TIME_FOLLOWS)
         wire_put(&j->out, late - WIRE_TIME_FOLLOWS);
     return true;
@@ -243,7 +244,8 @@ static void define_resources(struct journal *j)
     }
 }
 
-static uint32_t define_facts(struct journal *j, unsigned flags, int32_t priority, const struct resources *amount)
+static uint32_t define_facts(struct journal *j, unsigned flags, int32_t priority,
+                             const struct resources *amount)
 {
     struct strbuf *s = &j->scratch;
 
@@ -261,7 +263,8 @@ static uint32_t define_facts(struct journal *j, unsigned flags, int32_t priority
     return define(j, j->facts, WIRE_DEF_FACTS, strbuf_sv(s));
 }
 
-static void put_keyframe_node(struct journal *j, struct live_node *node, const struct dict *names, const struct dict *facts)
+static void put_keyframe_node(struct journal *j, struct live_node *node, const struct dict *names,
+                              const struct dict *facts)
 {
     node->name = define(j, j->node_names, WIRE_DEF_NAME, names->at[node->name]);
     node->facts = define(j, j->facts, WIRE_DEF_FACTS, facts->at[node->facts]);
@@ -271,8 +274,8 @@ static void put_keyframe_node(struct journal *j, struct live_node *node, const s
     }
 }
 
-static void put_keyframe_pod(struct journal *j, struct live_pod *pod, uint64_t id_before, const struct dict *names,
-                             const struct dict *facts)
+static void put_keyframe_pod(struct journal *j, struct live_pod *pod, uint64_t id_before,
+                             const struct dict *names, const struct dict *facts)
 {
     int64_t age_s = j->last_ms / 1000 - (int64_t)pod->created_s;
 
@@ -283,7 +286,8 @@ static void put_keyframe_pod(struct journal *j, struct live_pod *pod, uint64_t i
         wire_put_signed(&j->out, (int64_t)(pod->id - id_before));
         wire_put(&j->out, pod->facts);
         wire_put(&j->out, pod->node == NO_NODE ? 0 : (uint64_t)pod->node + 1);
-        wire_put(&j->out, (uint64_t)(age_s > 0 ? age_s : 0) * 2 + ((pod->flags & FLAG_UNSCHEDULABLE) != 0));
+        wire_put(&j->out,
+                 (uint64_t)(age_s > 0 ? age_s : 0) * 2 + ((pod->flags & FLAG_UNSCHEDULABLE) != 0));
     }
 }
 
@@ -334,8 +338,9 @@ static void begin_segment(struct journal *j, uint64_t why, int64_t now_ms)
 /* Takes the time of an event: begins a segment where the old one is full, old, or ahead of the clock. */
 static int64_t at_time(struct journal *j, int64_t now_ms)
 {
-    size_t full = j->segment_bytes > j->keyframe_bytes * JOURNAL_KEYFRAME_SHARE ? j->segment_bytes
-                                                                                 : j->keyframe_bytes * JOURNAL_KEYFRAME_SHARE;
+    size_t full = j->segment_bytes > j->keyframe_bytes * JOURNAL_KEYFRAME_SHARE
+                      ? j->segment_bytes
+                      : j->keyframe_bytes * JOURNAL_KEYFRAME_SHARE;
 
     if (!j->writing)
         return now_ms;
@@ -414,7 +419,8 @@ void journal_list_end(struct journal *j, enum journal_kind kind, int64_t now_ms)
         begin_segment(j, 1 + GAP_START, now_ms);
 }
 
-static uint32_t add_pod(struct journal *j, const struct pod_record *pod, uint64_t key, uint32_t facts, int64_t t_ms)
+static uint32_t add_pod(struct journal *j, const struct pod_record *pod, uint64_t key,
+                        uint32_t facts, int64_t t_ms)
 {
     int64_t created_s = pod->created.us / US_PER_S;
     int64_t age_s = t_ms / 1000 - created_s;
@@ -422,7 +428,8 @@ static uint32_t add_pod(struct journal *j, const struct pod_record *pod, uint64_
                          .id = j->next_id,
                          .facts = facts,
                          .node = NO_NODE,
-                         .created_s = created_s < 0 || created_s > UINT32_MAX ? 0 : (uint32_t)created_s};
+                         .created_s =
+                             created_s < 0 || created_s > UINT32_MAX ? 0 : (uint32_t)created_s};
 
     VEC_PUSH(j->pods, j->n_pods, j->cap_pods, p);
     map_put(&j->by_key, key, (uint32_t)j->n_pods - 1);
@@ -434,15 +441,18 @@ static uint32_t add_pod(struct journal *j, const struct pod_record *pod, uint64_
     return (uint32_t)j->n_pods - 1;
 }
 
-static uint32_t facts_of_pod(struct journal *j, const struct pod_record *pod, bool filler, bool ignored)
+static uint32_t facts_of_pod(struct journal *j, const struct pod_record *pod, bool filler,
+                             bool ignored)
 {
-    unsigned flags = (filler ? WIRE_FILLER : 0U) | (pod->preempts_never ? WIRE_PREEMPTS_NEVER : 0U) |
+    unsigned flags = (filler ? WIRE_FILLER : 0U) |
+                     (pod->preempts_never ? WIRE_PREEMPTS_NEVER : 0U) |
                      (ignored ? WIRE_IGNORED : 0U) | (pod->gated ? WIRE_GATED : 0U);
 
     return define_facts(j, flags, pod->priority, &pod->request);
 }
 
-void journal_pod(struct journal *j, const struct pod_record *pod, bool filler, bool ignored, int64_t now_ms)
+void journal_pod(struct journal *j, const struct pod_record *pod, bool filler, bool ignored,
+                 int64_t now_ms)
 {
     uint64_t key = fold(pod->uid);
     uint32_t index, facts, node;
@@ -503,7 +513,8 @@ void journal_node(struct journal *j, const struct node_record *node, int64_t now
 
     if (index == MAP_NONE) {
         index = (uint32_t)j->n_nodes;
-        VEC_PUSH(j->nodes, j->n_nodes, j->cap_nodes, ((struct live_node){.name = name, .facts = UINT32_MAX}));
+        VEC_PUSH(j->nodes, j->n_nodes, j->cap_nodes,
+                 ((struct live_node){.name = name, .facts = UINT32_MAX}));
         map_put(&j->by_name, name_hash(name), index);
     }
     j->nodes[index].epoch = j->epoch[JOURNAL_NODES];

@@ -76,7 +76,8 @@ void journal_list_begin(struct journal *j, enum journal_kind kind, int64_t now_m
 void journal_list_end(struct journal *j, enum journal_kind kind, int64_t now_ms);
 
 /* A pod as it is now. A finished one is gone. `ignored`: makes no claim while it waits. */
-void journal_pod(struct journal *j, const struct pod_record *pod, bool filler, bool ignored, int64_t now_ms);
+void journal_pod(struct journal *j, const struct pod_record *pod, bool filler, bool ignored,
+                 int64_t now_ms);
 void journal_pod_gone(struct journal *j, struct uid uid, int64_t now_ms);
 void journal_node(struct journal *j, const struct node_record *node, int64_t now_ms);
 void journal_node_gone(struct journal *j, struct sv name, int64_t now_ms);

@@ -33,7 +33,8 @@ bool queue_push(struct queue *q, struct queue_item item)
 {
     size_t pushed = atomic_load_explicit(&q->pushed, memory_order_relaxed);
 
-    if (pushed - atomic_load_explicit(&q->popped, memory_order_acquire) == q->slots || item.bytes > queue_room(q))
+    if (pushed - atomic_load_explicit(&q->popped, memory_order_acquire) == q->slots ||
+        item.bytes > queue_room(q))
         return false;
     q->at[pushed % q->slots] = item;
     atomic_fetch_add_explicit(&q->bytes, item.bytes, memory_order_relaxed);

@@ -80,7 +80,8 @@ struct integral {
 static void spread(struct integral *in, int64_t until_ms)
 {
     const struct report_query *q = &in->report->query;
-    int64_t from_ms = in->last.t_ms > q->since_ms ? in->last.t_ms : q->since_ms, part[REPORT_PART_COUNT_];
+    int64_t from_ms = in->last.t_ms > q->since_ms ? in->last.t_ms : q->since_ms,
+            part[REPORT_PART_COUNT_];
     struct report_row *row = row_at(in->report, from_ms);
     int64_t peak = clamp(in->last.at[SAMPLE_PAID]) + clamp(in->last.at[SAMPLE_PENDING]);
 
@@ -93,7 +94,8 @@ static void spread(struct integral *in, int64_t until_ms)
         for (int i = 0; i < REPORT_PART_COUNT_; i++) {
             int64_t area;
 
-            add_to(&row->part[i], __builtin_mul_overflow(part[i], span_ms, &area) ? INT64_MAX : area);
+            add_to(&row->part[i],
+                   __builtin_mul_overflow(part[i], span_ms, &area) ? INT64_MAX : area);
         }
         if (peak > row->peak_paid_milli)
             row->peak_paid_milli = peak;
@@ -117,8 +119,8 @@ static bool add_samples(struct history *h, struct report *r, struct err *err)
     struct integral in = {.report = r};
 
     /* The one before since may hold into the range. */
-    if (!samples_each(h->samples, sv_from(r->policy), r->query.since_ms - SAMPLES_HOLD_MS, r->query.until_ms, take_sample, &in,
-                      err))
+    if (!samples_each(h->samples, sv_from(r->policy), r->query.since_ms - SAMPLES_HOLD_MS,
+                      r->query.until_ms, take_sample, &in, err))
         return false;
     if (in.has_last)
         spread(&in, INT64_MAX);
@@ -179,7 +181,8 @@ static bool take_event(void *self, const struct event *e)
 static bool add_events(struct history *h, struct report *r, struct err *err)
 {
     struct events events = {.report = r, .blocked = blocked_new(take_blocked, r)};
-    bool ok = chunks_read(h->chunks, r->query.since_ms, r->query.until_ms, take_event, &events, &r->damaged_chunks, err);
+    bool ok = chunks_read(h->chunks, r->query.since_ms, r->query.until_ms, take_event, &events,
+                          &r->damaged_chunks, err);
 
     if (ok)
         blocked_finish(events.blocked, r->query.until_ms);
@@ -230,7 +233,8 @@ static void take_name(void *self, struct sv name)
     n->n++;
 }
 
-static bool find_policy(struct history *h, struct sv want, char policy[SAMPLES_POLICY_SIZE], struct err *err)
+static bool find_policy(struct history *h, struct sv want, char policy[SAMPLES_POLICY_SIZE],
+                        struct err *err)
 {
     struct naming names = {.want = want};
     bool ok;
@@ -240,11 +244,14 @@ static bool find_policy(struct history *h, struct sv want, char policy[SAMPLES_P
     if (ok && names.n == 0)
         ok = err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", db_path(h->db));
     else if (ok && want.len == 0 && names.n > 1)
-        ok = err_set(err, ERR_INPUT, 0, "found policies %s, expected one to be named", strbuf_str(&names.all));
+        ok = err_set(err, ERR_INPUT, 0, "found policies %s, expected one to be named",
+                     strbuf_str(&names.all));
     else if (ok && want.len != 0 && !names.found)
-        ok = err_set(err, ERR_NOT_FOUND, 0, "found policies %s, none is named %.*s", strbuf_str(&names.all), SV_ARG(want));
+        ok = err_set(err, ERR_NOT_FOUND, 0, "found policies %s, none is named %.*s",
+                     strbuf_str(&names.all), SV_ARG(want));
     if (ok)
-        (void)snprintf(policy, SAMPLES_POLICY_SIZE, "%.*s", want.len != 0 ? (int)want.len : (int)strlen(names.first),
+        (void)snprintf(policy, SAMPLES_POLICY_SIZE, "%.*s",
+                       want.len != 0 ? (int)want.len : (int)strlen(names.first),
                        want.len != 0 ? want.at : names.first);
     strbuf_done(&names.all);
     return ok;
@@ -262,18 +269,21 @@ static bool lay_out(struct history *h, struct report *r, struct err *err)
         return err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", db_path(h->db));
     if (first < -MAX_MILLI * 1000 || last >= MAX_MILLI * 1000)
         return err_set(err, ERR_STORAGE, 0,
-                       "%s: the history is damaged: found samples from %lld to %lld ms", db_path(h->db),
-                       (long long)first, (long long)last);
+                       "%s: the history is damaged: found samples from %lld to %lld ms",
+                       db_path(h->db), (long long)first, (long long)last);
     q->since_ms = q->since_ms != 0 ? q->since_ms : first;
     q->until_ms = q->until_ms != 0 ? q->until_ms : last + 1;
-    if (q->since_ms < -MAX_MILLI * 1000 || q->until_ms > MAX_MILLI * 1000 || q->since_ms >= q->until_ms)
-        return err_set(err, ERR_INPUT, 0, "found a time of %lld to %lld ms, expected since before until",
+    if (q->since_ms < -MAX_MILLI * 1000 || q->until_ms > MAX_MILLI * 1000 ||
+        q->since_ms >= q->until_ms)
+        return err_set(err, ERR_INPUT, 0,
+                       "found a time of %lld to %lld ms, expected since before until",
                        (long long)q->since_ms, (long long)q->until_ms);
     begin = floor_to_unit(q, q->since_ms);
     rows = (q->until_ms - begin + unit - 1) / unit;
     if (rows > REPORT_MAX_ROWS)
-        return err_set(err, ERR_LIMIT, 0, "found %lld rows, expected at most %d: ask for a shorter time", (long long)rows,
-                       REPORT_MAX_ROWS);
+        return err_set(err, ERR_LIMIT, 0,
+                       "found %lld rows, expected at most %d: ask for a shorter time",
+                       (long long)rows, REPORT_MAX_ROWS);
     r->rows = xcalloc((size_t)rows, sizeof *r->rows);
     r->n_rows = (size_t)rows;
     for (int64_t i = 0; i < rows; i++) {
@@ -283,12 +293,13 @@ static bool lay_out(struct history *h, struct report *r, struct err *err)
     return true;
 }
 
-bool report_make(struct history *h, const struct report_query *query, struct report *ret_report, struct err *err)
+bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,
+                 struct err *err)
 {
     struct report r = {.query = *query};
 
-    if (!find_policy(h, query->policy, r.policy, err) || !lay_out(h, &r, err) || !add_samples(h, &r, err) ||
-        !add_decisions(h, &r, err) || !add_events(h, &r, err)) {
+    if (!find_policy(h, query->policy, r.policy, err) || !lay_out(h, &r, err) ||
+        !add_samples(h, &r, err) || !add_decisions(h, &r, err) || !add_events(h, &r, err)) {
         report_done(&r);
         return false;
     }

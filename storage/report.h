@@ -19,10 +19,18 @@ enum { REPORT_MAX_ROWS = 100000, REPORT_MAX_TEXT = 64 << 20 };
 
 enum report_by { REPORT_HOUR, REPORT_DAY };
 
-enum report_part { REPORT_OFFERED, REPORT_PAID, REPORT_FILLER, REPORT_CHURN, REPORT_KEPT, REPORT_IDLE, REPORT_PART_COUNT_ };
+enum report_part {
+    REPORT_OFFERED,
+    REPORT_PAID,
+    REPORT_FILLER,
+    REPORT_CHURN,
+    REPORT_KEPT,
+    REPORT_IDLE,
+    REPORT_PART_COUNT_
+};
 
 struct report_query {
-    struct sv policy;          /* empty: the only one there is */
+    struct sv policy;           /* empty: the only one there is */
     int64_t since_ms, until_ms; /* since <= t < until; 0: from the first sample, to the last */
     enum report_by by;
     int64_t offset_s; /* of the clock from UTC, east positive */
@@ -31,11 +39,12 @@ struct report_query {
 struct report_row {
     int64_t first_ms, until_ms;
     int64_t covered_ms;
-    int64_t part[REPORT_PART_COUNT_]; /* milli-core milliseconds; INT64_MAX where that is not enough */
-    int64_t peak_paid_milli;          /* the most that paid pods held and claimed */
-    int64_t yields, harvests;         /* decisions */
-    int64_t pods;                     /* paid pods that arrived */
-    int64_t blocked;                  /* of them blocked (blocked.h) */
+    int64_t
+        part[REPORT_PART_COUNT_]; /* milli-core milliseconds; INT64_MAX where that is not enough */
+    int64_t peak_paid_milli;      /* the most that paid pods held and claimed */
+    int64_t yields, harvests;     /* decisions */
+    int64_t pods;                 /* paid pods that arrived */
+    int64_t blocked;              /* of them blocked (blocked.h) */
     int64_t wait_ms, longest_wait_ms; /* of the blocked, from arrival to a node */
 };
 
@@ -52,7 +61,8 @@ struct report {
  * ERR_NOT_FOUND where nothing was recorded of that policy; ERR_INPUT where it must be named or since is not before until; ERR_LIMIT
  * beyond REPORT_MAX_ROWS; ERR_STORAGE. O(samples + events of the range). report_done() afterwards.
  */
-bool report_make(struct history *h, const struct report_query *query, struct report *ret_report, struct err *err) MUST_CHECK;
+bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,
+                 struct err *err) MUST_CHECK;
 void report_done(struct report *r);
 
 /* Core-hours in thousandths, of milli-core milliseconds; share of a whole in thousandths (0 of 0 is 0). */

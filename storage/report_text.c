@@ -105,17 +105,21 @@ static void cell(enum form form, int64_t value, char text[static CELL_SIZE])
     int64_t tenths = (value + 50) / 100;
 
     if (form == SHARE)
-        (void)snprintf(text, CELL_SIZE, "%lld.%lld%%", (long long)(value / 10), (long long)(value % 10));
+        (void)snprintf(text, CELL_SIZE, "%lld.%lld%%", (long long)(value / 10),
+                       (long long)(value % 10));
     else if (form == MILLI)
-        (void)snprintf(text, CELL_SIZE, "%lld.%lld", (long long)(tenths / 10), (long long)(tenths % 10));
+        (void)snprintf(text, CELL_SIZE, "%lld.%lld", (long long)(tenths / 10),
+                       (long long)(tenths % 10));
     else if (form == TIME)
-        (void)snprintf(text, CELL_SIZE, "%lld.%llds", (long long)(tenths / 10), (long long)(tenths % 10));
+        (void)snprintf(text, CELL_SIZE, "%lld.%llds", (long long)(tenths / 10),
+                       (long long)(tenths % 10));
     else
         (void)snprintf(text, CELL_SIZE, "%lld", (long long)value);
 }
 
 /* "2026-10-01 14:00", or the day alone, by the report's clock. */
-static void period(const struct report *r, const struct report_row *row, char text[static CELL_SIZE])
+static void period(const struct report *r, const struct report_row *row,
+                   char text[static CELL_SIZE])
 {
     char utc[WALL_TEXT_SIZE];
 
@@ -125,7 +129,8 @@ static void period(const struct report *r, const struct report_row *row, char te
         text[10] = '\0';
 }
 
-static void line(const struct report *r, const struct report_row *row, const char *name, const int width[], struct strbuf *out)
+static void line(const struct report *r, const struct report_row *row, const char *name,
+                 const int width[], struct strbuf *out)
 {
     char text[CELL_SIZE];
 
@@ -148,7 +153,8 @@ static void widths(const struct report *r, int width[])
     for (int c = 0; c < COLUMN_COUNT_; c++) {
         width[c] = (int)strlen(columns[c].head);
         for (size_t i = 0; i <= r->n_rows; i++) {
-            cell(columns[c].form, value_of(r, i < r->n_rows ? &r->rows[i] : &r->total, (enum column)c), text);
+            cell(columns[c].form,
+                 value_of(r, i < r->n_rows ? &r->rows[i] : &r->total, (enum column)c), text);
             if ((int)strlen(text) > width[c])
                 width[c] = (int)strlen(text);
         }
@@ -171,8 +177,9 @@ static void print_table(const struct report *r, struct strbuf *out)
     }
     line(r, &r->total, "total", width, out);
     if (r->damaged_chunks != 0)
-        (void)strbuf_addf(out, "%lld parts of the event journal are damaged: pods of that time are missing\n",
-                          (long long)r->damaged_chunks);
+        (void)strbuf_addf(
+            out, "%lld parts of the event journal are damaged: pods of that time are missing\n",
+            (long long)r->damaged_chunks);
 }
 
 static void print_csv(const struct report *r, struct strbuf *out)
@@ -201,7 +208,8 @@ static void print_csv(const struct report *r, struct strbuf *out)
     }
 }
 
-static void row_json(const struct report *r, const struct report_row *row, const char *key, struct jsonw *w)
+static void row_json(const struct report *r, const struct report_row *row, const char *key,
+                     struct jsonw *w)
 {
     char utc[WALL_TEXT_SIZE];
 

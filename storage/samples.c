@@ -5,10 +5,12 @@
 #include "base/alloc.h"
 
 static const char *const field_names[] = {
-    [SAMPLE_ALLOCATABLE] = "allocatable", [SAMPLE_PAID] = "paid",           [SAMPLE_PENDING] = "pending",
-    [SAMPLE_READY] = "ready",             [SAMPLE_STARTING] = "starting",   [SAMPLE_LEAVING] = "leaving",
-    [SAMPLE_REMAINING] = "remaining",     [SAMPLE_RESERVE] = "reserve",     [SAMPLE_HEADROOM] = "headroom",
-    [SAMPLE_SET_POINT] = "set_point",     [SAMPLE_DAMPED] = "damped",       [SAMPLE_REPLICAS] = "replicas",
+    [SAMPLE_ALLOCATABLE] = "allocatable", [SAMPLE_PAID] = "paid",
+    [SAMPLE_PENDING] = "pending",         [SAMPLE_READY] = "ready",
+    [SAMPLE_STARTING] = "starting",       [SAMPLE_LEAVING] = "leaving",
+    [SAMPLE_REMAINING] = "remaining",     [SAMPLE_RESERVE] = "reserve",
+    [SAMPLE_HEADROOM] = "headroom",       [SAMPLE_SET_POINT] = "set_point",
+    [SAMPLE_DAMPED] = "damped",           [SAMPLE_REPLICAS] = "replicas",
     [SAMPLE_WAITING] = "waiting",
 };
 _Static_assert(COUNT_OF(field_names) == SAMPLE_COUNT_, "a field has no name");
@@ -20,19 +22,24 @@ static const char *const field_binds[] = {
 };
 _Static_assert(COUNT_OF(field_binds) == SAMPLE_COUNT_, "a field cannot be bound");
 
-#define COLUMNS                                                                                                                   \
-    "allocatable, paid, pending, ready, starting, leaving, remaining, reserve, headroom, set_point, damped, replicas, waiting"
+#define COLUMNS                                                                                    \
+    "allocatable, paid, pending, ready, starting, leaving, remaining, reserve, headroom, "         \
+    "set_point, damped, replicas, waiting"
 
 enum statement { ADD, ADD_POLICY, FIND_POLICY, POLICIES, RANGE, SPAN, FORGET, STATEMENT_COUNT_ };
 
 static const char *const sql[] = {
-    [ADD] = ("INSERT OR REPLACE INTO sample(policy, t, merged, " COLUMNS ") VALUES(:policy, :t, :merged, :allocatable, :paid, "
-             ":pending, :ready, :starting, :leaving, :remaining, :reserve, :headroom, :set_point, :damped, :replicas, :waiting)"),
+    [ADD] = ("INSERT OR REPLACE INTO sample(policy, t, merged, " COLUMNS
+             ") VALUES(:policy, :t, :merged, :allocatable, :paid, "
+             ":pending, :ready, :starting, :leaving, :remaining, :reserve, :headroom, :set_point, "
+             ":damped, :replicas, :waiting)"),
     [ADD_POLICY] = "INSERT INTO policy(name) VALUES(:name) ON CONFLICT DO NOTHING",
     [FIND_POLICY] = "SELECT id FROM policy WHERE name = :name",
     [POLICIES] = "SELECT name FROM policy ORDER BY id",
-    [RANGE] = "SELECT t, merged, " COLUMNS " FROM sample WHERE policy = :policy AND t >= :from AND t < :until ORDER BY t",
-    [SPAN] = "SELECT min(first), max(last) FROM (SELECT (SELECT min(t) FROM sample WHERE policy = id) AS first,"
+    [RANGE] = "SELECT t, merged, " COLUMNS
+              " FROM sample WHERE policy = :policy AND t >= :from AND t < :until ORDER BY t",
+    [SPAN] = "SELECT min(first), max(last) FROM (SELECT (SELECT min(t) FROM sample WHERE policy = "
+             "id) AS first,"
              " (SELECT max(t) FROM sample WHERE policy = id) AS last FROM policy)",
     [FORGET] = "DELETE FROM sample WHERE policy IN (SELECT id FROM policy) AND t < :before",
 };
@@ -135,8 +142,8 @@ bool samples_add(struct samples *s, const struct sample *sample, struct err *err
     return db_run(add, err);
 }
 
-bool samples_each(struct samples *s, struct sv policy, int64_t from_ms, int64_t until_ms, samples_each_fn *each, void *self,
-                  struct err *err)
+bool samples_each(struct samples *s, struct sv policy, int64_t from_ms, int64_t until_ms,
+                  samples_each_fn *each, void *self, struct err *err)
 {
     struct db_stmt *range = s->stmt[RANGE];
     struct sample sample = {0};
@@ -165,7 +172,8 @@ bool samples_each(struct samples *s, struct sv policy, int64_t from_ms, int64_t 
     }
 }
 
-bool samples_policies(struct samples *s, void (*each)(void *self, struct sv name), void *self, struct err *err)
+bool samples_policies(struct samples *s, void (*each)(void *self, struct sv name), void *self,
+                      struct err *err)
 {
     struct db_stmt *policies = s->stmt[POLICIES];
     bool row;

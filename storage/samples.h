@@ -64,14 +64,16 @@ bool samples_policy(struct samples *s, struct sv name, int64_t *ret_id, struct e
 
 /* Calls `each` for every sample of the policy with from <= t < until, by time; it returns false to end. */
 typedef bool samples_each_fn(void *self, const struct sample *sample);
-bool samples_each(struct samples *s, struct sv policy, int64_t from_ms, int64_t until_ms, samples_each_fn *each, void *self,
-                  struct err *err) MUST_CHECK;
+bool samples_each(struct samples *s, struct sv policy, int64_t from_ms, int64_t until_ms,
+                  samples_each_fn *each, void *self, struct err *err) MUST_CHECK;
 
 /* The names of all policies, in order of their first appearance. */
-bool samples_policies(struct samples *s, void (*each)(void *self, struct sv name), void *self, struct err *err) MUST_CHECK;
+bool samples_policies(struct samples *s, void (*each)(void *self, struct sv name), void *self,
+                      struct err *err) MUST_CHECK;
 
 /* The time of the newest sample of all; 0: none. And that of the oldest. */
-bool samples_span(struct samples *s, int64_t *ret_first_ms, int64_t *ret_last_ms, struct err *err) MUST_CHECK;
+bool samples_span(struct samples *s, int64_t *ret_first_ms, int64_t *ret_last_ms,
+                  struct err *err) MUST_CHECK;
 
 bool samples_forget(struct samples *s, int64_t before_ms, struct err *err) MUST_CHECK;
 

@@ -14,23 +14,30 @@ static const char *const migrations[] = {
     "  allocatable INTEGER NOT NULL, paid INTEGER NOT NULL, pending INTEGER NOT NULL,"
     "  ready INTEGER NOT NULL, starting INTEGER NOT NULL, leaving INTEGER NOT NULL,"
     "  remaining INTEGER NOT NULL, reserve INTEGER NOT NULL, headroom INTEGER NOT NULL,"
-    "  set_point INTEGER NOT NULL, damped INTEGER NOT NULL, replicas INTEGER NOT NULL, waiting INTEGER NOT NULL,"
+    "  set_point INTEGER NOT NULL, damped INTEGER NOT NULL, replicas INTEGER NOT NULL, waiting "
+    "INTEGER NOT NULL,"
     "  PRIMARY KEY(policy, t)) WITHOUT ROWID;"
     "CREATE TABLE decision("
     "  id INTEGER PRIMARY KEY, policy INTEGER NOT NULL, t INTEGER NOT NULL,"
     "  reason TEXT NOT NULL, bound TEXT NOT NULL, detail TEXT NOT NULL,"
     "  before INTEGER NOT NULL, replicas INTEGER NOT NULL,"
-    "  set_point INTEGER NOT NULL, damped INTEGER NOT NULL, slots INTEGER NOT NULL, kept_slots INTEGER NOT NULL,"
-    "  slot INTEGER NOT NULL, hole_slots INTEGER NOT NULL, allocatable INTEGER NOT NULL, paid INTEGER NOT NULL,"
+    "  set_point INTEGER NOT NULL, damped INTEGER NOT NULL, slots INTEGER NOT NULL, kept_slots "
+    "INTEGER NOT NULL,"
+    "  slot INTEGER NOT NULL, hole_slots INTEGER NOT NULL, allocatable INTEGER NOT NULL, paid "
+    "INTEGER NOT NULL,"
     "  pending INTEGER NOT NULL, reserve INTEGER NOT NULL, headroom INTEGER NOT NULL);"
     "CREATE INDEX decision_t ON decision(t);"
     "CREATE TABLE chunk("
-    "  segment INTEGER NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
-    "  events INTEGER NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY(segment, number));"
-    "CREATE TABLE gap(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, why TEXT NOT NULL,"
+    "  segment INTEGER NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT "
+    "NULL,"
+    "  events INTEGER NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY(segment, "
+    "number));"
+    "CREATE TABLE gap(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, why "
+    "TEXT NOT NULL,"
     "  decisions INTEGER NOT NULL);",
 };
-_Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION, "a migration has no number");
+_Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
+               "a migration has no number");
 
 struct kind {
     int64_t application, version, objects;
@@ -55,13 +62,16 @@ static bool judge(const struct db *db, const struct kind *k, bool read_only, str
 
     if (k->application != SCHEMA_APPLICATION && !(empty && !read_only))
         return err_set(err, ERR_STORAGE, 0, "%s: %s, expected a history of brim", db_path(db),
-                       empty ? "found an empty database" : "found a database of another application");
+                       empty ? "found an empty database"
+                             : "found a database of another application");
     if (k->version > SCHEMA_VERSION)
-        return err_set(err, ERR_STORAGE, 0, "%s: was written by a newer brim: found schema %lld, this one knows up to %d",
-                       db_path(db), (long long)k->version, SCHEMA_VERSION);
+        return err_set(
+            err, ERR_STORAGE, 0,
+            "%s: was written by a newer brim: found schema %lld, this one knows up to %d",
+            db_path(db), (long long)k->version, SCHEMA_VERSION);
     if (k->version < 0 || (read_only && k->version < SCHEMA_VERSION))
-        return err_set(err, ERR_STORAGE, 0, "%s: found schema %lld, expected %d", db_path(db), (long long)k->version,
-                       SCHEMA_VERSION);
+        return err_set(err, ERR_STORAGE, 0, "%s: found schema %lld, expected %d", db_path(db),
+                       (long long)k->version, SCHEMA_VERSION);
     return true;
 }
 
@@ -75,9 +85,12 @@ static bool migrate(struct db *db, struct err *err)
         return false;
     /* Looked at again under the lock: another process may have been faster. */
     ok = look(db, &k, err) && judge(db, &k, false, err);
-    for (int64_t version = ok ? k.version : SCHEMA_VERSION; ok && version < SCHEMA_VERSION; version++)
-        ok = db_exec(db, migrations[version], err) || err_wrap(err, "migration %lld", (long long)version + 1);
-    (void)snprintf(sql, sizeof sql, "PRAGMA application_id=%d;PRAGMA user_version=%d", SCHEMA_APPLICATION, SCHEMA_VERSION);
+    for (int64_t version = ok ? k.version : SCHEMA_VERSION; ok && version < SCHEMA_VERSION;
+         version++)
+        ok = db_exec(db, migrations[version], err) ||
+             err_wrap(err, "migration %lld", (long long)version + 1);
+    (void)snprintf(sql, sizeof sql, "PRAGMA application_id=%d;PRAGMA user_version=%d",
+                   SCHEMA_APPLICATION, SCHEMA_VERSION);
     ok = ok && db_exec(db, sql, err) && db_commit(db, err);
     if (!ok)
         db_rollback(db);
@@ -89,9 +102,11 @@ bool schema_open(const struct db_options *options, struct db **ret_db, struct er
     CLEANUP(db_close_ptr) struct db *db = NULL;
     struct kind k;
 
-    if (!db_open(options, &db, err) || !look(db, &k, err) || !judge(db, &k, options->read_only, err))
+    if (!db_open(options, &db, err) || !look(db, &k, err) ||
+        !judge(db, &k, options->read_only, err))
         return false;
-    if (!options->read_only && (!db_use_log(db, err) || (k.version < SCHEMA_VERSION && !migrate(db, err))))
+    if (!options->read_only &&
+        (!db_use_log(db, err) || (k.version < SCHEMA_VERSION && !migrate(db, err))))
         return false;
     *ret_db = TAKE(db);
     return true;

@@ -40,9 +40,9 @@ struct unpack {
     enum gap_why why; /* of the keyframe that is being read */
     bool whole;       /* the segment's keyframe was seen and nothing is missing since */
     bool in_keyframe;
-    bool silent;      /* the keyframe goes on from what was told */
-    bool telling;     /* something was told: `from` is reached */
-    bool broken;      /* something is missing since the last chunk */
+    bool silent;  /* the keyframe goes on from what was told */
+    bool telling; /* something was told: `from` is reached */
+    bool broken;  /* something is missing since the last chunk */
     bool ended;
 };
 
@@ -76,7 +76,8 @@ static struct thing *find(struct things *things, uint64_t id)
 
 static struct thing *add(struct things *things, uint64_t id)
 {
-    VEC_PUSH(things->at, things->len, things->cap, ((struct thing){.id = id, .facts = NONE, .node = NONE}));
+    VEC_PUSH(things->at, things->len, things->cap,
+             ((struct thing){.id = id, .facts = NONE, .node = NONE}));
     map_put(&things->map, id_hash(id), (uint32_t)things->len - 1);
     return &things->at[things->len - 1];
 }
@@ -147,7 +148,8 @@ static bool read_facts(const struct unpack *u, struct sv in, struct shape *ret_s
     int64_t priority;
     uint8_t flags;
 
-    if (!wire_get_byte(&in, &flags) || !wire_get_signed(&in, &priority) || priority < INT32_MIN || priority > INT32_MAX)
+    if (!wire_get_byte(&in, &flags) || !wire_get_signed(&in, &priority) || priority < INT32_MIN ||
+        priority > INT32_MAX)
         return false;
     s.priority = (int32_t)priority;
     s.filler = (flags & WIRE_FILLER) != 0;
@@ -160,7 +162,8 @@ static bool read_facts(const struct unpack *u, struct sv in, struct shape *ret_s
         int64_t amount;
         uint64_t index;
 
-        if (!wire_get(&in, &index) || index >= (uint64_t)u->n_places || !wire_get_signed(&in, &amount))
+        if (!wire_get(&in, &index) || index >= (uint64_t)u->n_places ||
+            !wire_get_signed(&in, &amount))
             return false;
         if (u->place[index] >= 0)
             s.amount.at[u->place[index]] = amount;
@@ -294,7 +297,8 @@ static bool read_key(struct unpack *u, struct sv *in)
     uint64_t why, next_id;
     bool goes_on = u->whole && !u->broken;
 
-    if (!wire_get(in, &why) || why > GAP_COUNT_ || !wire_get(in, &next_id) || next_id > UINT64_MAX / 4)
+    if (!wire_get(in, &why) || why > GAP_COUNT_ || !wire_get(in, &next_id) ||
+        next_id > UINT64_MAX / 4)
         return false;
     tell_before_key(u);
     u->silent = why == 0 && goes_on && next_id == u->next_id;
@@ -337,8 +341,8 @@ static bool read_found(struct unpack *u, struct sv *in)
     uint32_t facts;
     int64_t delta;
 
-    if (!u->in_keyframe || !wire_get_signed(in, &delta) || !get_index(in, u->facts->len, &facts) || !wire_get(in, &node) ||
-        node > u->names->len || !wire_get(in, &age) || age / 2 > UINT32_MAX)
+    if (!u->in_keyframe || !wire_get_signed(in, &delta) || !get_index(in, u->facts->len, &facts) ||
+        !wire_get(in, &node) || node > u->names->len || !wire_get(in, &age) || age / 2 > UINT32_MAX)
         return false;
     id = u->found_id + (uint64_t)delta;
     if (id >= u->next_id || find(&u->pods, id) != NULL || u->pods.len >= UNPACK_MAX_PODS)
@@ -359,8 +363,8 @@ static bool read_created(struct unpack *u, struct sv *in)
     uint64_t age_s;
     bool told;
 
-    if (u->in_keyframe || !get_index(in, u->facts->len, &facts) || !wire_get(in, &age_s) || age_s > UINT32_MAX ||
-        u->pods.len >= UNPACK_MAX_PODS || u->next_id > UINT64_MAX / 2)
+    if (u->in_keyframe || !get_index(in, u->facts->len, &facts) || !wire_get(in, &age_s) ||
+        age_s > UINT32_MAX || u->pods.len >= UNPACK_MAX_PODS || u->next_id > UINT64_MAX / 2)
         return false;
     told = due(u);
     pod = add(&u->pods, u->next_id++);
@@ -486,7 +490,8 @@ static bool read_record(struct unpack *u, struct sv *in)
     uint8_t head;
     uint64_t late;
 
-    if (!wire_get_byte(in, &head) || (head & 0xf) >= WIRE_OP_COUNT_ || head >> 4 > WIRE_TIME_FOLLOWS)
+    if (!wire_get_byte(in, &head) || (head & 0xf) >= WIRE_OP_COUNT_ ||
+        head >> 4 > WIRE_TIME_FOLLOWS)
         return false;
     late = head >> 4;
     if (late == WIRE_TIME_FOLLOWS) {
@@ -520,7 +525,9 @@ bool unpack_chunk(struct unpack *u, int64_t first_ms, struct sv bytes, struct er
         return true; /* the rest of a segment whose damage was told, or whose begin was dropped */
     if (first_ms < 0 || first_ms > INT64_MAX / 4 || (!begins && first_ms < u->t_ms)) {
         unpack_break(u);
-        return err_set(err, ERR_STORAGE, 0, "the event journal is damaged: a chunk's time is %lld ms", (long long)first_ms);
+        return err_set(err, ERR_STORAGE, 0,
+                       "the event journal is damaged: a chunk's time is %lld ms",
+                       (long long)first_ms);
     }
     if (first_ms < u->t_ms)
         u->broken = true; /* earlier than the segment before: does not go on from it */
@@ -530,8 +537,9 @@ bool unpack_chunk(struct unpack *u, int64_t first_ms, struct sv bytes, struct er
 
         if (!read_record(u, &in)) {
             unpack_break(u);
-            return err_set(err, ERR_STORAGE, 0, "the event journal is damaged: record at byte %zu of %zu", bytes.len - left,
-                           bytes.len);
+            return err_set(err, ERR_STORAGE, 0,
+                           "the event journal is damaged: record at byte %zu of %zu",
+                           bytes.len - left, bytes.len);
         }
     }
     return true;

@@ -59,9 +59,10 @@ enum {
 };
 
 enum {
-    WIRE_MAX_NAME = 316,  /* bytes of a node's or a resource's name: 253 + '/' + 63, less is what nodes have */
+    WIRE_MAX_NAME =
+        316, /* bytes of a node's or a resource's name: 253 + '/' + 63, less is what nodes have */
     WIRE_MAX_FACTS = 1024, /* bytes of facts: 32 resources of 1 + 10 bytes and a head */
-    WIRE_MAX_NUMBER = 10, /* bytes of a number */
+    WIRE_MAX_NUMBER = 10,  /* bytes of a number */
 };
 
 void wire_put(struct strbuf *out, uint64_t value);

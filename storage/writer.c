@@ -95,17 +95,20 @@ static void note_commit(struct writer *w)
 /* The time in which nothing was written because no agent ran. */
 static bool mark_start(struct writer *w, struct err *err)
 {
-    struct history_gap gap = {.why = sv_from(gap_why_name(GAP_START)), .last_ms = wall(w).us / 1000};
+    struct history_gap gap = {.why = sv_from(gap_why_name(GAP_START)),
+                              .last_ms = wall(w).us / 1000};
     int64_t first;
 
     if (!samples_span(w->history.samples, &first, &gap.first_ms, err))
         return false;
-    return gap.first_ms == 0 || gap.first_ms >= gap.last_ms || history_add_gap(&w->history, &gap, err);
+    return gap.first_ms == 0 || gap.first_ms >= gap.last_ms ||
+           history_add_gap(&w->history, &gap, err);
 }
 
 static bool open_history(struct writer *w, struct err *err)
 {
-    const struct db_options options = {.path = w->options.path, .max_bytes = w->options.max_bytes, .vfs = w->options.vfs};
+    const struct db_options options = {
+        .path = w->options.path, .max_bytes = w->options.max_bytes, .vfs = w->options.vfs};
     uint64_t last_id = 0;
 
     if (!history_open(&options, &w->history, err))
@@ -165,7 +168,8 @@ static bool hopeless(const struct err *err)
 {
     enum { ERROR = 1, TOO_BIG = 18, CONSTRAINT = 19, MISMATCH = 20 };
 
-    return err->code == 0 || err->code == ERROR || err->code == TOO_BIG || err->code == CONSTRAINT || err->code == MISMATCH;
+    return err->code == 0 || err->code == ERROR || err->code == TOO_BIG ||
+           err->code == CONSTRAINT || err->code == MISMATCH;
 }
 
 static void give_up(struct writer *w, struct queue_item item, const struct err *err)
@@ -224,7 +228,8 @@ static bool flush(struct writer *w, struct err *err)
     if (n == 0)
         return true;
     ok = write_batch(w, n, &chunk, err);
-    if (!ok && err->code == DB_FULL && db_at_limit(w->history.db) && history_shrink(&w->history, err))
+    if (!ok && err->code == DB_FULL && db_at_limit(w->history.db) &&
+        history_shrink(&w->history, err))
         ok = write_batch(w, n, &chunk, err);
     if (!ok)
         return false;
@@ -253,7 +258,8 @@ static void answer(struct writer *w)
             (void)err_set(&err, ERR_STORAGE, 0, "the history is being closed");
         else
             (void)!have_history(w, &err);
-        requests[i].run(requests[i].self, w->history.db != NULL && !stopping ? &w->history : NULL, &err);
+        requests[i].run(requests[i].self, w->history.db != NULL && !stopping ? &w->history : NULL,
+                        &err);
     }
 }
 
@@ -271,7 +277,8 @@ static struct timespec in_us(int64_t us)
 /* Sleeps until there may be something to do. */
 static void wait_for_work(struct writer *w)
 {
-    int64_t left = queue_len(w->queue) != 0 ? w->not_before_us - mono_us(w) : w->options.interval_us;
+    int64_t left =
+        queue_len(w->queue) != 0 ? w->not_before_us - mono_us(w) : w->options.interval_us;
     struct timespec until;
 
     if (left > w->options.interval_us)
@@ -301,7 +308,8 @@ static void work(struct writer *w)
     if (!ok)
         note_error(w, &err);
     tell_tried(w);
-    w->not_before_us = mono_us(w) + (ok ? w->options.interval_us / WRITER_BURST_PART : w->options.interval_us);
+    w->not_before_us =
+        mono_us(w) + (ok ? w->options.interval_us / WRITER_BURST_PART : w->options.interval_us);
 }
 
 static void free_writer(struct writer *w)
@@ -486,7 +494,8 @@ void writer_decision(struct writer *w, const struct decision_entry *entry)
 static bool take_piece(void *self, struct journal_piece *piece)
 {
     struct writer *w = self;
-    const struct queue_item item = {.kind = ITEM_PIECE, .bytes = sizeof *piece + piece->len, .data = piece};
+    const struct queue_item item = {
+        .kind = ITEM_PIECE, .bytes = sizeof *piece + piece->len, .data = piece};
 
     if (!atomic_exchange(&w->refuse, false) && queue_push(w->queue, item))
         return true;
@@ -504,7 +513,8 @@ static size_t room_for_pieces(void *self)
 
 struct journal_sink writer_sink(struct writer *w)
 {
-    return (struct journal_sink){.take = take_piece, .room = room_for_pieces, .self = w, .limit = WRITER_PIECE_BYTES};
+    return (struct journal_sink){
+        .take = take_piece, .room = room_for_pieces, .self = w, .limit = WRITER_PIECE_BYTES};
 }
 
 void writer_wake(struct writer *w)

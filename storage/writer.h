@@ -21,7 +21,8 @@
 
 enum {
     WRITER_SLOTS = 1024,
-    WRITER_PIECE_BYTES = 4 << 20, /* of the journal's pieces: a keyframe of 150,000 pods takes a third of it */
+    WRITER_PIECE_BYTES =
+        4 << 20, /* of the journal's pieces: a keyframe of 150,000 pods takes a third of it */
     WRITER_MAX_REQUESTS = 64,
     WRITER_MAX_POLICIES = 32, /* whose samples can be merged at a time */
     WRITER_BURST_PART = 10,   /* commits for decisions are at least interval / 10 apart */
@@ -29,11 +30,11 @@ enum {
 
 struct writer_options {
     const char *path;
-    const char *vfs;       /* NULL: the system's */
-    int64_t max_bytes;     /* of the file; 0: no limit */
+    const char *vfs;   /* NULL: the system's */
+    int64_t max_bytes; /* of the file; 0: no limit */
     struct history_keep keep;
-    int64_t interval_us;   /* 0: WRITER_INTERVAL_US */
-    int64_t stop_us;       /* how long writer_stop() waits for the disk; 0: as long as it takes */
+    int64_t interval_us; /* 0: WRITER_INTERVAL_US */
+    int64_t stop_us;     /* how long writer_stop() waits for the disk; 0: as long as it takes */
 };
 
 struct writer_status {
@@ -43,16 +44,17 @@ struct writer_status {
     uint64_t dropped;        /* decisions that were lost */
     uint64_t dropped_pieces; /* pieces of the journal that were refused or could not be written */
     uint64_t commits, errors;
-    int64_t bytes;           /* of the file */
-    struct wall written_at;  /* last commit; 0: none */
+    int64_t bytes;             /* of the file */
+    struct wall written_at;    /* last commit; 0: none */
     struct wall failing_since; /* 0: not failing */
-    char error[240];         /* the last; "" while not failing */
+    char error[240];           /* the last; "" while not failing */
 };
 
 struct writer;
 
 /* ERR_SYSTEM if there can be no thread. The file is opened on the thread. */
-bool writer_start(const struct writer_options *options, struct writer **ret_writer, struct err *err) MUST_CHECK;
+bool writer_start(const struct writer_options *options, struct writer **ret_writer,
+                  struct err *err) MUST_CHECK;
 /*
  * Tries once more to write what is queued, then ends the thread. False if the disk took longer than stop_us: the thread is then left
  * to itself and frees the writer when it is done, or ends with the process, which is no worse for the file than kill -9. NULL is

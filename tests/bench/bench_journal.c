@@ -83,7 +83,8 @@ static void show_node(struct bench *b, int node, int64_t t_ms)
     char name[64];
     struct node_record record = {.ready = true};
 
-    (void)snprintf(name, sizeof name, "ip-10-0-%d-%d.eu-central-1.compute.internal", node / 250, node % 250);
+    (void)snprintf(name, sizeof name, "ip-10-0-%d-%d.eu-central-1.compute.internal", node / 250,
+                   node % 250);
     record.name = sv_from(name);
     record.allocatable.at[RESOURCE_CPU] = 31850;
     record.allocatable.at[RESOURCE_MEMORY] = INT64_C(125) << 30;
@@ -93,14 +94,16 @@ static void show_node(struct bench *b, int node, int64_t t_ms)
 
 static void show(struct bench *b, const struct step *s)
 {
-    struct pod_record pod = {.uid = {mix(s->pod), mix(s->pod + 1)}, .created = {s->t_ms / 1000 * US_PER_S}};
+    struct pod_record pod = {.uid = {mix(s->pod), mix(s->pod + 1)},
+                             .created = {s->t_ms / 1000 * US_PER_S}};
     char name[64];
 
     if (s->kind == DELETE) {
         journal_pod_gone(b->journal, pod.uid, s->t_ms);
         return;
     }
-    (void)snprintf(name, sizeof name, "ip-10-0-%d-%d.eu-central-1.compute.internal", s->node / 250, s->node % 250);
+    (void)snprintf(name, sizeof name, "ip-10-0-%d-%d.eu-central-1.compute.internal", s->node / 250,
+                   s->node % 250);
     pod.node = s->kind == BIND ? sv_from(name) : (struct sv){0};
     pod.unschedulable = s->kind == REPORT;
     pod.request.at[RESOURCE_CPU] = s->cpu_milli;
@@ -113,7 +116,8 @@ static int by_time(const void *a, const void *b)
 {
     const struct step *x = a, *y = b;
 
-    return x->t_ms != y->t_ms ? (x->t_ms > y->t_ms) - (x->t_ms < y->t_ms) : (x->kind > y->kind) - (x->kind < y->kind);
+    return x->t_ms != y->t_ms ? (x->t_ms > y->t_ms) - (x->t_ms < y->t_ms)
+                              : (x->kind > y->kind) - (x->kind < y->kind);
 }
 
 /* A pod's life; every tenth is reported unschedulable first and waits ten seconds. */
@@ -152,14 +156,15 @@ static bool read_row(struct sv line, struct row *ret_row)
     struct sv time, whole, part = {0}, event, pod, cpu, memory;
     int64_t s, ms = 0;
 
-    if (!sv_cut(line, ',', &time, &line) || !sv_cut(line, ',', &event, &line) || !sv_cut(line, ',', &pod, &line) ||
-        !sv_cut(line, ',', &cpu, &line) || !sv_cut(line, ',', &memory, &line))
+    if (!sv_cut(line, ',', &time, &line) || !sv_cut(line, ',', &event, &line) ||
+        !sv_cut(line, ',', &pod, &line) || !sv_cut(line, ',', &cpu, &line) ||
+        !sv_cut(line, ',', &memory, &line))
         return false;
     if (!sv_cut(time, '.', &whole, &part))
         whole = time;
     part.len = part.len < 3 ? part.len : 3;
-    if (!sv_to_i64(whole, &s) || (part.len != 0 && !sv_to_i64(part, &ms)) || !sv_to_i64(cpu, &ret_row->cpu_milli) ||
-        !sv_to_i64(memory, &ret_row->memory_mib))
+    if (!sv_to_i64(whole, &s) || (part.len != 0 && !sv_to_i64(part, &ms)) ||
+        !sv_to_i64(cpu, &ret_row->cpu_milli) || !sv_to_i64(memory, &ret_row->memory_mib))
         return false;
     for (size_t i = part.len; part.len != 0 && i < 3; i++)
         ms *= 10;
@@ -297,9 +302,10 @@ static bool measure(const char *name, const struct steps *steps, int nodes, stru
     (void)close(fd);
     (void)unlink(path);
     if (ok)
-        printf("| journal, %-8s | %6" PRIu64 " events, %7" PRIu64 " bytes | %5.2f bytes/event, %6.2f in the file, %4.0f ns | about 8 bytes |\n", name, stats.events, stats.bytes,
-               (double)stats.bytes / (double)stats.events, (double)file / (double)stats.events,
-               (double)took * 1000 / (double)stats.events);
+        printf("| journal, %-8s | %6" PRIu64 " events, %7" PRIu64
+               " bytes | %5.2f bytes/event, %6.2f in the file, %4.0f ns | about 8 bytes |\n",
+               name, stats.events, stats.bytes, (double)stats.bytes / (double)stats.events,
+               (double)file / (double)stats.events, (double)took * 1000 / (double)stats.events);
     return ok;
 }
 

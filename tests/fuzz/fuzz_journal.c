@@ -34,7 +34,8 @@ static void read_all(const uint8_t *data, size_t size, int64_t from_ms)
         size_t len = i + 1 == parts ? size - done : (size - done) / (parts - i);
         struct err err = {0};
 
-        if (!unpack_chunk(u, 1000 + (int64_t)i * 500, (struct sv){(const char *)data + done, len}, &err) &&
+        if (!unpack_chunk(u, 1000 + (int64_t)i * 500, (struct sv){(const char *)data + done, len},
+                          &err) &&
             (err.kind != ERR_STORAGE || err.text[0] == '\0'))
             abort();
         done += len;

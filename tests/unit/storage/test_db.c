@@ -9,8 +9,10 @@ static struct db *open_new(struct folder *f)
     struct db *db = NULL;
 
     *f = folder_new();
-    cr_assert(db_open(&(struct db_options){.path = f->file}, &db, &err) && db_use_log(db, &err), "%s", err.text);
-    cr_assert(db_exec(db, "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c BLOB)", &err), "%s", err.text);
+    cr_assert(db_open(&(struct db_options){.path = f->file}, &db, &err) && db_use_log(db, &err),
+              "%s", err.text);
+    cr_assert(db_exec(db, "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT, c BLOB)", &err), "%s",
+              err.text);
     return db;
 }
 
@@ -56,7 +58,8 @@ Test(db, undoes_what_was_not_committed)
     db_rollback(db);
     db_rollback(db);
     cr_assert(db_number(db, "SELECT count(*) FROM t", &n, &err) && n == 0);
-    cr_assert(db_begin(db, &err) && db_exec(db, "INSERT INTO t(a) VALUES(1)", &err) && db_commit(db, &err));
+    cr_assert(db_begin(db, &err) && db_exec(db, "INSERT INTO t(a) VALUES(1)", &err) &&
+              db_commit(db, &err));
     cr_assert(db_number(db, "SELECT count(*) FROM t", &n, &err) && n == 1);
     cr_assert(db_number(db, "SELECT a FROM t WHERE a = 9", &n, &err) && n == 0);
     db_close(db);
@@ -73,7 +76,9 @@ Test(db, reports_mistakes_with_the_file_and_goes_on)
     int64_t n;
 
     cr_assert_not(db_exec(db, "SELECT nonsense", &err));
-    cr_assert(err.kind == ERR_STORAGE && strstr(err.text, f.file) != NULL && strstr(err.text, "nonsense") != NULL, "%s", err.text);
+    cr_assert(err.kind == ERR_STORAGE && strstr(err.text, f.file) != NULL &&
+                  strstr(err.text, "nonsense") != NULL,
+              "%s", err.text);
     cr_assert(db_prepare(db, "INSERT INTO t(c) VALUES(:c)", &add, &err));
     db_bind_blob(add, ":c", (struct sv){large, DB_MAX_VALUE + 1});
     cr_assert_not(db_run(add, &err), "too large");

@@ -21,7 +21,8 @@ static struct sample sample_at(struct random *r, const char *policy, int64_t t_m
     return s;
 }
 
-static struct decision_entry decision_at(struct random *r, uint64_t id, const char *policy, int64_t t_ms)
+static struct decision_entry decision_at(struct random *r, uint64_t id, const char *policy,
+                                         int64_t t_ms)
 {
     static const char *const reasons[] = {"yield", "harvest", "hold"};
     struct decision_entry d = {.id = id, .t_ms = t_ms};
@@ -29,7 +30,8 @@ static struct decision_entry decision_at(struct random *r, uint64_t id, const ch
     (void)snprintf(d.policy, sizeof d.policy, "%s", policy);
     (void)snprintf(d.reason, sizeof d.reason, "%s", reasons[id % 3]);
     (void)snprintf(d.bound, sizeof d.bound, "headroom");
-    (void)snprintf(d.detail, sizeof d.detail, "%llu -> 'quoted' \"text\" \xc3\xa9", (unsigned long long)id);
+    (void)snprintf(d.detail, sizeof d.detail, "%llu -> 'quoted' \"text\" \xc3\xa9",
+                   (unsigned long long)id);
     for (int i = 0; i < DECISION_COUNT_; i++)
         d.at[i] = random_in(r, -5, INT64_MAX / 2);
     return d;
@@ -75,7 +77,8 @@ Test(history, gives_back_the_samples_it_was_given)
     open_at(&f, 0, &h);
     cr_assert(samples_each(h.samples, SV("miner"), 0, INT64_MAX, same_sample, &a, &err));
     cr_assert(samples_each(h.samples, SV("render \"x\""), 0, INT64_MAX, same_sample, &b, &err));
-    cr_assert(samples_each(h.samples, SV("miner"), all[100].t_ms, all[200].t_ms, same_sample, &part, &err));
+    cr_assert(samples_each(h.samples, SV("miner"), all[100].t_ms, all[200].t_ms, same_sample, &part,
+                           &err));
     cr_assert(a.n == N / 2 && b.n == N / 2 && part.n == 50);
     cr_assert(samples_span(h.samples, &first, &last, &err));
     cr_assert(first == all[0].t_ms && last == all[N - 1].t_ms);
@@ -139,7 +142,8 @@ Test(history, gives_back_the_decisions_that_are_asked_for)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct decisions_seen seen = {.want = all, .below = UINT64_MAX, .stop_at = rows[i].stop_at};
 
-        cr_assert(decisions_each(h.decisions, &rows[i].filter, same_decision, &seen, &err), "%s", rows[i].name);
+        cr_assert(decisions_each(h.decisions, &rows[i].filter, same_decision, &seen, &err), "%s",
+                  rows[i].name);
         cr_assert_eq(seen.n, rows[i].n, "%s: %zu", rows[i].name, seen.n);
     }
     cr_assert(decisions_last_id(h.decisions, &last, &err) && last == N);
@@ -149,9 +153,12 @@ Test(history, gives_back_the_decisions_that_are_asked_for)
 
 Test(history, merges_samples_into_their_mean)
 {
-    struct sample a = {.policy = "p", .t_ms = 1000, .at = {[SAMPLE_PAID] = 100, [SAMPLE_REPLICAS] = 4}};
-    struct sample b = {.policy = "p", .t_ms = 11000, .at = {[SAMPLE_PAID] = 400, [SAMPLE_REPLICAS] = 7}};
-    struct sample c = {.policy = "p", .t_ms = 21000, .at = {[SAMPLE_PAID] = 700, [SAMPLE_REPLICAS] = 2}};
+    struct sample a = {
+        .policy = "p", .t_ms = 1000, .at = {[SAMPLE_PAID] = 100, [SAMPLE_REPLICAS] = 4}};
+    struct sample b = {
+        .policy = "p", .t_ms = 11000, .at = {[SAMPLE_PAID] = 400, [SAMPLE_REPLICAS] = 7}};
+    struct sample c = {
+        .policy = "p", .t_ms = 21000, .at = {[SAMPLE_PAID] = 700, [SAMPLE_REPLICAS] = 2}};
 
     sample_merge(&a, &b);
     sample_merge(&a, &c);
@@ -173,7 +180,8 @@ Test(history, forgets_what_is_too_old)
     struct random r = random_start("forget");
     struct folder f = folder_new();
     const struct history_keep keep = {.samples_ms = 50000};
-    const struct history_gap old = {1000, 2000, SV("disk full"), 3}, young = {60000, 70000, SV("disk full"), 40};
+    const struct history_gap old = {1000, 2000, SV("disk full"), 3},
+                             young = {60000, 70000, SV("disk full"), 40};
     struct err err = {0};
     struct history h;
     int64_t first, last, decisions = 0, n;
@@ -220,13 +228,15 @@ static void world_into(struct world *w, struct history *h, size_t segment)
     world_list(w);
 }
 
-static struct gathered read_between(struct history *h, int64_t from_ms, int64_t until_ms, int64_t damaged)
+static struct gathered read_between(struct history *h, int64_t from_ms, int64_t until_ms,
+                                    int64_t damaged)
 {
     struct gathered g = {0};
     struct err err = {0};
     int64_t n;
 
-    cr_assert(chunks_read(h->chunks, from_ms, until_ms, world_gather, &g, &n, &err), "%s", err.text);
+    cr_assert(chunks_read(h->chunks, from_ms, until_ms, world_gather, &g, &n, &err), "%s",
+              err.text);
     cr_assert_eq(n, damaged);
     cr_assert(g.len != 0 && g.at[0].kind == EVENT_GAP && g.at[0].resets);
     return g;
@@ -282,19 +292,24 @@ Test(history, reads_the_journal_from_any_moment_to_any_other)
     for (int round = 0; round < 40; round++) {
         const struct told *a = &w.expected[random_in(&w.random, 0, (int64_t)w.n_expected - 1)];
         const struct told *b = &w.expected[random_in(&w.random, 0, (int64_t)w.n_expected - 1)];
-        int64_t from = a->t_ms < b->t_ms ? a->t_ms : b->t_ms, until = a->t_ms < b->t_ms ? b->t_ms : a->t_ms + 1;
+        int64_t from = a->t_ms < b->t_ms ? a->t_ms : b->t_ms,
+                until = a->t_ms < b->t_ms ? b->t_ms : a->t_ms + 1;
         struct gathered g = read_between(&h, from, until, 0);
         size_t k = 0, before = 0, seen = 0;
 
         while (w.expected[k].t_ms < from)
             k++;
-        while (before < whole.len && (whole.at[before].t_ms < from || whole.at[before].kind == EVENT_GAP))
+        while (before < whole.len &&
+               (whole.at[before].t_ms < from || whole.at[before].kind == EVENT_GAP))
             before++;
-        while (seen < g.len && (g.at[seen].kind == EVENT_GAP || g.at[seen].kind == EVENT_POD_FOUND ||
-                                (g.at[seen].kind == EVENT_NODE && g.at[seen].t_ms == from && w.expected[k].kind != EVENT_NODE)))
+        while (seen < g.len &&
+               (g.at[seen].kind == EVENT_GAP || g.at[seen].kind == EVENT_POD_FOUND ||
+                (g.at[seen].kind == EVENT_NODE && g.at[seen].t_ms == from &&
+                 w.expected[k].kind != EVENT_NODE)))
             seen++;
         if (w.expected[k].kind != EVENT_NODE && w.expected[k + 1].kind != EVENT_NODE) {
-            cr_assert_eq(believed(&g, seen), believed(&whole, before), "from %lld", (long long)from);
+            cr_assert_eq(believed(&g, seen), believed(&whole, before), "from %lld",
+                         (long long)from);
             for (; seen < g.len; seen++, k++)
                 world_same(&g.at[seen], &w.expected[k], seen);
             cr_assert(k == w.n_expected || w.expected[k].t_ms >= until);
@@ -367,7 +382,8 @@ Test(history, goes_on_after_a_restart_and_after_damage)
     for (int i = 0; i < 6000; i++)
         world_step(&w2);
     journal_cut(w2.journal, w2.now_ms);
-    cr_assert(db_exec(h.db, "UPDATE chunk SET data = x'ff' WHERE segment = 2 AND number = 0", &err));
+    cr_assert(
+        db_exec(h.db, "UPDATE chunk SET data = x'ff' WHERE segment = 2 AND number = 0", &err));
 
     struct gathered g = read_between(&h, 0, INT64_MAX, 1);
 

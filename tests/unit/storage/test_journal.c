@@ -194,7 +194,8 @@ Test(journal, drops_what_a_relist_does_not_name)
     for (int i = 0; i < WORLD_NODES; i++)
         nodes += w.nodes[i];
     for (size_t i = 0; i < b.got.len; i++)
-        relists += b.got.at[i].kind == EVENT_GAP && b.got.at[i].why == GAP_RELIST && !b.got.at[i].resets;
+        relists +=
+            b.got.at[i].kind == EVENT_GAP && b.got.at[i].why == GAP_RELIST && !b.got.at[i].resets;
     cr_assert_eq(journal_stats(w.journal)->pods, pods);
     cr_assert_eq(journal_stats(w.journal)->nodes, nodes);
     cr_assert_eq(relists, 2);
@@ -270,7 +271,8 @@ Test(journal, begins_anew_when_the_clock_is_set_back)
     bool found = false;
 
     for (size_t i = 0; i < b.got.len; i++)
-        found |= b.got.at[i].kind == EVENT_GAP && b.got.at[i].why == GAP_CLOCK && b.got.at[i].resets;
+        found |=
+            b.got.at[i].kind == EVENT_GAP && b.got.at[i].why == GAP_CLOCK && b.got.at[i].resets;
     cr_assert(found);
     back_done(&b);
     world_done(&w);

@@ -5,7 +5,7 @@
 #include "tests/unit/storage/world.h"
 
 #define HOUR INT64_C(3600000)
-#define T0 INT64_C(1789999200000) /* 2026-09-21T14:00:00Z */
+#define T0   INT64_C(1789999200000) /* 2026-09-21T14:00:00Z */
 
 static void open_new(struct folder *f, struct history *h)
 {
@@ -94,9 +94,9 @@ Test(report, counts_gaps_in_nothing_and_merged_samples_for_all_they_stand_for)
     struct report r;
 
     open_new(&f, &h);
-    add(&h, T0 - 10000, 1000, 0, 0);       /* holds 20 s into the range */
-    add(&h, T0 + 600000, 1000, 0, 0);      /* holds 30 s */
-    add(&h, T0 + 1200000, 1000, 0, 9);     /* stands for ten: 120 s */
+    add(&h, T0 - 10000, 1000, 0, 0);        /* holds 20 s into the range */
+    add(&h, T0 + 600000, 1000, 0, 0);       /* holds 30 s */
+    add(&h, T0 + 1200000, 1000, 0, 9);      /* stands for ten: 120 s */
     add(&h, T0 + HOUR - 10000, 1000, 0, 0); /* to the end of the range */
     r = make(&h, &q);
     check_parts(&r);
@@ -109,7 +109,8 @@ Test(report, counts_gaps_in_nothing_and_merged_samples_for_all_they_stand_for)
 Test(report, keeps_the_parts_whole_for_any_samples)
 {
     struct random rnd = random_start("report");
-    const struct report_query by_hour = {.by = REPORT_HOUR}, by_day = {.by = REPORT_DAY, .offset_s = -5400};
+    const struct report_query by_hour = {.by = REPORT_HOUR},
+                              by_day = {.by = REPORT_DAY, .offset_s = -5400};
     struct folder f;
     struct history h;
     struct report a, b;
@@ -122,7 +123,8 @@ Test(report, keeps_the_parts_whole_for_any_samples)
         struct sample s = {.policy = "miner", .t_ms = t, .merged = random_in(&rnd, -2, 20)};
 
         for (int k = 0; k < SAMPLE_COUNT_; k++)
-            s.at[k] = random_percent(&rnd, 2) ? (int64_t)random_u64(&rnd) : random_in(&rnd, -1000, 200000);
+            s.at[k] = random_percent(&rnd, 2) ? (int64_t)random_u64(&rnd)
+                                              : random_in(&rnd, -1000, 200000);
         cr_assert(samples_add(h.samples, &s, &err));
         t += random_percent(&rnd, 5) ? random_in(&rnd, 1, 5 * HOUR) : random_in(&rnd, 1, 20000);
     }
@@ -155,9 +157,11 @@ Test(report, refuses_what_it_cannot_answer)
     add(&h, T0, 1, 1, 0);
     cr_assert_not(report_make(&h, &(struct report_query){.policy = SV("nobody")}, &r, &err));
     cr_assert_not_null(strstr(err.text, "found policies miner"), "%s", err.text);
-    cr_assert_not(report_make(&h, &(struct report_query){.since_ms = T0, .until_ms = T0}, &r, &err));
+    cr_assert_not(
+        report_make(&h, &(struct report_query){.since_ms = T0, .until_ms = T0}, &r, &err));
     cr_assert_eq(err.kind, ERR_INPUT);
-    cr_assert_not(report_make(&h, &(struct report_query){.since_ms = INT64_MIN, .until_ms = INT64_MAX}, &r, &err));
+    cr_assert_not(report_make(
+        &h, &(struct report_query){.since_ms = INT64_MIN, .until_ms = INT64_MAX}, &r, &err));
     cr_assert_not(report_make(&h, &(struct report_query){.since_ms = 1, .until_ms = T0}, &r, &err));
     cr_assert_eq(err.kind, ERR_LIMIT);
     cr_assert(samples_add(h.samples, &other, &err));
@@ -202,10 +206,16 @@ static void take(void *self, const struct blocked_pod *pod)
     t->at[t->n++] = *pod;
 }
 
-static void tell(struct blocked *b, enum event_kind kind, int64_t t_ms, uint64_t pod, int64_t cores, bool filler, const char *node)
+static void tell(struct blocked *b, enum event_kind kind, int64_t t_ms, uint64_t pod, int64_t cores,
+                 bool filler, const char *node)
 {
     struct shape shape = {.filler = filler, .priority = filler ? -10 : 0};
-    struct event e = {.kind = kind, .t_ms = t_ms, .pod = pod, .node = sv_from(node), .shape = &shape, .created_ms = t_ms};
+    struct event e = {.kind = kind,
+                      .t_ms = t_ms,
+                      .pod = pod,
+                      .node = sv_from(node),
+                      .shape = &shape,
+                      .created_ms = t_ms};
 
     shape.amount.at[RESOURCE_CPU] = cores * 1000;
     shape.amount.at[RESOURCE_PODS] = kind == EVENT_NODE ? 10 : 1;
@@ -243,27 +253,35 @@ Test(report, calls_blocked_only_what_would_have_fitted_without_filler)
     blocked_free(b);
 
     cr_assert_eq(t.n, 3);
-    cr_assert(t.at[0].cpu_milli == 4000 && t.at[0].bound && t.at[0].created_ms == 1000 && t.at[0].until_ms == 11000);
-    cr_assert(t.at[1].cpu_milli == 3000 && !t.at[1].bound && !t.at[1].waits && t.at[1].until_ms == 15000);
+    cr_assert(t.at[0].cpu_milli == 4000 && t.at[0].bound && t.at[0].created_ms == 1000 &&
+              t.at[0].until_ms == 11000);
+    cr_assert(t.at[1].cpu_milli == 3000 && !t.at[1].bound && !t.at[1].waits &&
+              t.at[1].until_ms == 15000);
     cr_assert(t.at[2].cpu_milli == 1000 && t.at[2].waits && t.at[2].until_ms == 20000);
 }
 
 /* Every form says the same, in each row. */
 Test(report, prints_a_table_csv_and_json)
 {
-    const struct report_query q = {.since_ms = T0, .until_ms = T0 + 3 * HOUR, .by = REPORT_HOUR, .offset_s = 7200};
-    static const char table[] =
-        "HOUR              RECORDED  OFFERED  PAID  FILLER  CHURN  KEPT  IDLE  PAID%  USED%  PEAK  YIELDS  HARVESTS  PODS  "
-        "BLOCKED  WAIT  LONGEST\n"
-        "2026-09-21 16:00    100.0%    100.0  40.0    30.0    3.0  10.0  17.0  40.0%  70.0%  40.0       1         0     0  "
-        "      0  0.0s     0.0s\n"
-        "2026-09-21 17:00      0.0%        -     -       -      -     -     -      -      -     -       0         0     0  "
-        "      0  0.0s     0.0s\n"
-        "2026-09-21 18:00    100.0%    100.0  40.0    30.0    3.0  10.0  17.0  40.0%  70.0%  40.0       0         0     0  "
-        "      0  0.0s     0.0s\n"
-        "total                66.6%    200.0  80.0    60.0    6.0  20.0  34.0  40.0%  70.0%  40.0       1         0     0  "
-        "      0  0.0s     0.0s\n";
-    const struct decision_entry yield = {.id = 1, .t_ms = T0 + 5, .policy = "miner", .reason = "yield", .bound = "fit"};
+    const struct report_query q = {
+        .since_ms = T0, .until_ms = T0 + 3 * HOUR, .by = REPORT_HOUR, .offset_s = 7200};
+    static const char table[] = "HOUR              RECORDED  OFFERED  PAID  FILLER  CHURN  KEPT  "
+                                "IDLE  PAID%  USED%  PEAK  YIELDS  HARVESTS  PODS  "
+                                "BLOCKED  WAIT  LONGEST\n"
+                                "2026-09-21 16:00    100.0%    100.0  40.0    30.0    3.0  10.0  "
+                                "17.0  40.0%  70.0%  40.0       1         0     0  "
+                                "      0  0.0s     0.0s\n"
+                                "2026-09-21 17:00      0.0%        -     -       -      -     -    "
+                                " -      -      -     -       0         0     0  "
+                                "      0  0.0s     0.0s\n"
+                                "2026-09-21 18:00    100.0%    100.0  40.0    30.0    3.0  10.0  "
+                                "17.0  40.0%  70.0%  40.0       0         0     0  "
+                                "      0  0.0s     0.0s\n"
+                                "total                66.6%    200.0  80.0    60.0    6.0  20.0  "
+                                "34.0  40.0%  70.0%  40.0       1         0     0  "
+                                "      0  0.0s     0.0s\n";
+    const struct decision_entry yield = {
+        .id = 1, .t_ms = T0 + 5, .policy = "miner", .reason = "yield", .bound = "fit"};
     struct folder f;
     struct history h;
     struct report r;
@@ -283,13 +301,17 @@ Test(report, prints_a_table_csv_and_json)
     cr_assert_str_eq(strbuf_str(&out), table);
     strbuf_clear(&out);
     report_print(&r, REPORT_CSV, &out);
-    cr_assert_not_null(strstr(strbuf_str(&out), "\n2026-09-21T15:00:00Z,2026-09-21T16:00:00Z,0,,,,,,,,,,0,0,0,0,0,0\n"), "%s",
-                       strbuf_str(&out));
-    cr_assert_not_null(strstr(strbuf_str(&out), "Z,1,100,40,30,3,10,17,0.4,0.7,40,1,0,0,0,0,0\n"), "%s", strbuf_str(&out));
+    cr_assert_not_null(
+        strstr(strbuf_str(&out),
+               "\n2026-09-21T15:00:00Z,2026-09-21T16:00:00Z,0,,,,,,,,,,0,0,0,0,0,0\n"),
+        "%s", strbuf_str(&out));
+    cr_assert_not_null(strstr(strbuf_str(&out), "Z,1,100,40,30,3,10,17,0.4,0.7,40,1,0,0,0,0,0\n"),
+                       "%s", strbuf_str(&out));
     strbuf_clear(&out);
     report_print(&r, REPORT_JSON, &out);
     cr_assert_not_null(strstr(strbuf_str(&out), "\"utilisation\":0.7"), "%s", strbuf_str(&out));
-    cr_assert_not_null(strstr(strbuf_str(&out), "\"offered_core_hours\":null"), "%s", strbuf_str(&out));
+    cr_assert_not_null(strstr(strbuf_str(&out), "\"offered_core_hours\":null"), "%s",
+                       strbuf_str(&out));
     strbuf_done(&out);
     report_done(&r);
     history_close(&h);

@@ -50,11 +50,14 @@ Test(schema, refuses_what_is_not_its_own_by_name)
         bool made, read_only;
         const char *says;
     } rows[] = {
-        {"newer", "PRAGMA user_version=99", true, false, "written by a newer brim: found schema 99"},
-        {"newer, reading", "PRAGMA user_version=99", true, true, "written by a newer brim: found schema 99"},
+        {"newer", "PRAGMA user_version=99", true, false,
+         "written by a newer brim: found schema 99"},
+        {"newer, reading", "PRAGMA user_version=99", true, true,
+         "written by a newer brim: found schema 99"},
         {"another application", "PRAGMA application_id=7", true, false, "another application"},
         {"plain database", "CREATE TABLE t(a)", false, false, "another application"},
-        {"empty, reading", "PRAGMA page_size=4096;VACUUM", false, true, "expected a history of brim"},
+        {"empty, reading", "PRAGMA page_size=4096;VACUUM", false, true,
+         "expected a history of brim"},
         {"below zero", "PRAGMA user_version=-3", true, false, "found schema -3"},
         {"tables gone", "DROP TABLE chunk", true, false, "no such table"},
     };

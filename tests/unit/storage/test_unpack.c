@@ -122,7 +122,8 @@ Test(unpack, tells_an_empty_world_where_there_is_nothing)
     struct unpack *u = unpack_new(1000, 2000, world_gather, &g);
 
     unpack_finish(u);
-    cr_assert(g.len == 1 && g.at[0].kind == EVENT_GAP && g.at[0].why == GAP_BEGIN && g.at[0].resets && g.at[0].t_ms == 1000);
+    cr_assert(g.len == 1 && g.at[0].kind == EVENT_GAP && g.at[0].why == GAP_BEGIN &&
+              g.at[0].resets && g.at[0].t_ms == 1000);
     unpack_free(u);
     free(g.at);
 }

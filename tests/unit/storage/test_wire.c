@@ -12,8 +12,14 @@ Test(wire, reads_back_the_numbers_it_wrote)
 
     strbuf_init(&b, 1 << 10);
     for (int i = 0; i < 100000; i++) {
-        uint64_t u = i == 0 ? UINT64_MAX : i == 1 ? 0 : random_u64(&r) >> random_in(&r, 0, 63), got_u;
-        int64_t s = i == 0 ? INT64_MIN : i == 1 ? INT64_MAX : (int64_t)random_u64(&r) >> random_in(&r, 0, 63), got_s;
+        uint64_t u = i == 0   ? UINT64_MAX
+                     : i == 1 ? 0
+                              : random_u64(&r) >> random_in(&r, 0, 63),
+                 got_u;
+        int64_t s = i == 0   ? INT64_MIN
+                    : i == 1 ? INT64_MAX
+                             : (int64_t)random_u64(&r) >> random_in(&r, 0, 63),
+                got_s;
         struct sv in;
 
         strbuf_clear(&b);
@@ -54,10 +60,13 @@ Test(wire, refuses_what_is_cut_or_too_long)
         cr_assert_not(wire_get_bytes(&in, 100, &text), "%s", rows[i].name);
     }
 
-    struct sv in = SV("\x05""abcd"), text;
+    struct sv in = SV("\x05"
+                      "abcd"),
+              text;
 
     cr_assert_not(wire_get_bytes(&in, 100, &text), "longer than there is");
-    in = SV("\x04""abcd");
+    in = SV("\x04"
+            "abcd");
     cr_assert_not(wire_get_bytes(&in, 3, &text), "longer than allowed");
 }
 

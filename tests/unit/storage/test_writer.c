@@ -35,27 +35,30 @@ static struct writer *start(const struct writer_options *options)
 
 static struct sample sample_at(int64_t t_ms)
 {
-    struct sample s = {.policy = "miner", .t_ms = t_ms, .at = {[SAMPLE_ALLOCATABLE] = 184000, [SAMPLE_PAID] = t_ms % 100000}};
+    struct sample s = {.policy = "miner",
+                       .t_ms = t_ms,
+                       .at = {[SAMPLE_ALLOCATABLE] = 184000, [SAMPLE_PAID] = t_ms % 100000}};
 
     return s;
 }
 
 static struct decision_entry decision(uint64_t id, int64_t t_ms)
 {
-    struct decision_entry d = {.id = id, .t_ms = t_ms, .policy = "miner", .reason = "yield", .bound = "fit"};
+    struct decision_entry d = {
+        .id = id, .t_ms = t_ms, .policy = "miner", .reason = "yield", .bound = "fit"};
 
     return d;
 }
 
 /* Waits until `done` holds of the status; fails after 20 s. */
-#define WAIT_FOR(writer, status, done)                                                    \
-    do {                                                                                  \
-        int64_t until_ = mono_us() + 20 * US_PER_S;                                       \
-        do {                                                                              \
-            nap_us(1000);                                                                 \
-            writer_status((writer), &(status));                                           \
-            cr_assert_lt(mono_us(), until_, "waited for " #done ": %s", (status).error);  \
-        } while (!(done));                                                                \
+#define WAIT_FOR(writer, status, done)                                                             \
+    do {                                                                                           \
+        int64_t until_ = mono_us() + 20 * US_PER_S;                                                \
+        do {                                                                                       \
+            nap_us(1000);                                                                          \
+            writer_status((writer), &(status));                                                    \
+            cr_assert_lt(mono_us(), until_, "waited for " #done ": %s", (status).error);           \
+        } while (!(done));                                                                         \
     } while (0)
 
 static int64_t number(const char *path, const char *sql)
@@ -143,7 +146,8 @@ static int slow_sync(sqlite3_file *file, int flags)
     return SQLITE_IOERR;
 }
 
-static int slow_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+static int slow_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                     int *ret_flags)
 {
     sqlite3_vfs *base = vfs->pAppData;
     int code = base->xOpen(base, name, file, flags, ret_flags);
@@ -238,7 +242,9 @@ Test(writer, never_keeps_the_loop_waiting_for_a_slow_disk)
     /* Each sample is there or merged into one that is; each decision is there or in a gap. */
     span = number(f.file, "SELECT sum(1 + merged) FROM sample");
     cr_assert_eq(span, SAMPLES + 2, "%lld", (long long)span);
-    cr_assert_eq(number(f.file, "SELECT (SELECT count(*) FROM decision) + (SELECT sum(decisions) FROM gap)"), (int64_t)id - 1);
+    cr_assert_eq(
+        number(f.file, "SELECT (SELECT count(*) FROM decision) + (SELECT sum(decisions) FROM gap)"),
+        (int64_t)id - 1);
     cr_assert_eq((uint64_t)number(f.file, "SELECT sum(decisions) FROM gap"), status.dropped);
     cr_assert_eq(number(f.file, "SELECT count(DISTINCT segment) FROM chunk"), 2);
     world_done(&world);
@@ -249,7 +255,8 @@ Test(writer, never_keeps_the_loop_waiting_for_a_slow_disk)
 Test(writer, stops_in_time_on_a_disk_that_stands_still)
 {
     struct folder f = folder_new();
-    struct writer_options options = {.path = f.file, .vfs = "slow", .interval_us = 20000, .stop_us = 100000};
+    struct writer_options options = {
+        .path = f.file, .vfs = "slow", .interval_us = 20000, .stop_us = 100000};
     struct sample s = sample_at(0);
     struct writer_status status;
     struct writer *w;
@@ -279,7 +286,8 @@ Test(writer, stops_in_time_on_a_disk_that_stands_still)
 }
 
 /* `fail` makes every write fail, `heal` ends that. Meanwhile things wait; afterwards all of them are written. */
-static void check_recovery(void (*fail)(void *self), void (*heal)(void *self), struct folder *f, const char *says)
+static void check_recovery(void (*fail)(void *self), void (*heal)(void *self), struct folder *f,
+                           const char *says)
 {
     const struct writer_options options = {.path = f->file, .interval_us = 20000};
     struct writer_status status;
@@ -363,7 +371,8 @@ Test(writer, reports_a_file_that_is_no_history_and_goes_on_without_it)
     struct writer *w;
     FILE *file = fopen(f.file, "w");
 
-    cr_assert(file != NULL && fputs("this is not a database at all, and long enough to be looked at", file) >= 0);
+    cr_assert(file != NULL &&
+              fputs("this is not a database at all, and long enough to be looked at", file) >= 0);
     (void)fclose(file);
     w = start(&options);
     cr_assert_eq(writer_first_id(w, 10 * US_PER_S), 1);
@@ -480,7 +489,8 @@ static void check_after_kill(const char *path, int64_t committed)
     cr_assert(db_integrity(h.db, &err), "%s", err.text);
     cr_assert(samples_span(h.samples, &first, &last, &err));
     cr_assert_geq(last, committed, "a committed sample is missing");
-    cr_assert(chunks_read(h.chunks, 0, INT64_MAX, world_gather, &g, &damaged, &err) && damaged == 0);
+    cr_assert(chunks_read(h.chunks, 0, INT64_MAX, world_gather, &g, &damaged, &err) &&
+              damaged == 0);
     free(g.at);
     history_close(&h);
 }
@@ -491,7 +501,8 @@ static void check_after_kill(const char *path, int64_t committed)
  */
 Test(writer, loses_at_most_one_interval_when_it_is_killed, .timeout = 100)
 {
-    struct diary *diary = mmap(NULL, sizeof *diary, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct diary *diary =
+        mmap(NULL, sizeof *diary, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct random r = random_start("kill");
     struct folder f = folder_new();
     int64_t t_ms = INT64_C(1790000000000), lost_most = 0;
@@ -518,8 +529,8 @@ Test(writer, loses_at_most_one_interval_when_it_is_killed, .timeout = 100)
             lost_most = diary->pushed - last;
         t_ms += 60000;
     }
-    (void)fprintf(stderr, "# the most that was missing: %lld samples of 1 ms, interval %d ms\n", (long long)lost_most,
-                  KILL_INTERVAL_US / 1000);
+    (void)fprintf(stderr, "# the most that was missing: %lld samples of 1 ms, interval %d ms\n",
+                  (long long)lost_most, KILL_INTERVAL_US / 1000);
     /* Commits on a busy machine may take as long again many times over: only the order of magnitude can be asserted. */
     cr_assert_leq(lost_most, 20 * KILL_INTERVAL_US / 1000);
     folder_done(&f);

@@ -82,12 +82,14 @@ static inline void world_done(struct world *w)
 
 static inline const char *world_node_name(int node)
 {
-    static const char *const names[WORLD_NODES] = {"n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9", "n10", "n11"};
+    static const char *const names[WORLD_NODES] = {"n0", "n1", "n2", "n3", "n4",  "n5",
+                                                   "n6", "n7", "n8", "n9", "n10", "n11"};
 
     return node >= 0 ? names[node] : "";
 }
 
-static inline void world_expect(struct world *w, enum event_kind kind, const struct world_pod *pod, int node)
+static inline void world_expect(struct world *w, enum event_kind kind, const struct world_pod *pod,
+                                int node)
 {
     bool is_node = kind == EVENT_NODE || kind == EVENT_NODE_GONE;
     int shape = is_node ? w->node_shape[node] : pod->shape;
@@ -109,7 +111,8 @@ static inline void world_expect(struct world *w, enum event_kind kind, const str
         t.priority = shape % 3 == 0 ? -100 : shape;
         t.preempts_never = shape == 2;
         t.created_ms = pod->created_s * 1000;
-        t.unschedulable = kind == EVENT_POD_UNSCHEDULABLE || (pod->told_unschedulable && pod->node < 0);
+        t.unschedulable =
+            kind == EVENT_POD_UNSCHEDULABLE || (pod->told_unschedulable && pod->node < 0);
         node = kind == EVENT_POD_CREATED ? -1 : pod->node;
     }
     (void)snprintf(t.node, sizeof t.node, "%s", world_node_name(node));
@@ -186,7 +189,8 @@ static inline void world_step_pod(struct world *w)
                                   .uid = ++w->uids,
                                   .shape = (int)random_in(&w->random, 0, WORLD_SHAPES - 1),
                                   .node = -1,
-                                  .created_s = w->now_ms / 1000 - (random_percent(&w->random, 5) ? 100 : 0)};
+                                  .created_s =
+                                      w->now_ms / 1000 - (random_percent(&w->random, 5) ? 100 : 0)};
         world_expect(w, EVENT_POD_CREATED, pod, -1);
         world_show_pod(w, pod, false);
     } else if (pod->node < 0 && random_percent(&w->random, 30)) {
@@ -212,7 +216,8 @@ static inline void world_step_pod(struct world *w)
 /* One thing happens, a random while after the last. */
 static inline void world_step(struct world *w)
 {
-    w->now_ms += random_percent(&w->random, 60) ? random_in(&w->random, 0, 5) : random_in(&w->random, 0, 30000);
+    w->now_ms += random_percent(&w->random, 60) ? random_in(&w->random, 0, 5)
+                                                : random_in(&w->random, 0, 30000);
     if (random_percent(&w->random, 3))
         world_step_node(w);
     else
@@ -221,7 +226,8 @@ static inline void world_step(struct world *w)
 
 /* What a reader gathered. */
 struct gathered {
-    const struct unpack *unpack; /* NULL: the only extended resource stands at the first place for them */
+    const struct unpack
+        *unpack; /* NULL: the only extended resource stands at the first place for them */
     struct told *at;
     size_t len, cap;
 };
@@ -259,10 +265,13 @@ static inline void world_same(const struct told *got, const struct told *want, s
     cr_assert_eq(got->kind, want->kind, "event %zu: %s, expected %s", i, event_kind_name(got->kind),
                  event_kind_name(want->kind));
     cr_assert_eq(got->t_ms, want->t_ms, "event %zu: time", i);
-    cr_assert(got->cpu == want->cpu && got->memory == want->memory && got->extended == want->extended, "event %zu: amounts", i);
-    cr_assert(got->priority == want->priority && got->filler == want->filler && got->ignored == want->ignored &&
-                  got->gated == want->gated && got->preempts_never == want->preempts_never &&
-                  got->cordoned == want->cordoned && got->ready == want->ready,
+    cr_assert(got->cpu == want->cpu && got->memory == want->memory &&
+                  got->extended == want->extended,
+              "event %zu: amounts", i);
+    cr_assert(got->priority == want->priority && got->filler == want->filler &&
+                  got->ignored == want->ignored && got->gated == want->gated &&
+                  got->preempts_never == want->preempts_never && got->cordoned == want->cordoned &&
+                  got->ready == want->ready,
               "event %zu: marks", i);
     cr_assert_str_eq(got->node, want->node, "event %zu: node", i);
     cr_assert_eq(got->unschedulable, want->unschedulable, "event %zu: unschedulable", i);
