@@ -274,6 +274,15 @@ static int64_t backoff_us(const struct sim *s, uint32_t attempts)
     return us < s->config.backoff_max_us ? us : s->config.backoff_max_us;
 }
 
+/* Back-off ends with the whole second of the wall clock into which it falls (from 1.33), so that pods
+ * of one second are taken by importance. */
+static struct mono backoff_end(const struct sim *s, uint32_t attempts)
+{
+    struct mono end = mono_plus_us(s->now, backoff_us(s, attempts));
+
+    return (struct mono){.us = (sim_seconds(s, end) + 1) * US_PER_S - s->config.epoch.us};
+}
+
 /*
  * A promise stands while its victims are still going; else it is made anew, or withdrawn where no
  * node can be freed (as the plugin's answers "no opinion" and "none").
@@ -284,7 +293,7 @@ static void fail(struct sim *s, struct pod *pod, bool accepting)
     bool first = !pod->view.unschedulable;
 
     pod->wants_room = accepting;
-    pod->backoff_until = mono_plus_us(s->now, backoff_us(s, pod->view.attempts));
+    pod->backoff_until = backoff_end(s, pod->view.attempts);
     s->sched.best.n = 0;
     if (preempt_allowed(pod)) {
         target = accepting ? preempt_find(s, pod) : NULL;

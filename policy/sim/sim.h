@@ -168,7 +168,7 @@ struct sim_config {
     struct wall epoch; /* the wall clock at mono 0 */
     struct sim_observer observer;
     int64_t attempt_us;     /* one scheduling attempt */
-    int64_t backoff_us;     /* first back-off, doubling … */
+    int64_t backoff_us;     /* first back-off, up to the end of its second, doubling … */
     int64_t backoff_max_us; /* … up to this */
     int64_t flush_us;       /* an unschedulable pod is tried again after this in any case */
     int64_t react_us;       /* from a change to the ReplicaSet controller's sync */

@@ -235,7 +235,7 @@ Test(sched, leaves_gated_pods_alone_until_the_gate_goes)
  */
 Test(sched, keeps_a_pod_back_while_others_are_to_be_tried)
 {
-    static const int64_t waits_ms[] = {1000, 2000, 4000, 8000, 10000, 10000};
+    static const int64_t waits_ms[] = {1999, 3000, 5000, 9000, 11000, 11000};
     struct node_record record = world_node_record("n1", 4);
     struct sim_pod_spec tall = world_spec(5000, 0, 0), tiny = world_spec(0, -1, 0);
     const struct sim_node *node;
@@ -250,14 +250,14 @@ Test(sched, keeps_a_pod_back_while_others_are_to_be_tried)
     record.allocatable.at[RESOURCE_PODS] = 1000000;
     cr_assert(sim_node_put(w.sim, &record, &node, NULL));
 
-    /* Half a core too little is left, and 40 s of other work to do. */
+    /* Half a core too little is left, and 45 s of other work to do. A wait ends with its second. */
     struct sim_pod_spec holds = world_spec(1000, 0, 0);
     const struct sim_pod *pod, *blip;
 
     (void)world_pod(&w, "holds", &holds);
     world_run(&w, 1);
     pod = world_pod(&w, "waits", &tall);
-    for (int i = 0; i < 40000; i++)
+    for (int i = 0; i < 45000; i++)
         (void)world_pod(&w, "", &tiny);
     ms = 1001;
     sim_run_until(w.sim, (struct mono){.us = ms * US_PER_MS});
@@ -272,6 +272,31 @@ Test(sched, keeps_a_pod_back_while_others_are_to_be_tried)
         cr_expect_eq(ms - tried, waits_ms[i], "attempt %zu came after %lld ms", i + 2,
                      (long long)(ms - tried));
     }
+    world_end(&w);
+}
+
+/* The later one is more important, and both waits end in one second: it is taken first. */
+Test(sched, takes_pods_whose_back_off_ends_in_one_second_by_priority)
+{
+    struct world w;
+    struct sim_pod_spec tall = world_spec(4000, 10, 0), low = world_spec(3000, 0, 0);
+    struct sim_pod_spec high = world_spec(3000, 5, 0);
+
+    world_start(&w, 1);
+    (void)world_node(&w, "n1", 4);
+
+    const struct sim_pod *holds = world_pod(&w, "holds", &tall);
+
+    high.preempts_never = true;
+    world_run(&w, 1.1);
+    (void)world_pod(&w, "low", &low);
+    world_run(&w, 1.3);
+    (void)world_pod(&w, "high", &high);
+    world_run(&w, 1.4);
+    sim_pod_delete(w.sim, holds, -1);
+    world_run(&w, 1.5);
+    EXPECT_ON(&w, "high", "n1");
+    EXPECT_ON(&w, "low", "-");
     world_end(&w);
 }
 
