@@ -304,7 +304,9 @@ bool agent_run(const struct agent_options *options, struct err *err)
     bool ok = build(&a, err);
 
     if (ok) {
+        /* A peer that is gone, or a log at its file's limit, is an error of that write alone. */
         (void)signal(SIGPIPE, SIG_IGN);
+        (void)signal(SIGXFSZ, SIG_IGN);
         log_info(
             "brim " BRIM_VERSION, F_SV("policy", options->policy->name),
             F_STR("server", a.config.server), F_STR("listen", options->listen),

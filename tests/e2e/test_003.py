@@ -168,14 +168,19 @@ class Run:
                 self.t.check(max(took) <= GRACE + 12, "%s: the longest wait is %.1f s" % (p.name, max(took)))
 
     def kills(self):
+        """Bounded over all the room that was needed: in one step two pods more or less are chance, since a ReplicaSet refills
+        what the scheduler preempts before the count is lowered."""
+        all_killed = all_needed = 0
         for before, p in zip(self.phases, self.phases[1:]):
             needed = before.replicas - p.replicas
             killed = sum(1 for f in self.fillers if f.bound is not None and f.deleted is not None and p.began <= f.deleted < p.ended)
             self.t.figure("%s: filler pods killed, room needed" % p.name, "%d, %d" % (killed, max(0, needed)))
             if needed > 0:
-                self.t.check(killed <= 1.1 * needed, "%s: %d filler pods killed for %d cores of room" % (p.name, killed, needed))
+                all_killed, all_needed = all_killed + killed, all_needed + needed
             else:
                 self.t.check(killed == 0, "%s: %d filler pods killed while the load fell" % (p.name, killed))
+        self.t.figure("filler pods killed for each that had to go", "%.2f" % (all_killed / all_needed))
+        self.t.check(all_killed <= 1.1 * all_needed, "%d filler pods killed for %d cores of room" % (all_killed, all_needed))
 
     def directions(self):
         since = self.phases[0].ended

@@ -381,7 +381,7 @@ def judge(t, sums, found):
     return again
 
 
-@test(timeout=400)
+@test(timeout=400, long=True)
 def the_simulation_does_what_the_control_plane_does(t):
     base, sums = seed(), Sums()
     t.figure("BRIM_SEED", base)
