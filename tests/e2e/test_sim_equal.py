@@ -5,7 +5,7 @@ and let in, filler scaled, pods too large for any node, pods whose priority is t
 of its own. What was done is played to the simulation at the times at which it was really done; then the pods that are bound at the
 end of each step and the waits of the paid pods are compared. docs/SIMULATION.md says what this shows and what not.
 
-BRIM_SEED=N repeats the histories of a run.
+BRIM_SEED=N repeats the histories of a run, BRIM_HISTORIES=N says how many.
 """
 
 import concurrent.futures
@@ -25,7 +25,7 @@ from lab import pod, priority_class, timing
 PLAYER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(BRIM))), "tests", "e2e", "sim_history")
 
 AT_ONCE = 8               # histories beside each other
-HISTORIES, ALL = 24, 200  # of the default set, and with --long
+HISTORIES = 200     # unless BRIM_HISTORIES says otherwise
 LONGEST = 24.0      # s after which a history of 5 steps or more gets no further one
 WAIT_APART = 1.0    # s that two waits may differ
 PAID, EQUAL, FILLER = 1000, -100, -100
@@ -390,7 +390,7 @@ def the_simulation_does_what_the_control_plane_does(t):
     args = {"kube-controller-manager": unlimited, "kube-scheduler": unlimited}
     with t.own_lab(start=0, args=args) as lab:
         lab.apply([priority_class("paid", PAID), priority_class("equal", EQUAL), priority_class("filler", FILLER, preemption=False)])
-        number = ALL if t.long else HISTORIES
+        number = int(os.environ.get("BRIM_HISTORIES") or HISTORIES)
         waiting, sums.thrown = draw(base, 0, number)
         for _ in range(-(-number // AT_ONCE) * 3 // 2):
             batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
