@@ -68,6 +68,21 @@ struct uid uid_parse(struct sv text)
     return uid;
 }
 
+void uid_format(struct uid uid, char text[static UID_TEXT_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = 0;
+
+    for (int i = 0; i < 32; i++) {
+        uint64_t half = i < 16 ? uid.hi : uid.lo;
+
+        if (i == 8 || i == 12 || i == 16 || i == 20)
+            text[n++] = '-';
+        text[n++] = digits[half >> (60 - i % 16 * 4) & 15];
+    }
+    text[n] = '\0';
+}
+
 bool pod_record_counted(const struct pod_record *pod)
 {
     return pod->node.len != 0 && pod->phase != PHASE_SUCCEEDED && pod->phase != PHASE_FAILED;

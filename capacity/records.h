@@ -23,6 +23,10 @@ struct uid {
 
 struct uid uid_parse(struct sv text);
 
+/* The UUID's text, NUL included. Of another text's hash it is a UUID that nobody has. */
+#define UID_TEXT_SIZE 37
+void uid_format(struct uid uid, char text[static UID_TEXT_SIZE]);
+
 static inline bool uid_eq(struct uid a, struct uid b)
 {
     return a.hi == b.hi && a.lo == b.lo;
@@ -138,7 +142,9 @@ struct pod_record {
                               absent: 0 */
     enum pod_phase phase;
     bool preempts_never; /* preemptionPolicy: Never */
-    bool gated;          /* schedulingGates are left */
+    bool gated;          /* schedulingGates are left; then one of the next two holds, or both */
+    bool gated_by_brim;   /* brim.dev/room is among them */
+    bool gated_by_others; /* other gates are among them: let in by brim it would still wait */
     bool deleting;       /* metadata.deletionTimestamp is set */
     bool ready;          /* condition Ready is True */
     bool unschedulable;  /* condition PodScheduled is False for reason Unschedulable */

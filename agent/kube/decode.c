@@ -92,19 +92,24 @@ enum toleration_op toleration_op_of(struct sv text)
     return sv_eq(text, SV("Exists")) ? TOLERATE_EXISTS : TOLERATE_OTHER;
 }
 
+static const struct sv op_names[] = {
+    [OP_IN] = SV("In"),         [OP_NOT_IN] = SV("NotIn"),
+    [OP_EXISTS] = SV("Exists"), [OP_DOES_NOT_EXIST] = SV("DoesNotExist"),
+    [OP_GT] = SV("Gt"),         [OP_LT] = SV("Lt"),
+};
+_Static_assert(COUNT_OF(op_names) == OP_INVALID, "an operator has no name");
+
 enum requirement_op requirement_op_of(struct sv text)
 {
-    static const struct sv names[] = {
-        [OP_IN] = SV("In"),         [OP_NOT_IN] = SV("NotIn"),
-        [OP_EXISTS] = SV("Exists"), [OP_DOES_NOT_EXIST] = SV("DoesNotExist"),
-        [OP_GT] = SV("Gt"),         [OP_LT] = SV("Lt"),
-    };
-    _Static_assert(COUNT_OF(names) == OP_INVALID, "an operator has no name");
-
-    for (unsigned op = 0; op < COUNT_OF(names); op++)
-        if (sv_eq(text, names[op]))
+    for (unsigned op = 0; op < COUNT_OF(op_names); op++)
+        if (sv_eq(text, op_names[op]))
             return (enum requirement_op)op;
     return OP_INVALID;
+}
+
+struct sv requirement_op_name(enum requirement_op op)
+{
+    return op_names[op];
 }
 
 enum pod_phase pod_phase_of(struct sv text)
@@ -170,6 +175,15 @@ void pod_note_grace(struct pod_parts *pod, int64_t seconds)
     if (seconds < 0)
         seconds = 0;
     pod->rec.grace_s = seconds < INT32_MAX ? seconds : INT32_MAX;
+}
+
+void pod_note_gate(struct pod_parts *pod, struct sv name)
+{
+    pod->rec.gated = true;
+    if (sv_eq(name, SV(ROOM_GATE)))
+        pod->rec.gated_by_brim = true;
+    else
+        pod->rec.gated_by_others = true;
 }
 
 void node_note_condition(struct node_parts *node, struct sv type, struct sv status)

@@ -23,6 +23,12 @@
 #include "capacity/podreq.h"
 #include "capacity/records.h"
 
+/* The scheduling gate that holds filler back until brim lets it in (pod_patch.h). */
+#define ROOM_GATE "brim.dev/room"
+
+/* Lower goes first when a ReplicaSet shrinks; an int32 as text, 0 where it is absent. */
+#define ANNOTATION_DELETION_COST "controller.kubernetes.io/pod-deletion-cost"
+
 enum decode_format { DECODE_JSON, DECODE_PROTOBUF };
 
 /* Bytes of decoded structure one object may need: 1,000 containers fit well. */
@@ -64,6 +70,9 @@ struct api_status {
 };
 bool decode_status(struct decoder *d, enum decode_format format, struct sv object,
                    struct api_status *ret_status, struct err *err) MUST_CHECK;
+
+/* The Kubernetes spelling, "In" and so on; not of OP_INVALID. */
+struct sv requirement_op_name(enum requirement_op op);
 
 /*
  * The object of a whole body that is not a stream (one Pod, the Status of a failed request): takes the envelope off

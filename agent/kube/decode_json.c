@@ -471,13 +471,24 @@ static bool read_containers(struct decoder *d, const cJSON *spec, const struct p
            get_amounts(d, spec, "overhead", path, &pod->in.overhead, uncountable, err);
 }
 
+static bool read_gate(struct decoder *d, const cJSON *object, const struct path *path, void *into,
+                      struct err *err)
+{
+    struct sv name = {0};
+
+    if (!get_text(d, object, "name", path, &name, err))
+        return false;
+    pod_note_gate(into, name);
+    return true;
+}
+
 static bool read_spec(struct decoder *d, const cJSON *root, struct pod_parts *pod, struct err *err)
 {
     struct path path = PATH(NULL, "spec");
     struct pod_record *rec = &pod->rec;
     int64_t grace_s = rec->grace_s;
     struct sv preemption = {0};
-    const cJSON *spec, *gates = NULL;
+    const cJSON *spec;
 
     if (!get_object(root, "spec", NULL, &spec, err) ||
         !get_text(d, spec, "nodeName", &path, &rec->node, err) ||
@@ -486,11 +497,10 @@ static bool read_spec(struct decoder *d, const cJSON *root, struct pod_parts *po
         !get_i32(spec, "priority", &path, &rec->priority, err) ||
         !get_i64(spec, "terminationGracePeriodSeconds", &path, INT64_MIN, INT64_MAX, &grace_s,
                  err) ||
-        !get_list(spec, "schedulingGates", &path, &gates, err))
+        !each(d, spec, "schedulingGates", &path, read_gate, pod, err))
         return false;
     pod_note_grace(pod, grace_s);
     rec->preempts_never = sv_eq(preemption, SV("Never"));
-    rec->gated = gates != NULL && gates->child != NULL;
     return read_placement(d, spec, &path, pod, err) && read_containers(d, spec, &path, pod, err);
 }
 

@@ -40,8 +40,7 @@ enum toleration_op toleration_op_of(struct sv text);
 enum requirement_op requirement_op_of(struct sv text);
 enum pod_phase pod_phase_of(struct sv text); /* none is Pending: an object nobody has stored yet */
 
-/* The two annotations that mean something here. */
-#define ANNOTATION_DELETION_COST      "controller.kubernetes.io/pod-deletion-cost"
+/* Of a bookmark. */
 #define ANNOTATION_INITIAL_EVENTS_END "k8s.io/initial-events-end"
 
 /* Seconds since 1970 of the years 0 to 9999, which is what RFC 3339 can say; false outside. */
@@ -87,6 +86,7 @@ bool pod_wants_status(const struct decoder *d, const struct pod_parts *pod);
 
 void pod_note_condition(struct pod_parts *pod, struct sv type, struct sv status, struct sv reason);
 void pod_note_grace(struct pod_parts *pod, int64_t seconds);
+void pod_note_gate(struct pod_parts *pod, struct sv name);
 void node_note_condition(struct node_parts *node, struct sv type, struct sv status);
 
 /*

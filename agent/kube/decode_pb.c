@@ -394,6 +394,22 @@ static bool read_selector(struct decoder *d, const char *origin, struct sv bytes
     return read_label(d, origin, bytes, &path, &pod->selector, err);
 }
 
+/* PodSchedulingGate {1 name}. */
+static bool read_gate(const char *origin, struct sv bytes, const struct path *up,
+                      struct pod_parts *pod, struct err *err)
+{
+    struct path path = PATH(up, "schedulingGates");
+    struct pb r = pb_sub(origin, bytes);
+    struct pb_field f;
+    struct sv name = {0};
+
+    while (pb_next(&r, &f))
+        if (f.tag == PB_LEN(1))
+            name = f.bytes;
+    pod_note_gate(pod, name);
+    return done(r, &path, err);
+}
+
 /* One flat table of the fields of PodSpec. */
 static bool read_spec(struct decoder *d, const char *origin, struct sv bytes, struct pod_parts *pod,
                       struct err *err)
@@ -443,7 +459,7 @@ static bool read_spec(struct decoder *d, const char *origin, struct sv bytes, st
             ok = read_overhead(d, r.origin, f.bytes, &path, &overhead, pod, err);
             break;
         case PB_LEN(38):
-            rec->gated = true;
+            ok = read_gate(r.origin, f.bytes, &path, pod, err);
             break;
         case PB_LEN(40):
             ok = read_requests(d, r.origin, f.bytes, &path, &pod->in.pod_level, &rec->uncountable,

@@ -209,6 +209,8 @@ void pods_differ(const struct pod_record *a, const struct pod_record *b,
     num_differs(&d, "phase", a->phase, b->phase);
     num_differs(&d, "preempts_never", a->preempts_never, b->preempts_never);
     num_differs(&d, "gated", a->gated, b->gated);
+    num_differs(&d, "gated by brim", a->gated_by_brim, b->gated_by_brim);
+    num_differs(&d, "gated by others", a->gated_by_others, b->gated_by_others);
     num_differs(&d, "deleting", a->deleting, b->deleting);
     num_differs(&d, "ready", a->ready, b->ready);
     num_differs(&d, "unschedulable", a->unschedulable, b->unschedulable);

@@ -431,6 +431,45 @@ Test(decode, counts_a_key_that_comes_twice_as_it_came_last)
     cr_expect_eq(pod.priority, 2);
 }
 
+static const struct {
+    const char *name, *gates[3];
+    bool gated, by_brim, by_others;
+} gate_rows[] = {
+    {"none", {NULL}, false, false, false},
+    {"brim's", {"brim.dev/room"}, true, true, false},
+    {"another's", {"brim.dev/rooms"}, true, false, true},
+    {"both", {"brim.dev/room", "example.com/quota"}, true, true, true},
+    {"both, the other way round", {"example.com/quota", "brim.dev/room"}, true, true, true},
+    {"without a name", {""}, true, false, true},
+};
+
+Test(decode, tells_whose_gates_a_pod_waits_behind_in_both_forms)
+{
+    for (size_t i = 0; i < COUNT_OF(gate_rows); i++) {
+        CLEANUP(strbuf_done) struct strbuf pb, spec, gate, json;
+        struct pod_record pod;
+
+        strbuf_init(&pb, 1000);
+        strbuf_init(&spec, 1000);
+        strbuf_init(&gate, 1000);
+        strbuf_init(&json, 1000);
+        (void)strbuf_addf(&json, "{\"spec\":{\"schedulingGates\":[");
+        for (size_t k = 0; gate_rows[i].gates[k] != NULL; k++) {
+            pbmake_str(&gate, 1, gate_rows[i].gates[k]);
+            pbmake_message(&spec, 38, &gate);
+            (void)strbuf_addf(&json, "%s{\"name\":\"%s\"}", k != 0 ? "," : "",
+                              gate_rows[i].gates[k]);
+        }
+        (void)strbuf_addf(&json, "]}}");
+        pbmake_message(&pb, 2, &spec);
+        expect_same_pod(strbuf_sv(&pb), strbuf_sv(&json), gate_rows[i].name);
+        pod = pod_of(strbuf_sv(&json));
+        cr_expect_eq(pod.gated, gate_rows[i].gated, "%s", gate_rows[i].name);
+        cr_expect_eq(pod.gated_by_brim, gate_rows[i].by_brim, "%s", gate_rows[i].name);
+        cr_expect_eq(pod.gated_by_others, gate_rows[i].by_others, "%s", gate_rows[i].name);
+    }
+}
+
 Test(decode, reads_which_nodes_a_pod_accepts_in_both_forms)
 {
     struct sv json =

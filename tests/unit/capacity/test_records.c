@@ -10,6 +10,21 @@ Test(records, read_a_uuid_as_its_own_bits)
     cr_assert_eq(uid.lo, 0xfedcba9876543210ULL);
 }
 
+Test(records, write_a_uuid_as_it_was_read)
+{
+    static const char *const texts[] = {
+        "01234567-89ab-cdef-fedc-ba9876543210",
+        "00000000-0000-0000-0000-000000000001",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    };
+    char text[UID_TEXT_SIZE];
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        uid_format(uid_parse(sv_from(texts[i])), text);
+        cr_expect_str_eq(text, texts[i]);
+    }
+}
+
 Test(records, tell_all_texts_of_uids_apart)
 {
     static const struct sv texts[] = {
