@@ -37,10 +37,10 @@ static void set_shape(struct facts *f, enum shape_source source, const struct re
 {
     f->shape_source = source;
     f->filler = *filler;
-    if (f->fit != NULL && fit_is_for(f->fit, request, rules))
+    if (f->fit != NULL && fit_is_for(f->fit, request, rules, 0))
         return;
     fit_free(f->fit);
-    f->fit = fit_new(request, rules);
+    f->fit = fit_new(request, rules, 0);
     fit_rebuild(f->fit, f->cluster);
     f->changed = true;
 }

@@ -608,8 +608,10 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
     struct pod *pod = &c->pods[index];
     bool pending = pod->node == CLUSTER_NO_NODE && !record->deleting;
 
-    if (!pending && pod->pending != NULL)
+    if (!pending && pod->pending != NULL) {
+        change.arrived = pod->pending->arrived;
         pending_remove(c, pod);
+    }
     if (pending && pod->pending == NULL)
         pending_add(c, pod, record);
     if (pending) {

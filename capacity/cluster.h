@@ -78,6 +78,7 @@ struct pending_pod {
     bool uncountable;
     bool preempts_never;
     bool ignored; /* as the caller of cluster_upsert_pod() said: makes no claim */
+    bool arrived; /* was counted as an arrival of paid load; written by policy/planner.h */
     struct wall created;
     struct packed_rules *rules;
     struct resources request;
@@ -89,6 +90,7 @@ struct pod_change {
     bool paid;
     bool added;         /* not seen before */
     bool bound;         /* has a node now and had none before (or was not seen before) */
+    bool arrived;       /* bound: and was counted as an arrival while it waited */
     bool unschedulable; /* reported unschedulable for the first time since it became pending */
     bool leaving;       /* filler: its deletion was seen for the first time */
     bool removed;

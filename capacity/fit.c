@@ -6,18 +6,21 @@
 struct fit {
     struct resources request;
     struct packed_rules *rules;
+    int64_t min_paid_milli;
     struct fit_node *nodes;
     size_t n_nodes;
     struct fit_sum sum;
 };
 
-struct fit *fit_new(const struct resources *request, const struct pod_rules *rules)
+struct fit *fit_new(const struct resources *request, const struct pod_rules *rules,
+                    int64_t min_paid_milli)
 {
     struct fit *f = xcalloc(1, sizeof *f);
 
     f->request = *request;
     f->request.at[RESOURCE_PODS] = 1;
     f->rules = pack_rules(rules);
+    f->min_paid_milli = min_paid_milli;
     return f;
 }
 
@@ -35,13 +38,15 @@ const struct resources *fit_request(const struct fit *f)
     return &f->request;
 }
 
-bool fit_is_for(const struct fit *f, const struct resources *request, const struct pod_rules *rules)
+bool fit_is_for(const struct fit *f, const struct resources *request, const struct pod_rules *rules,
+                int64_t min_paid_milli)
 {
     CLEANUP(free_ptr) struct packed_rules *packed = pack_rules(rules);
     struct resources whole = *request;
 
     whole.at[RESOURCE_PODS] = 1;
-    return packed->hash == f->rules->hash && resources_equal(&whole, &f->request);
+    return packed->hash == f->rules->hash && min_paid_milli == f->min_paid_milli &&
+           resources_equal(&whole, &f->request);
 }
 
 struct resources fit_room(const struct cluster_node *n)
@@ -77,6 +82,8 @@ static struct fit_node measure(const struct fit *f, const struct cluster_node *n
     result.paid_milli = n->paid.at[RESOURCE_CPU];
     result.claimed_milli = n->claimed.at[RESOURCE_CPU];
     result.room_milli = at_least_0(room.at[RESOURCE_CPU]);
+    if (result.paid_milli < f->min_paid_milli)
+        return result;
     result.slots = resources_times(&f->request, &room, NULL);
     resources_sub(&room, &n->leaving);
     result.slots_now = resources_times(&f->request, &room, NULL);

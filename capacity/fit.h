@@ -35,15 +35,17 @@ struct fit_sum {
 
 struct fit;
 
-/* `request.at[RESOURCE_PODS]` is taken as 1. The rules are copied. */
-struct fit *fit_new(const struct resources *request, const struct pod_rules *rules);
+/* `request.at[RESOURCE_PODS]` is taken as 1. The rules are copied. A node on which paid pods ask for
+ * less than min_paid_milli offers no slots. */
+struct fit *fit_new(const struct resources *request, const struct pod_rules *rules,
+                    int64_t min_paid_milli);
 void fit_free(struct fit *f);
 
 const struct resources *fit_request(const struct fit *f);
 
 /* Is this the shape that the fit was made for? */
 bool fit_is_for(const struct fit *f, const struct resources *request,
-                const struct pod_rules *rules);
+                const struct pod_rules *rules, int64_t min_paid_milli);
 
 /* Takes over the nodes in cluster_changed(); the caller clears that list once every fit has seen
  * it. O(changed). */

@@ -155,7 +155,7 @@ static struct world world_new(void)
     return (struct world){
         .c = cluster_new(),
         .claims = claims_new(),
-        .fit = fit_new(&shape, &any),
+        .fit = fit_new(&shape, &any, 0),
         .filler = {.priority = -100, .own_class = true, .grace_us = 10 * US_PER_S},
         .now = {.us = US_PER_S}};
 }
@@ -545,7 +545,7 @@ static void random_pod_event(struct world *w, uint64_t *rng)
 static void assert_fit_equals_recount(const struct world *w)
 {
     struct pod_rules any = {0};
-    struct fit *fresh = fit_new(fit_request(w->fit), &any);
+    struct fit *fresh = fit_new(fit_request(w->fit), &any, 0);
     struct fit_sum kept = fit_sum(w->fit), counted;
 
     fit_rebuild(fresh, w->c);
