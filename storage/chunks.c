@@ -187,7 +187,7 @@ bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_eac
             unpack_break(u);
         segment = db_i64(s, 0);
         number = db_i64(s, 1);
-        if (!unpack_chunk(u, db_i64(s, 2), db_blob(s, 3), NULL))
+        if (!unpack_chunk(u, number, db_i64(s, 2), db_blob(s, 3), NULL))
             damaged++;
         if (unpack_ended(u)) {
             db_reset(s);

@@ -40,9 +40,9 @@ struct journal {
     struct live_pod *pods;
     size_t n_pods, cap_pods;
     struct map by_key;
-    struct live_node *nodes; /* few: found by their name's index in a list */
+    struct live_node *nodes;
     size_t n_nodes, cap_nodes;
-    struct map by_name;
+    struct map by_name; /* of nodes, by the index of their name in `node_names` */
     uint64_t next_id;
     uint16_t epoch[JOURNAL_KIND_COUNT_];
     bool listed[JOURNAL_KIND_COUNT_];
@@ -553,12 +553,12 @@ void journal_cut(struct journal *j, int64_t now_ms)
         begin_segment(j, 1 + GAP_LOST, now_ms);
 }
 
-const struct journal_stats *journal_stats(const struct journal *j)
+struct journal_stats journal_stats(const struct journal *j)
 {
-    struct journal *seen = (struct journal *)(uintptr_t)j;
+    struct journal_stats stats = j->stats;
 
-    seen->stats.pods = j->n_pods;
-    seen->stats.nodes = j->n_nodes;
-    seen->stats.losing = j->listed[JOURNAL_PODS] && j->listed[JOURNAL_NODES] && !j->writing;
-    return &j->stats;
+    stats.pods = j->n_pods;
+    stats.nodes = j->n_nodes;
+    stats.losing = j->listed[JOURNAL_PODS] && j->listed[JOURNAL_NODES] && !j->writing;
+    return stats;
 }

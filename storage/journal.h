@@ -85,6 +85,6 @@ void journal_node_gone(struct journal *j, struct sv name, int64_t now_ms);
 /* Hands over what was packed so far; call it at least every 10 s. Also what begins again after a loss. */
 void journal_cut(struct journal *j, int64_t now_ms);
 
-const struct journal_stats *journal_stats(const struct journal *j);
+struct journal_stats journal_stats(const struct journal *j);
 
 #endif

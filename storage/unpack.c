@@ -43,6 +43,7 @@ struct unpack {
     bool silent;  /* the keyframe goes on from what was told */
     bool telling; /* something was told: `from` is reached */
     bool broken;  /* something is missing since the last chunk */
+    bool begun;   /* a chunk was given */
     bool ended;
 };
 
@@ -516,13 +517,21 @@ void unpack_break(struct unpack *u)
     u->whole = u->in_keyframe = false;
 }
 
-bool unpack_chunk(struct unpack *u, int64_t first_ms, struct sv bytes, struct err *err)
+bool unpack_chunk(struct unpack *u, int64_t number, int64_t first_ms, struct sv bytes,
+                  struct err *err)
 {
     struct sv in = bytes;
-    bool begins = bytes.len != 0 && (bytes.at[0] & 0xf) == WIRE_KEY;
+    bool begins = number == 0, first = !u->begun;
 
+    u->begun = true;
+    if (begins != (bytes.len != 0 && (bytes.at[0] & 0xf) == WIRE_KEY) || (first && !begins)) {
+        unpack_break(u);
+        return err_set(err, ERR_STORAGE, 0,
+                       "the event journal is damaged: chunk %lld of a segment begins %s a keyframe",
+                       (long long)number, begins || first ? "without" : "with");
+    }
     if (!begins && !u->whole && !u->in_keyframe)
-        return true; /* the rest of a segment whose damage was told, or whose begin was dropped */
+        return true; /* the rest of a segment whose damage was told */
     if (first_ms < 0 || first_ms > INT64_MAX / 4 || (!begins && first_ms < u->t_ms)) {
         unpack_break(u);
         return err_set(err, ERR_STORAGE, 0,

@@ -37,8 +37,12 @@ const struct resource_names *unpack_names(const struct unpack *u);
 /* The chunk that is given next is not the one after the last: a part is missing. */
 void unpack_break(struct unpack *u);
 
-/* False with ERR_STORAGE if the chunk is damaged; then go on with the next. */
-bool unpack_chunk(struct unpack *u, int64_t first_ms, struct sv bytes, struct err *err) MUST_CHECK;
+/*
+ * `number`: of the chunk in its segment; 0 begins one, with a keyframe. False with ERR_STORAGE if the chunk is damaged, or if the first of
+ * all is not a segment's begin; then go on with the next.
+ */
+bool unpack_chunk(struct unpack *u, int64_t number, int64_t first_ms, struct sv bytes,
+                  struct err *err) MUST_CHECK;
 
 /* There is no more: tells what is there, if that was not told yet. */
 void unpack_finish(struct unpack *u);

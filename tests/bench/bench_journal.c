@@ -292,7 +292,7 @@ static bool measure(const char *name, const struct steps *steps, int nodes, stru
         begun = cpu_us();
         ok = ok && play(&b, steps, nodes, err);
         took = pass == 0 ? cpu_us() - begun : took;
-        stats = *journal_stats(b.journal);
+        stats = journal_stats(b.journal);
         if (ok && b.store)
             file = db_bytes(b.history.db);
         journal_free(b.journal);

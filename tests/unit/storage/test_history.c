@@ -350,7 +350,7 @@ Test(history, drops_the_oldest_segments_and_reads_the_rest)
     for (; i > 0 && g.at[i - 1].t_ms > after.first_ms + 1000; i--, k--)
         world_same(&g.at[i - 1], &w.expected[k - 1], i - 1);
     cr_assert_gt(w.n_expected - k, 100);
-    cr_assert_eq(believed(&g, g.len), journal_stats(w.journal)->pods);
+    cr_assert_eq(believed(&g, g.len), journal_stats(w.journal).pods);
     free(g.at);
 
     /* By age, all but the newest. */
@@ -393,7 +393,7 @@ Test(history, goes_on_after_a_restart_and_after_damage)
     }
     cr_assert_eq(starts, 2);
     cr_assert_eq(damages, 1);
-    cr_assert_eq(believed(&g, g.len), journal_stats(w2.journal)->pods);
+    cr_assert_eq(believed(&g, g.len), journal_stats(w2.journal).pods);
     free(g.at);
     history_close(&h);
     world_done(&w);

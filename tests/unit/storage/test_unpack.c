@@ -5,7 +5,7 @@
 #include "tests/unit/storage/world.h"
 
 struct chunk {
-    int64_t first_ms;
+    int64_t first_ms, number;
     size_t len;
     char at[3 * JOURNAL_CHUNK_BYTES];
 };
@@ -24,6 +24,7 @@ static bool keep(void *self, struct journal_piece *piece)
     if (piece->offset == 0) {
         k->at = vec_reserve(k->at, &k->cap, k->n + 1, sizeof *k->at);
         k->at[k->n].first_ms = piece->first_ms;
+        k->at[k->n].number = piece->chunk;
         k->at[k->n++].len = 0;
     }
     memcpy(k->at[k->n - 1].at + k->at[k->n - 1].len, piece->bytes, piece->len);
@@ -36,6 +37,11 @@ static size_t much(void *self)
 {
     (void)self;
     return SIZE_MAX;
+}
+
+static bool give(struct unpack *u, const struct chunk *c, struct err *err)
+{
+    return unpack_chunk(u, c->number, c->first_ms, (struct sv){c->at, c->len}, err);
 }
 
 static void make(struct world *w, struct kept *k, int steps)
@@ -77,7 +83,7 @@ Test(unpack, survives_any_changed_byte)
         for (size_t i = 0; i < k.n; i++) {
             struct err err = {0};
 
-            if (!unpack_chunk(u, k.at[i].first_ms, (struct sv){k.at[i].at, k.at[i].len}, &err)) {
+            if (!give(u, &k.at[i], &err)) {
                 cr_assert_eq(err.kind, ERR_STORAGE);
                 damaged++;
             }
@@ -86,6 +92,38 @@ Test(unpack, survives_any_changed_byte)
         cr_assert(damaged != 0 || events != 0);
         unpack_free(u);
         hit->at[at] = was;
+    }
+    free(k.at);
+    world_done(&w);
+}
+
+/* Whatever the first byte of a segment is now, its damage is told, and so is a segment without its first chunk. */
+Test(unpack, tells_damage_in_the_first_chunk_of_all)
+{
+    static struct world w;
+    struct kept k;
+
+    make(&w, &k, 12000);
+    for (int byte = 0; byte < 256; byte++) {
+        size_t events = 0;
+        struct unpack *u = unpack_new(0, INT64_MAX, ignore, &events);
+        char was = k.at[0].at[0];
+        struct err err = {0};
+
+        k.at[0].at[0] = (char)byte;
+        if ((byte & 0xf) != (was & 0xf)) {
+            cr_assert_not(give(u, &k.at[0], &err), "byte %d", byte);
+            cr_assert_eq(err.kind, ERR_STORAGE);
+        }
+        k.at[0].at[0] = was;
+        unpack_free(u);
+    }
+    for (size_t i = 1; i < k.n; i++) {
+        size_t events = 0;
+        struct unpack *u = unpack_new(0, INT64_MAX, ignore, &events);
+
+        cr_assert_eq(give(u, &k.at[i], NULL), k.at[i].number == 0, "chunk %zu", i);
+        unpack_free(u);
     }
     free(k.at);
     world_done(&w);
@@ -107,7 +145,7 @@ Test(unpack, ends_when_the_reader_has_enough)
     make(&w, &k, 3000);
     u = unpack_new(0, INT64_MAX, stop_at_ten, &n);
     for (size_t i = 0; i < k.n && !unpack_ended(u); i++)
-        cr_assert(unpack_chunk(u, k.at[i].first_ms, (struct sv){k.at[i].at, k.at[i].len}, NULL));
+        cr_assert(give(u, &k.at[i], NULL));
     unpack_finish(u);
     cr_assert(unpack_ended(u));
     cr_assert_eq(n, 10);
