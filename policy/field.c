@@ -8,27 +8,63 @@
 
 static const char *const api_versions[] = {"brim.dev/v1", NULL};
 static const char *const kinds[] = {"FillerPolicy", NULL};
-static const char *const headroom_modes[] = {"fixed", NULL};
-static const char *const placements[] = {
-    [PLACEMENT_AFFINITY] = "affinity", [PLACEMENT_SPREAD] = "spread", [PLACEMENT_COUNT_] = NULL};
+static const char *const headroom_modes[] = {"learned", "fixed", NULL};
+static const char *const placements[] = {[PLACEMENT_GATE] = "gate",
+                                         [PLACEMENT_AFFINITY] = "affinity",
+                                         [PLACEMENT_SPREAD] = "spread",
+                                         [PLACEMENT_COUNT_] = NULL};
 static const char *const stale_thens[] = {
     [STALE_HOLD] = "hold", [STALE_SHRINK] = "shrink", [STALE_COUNT_] = NULL};
 static const char *const modes[] = {[MODE_CONTROL] = "control",
                                     [MODE_DRY_RUN] = "dry-run",
                                     [MODE_METRICS_ONLY] = "metrics-only",
                                     [MODE_COUNT_] = NULL};
+static const char *const on_removes[] = {
+    [REMOVE_LEAVE] = "leave", [REMOVE_RESTORE] = "restore", [REMOVE_COUNT_] = NULL};
+static const char *const toleration_ops[] = {
+    [TOLERATE_EQUAL] = "Equal", [TOLERATE_EXISTS] = "Exists", NULL};
+/* EFFECT_NONE, every effect, is what an absent key means. */
+static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
+_Static_assert(EFFECT_NO_SCHEDULE == 1 && EFFECT_PREFER_NO_SCHEDULE == 2 && EFFECT_NO_EXECUTE == 3,
+               "the effects' names are out of order");
 /* The decoder stores a word's place as an int. */
 _Static_assert(sizeof(enum placement) == sizeof(int) && sizeof(enum stale_then) == sizeof(int) &&
-                   sizeof(enum policy_mode) == sizeof(int),
+                   sizeof(enum policy_mode) == sizeof(int) &&
+                   sizeof(enum on_remove) == sizeof(int) &&
+                   sizeof(enum toleration_op) == sizeof(int) &&
+                   sizeof(enum taint_effect) == sizeof(int),
                "an enum is not an int");
+
+static bool check_rule(const void *element, struct err *err)
+{
+    const struct paid_ignore *rule = element;
+
+    if (rule->ns.len != 0 || rule->selector.len != 0 || rule->has_priority_below)
+        return true;
+    return err_set(err, ERR_INPUT, 0,
+                   "found an empty rule, expected namespace, selector or priorityBelow");
+}
+
+/* What the API server asks of a pod's toleration. */
+static bool check_toleration(const void *element, struct err *err)
+{
+    const struct toleration *t = element;
+
+    if (t->op == TOLERATE_EXISTS && t->value.len != 0)
+        return err_set(err, ERR_INPUT, 0, "found a value beside operator Exists, expected none");
+    if (t->op == TOLERATE_EQUAL && t->key.len == 0)
+        return err_set(err, ERR_INPUT, 0, "found no key, expected one or operator: Exists");
+    return true;
+}
 
 #define FIELD(path_, type_, ...)                                                                   \
     {                                                                                              \
         .path = path_, .type = type_, .offset = FIELD_NOWHERE, .has_offset = FIELD_NOWHERE,        \
-        __VA_ARGS__                                                                                \
+        .instead_offset = FIELD_NOWHERE, .count_offset = FIELD_NOWHERE, __VA_ARGS__                \
     }
-#define IN_POLICY(member) .offset = offsetof(struct policy, member)
-#define IN_RULE(member)   .offset = offsetof(struct paid_ignore, member)
+#define IN_POLICY(member)     .offset = offsetof(struct policy, member)
+#define IN_RULE(member)       .offset = offsetof(struct paid_ignore, member)
+#define IN_TOLERATION(member) .offset = offsetof(struct toleration, member)
 
 /* A later designator overrides FIELD's offset on purpose. */
 #pragma GCC diagnostic push
@@ -63,6 +99,12 @@ static const struct field fields[] = {
     FIELD("spec.replicas.max", FIELD_INT32, .required = true, .unit = "replicas", .min = "0",
           .max = "1000000", IN_POLICY(max), .doc = "The filler never has more replicas."),
 
+    FIELD("spec.priority", FIELD_INT32, .min = "-1000000", .max = "1000000", .def = "0",
+          IN_POLICY(priority),
+          .doc = "Of several fillers the one with the higher priority takes the room first."),
+    FIELD("spec.weight", FIELD_INT32, .min = "1", .max = "1000", .def = "1", IN_POLICY(weight),
+          .doc = "Fillers of one priority share the room in the ratio of their weights."),
+
     FIELD("spec.reserve", FIELD_GROUP,
           .doc =
               "Room that is always kept free and is no part of what the metric calls remaining."),
@@ -73,25 +115,45 @@ static const struct field fields[] = {
 
     FIELD("spec.headroom", FIELD_GROUP,
           .doc = "Room kept free beyond the reserve, because paid pods will soon want it."),
-    FIELD("spec.headroom.mode", FIELD_WORD, .words = headroom_modes, .def = "fixed",
-          .doc = "fixed: always max."),
+    FIELD("spec.headroom.mode", FIELD_EITHER, .words = headroom_modes, .def = "learned",
+          IN_POLICY(headroom_fixed),
+          .doc = "learned: what recent paid pods needed. fixed: always max."),
+    FIELD("spec.headroom.min", FIELD_ROOM, .unit = "cores", .min = "0", .max = "100%", .def = "0",
+          IN_POLICY(headroom_min), .doc = "What is kept free at least. Learned headroom only."),
     FIELD("spec.headroom.max", FIELD_ROOM, .unit = "cores", .min = "0", .max = "100%", .def = "16%",
           IN_POLICY(headroom_max),
-          .doc = "Cores, a share of what the nodes offer, or largestNode."),
+          .doc = "What is kept free at most for the usual: cores, a share of what the nodes offer, "
+                 "or largestNode."),
+    FIELD("spec.headroom.blocked", FIELD_SHARE, .unit = "of paid pods", .min = "0%", .max = "50%",
+          .def = "0.5%", IN_POLICY(blocked_ppm),
+          .doc = "The share of paid pods that may find the headroom too small. Learned headroom "
+                 "is what all the others needed."),
 
     FIELD("spec.settle", FIELD_SPAN, .unit = "time", .min = "0s", .max = "1h", .def = "90s",
-          IN_POLICY(settle_us),
+          .instead = "auto", IN_POLICY(settle_us),
+          .instead_offset = offsetof(struct policy, settle_auto),
           .doc = "How long room must have been free before filler takes it. Best is what a killed "
-                 "filler pod costs in time."),
-    FIELD("spec.placement", FIELD_WORD, .words = placements, .def = "affinity",
-          IN_POLICY(placement),
-          .doc = "affinity: the filler's template packs it together by a preferred affinity to "
-                 "itself. spread: the scheduler's "
-                 "own choice."),
+                 "filler pod costs in time. auto: learned from the load and killCost."),
+    FIELD("spec.killCost", FIELD_SPAN, .unit = "time", .min = "0s", .max = "24h", .def = "60s",
+          IN_POLICY(kill_cost_us),
+          .doc = "The work that a killed filler pod loses, start and grace aside. For settle: auto "
+                 "and reports."),
+    FIELD("spec.placement", FIELD_WORD, .words = placements, .def = "gate", IN_POLICY(placement),
+          .doc = "gate: filler pods wait behind a scheduling gate until brim names their node. "
+                 "affinity: the filler's template packs it together by a preferred affinity to "
+                 "itself. spread: the scheduler's own choice."),
+
+    FIELD("spec.nodes", FIELD_GROUP, .doc = "Which nodes the filler may use."),
+    FIELD("spec.nodes.minPaid", FIELD_CPU, .unit = "cores", .min = "0", .max = "1000000",
+          .def = "0", IN_POLICY(min_paid_milli),
+          .doc = "Cores of paid pods that a node must hold to offer room to filler, so that filler "
+                 "alone keeps no node up."),
 
     FIELD("spec.paid", FIELD_GROUP, .doc = "Which pods the filler makes room for."),
     FIELD(
         "spec.paid.ignore", FIELD_LIST, IN_POLICY(ignore),
+        .count_offset = offsetof(struct policy, n_ignore),
+        .element_size = sizeof(struct paid_ignore), .check = check_rule,
         .doc =
             "Pending pods that make no claim on room. A rule holds where all that it gives holds."),
     FIELD("spec.paid.ignore[].namespace", FIELD_LABEL, IN_RULE(ns),
@@ -114,6 +176,12 @@ static const struct field fields[] = {
           .doc = "control: scale the target. dry-run: decide and record, write nothing. "
                  "metrics-only: publish, decide nothing."),
 
+    FIELD("spec.service", FIELD_LABEL, IN_POLICY(service),
+          .doc = "A Service in the target's namespace that the metrics are published on, too."),
+    FIELD("spec.onRemove", FIELD_WORD, .words = on_removes, .def = "leave", IN_POLICY(on_remove),
+          .doc = "What becomes of the target when the policy is removed. leave: it keeps its "
+                 "count. restore: it gets the count that it had before brim took over."),
+
     FIELD("spec.pod", FIELD_GROUP, .has_offset = offsetof(struct policy, pod.given),
           .doc = "The filler's pods, where neither a live one nor the target's template tells."),
     FIELD("spec.pod.cpu", FIELD_CPU, .required = true, .unit = "cores", .min = "1m",
@@ -124,25 +192,87 @@ static const struct field fields[] = {
           .def = "30", IN_POLICY(pod.grace_s), .doc = "Its termination grace period."),
     FIELD("spec.pod.priority", FIELD_INT32, .min = "-2147483648", .max = "1000000000", .def = "0",
           IN_POLICY(pod.priority), .doc = "The value of its PriorityClass."),
+    FIELD("spec.pod.tolerations", FIELD_LIST, IN_POLICY(pod.tolerations),
+          .count_offset = offsetof(struct policy, pod.n_tolerations),
+          .element_size = sizeof(struct toleration), .check = check_toleration,
+          .doc = "The taints that it tolerates, as in a pod."),
+    FIELD("spec.pod.tolerations[].key", FIELD_LABEL_KEY, IN_TOLERATION(key),
+          .doc = "The taint's key. Absent: every key, with operator Exists."),
+    FIELD("spec.pod.tolerations[].operator", FIELD_WORD, .words = toleration_ops, .def = "Equal",
+          IN_TOLERATION(op), .doc = "Equal: key and value are. Exists: the key is there."),
+    FIELD("spec.pod.tolerations[].value", FIELD_LABEL_VALUE, IN_TOLERATION(value),
+          .doc = "The taint's value."),
+    FIELD("spec.pod.tolerations[].effect", FIELD_WORD, .words = effects,
+          .first_word = EFFECT_NO_SCHEDULE, IN_TOLERATION(effect),
+          .doc = "The taint's effect. Absent: every effect."),
+    FIELD("spec.pod.nodeSelector", FIELD_LABELS, IN_POLICY(pod.node_selector),
+          .count_offset = offsetof(struct policy, pod.n_node_selector),
+          .element_size = sizeof(struct label), .doc = "Labels that its nodes must have."),
+
+    FIELD("spec.report", FIELD_GROUP, .doc = "What reports compare with."),
+    FIELD("spec.report.target", FIELD_SHARE, .unit = "of what the nodes offer", .min = "0%",
+          .max = "100%", .def = "85%", IN_POLICY(report.target_ppm),
+          .doc = "The utilisation aimed at."),
+    FIELD("spec.report.price", FIELD_PRICE, .unit = "a core for an hour", .min = "0",
+          .max = "1000000", .def = "0", IN_POLICY(report.price_micro),
+          .doc = "What a core costs for an hour, in any currency. 0: reports name no money."),
+    FIELD("spec.report.groupBy", FIELD_LABEL_KEY, IN_POLICY(report.group_by),
+          .doc = "Reports tell paid pods apart by this label of theirs."),
+
+    FIELD("spec.advanced", FIELD_GROUP,
+          .doc = "Constants of the controller. The defaults were found by simulation; a reason to "
+                 "change one is rare."),
+    FIELD("spec.advanced.tick", FIELD_SPAN, .unit = "time", .min = "1s", .max = "1m", .def = "5s",
+          IN_POLICY(advanced.tick_us),
+          .doc = "How long nothing may happen before the set point is computed all the same."),
+    FIELD("spec.advanced.coalesce", FIELD_SPAN, .unit = "time", .min = "0s", .max = "5s",
+          .def = "100ms", IN_POLICY(advanced.coalesce_us),
+          .doc = "How long events are gathered before a write that nobody waits for."),
+    FIELD("spec.advanced.values", FIELD_INT32, .unit = "pods", .min = "20", .max = "20000",
+          .def = "2000", IN_POLICY(advanced.values),
+          .doc = "Of how many recent paid pods it is remembered what they needed."),
+    FIELD("spec.advanced.needed", FIELD_INT32, .unit = "pods", .min = "1", .max = "20000",
+          .def = "20", IN_POLICY(advanced.needed),
+          .doc = "With fewer remembered pods the headroom is headroom.max. At most values."),
+    FIELD("spec.advanced.surgeFactor", FIELD_FACTOR, .min = "1", .max = "10", .def = "2",
+          IN_POLICY(advanced.surge_percent),
+          .doc = "How many times its own size a surge keeps free while it lasts."),
+    FIELD("spec.advanced.ceilingMargin", FIELD_SHARE, .unit = "of what the nodes offer",
+          .min = "0%", .max = "100%", .def = "5%", IN_POLICY(advanced.ceiling_ppm),
+          .doc = "Room beyond the highest demand of ceilingWindow and this is not kept free."),
+    FIELD("spec.advanced.ceilingWindow", FIELD_SPAN, .unit = "time", .min = "1h", .max = "168h",
+          .def = "24h", IN_POLICY(advanced.ceiling_window_us),
+          .doc = "How far back the highest demand is looked for."),
+    FIELD("spec.advanced.jitter", FIELD_SPAN, .unit = "time", .min = "0s", .max = "10m",
+          .def = "10s", IN_POLICY(advanced.jitter_us),
+          .doc = "How much earlier or later than expected a surge may come."),
+    FIELD("spec.advanced.holePercentile", FIELD_INT32, .unit = "%", .min = "50", .max = "100",
+          .def = "95", IN_POLICY(advanced.hole_percentile),
+          .doc = "Room is kept free in pieces that this share of recent paid pods fit in."),
+    FIELD("spec.advanced.holeSizes", FIELD_INT32, .unit = "pods", .min = "20", .max = "400",
+          .def = "400", IN_POLICY(advanced.hole_sizes),
+          .doc = "Of how many recent paid pods the requests are remembered for that."),
+    FIELD("spec.advanced.refusedAfter", FIELD_SPAN, .unit = "time", .min = "1s", .max = "10m",
+          .def = "5s", IN_POLICY(advanced.refused_after_us),
+          .doc = "A filler pod that was let in to a node and is not bound by then is given up."),
 };
 #pragma GCC diagnostic pop
 
 /* Keys of the design that later releases have. */
-static const char *const later[] = {
-    "spec.advanced", "spec.headroom.blocked", "spec.headroom.min",     "spec.killCost",
-    "spec.nodes",    "spec.onRemove",         "spec.pod.nodeSelector", "spec.pod.tolerations",
-    "spec.priority", "spec.report",           "spec.schedule",         "spec.service",
-    "spec.weight",
-};
+static const char *const later[] = {"spec.schedule"};
 
 static const char *const type_names[] = {
-    [FIELD_GROUP] = "mapping",      [FIELD_LIST] = "list",
-    [FIELD_WORD] = "word",          [FIELD_LABEL] = "DNS label",
-    [FIELD_SUBDOMAIN] = "DNS name", [FIELD_API_VERSION] = "API version",
-    [FIELD_KIND] = "kind",          [FIELD_SELECTOR] = "selector",
-    [FIELD_INT32] = "whole number", [FIELD_INT64] = "whole number",
-    [FIELD_SPAN] = "span",          [FIELD_ROOM] = "cpu or share",
-    [FIELD_CPU] = "quantity",       [FIELD_BYTES] = "quantity",
+    [FIELD_GROUP] = "mapping",       [FIELD_LIST] = "list",
+    [FIELD_LABELS] = "labels",       [FIELD_WORD] = "word",
+    [FIELD_EITHER] = "word",         [FIELD_LABEL] = "DNS label",
+    [FIELD_SUBDOMAIN] = "DNS name",  [FIELD_API_VERSION] = "API version",
+    [FIELD_KIND] = "kind",           [FIELD_SELECTOR] = "selector",
+    [FIELD_LABEL_KEY] = "label key", [FIELD_LABEL_VALUE] = "label value",
+    [FIELD_INT32] = "whole number",  [FIELD_INT64] = "whole number",
+    [FIELD_SPAN] = "span",           [FIELD_SHARE] = "share",
+    [FIELD_FACTOR] = "number",       [FIELD_PRICE] = "number",
+    [FIELD_ROOM] = "cpu or share",   [FIELD_CPU] = "quantity",
+    [FIELD_BYTES] = "quantity",
 };
 _Static_assert(COUNT_OF(type_names) == FIELD_TYPE_COUNT_, "a type has no name");
 

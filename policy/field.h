@@ -20,16 +20,23 @@
 
 enum field_type {
     FIELD_GROUP,       /* a mapping of further keys */
-    FIELD_LIST,        /* a list of mappings */
-    FIELD_WORD,        /* one of field->words; an int, the word's place */
-    FIELD_LABEL,       /* a DNS label (RFC 1123); struct sv, as are the next four */
+    FIELD_LIST,        /* a list of mappings; an array in the arena, its length beside it */
+    FIELD_LABELS,      /* a mapping of label keys to values; an array of struct label, likewise */
+    FIELD_WORD,        /* one of field->words; an int, the word's place + first_word */
+    FIELD_EITHER,      /* one of two words; a bool, true for the second */
+    FIELD_LABEL,       /* a DNS label (RFC 1123); struct sv, as are the next six */
     FIELD_SUBDOMAIN,   /* a DNS subdomain */
     FIELD_API_VERSION, /* "apps/v1", "v1" */
     FIELD_KIND,        /* "Deployment" */
     FIELD_SELECTOR,    /* labels in the text form, checked by selector.h */
+    FIELD_LABEL_KEY,   /* "app", "example.org/app" */
+    FIELD_LABEL_VALUE, /* at most 63 characters, may be empty */
     FIELD_INT32,       /* int32_t */
     FIELD_INT64,       /* int64_t */
     FIELD_SPAN,        /* a duration; int64_t in microseconds */
+    FIELD_SHARE,       /* "0.5%"; int32_t in millionths */
+    FIELD_FACTOR,      /* "1.5"; int32_t in hundredths */
+    FIELD_PRICE,       /* "0.035"; int64_t in millionths */
     FIELD_ROOM,        /* cores, a share or largestNode; struct room_spec */
     FIELD_CPU,         /* cores as a quantity; int64_t in milli */
     FIELD_BYTES,       /* a quantity; int64_t */
@@ -51,9 +58,15 @@ struct field {
     const char *min, *max;    /* as one would write them, both allowed; NULL: none */
     const char *def;          /* as one would write it; NULL: none */
     const char *const *words; /* ends with NULL */
+    int first_word;           /* what the first word is stored as */
+    const char *instead;      /* a word that may stand in the value's place; NULL: none */
     const char *doc;          /* whole sentences */
     size_t offset;            /* in struct policy, or in the element of a list */
     size_t has_offset; /* a bool that says whether the key was there; FIELD_NOWHERE: nobody asks */
+    size_t instead_offset; /* a bool: the word `instead` stood there */
+    size_t count_offset;   /* of lists and labels: a size_t, how many */
+    size_t element_size;   /* of lists */
+    bool (*check)(const void *element, struct err *err); /* of lists, of a whole element; or NULL */
 };
 
 /* The table. */

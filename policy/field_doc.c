@@ -1,6 +1,8 @@
 /* The table for people and for editors: `brim explain policy` and the JSON schema. */
 #include "policy/field.h"
 
+#include <stdio.h>
+
 #include "base/jsonw.h"
 
 /* The longest paths are indented like the rest; a path that is longer still pushes its row to the
@@ -12,7 +14,8 @@ static void add_range(const struct field *f, struct strbuf *out)
     if (f->words != NULL)
         field_expected(f, out);
     else if (f->min != NULL && f->max != NULL)
-        (void)strbuf_addf(out, "%s to %s", f->min, f->max);
+        (void)strbuf_addf(out, "%s to %s%s%s", f->min, f->max, f->instead != NULL ? ", or " : "",
+                          f->instead != NULL ? f->instead : "");
     else
         (void)strbuf_add_char(out, '-');
 }
@@ -129,6 +132,16 @@ static void schema_text(struct jsonw *w, const struct field *f, const char *patt
         jsonw_cstr(w, "default", f->def);
 }
 
+static void schema_span(struct jsonw *w, const struct field *f)
+{
+    char pattern[128];
+
+    (void)snprintf(pattern, sizeof pattern,
+                   "^(%s%s0|(([0-9]+\\.?[0-9]*|\\.[0-9]+)(h|m|s|ms|us))+)$",
+                   f->instead != NULL ? f->instead : "", f->instead != NULL ? "|" : "");
+    schema_text(w, f, pattern);
+}
+
 /* Quantities may stand without quotes and are numbers then. */
 static void schema_quantity(struct jsonw *w, const struct field *f)
 {
@@ -150,6 +163,23 @@ static void schema_word(struct jsonw *w, const struct field *f)
         jsonw_cstr(w, "default", f->def);
 }
 
+#define LABEL_KEY_PATTERN                                                                          \
+    "^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+#define LABEL_VALUE_PATTERN "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
+
+static void schema_labels(struct jsonw *w)
+{
+    jsonw_cstr(w, "type", "object");
+    jsonw_i64(w, "maxProperties", FIELD_MAX_ELEMENTS);
+    jsonw_object(w, "propertyNames");
+    jsonw_cstr(w, "pattern", LABEL_KEY_PATTERN);
+    jsonw_end(w);
+    jsonw_object(w, "additionalProperties");
+    jsonw_cstr(w, "type", "string");
+    jsonw_cstr(w, "pattern", LABEL_VALUE_PATTERN);
+    jsonw_end(w);
+}
+
 static void schema_children(struct jsonw *w, struct sv parent);
 
 static void schema_field(struct jsonw *w, const struct field *f)
@@ -167,7 +197,11 @@ static void schema_field(struct jsonw *w, const struct field *f)
         jsonw_i64(w, "minProperties", 1);
         jsonw_end(w);
         return;
+    case FIELD_LABELS:
+        schema_labels(w);
+        return;
     case FIELD_WORD:
+    case FIELD_EITHER:
         schema_word(w, f);
         return;
     case FIELD_LABEL:
@@ -186,13 +220,24 @@ static void schema_field(struct jsonw *w, const struct field *f)
     case FIELD_SELECTOR:
         schema_text(w, f, NULL);
         return;
+    case FIELD_LABEL_KEY:
+        schema_text(w, f, LABEL_KEY_PATTERN);
+        return;
+    case FIELD_LABEL_VALUE:
+        schema_text(w, f, LABEL_VALUE_PATTERN);
+        return;
     case FIELD_INT32:
     case FIELD_INT64:
         schema_integer(w, f);
         return;
-    case FIELD_SPAN:
-        schema_text(w, f, "^(0|(([0-9]+\\.?[0-9]*|\\.[0-9]+)(h|m|s|ms|us))+)$");
+    case FIELD_SHARE:
+        schema_text(w, f, "^[0-9]+(\\.[0-9]{1,4})?%$");
         return;
+    case FIELD_SPAN:
+        schema_span(w, f);
+        return;
+    case FIELD_FACTOR:
+    case FIELD_PRICE:
     case FIELD_ROOM:
     case FIELD_CPU:
     case FIELD_BYTES:

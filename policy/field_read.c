@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/yaml.h"
+#include "capacity/names.h"
 #include "capacity/quantity.h"
 #include "capacity/selector.h"
 #include "policy/policy.h"
@@ -84,24 +85,34 @@ static bool has_digit(struct sv text)
     return false;
 }
 
-/* "5%", "12.25%" in hundredths of a percent. */
-static bool parse_percent(struct sv text, int64_t *ret_value)
+/* "12.25" with at most `digits` behind the point, as a whole number of 10^-digits. */
+static bool parse_decimal(struct sv text, size_t digits, int64_t *ret_value)
 {
-    struct sv whole, part;
-    int64_t value, hundredths = 0;
+    struct sv whole, part = SV("0");
+    int64_t value, fraction = 0, scale = 1;
+    bool point = sv_cut(text, '.', &whole, &part);
 
+    if (!point)
+        whole = text;
+    if (!has_digit(whole) || part.len == 0 || part.len > digits ||
+        !isdigit((unsigned char)part.at[0]) || !sv_to_i64(whole, &value) ||
+        !sv_to_i64(part, &fraction))
+        return false;
+    for (size_t i = 0; i < digits; i++) {
+        scale *= 10;
+        fraction *= i < part.len ? 1 : 10;
+    }
+    return !__builtin_mul_overflow(value, scale, &value) &&
+           !__builtin_add_overflow(value, whole.at[0] == '-' ? -fraction : fraction, ret_value);
+}
+
+/* The same in percent: "5%", "12.25%". */
+static bool parse_percent(struct sv text, size_t digits, int64_t *ret_value)
+{
     if (!sv_ends(text, SV("%")))
         return false;
     text.len--;
-    if (!sv_cut(text, '.', &whole, &part))
-        whole = text, part = SV("0");
-    if (!has_digit(whole) || part.len == 0 || part.len > 2 || !isdigit((unsigned char)part.at[0]) ||
-        !sv_to_i64(whole, &value) || !sv_to_i64(part, &hundredths) ||
-        __builtin_mul_overflow(value, 100, &value))
-        return false;
-    if (part.len == 1)
-        hundredths *= 10;
-    return !__builtin_add_overflow(value, whole.at[0] == '-' ? -hundredths : hundredths, ret_value);
+    return parse_decimal(text, digits, ret_value);
 }
 
 /* Any type that is a number: as an int64 in the unit in which it is stored. */
@@ -115,6 +126,12 @@ static bool parse_number(enum field_type type, struct sv text, int64_t *ret_valu
         return sv_to_i64(text, ret_value);
     case FIELD_SPAN:
         return field_parse_span(text, ret_value);
+    case FIELD_SHARE:
+        return parse_percent(text, 4, ret_value);
+    case FIELD_FACTOR:
+        return parse_decimal(text, 2, ret_value);
+    case FIELD_PRICE:
+        return parse_decimal(text, 6, ret_value);
     case FIELD_CPU:
     case FIELD_BYTES:
     case FIELD_ROOM:
@@ -128,12 +145,16 @@ static bool parse_number(enum field_type type, struct sv text, int64_t *ret_valu
         return true;
     case FIELD_GROUP:
     case FIELD_LIST:
+    case FIELD_LABELS:
     case FIELD_WORD:
+    case FIELD_EITHER:
     case FIELD_LABEL:
     case FIELD_SUBDOMAIN:
     case FIELD_API_VERSION:
     case FIELD_KIND:
     case FIELD_SELECTOR:
+    case FIELD_LABEL_KEY:
+    case FIELD_LABEL_VALUE:
     case FIELD_TYPE_COUNT_:
         break;
     }
@@ -194,7 +215,7 @@ static bool read_room(const struct field *f, struct sv text, struct room_spec *r
 
     if (sv_eq(text, SV("largestNode"))) {
         room.kind = ROOM_LARGEST_NODE;
-    } else if (parse_percent(text, &room.milli)) {
+    } else if (parse_percent(text, 2, &room.milli)) {
         room.kind = ROOM_PERCENT;
         if (!check_range(text, room.milli, 0, 10000, "0%", "100%", err))
             return false;
@@ -281,10 +302,12 @@ static bool check_text(const struct field *f, struct sv text, struct err *err)
 
     if (f->type == FIELD_SELECTOR)
         return check_selector(text, err);
-    ok = f->type == FIELD_LABEL       ? is_label(text)
-         : f->type == FIELD_SUBDOMAIN ? is_subdomain(text)
-         : f->type == FIELD_KIND      ? is_kind(text)
-                                      : is_api_version(text);
+    ok = f->type == FIELD_LABEL         ? is_label(text)
+         : f->type == FIELD_SUBDOMAIN   ? is_subdomain(text)
+         : f->type == FIELD_KIND        ? is_kind(text)
+         : f->type == FIELD_LABEL_KEY   ? names_qualified(text)
+         : f->type == FIELD_LABEL_VALUE ? names_label_value(text)
+                                        : is_api_version(text);
     return ok || refuse(f, text, err);
 }
 
@@ -292,7 +315,7 @@ static bool read_word(const struct field *f, struct sv text, int *ret_place, str
 {
     for (int i = 0; f->words[i] != NULL; i++) {
         if (sv_eq(text, sv_from(f->words[i]))) {
-            *ret_place = i;
+            *ret_place = f->first_word + i;
             return true;
         }
     }
@@ -300,10 +323,15 @@ static bool read_word(const struct field *f, struct sv text, int *ret_place, str
 }
 
 /* memcpy, so that the table need not tell the compiler the member's type. */
+static void store_at(size_t offset, void *object, const void *value, size_t size)
+{
+    if (offset != FIELD_NOWHERE)
+        memcpy((char *)object + offset, value, size);
+}
+
 static void store(const struct field *f, void *object, const void *value, size_t size)
 {
-    if (f->offset != FIELD_NOWHERE)
-        memcpy((char *)object + f->offset, value, size);
+    store_at(f->offset, object, value, size);
 }
 
 static bool read_text(const struct field *f, struct sv text, struct arena *arena, void *object,
@@ -321,13 +349,14 @@ static bool read_text(const struct field *f, struct sv text, struct arena *arena
     return true;
 }
 
-bool field_read(const struct field *f, struct sv text, struct arena *arena, void *object,
-                struct err *err)
+static bool read_plain(const struct field *f, struct sv text, struct arena *arena, void *object,
+                       struct err *err)
 {
     struct room_spec room = {0};
     int64_t number = 0;
     int32_t small;
     int place = 0;
+    bool second;
 
     switch (f->type) {
     case FIELD_WORD:
@@ -335,12 +364,20 @@ bool field_read(const struct field *f, struct sv text, struct arena *arena, void
             return false;
         store(f, object, &place, sizeof place);
         return true;
+    case FIELD_EITHER:
+        if (!read_word(f, text, &place, err))
+            return false;
+        second = place != 0;
+        store(f, object, &second, sizeof second);
+        return true;
     case FIELD_ROOM:
         if (!read_room(f, text, &room, err))
             return false;
         store(f, object, &room, sizeof room);
         return true;
     case FIELD_INT32:
+    case FIELD_SHARE:
+    case FIELD_FACTOR:
         if (!read_number(f, text, &number, err))
             return false;
         small = (int32_t)number; /* the range of each such field is within int32 */
@@ -348,6 +385,7 @@ bool field_read(const struct field *f, struct sv text, struct arena *arena, void
         return true;
     case FIELD_INT64:
     case FIELD_SPAN:
+    case FIELD_PRICE:
     case FIELD_CPU:
     case FIELD_BYTES:
         if (!read_number(f, text, &number, err))
@@ -359,13 +397,27 @@ bool field_read(const struct field *f, struct sv text, struct arena *arena, void
     case FIELD_API_VERSION:
     case FIELD_KIND:
     case FIELD_SELECTOR:
+    case FIELD_LABEL_KEY:
+    case FIELD_LABEL_VALUE:
         return read_text(f, text, arena, object, err);
     case FIELD_GROUP:
     case FIELD_LIST:
+    case FIELD_LABELS:
     case FIELD_TYPE_COUNT_:
         break;
     }
     return refuse(f, text, err);
+}
+
+bool field_read(const struct field *f, struct sv text, struct arena *arena, void *object,
+                struct err *err)
+{
+    bool instead = f->instead != NULL && sv_eq(text, sv_from(f->instead));
+
+    if (!instead && !read_plain(f, text, arena, object, err))
+        return false;
+    store_at(f->instead_offset, object, &instead, sizeof instead);
+    return true;
 }
 
 static void add_words(const struct field *f, struct strbuf *out)
@@ -382,7 +434,9 @@ void field_expected(const struct field *f, struct strbuf *out)
     static const char *const texts[] = {
         [FIELD_GROUP] = "a mapping",
         [FIELD_LIST] = "a list",
+        [FIELD_LABELS] = "a mapping of labels",
         [FIELD_WORD] = NULL, /* the words themselves */
+        [FIELD_EITHER] = NULL,
         [FIELD_LABEL] = "a name of at most 63 characters a-z, 0-9 and -, beginning and ending with "
                         "a letter or digit",
         [FIELD_SUBDOMAIN] =
@@ -390,20 +444,27 @@ void field_expected(const struct field *f, struct strbuf *out)
         [FIELD_API_VERSION] = "a group and version such as apps/v1",
         [FIELD_KIND] = "a kind such as Deployment",
         [FIELD_SELECTOR] = "a selector such as app=batch",
+        [FIELD_LABEL_KEY] = "a label's key such as app or example.org/app",
+        [FIELD_LABEL_VALUE] = "a label's value of at most 63 letters, digits, -, _ and .",
         [FIELD_INT32] = "a whole number",
         [FIELD_INT64] = "a whole number",
         [FIELD_SPAN] = "a span such as 90s or 1h30m",
+        [FIELD_SHARE] = "a share such as 5% or 0.5%",
+        [FIELD_FACTOR] = "a number such as 2 or 1.5",
+        [FIELD_PRICE] = "a number such as 0.035",
         [FIELD_ROOM] = "cores such as 30 or 1500m, a share such as 5%, or largestNode",
         [FIELD_CPU] = "cores such as 2 or 500m",
         [FIELD_BYTES] = "bytes such as 512Mi",
     };
     _Static_assert(COUNT_OF(texts) == FIELD_TYPE_COUNT_, "a type has no text");
 
-    if (f->type == FIELD_WORD) {
+    if (f->words != NULL) {
         add_words(f, out);
         return;
     }
     (void)strbuf_add(out, sv_from(texts[f->type]));
     if (f->min != NULL && f->max != NULL && f->type != FIELD_ROOM)
         (void)strbuf_addf(out, " from %s to %s", f->min, f->max);
+    if (f->instead != NULL)
+        (void)strbuf_addf(out, ", or %s", f->instead);
 }

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/strbuf.h"
 #include "base/yaml.h"
+#include "capacity/names.h"
 #include "policy/field.h"
 
 enum { YAML_ARENA_BYTES = 64 << 20 }; /* the largest text with the most nodes fits */
@@ -126,55 +127,103 @@ static bool check_required(const struct reader *r, const struct yaml_node *node,
     return true;
 }
 
-/* Every default of the table, so that groups which are left out have theirs too. */
+/* Every default of the table, so that groups which are left out have theirs too; those of the
+ * elements of lists are all zero. */
 static void set_defaults(struct policy *p)
 {
     for (size_t i = 0; i < field_count(); i++) {
         const struct field *f = field_at(i);
-        bool ok = f->def == NULL || field_read(f, sv_from(f->def), &p->arena, p, NULL);
+        bool ok = f->def == NULL || strchr(f->path, '[') != NULL ||
+                  field_read(f, sv_from(f->def), &p->arena, p, NULL);
 
         assert(ok);
         (void)ok;
     }
 }
 
-static bool read_rule(struct reader *r, const struct yaml_node *node, const struct place *place,
-                      struct paid_ignore *rule)
+static bool refuse_size(const struct reader *r)
 {
-    if (!read_mapping(r, node, place, rule))
+    return err_set(r->err, ERR_LIMIT, 0, "the policy is larger than the limit of %d bytes",
+                   POLICY_MAX_BYTES);
+}
+
+static bool read_element(struct reader *r, const struct field *f, const struct yaml_node *node,
+                         const struct place *place, void *element)
+{
+    if (!read_mapping(r, node, place, element))
         return false;
-    if (rule->ns.len == 0 && rule->selector.len == 0 && !rule->has_priority_below)
-        return err_set(r->err, ERR_INPUT, 0,
-                       "found an empty rule, expected namespace, selector or priorityBelow") ||
-               wrap(r, node->line, node->column, place);
+    return f->check == NULL || f->check(element, r->err) ||
+           wrap(r, node->line, node->column, place);
+}
+
+/* Both kinds of arrays: where they begin, and how many there are. */
+static void store_array(const struct field *f, void *object, void *first, size_t count)
+{
+    memcpy((char *)object + f->offset, &(void *){count != 0 ? first : NULL}, sizeof first);
+    memcpy((char *)object + f->count_offset, &count, sizeof count);
+}
+
+/* Room for the elements; what they are called is for the error. */
+static bool make_array(const struct reader *r, const struct field *f, const struct yaml_node *node,
+                       const char *what, void **ret_first)
+{
+    if (node->kind != (f->type == FIELD_LIST ? YAML_SEQUENCE : YAML_MAPPING))
+        return refuse_kind(r, node, f);
+    if (node->count > FIELD_MAX_ELEMENTS)
+        return err_set(r->err, ERR_INPUT, 0, "found %zu %s, expected at most %d", node->count, what,
+                       FIELD_MAX_ELEMENTS);
+    *ret_first = arena_alloc(&r->policy->arena, node->count, f->element_size);
+    return *ret_first != NULL || refuse_size(r);
+}
+
+static bool read_list(struct reader *r, const struct field *f, const struct yaml_node *node,
+                      const struct place *place, void *object)
+{
+    struct place element = {.parent = place, .path = field_elements(f)};
+    void *first;
+
+    if (!make_array(r, f, node, "rules", &first))
+        return wrap(r, node->line, node->column, place);
+    for (const struct yaml_node *each = node->first; each != NULL;
+         each = each->next, element.index++) {
+        if (!read_element(r, f, each, &element, (char *)first + element.index * f->element_size))
+            return false;
+    }
+    store_array(f, object, first, node->count);
     return true;
 }
 
-/* The table has one list: spec.paid.ignore. */
-static bool read_list(struct reader *r, const struct field *f, const struct yaml_node *node,
-                      const struct place *place)
+static bool read_label(struct reader *r, const struct yaml_node *node, struct label *label)
 {
-    struct place element = {.parent = place, .path = field_elements(f)};
-    struct paid_ignore *rules;
+    char shown[YAML_SHOW_SIZE];
 
-    if (node->kind != YAML_SEQUENCE)
-        return refuse_kind(r, node, f) || wrap(r, node->line, node->column, place);
-    if (node->count > FIELD_MAX_ELEMENTS)
-        return err_set(r->err, ERR_INPUT, 0, "found %zu rules, expected at most %d", node->count,
-                       FIELD_MAX_ELEMENTS) ||
-               wrap(r, node->line, node->column, place);
-    rules = arena_alloc(&r->policy->arena, node->count, sizeof *rules);
-    if (rules == NULL)
-        return err_set(r->err, ERR_LIMIT, 0, "the policy is larger than the limit of %d bytes",
-                       POLICY_MAX_BYTES) ||
-               wrap(r, node->line, node->column, place);
-    for (const struct yaml_node *rule = node->first; rule != NULL;
-         rule = rule->next, element.index++) {
-        if (!read_rule(r, rule, &element, &rules[element.index]))
-            return false;
+    if (!names_qualified(node->key))
+        return err_set(r->err, ERR_INPUT, 0, "found %s, expected a label's key such as app",
+                       yaml_show(node->key, shown));
+    if (node->kind != YAML_SCALAR || !names_label_value(node->text))
+        return err_set(r->err, ERR_INPUT, 0, "found %s, expected a label's value",
+                       node->kind == YAML_SCALAR ? yaml_show(node->text, shown)
+                                                 : yaml_kind_name(node->kind));
+    label->key = arena_dup(&r->policy->arena, node->key);
+    label->value = arena_dup(&r->policy->arena, node->text);
+    return (label->key.at != NULL && label->value.at != NULL) || refuse_size(r);
+}
+
+static bool read_labels(struct reader *r, const struct field *f, const struct yaml_node *node,
+                        const struct place *place, void *object)
+{
+    void *first;
+    size_t n = 0;
+
+    if (!make_array(r, f, node, "labels", &first))
+        return wrap(r, node->line, node->column, place);
+    for (const struct yaml_node *each = node->first; each != NULL; each = each->next) {
+        const struct place label = {.parent = place, .key = each->key};
+
+        if (!read_label(r, each, (struct label *)first + n++))
+            return wrap(r, each->line, each->column, &label);
     }
-    r->policy->ignore = node->count != 0 ? rules : NULL;
-    r->policy->n_ignore = node->count;
+    store_array(f, object, first, n);
     return true;
 }
 
@@ -184,7 +233,9 @@ static bool read_value(struct reader *r, const struct field *f, const struct yam
     if (f->type == FIELD_GROUP)
         return read_mapping(r, node, place, object);
     if (f->type == FIELD_LIST)
-        return read_list(r, f, node, place);
+        return read_list(r, f, node, place, object);
+    if (f->type == FIELD_LABELS)
+        return read_labels(r, f, node, place, object);
     if (node->kind != YAML_SCALAR ? !refuse_kind(r, node, f)
                                   : !field_read(f, node->text, &r->policy->arena, object, r->err))
         return wrap(r, node->line, node->column, place);
@@ -195,7 +246,7 @@ static bool read_value(struct reader *r, const struct field *f, const struct yam
 static bool read_mapping(struct reader *r, const struct yaml_node *node, const struct place *place,
                          void *object)
 {
-    bool seen[64] = {false};
+    bool seen[128] = {false};
 
     assert(field_count() <= COUNT_OF(seen));
     if (node->kind != YAML_MAPPING)
@@ -218,17 +269,43 @@ static bool read_mapping(struct reader *r, const struct yaml_node *node, const s
     return check_required(r, node, place, seen);
 }
 
+/* The value at a path, or the root where it ends. */
+static const struct yaml_node *value_at(const struct yaml_node *root, struct sv path)
+{
+    struct sv key;
+
+    while (sv_next(&path, '.', &key)) {
+        CLEANUP(free_ptr) char *name = sv_dup(key);
+        const struct yaml_node *value = yaml_get(root, name);
+
+        if (value == NULL)
+            break;
+        root = value;
+    }
+    return root;
+}
+
+static bool refuse_pair(const struct reader *r, const struct yaml_node *root, const char *path,
+                        int32_t found, int32_t most, const char *other)
+{
+    const struct yaml_node *node = value_at(root, sv_from(path));
+
+    return err_set(r->err, ERR_INPUT, 0,
+                   "%.*s:%d:%d: %s: found %d, expected at most %d, which is %s", SV_ARG(r->where),
+                   node->line, node->column, path, found, most, other);
+}
+
 /* What the table cannot say: how two keys go together. */
 static bool check_policy(const struct reader *r, const struct yaml_node *root)
 {
     const struct policy *p = r->policy;
-    const struct yaml_node *min = yaml_get(yaml_get(yaml_get(root, "spec"), "replicas"), "min");
+    const struct policy_advanced *a = &p->advanced;
 
-    if (p->min <= p->max)
-        return true;
-    return err_set(r->err, ERR_INPUT, 0,
-                   "%.*s:%d:%d: spec.replicas.min: found %d, expected at most %d, which is max",
-                   SV_ARG(r->where), min->line, min->column, p->min, p->max);
+    if (p->min > p->max)
+        return refuse_pair(r, root, "spec.replicas.min", p->min, p->max, "max");
+    if (a->needed > a->values)
+        return refuse_pair(r, root, "spec.advanced.needed", a->needed, a->values, "values");
+    return true;
 }
 
 /* Keeps where things stand, for errors that name two policies. */

@@ -39,8 +39,9 @@ int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli,
                         int64_t largest_node_milli);
 
 enum policy_mode { MODE_CONTROL, MODE_DRY_RUN, MODE_METRICS_ONLY, MODE_COUNT_ };
-enum placement { PLACEMENT_AFFINITY, PLACEMENT_SPREAD, PLACEMENT_COUNT_ };
+enum placement { PLACEMENT_GATE, PLACEMENT_AFFINITY, PLACEMENT_SPREAD, PLACEMENT_COUNT_ };
 enum stale_then { STALE_HOLD, STALE_SHRINK, STALE_COUNT_ };
+enum on_remove { REMOVE_LEAVE, REMOVE_RESTORE, REMOVE_COUNT_ };
 
 /* Pending paid pods that make no claim. All given parts must hold; at least one is given. */
 struct paid_ignore {
@@ -56,6 +57,29 @@ struct pod_spec_shape {
     int64_t cpu_milli, memory_bytes;
     int64_t grace_s;
     int32_t priority;
+    const struct toleration *tolerations; /* in the policy's arena, as is the next */
+    size_t n_tolerations;
+    const struct label *node_selector;
+    size_t n_node_selector;
+};
+
+/* spec.report: what reports compare with. */
+struct policy_report {
+    int32_t target_ppm;  /* utilisation aimed at */
+    int64_t price_micro; /* of a core for an hour, in millionths of whatever money; 0: none */
+    struct sv group_by;  /* key of a label of paid pods; empty: none */
+};
+
+/* spec.advanced: constants of the controller (docs/CONTROL.md). */
+struct policy_advanced {
+    int64_t tick_us, coalesce_us;
+    int32_t values, needed; /* rises kept; fewer than needed are not trusted */
+    int32_t surge_percent;  /* 200: a surge keeps twice its own size free */
+    int32_t ceiling_ppm;    /* of allocatable, above the highest demand of the window */
+    int64_t ceiling_window_us;
+    int64_t jitter_us; /* of an expected surge */
+    int32_t hole_percentile, hole_sizes;
+    int64_t refused_after_us; /* a let-in pod that is not bound by then is given up */
 };
 
 /* Where in a policy's text something stands, from 1. */
@@ -70,16 +94,27 @@ struct policy {
     struct sv name;
     struct sv target_api_version, target_kind, target_ns, target_name;
     int32_t min, max;
+    int32_t priority, weight;      /* among several fillers; higher first, then by weight */
     struct room_spec reserve;      /* R0 */
-    struct room_spec headroom_max; /* reserve_max; in force always while the mode is fixed */
-    int64_t settle_us;             /* T */
+    bool headroom_fixed;           /* H is headroom_max always; else it is learned */
+    struct room_spec headroom_min; /* reserve_min */
+    struct room_spec headroom_max; /* reserve_max */
+    int32_t blocked_ppm;           /* epsilon, in millionths */
+    int64_t settle_us;             /* T; what it begins with where settle_auto */
+    bool settle_auto;
+    int64_t kill_cost_us;
     enum placement placement;
+    int64_t min_paid_milli;     /* of paid pods that a node must hold to offer slots */
+    struct sv service;          /* the Service that carries metrics; empty: none */
     struct paid_ignore *ignore; /* in the arena; NULL where there is none */
     size_t n_ignore;
     int64_t stale_after_us;
     enum stale_then stale_then;
     enum policy_mode mode;
+    enum on_remove on_remove;
     struct pod_spec_shape pod;
+    struct policy_report report;
+    struct policy_advanced advanced;
 };
 
 struct policy_list {

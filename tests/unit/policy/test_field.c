@@ -16,7 +16,8 @@ Test(field, table_is_whole)
         cr_expect(f->doc != NULL && sv_ends(sv_from(f->doc), SV(".")), "%s has no whole sentence",
                   f->path);
         cr_expect_eq(field_find(sv_from(f->path)), f, "%s stands twice", f->path);
-        cr_expect_eq(f->words != NULL, f->type == FIELD_WORD, "%s", f->path);
+        cr_expect_eq(f->words != NULL, f->type == FIELD_WORD || f->type == FIELD_EITHER, "%s",
+                     f->path);
         cr_expect(!group || f->def == NULL, "%s", f->path);
         cr_expect(!f->required || f->def == NULL, "%s is required and has a default", f->path);
         cr_expect_eq(f->min != NULL, f->max != NULL, "%s", f->path);
@@ -183,25 +184,28 @@ Test(field, explains_all_keys_as_a_table)
             cr_expect(strstr(strbuf_str(&out), field_at(i)->path) != NULL, "%s is missing",
                       field_at(i)->path);
     }
-    cr_assert(strstr(strbuf_str(&out),
-                     "spec.settle                          span           90s        0s to 1h\n") !=
-                  NULL,
-              "%s", strbuf_str(&out));
+    cr_assert(
+        strstr(
+            strbuf_str(&out),
+            "spec.settle                          span           90s        0s to 1h, or auto\n") !=
+            NULL,
+        "%s", strbuf_str(&out));
     cr_assert(!out.full);
     strbuf_done(&out);
 }
 
 Test(field, explains_one_key_at_length)
 {
-    static const char settle[] = "spec.settle\n"
-                                 "    How long room must have been free before filler takes it. "
-                                 "Best is what a killed filler pod "
-                                 "costs in time.\n"
-                                 "    type:     span\n"
-                                 "    unit:     time\n"
-                                 "    expected: a span such as 90s or 1h30m from 0s to 1h\n"
-                                 "    default:  90s\n"
-                                 "    range:    0s to 1h\n";
+    static const char settle[] =
+        "spec.settle\n"
+        "    How long room must have been free before filler takes it. "
+        "Best is what a killed filler pod "
+        "costs in time. auto: learned from the load and killCost.\n"
+        "    type:     span\n"
+        "    unit:     time\n"
+        "    expected: a span such as 90s or 1h30m from 0s to 1h, or auto\n"
+        "    default:  90s\n"
+        "    range:    0s to 1h\n";
     struct strbuf out;
 
     strbuf_init(&out, 1 << 20);
@@ -275,7 +279,7 @@ Test(field, suggests_the_path_that_was_meant)
         {"", NULL},
         {"spec.schedule", NULL, true},
         {"schedule", NULL, true},
-        {"headroom.min", NULL, true},
+        {"headroom.mim", "spec.headroom.min"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -71,13 +71,33 @@ Test(policy, fills_in_defaults)
     cr_assert(p->reserve.kind == ROOM_CPU && p->reserve.milli == 0);
     cr_assert(p->headroom_max.kind == ROOM_PERCENT && p->headroom_max.milli == 1600);
     cr_assert_eq(p->settle_us, 90 * US_PER_S);
-    cr_assert_eq(p->placement, PLACEMENT_AFFINITY);
+    cr_assert(!p->headroom_fixed && p->headroom_min.kind == ROOM_CPU && p->headroom_min.milli == 0);
+    cr_assert_eq(p->blocked_ppm, 5000);
+    cr_assert(!p->settle_auto && p->kill_cost_us == 60 * US_PER_S);
+    cr_assert(p->priority == 0 && p->weight == 1 && p->min_paid_milli == 0 && p->service.len == 0);
+    cr_assert_eq(p->on_remove, REMOVE_LEAVE);
+    cr_assert_eq(p->placement, PLACEMENT_GATE);
     cr_assert_eq(p->n_ignore, 0);
     cr_assert_eq(p->stale_after_us, 90 * US_PER_S);
     cr_assert_eq(p->stale_then, STALE_HOLD);
     cr_assert_eq(p->mode, MODE_CONTROL);
     cr_assert(!p->pod.given);
     cr_assert_eq(p->pod.grace_s, 30);
+    cr_assert(p->report.target_ppm == 850000 && p->report.price_micro == 0 &&
+              p->report.group_by.len == 0);
+}
+
+Test(policy, has_the_controllers_constants)
+{
+    CLEANUP(policy_list_done) struct policy_list list = {0};
+    const struct policy_advanced *a = &read_one(HEAD REPLICAS, &list)->advanced;
+
+    cr_assert(a->tick_us == 5 * US_PER_S && a->coalesce_us == 100 * US_PER_MS);
+    cr_assert(a->values == 2000 && a->needed == 20);
+    cr_assert(a->surge_percent == 200 && a->ceiling_ppm == 50000);
+    cr_assert(a->ceiling_window_us == 24 * 3600 * US_PER_S && a->jitter_us == 10 * US_PER_S);
+    cr_assert(a->hole_percentile == 95 && a->hole_sizes == 400);
+    cr_assert(a->refused_after_us == 5 * US_PER_S);
 }
 
 Test(policy, reads_every_key)
@@ -86,8 +106,15 @@ Test(policy, reads_every_key)
     const struct policy *p =
         read_one(HEAD "  replicas: {min: 2, max: 150}\n"
                       "  reserve: {cpu: 1500m}\n"
-                      "  headroom: {mode: fixed, max: 30}\n"
+                      "  priority: -3\n"
+                      "  weight: 7\n"
+                      "  headroom: {mode: fixed, min: 5%, max: 30, blocked: 0.25%}\n"
                       "  settle: 1h\n"
+                      "  killCost: 5m\n"
+                      "  nodes: {minPaid: 500m}\n"
+                      "  service: web\n"
+                      "  onRemove: restore\n"
+                      "  report: {target: 92.5%, price: 0.035, groupBy: example.org/team}\n"
                       "  placement: spread\n"
                       "  paid:\n"
                       "    ignore:\n"
@@ -95,7 +122,16 @@ Test(policy, reads_every_key)
                       "      - {selector: 'app=x,tier in (a,b)', priorityBelow: -10}\n"
                       "  stale: {after: 2m30s, then: shrink}\n"
                       "  mode: dry-run\n"
-                      "  pod: {cpu: 500m, memory: 1Gi, graceSeconds: 5, priority: -100}\n",
+                      "  pod:\n"
+                      "    cpu: 500m\n"
+                      "    memory: 1Gi\n"
+                      "    graceSeconds: 5\n"
+                      "    priority: -100\n"
+                      "    tolerations:\n"
+                      "      - {key: a, value: b, effect: NoExecute}\n"
+                      "      - {operator: Exists}\n"
+                      "    nodeSelector: {example.org/pool: idle, b: ''}\n"
+                      "  advanced: {surgeFactor: 1.5, values: 100, holePercentile: 50}\n",
                  &list);
 
     cr_assert_eq(p->min, 2);
@@ -114,6 +150,32 @@ Test(policy, reads_every_key)
     cr_assert_str_eq(policy_mode_name(p->mode), "dry-run");
     cr_assert(p->pod.given && p->pod.cpu_milli == 500 && p->pod.memory_bytes == 1 << 30);
     cr_assert(p->pod.grace_s == 5 && p->pod.priority == -100);
+    cr_assert(p->priority == -3 && p->weight == 7 && p->kill_cost_us == 300 * US_PER_S);
+    cr_assert(p->headroom_fixed && p->headroom_min.milli == 500 && p->blocked_ppm == 2500);
+    cr_assert(p->min_paid_milli == 500 && sv_eq(p->service, SV("web")));
+    cr_assert_eq(p->on_remove, REMOVE_RESTORE);
+    cr_assert(p->report.target_ppm == 925000 && p->report.price_micro == 35000 &&
+              sv_eq(p->report.group_by, SV("example.org/team")));
+    cr_assert_eq(p->pod.n_tolerations, 2);
+    cr_assert(sv_eq(p->pod.tolerations[0].key, SV("a")) &&
+              p->pod.tolerations[0].op == TOLERATE_EQUAL &&
+              p->pod.tolerations[0].effect == EFFECT_NO_EXECUTE);
+    cr_assert(p->pod.tolerations[1].op == TOLERATE_EXISTS &&
+              p->pod.tolerations[1].effect == EFFECT_NONE);
+    cr_assert(p->pod.n_node_selector == 2 &&
+              sv_eq(p->pod.node_selector[0].key, SV("example.org/pool")) &&
+              sv_eq(p->pod.node_selector[0].value, SV("idle")));
+    cr_assert(p->advanced.surge_percent == 150 && p->advanced.values == 100 &&
+              p->advanced.hole_percentile == 50);
+}
+
+Test(policy, settles_by_itself_where_asked_to)
+{
+    CLEANUP(policy_list_done) struct policy_list list = {0};
+    const struct policy *p = read_one(HEAD REPLICAS "  settle: auto\n", &list);
+
+    cr_assert(p->settle_auto);
+    cr_assert_eq(p->settle_us, 90 * US_PER_S);
 }
 
 Test(policy, takes_null_for_absent)
@@ -124,6 +186,10 @@ Test(policy, takes_null_for_absent)
 
     cr_assert(p->settle_us == 90 * US_PER_S && p->n_ignore == 0 && !p->pod.given);
 }
+
+#define SPEC_KEYS                                                                                  \
+    "target, replicas, priority, weight, reserve, headroom, settle, killCost, placement, nodes, "  \
+    "paid, stale, mode, service, onRemove, pod, report, advanced"
 
 static const struct {
     const char *spec; /* goes on at line 6 */
@@ -146,15 +212,41 @@ static const struct {
                                        "as 30 or 1500m, a share such as 5%, or largestNode"},
     {REPLICAS "  reserve: 30", "7:12: spec.reserve: found 30, expected a mapping"},
     {REPLICAS "  reserve: {memory: 1Gi}", "7:13: spec.reserve.memory: unknown key, expected cpu"},
-    {REPLICAS "  headroom: {mode: learned}",
-     "7:20: spec.headroom.mode: found learned, expected fixed"},
-    {REPLICAS "  headroom: {blocked: 0.5%}",
-     "7:14: spec.headroom.blocked: this release does not have this key, expected mode, max"},
-    {REPLICAS "  placement: gate", "7:14: spec.placement: found gate, expected affinity or spread"},
-    {REPLICAS "  settle: auto",
-     "7:11: spec.settle: found auto, expected a span such as 90s or 1h30m from 0s to 1h"},
+    {REPLICAS "  headroom: {mode: guessed}",
+     "7:20: spec.headroom.mode: found guessed, expected learned or fixed"},
+    {REPLICAS "  headroom: {blocked: 51%}",
+     "7:23: spec.headroom.blocked: found 51%, expected at most 50%"},
+    {REPLICAS "  headroom: {blocked: 0.00001%}",
+     "7:23: spec.headroom.blocked: found 0.00001%, expected a share such as 5% or 0.5% from 0% to "
+     "50%"},
+    {REPLICAS "  headroom: {blocked: 0.005}",
+     "7:23: spec.headroom.blocked: found 0.005, expected a share such as 5% or 0.5% from 0% to "
+     "50%"},
+    {REPLICAS "  placement: gated",
+     "7:14: spec.placement: found gated, expected gate, affinity or spread"},
+    {REPLICAS "  settle: Auto",
+     "7:11: spec.settle: found Auto, expected a span such as 90s or 1h30m from 0s to 1h, or auto"},
     {REPLICAS "  settle: 90",
-     "7:11: spec.settle: found 90, expected a span such as 90s or 1h30m from 0s to 1h"},
+     "7:11: spec.settle: found 90, expected a span such as 90s or 1h30m from 0s to 1h, or auto"},
+    {REPLICAS "  killCost: auto", "7:13: spec.killCost: found auto, expected a span such as 90s or "
+                                  "1h30m from 0s to 24h"},
+    {REPLICAS "  weight: 0", "7:11: spec.weight: found 0, expected at least 1"},
+    {REPLICAS "  onRemove: delete", "7:13: spec.onRemove: found delete, expected leave or restore"},
+    {REPLICAS "  service: A",
+     "7:12: spec.service: found A, expected a name of at most 63 characters "
+     "a-z, 0-9 and -, beginning and ending with a letter or digit"},
+    {REPLICAS "  nodes: {minPaid: -1}", "7:20: spec.nodes.minPaid: found -1, expected at least 0"},
+    {REPLICAS "  report: {price: 1.0000001}",
+     "7:19: spec.report.price: found 1.0000001, expected a number such as 0.035 from 0 to 1000000"},
+    {REPLICAS "  report: {groupBy: a/b/c}",
+     "7:21: spec.report.groupBy: found a/b/c, expected a label's key such as app or "
+     "example.org/app"},
+    {REPLICAS "  advanced: {surgeFactor: 0.5}",
+     "7:27: spec.advanced.surgeFactor: found 0.5, expected at least 1"},
+    {REPLICAS "  advanced: {needed: 200, values: 100}",
+     "7:22: spec.advanced.needed: found 200, expected at most 100, which is values"},
+    {REPLICAS "  advanced: {values: 19}",
+     "7:22: spec.advanced.values: found 19, expected at least 20"},
     {REPLICAS "  settle: 61m", "7:11: spec.settle: found 61m, expected at most 1h"},
     {REPLICAS "  settle: -5s", "7:11: spec.settle: found -5s, expected at least 0s"},
     {REPLICAS "  stale: {after: 0s}", "7:18: spec.stale.after: found 0s, expected at least 1s"},
@@ -166,15 +258,9 @@ static const struct {
     {REPLICAS "  Placement: spread",
      "7:3: spec.Placement: unknown key, did you mean spec.placement?"},
     {REPLICAS "  max: 5", "7:3: spec.max: unknown key, did you mean spec.replicas.max?"},
-    {REPLICAS "  colour: red", "7:3: spec.colour: unknown key, expected target, replicas, reserve, "
-                               "headroom, settle, placement, paid, stale, mode, pod"},
-    {REPLICAS "  \"spec.mode\": control",
-     "7:3: spec.spec.mode: unknown key, expected target, replicas, reserve, headroom, settle, "
-     "placement, paid, stale, mode, pod"},
+    {REPLICAS "  colour: red", "7:3: spec.colour: unknown key, expected " SPEC_KEYS},
+    {REPLICAS "  \"spec.mode\": control", "7:3: spec.spec.mode: unknown key, expected " SPEC_KEYS},
     {REPLICAS "  \"mode\\0\": control", "7:3: spec.mode?: unknown key, did you mean spec.mode?"},
-    {REPLICAS "  schedule: []", "7:3: spec.schedule: this release does not have this key, expected "
-                                "target, replicas, reserve, headroom, settle, placement, "
-                                "paid, stale, mode, pod"},
     {"  replicas: {min: 1}",
      "6:13: spec.replicas.max: found nothing, expected a whole number from 0 to 1000000"},
     {"  replicas: {min: 1, max: ~}",
@@ -215,9 +301,21 @@ static const struct {
      "7:25: spec.pod.memory: found 1Ei, expected at most 1Pi"},
     {REPLICAS "  pod: {cpu: 1, priority: 2000000000}",
      "7:27: spec.pod.priority: found 2000000000, expected at most 1000000000"},
-    {REPLICAS "  pod: {cpu: 1, tolerations: []}",
-     "7:17: spec.pod.tolerations: this release does not have this key, expected cpu, memory, "
-     "graceSeconds, priority"},
+    {REPLICAS "  pod: {cpu: 1, tolerations: {}}",
+     "7:30: spec.pod.tolerations: found a mapping, expected a list"},
+    {REPLICAS "  pod: {cpu: 1, tolerations: [{operator: Exists, value: x}]}",
+     "7:31: spec.pod.tolerations[0]: found a value beside operator Exists, expected none"},
+    {REPLICAS "  pod: {cpu: 1, tolerations: [{key: a}, {effect: NoSchedule}]}",
+     "7:41: spec.pod.tolerations[1]: found no key, expected one or operator: Exists"},
+    {REPLICAS "  pod: {cpu: 1, tolerations: [{key: a, effect: Never}]}",
+     "7:48: spec.pod.tolerations[0].effect: found Never, expected NoSchedule, PreferNoSchedule or "
+     "NoExecute"},
+    {REPLICAS "  pod: {cpu: 1, nodeSelector: [a]}",
+     "7:31: spec.pod.nodeSelector: found a list, expected a mapping of labels"},
+    {REPLICAS "  pod: {cpu: 1, nodeSelector: {a b: c}}",
+     "7:37: spec.pod.nodeSelector.a b: found a b, expected a label's key such as app"},
+    {REPLICAS "  pod: {cpu: 1, nodeSelector: {a: b c}}",
+     "7:35: spec.pod.nodeSelector.a: found b c, expected a label's value"},
     {REPLICAS "  mode: &a control", "7:9: found an anchor (&), expected a plain value"},
     {REPLICAS "  mode: control\n  mode: control",
      "8:3: found key mode a second time, expected it once"},
