@@ -28,6 +28,7 @@ enum transport_channel {
     CHANNEL_CONTROL, /* scale patches and leases: connections of their own, kept warm, never queued behind others */
     CHANNEL_WATCH, /* lists and watches: a connection each */
     CHANNEL_POOL,  /* all else: a few connections, requests wait their turn */
+    CHANNEL_PODS, /* patches of pods, which come in floods: connections that nothing else waits for */
     CHANNEL_COUNT_,
 };
 

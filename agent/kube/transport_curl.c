@@ -502,7 +502,8 @@ static bool channel_init(struct channel *ch, struct transport_curl *tc, long con
            curl_multi_setopt(ch->multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
            curl_multi_setopt(ch->multi, CURLMOPT_TIMERDATA, ch) == CURLM_OK &&
            curl_multi_setopt(ch->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
-           curl_multi_setopt(ch->multi, CURLMOPT_MAXCONNECTS, 8L) == CURLM_OK &&
+           curl_multi_setopt(ch->multi, CURLMOPT_MAXCONNECTS, connections > 8 ? connections : 8L) ==
+               CURLM_OK &&
            curl_multi_setopt(ch->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections) == CURLM_OK;
 }
 
@@ -511,7 +512,7 @@ bool transport_curl_new(struct loop *loop, const struct kube_config *config,
 {
     /* 0: no limit. A patch never queues behind a lease renewal that hangs: it gets a connection of its own then. */
     static const long connections[CHANNEL_COUNT_] = {
-        [CHANNEL_CONTROL] = 0, [CHANNEL_WATCH] = 0, [CHANNEL_POOL] = 8};
+        [CHANNEL_CONTROL] = 0, [CHANNEL_WATCH] = 0, [CHANNEL_POOL] = 8, [CHANNEL_PODS] = 16};
     struct transport_curl *tc = xcalloc(1, sizeof *tc);
     bool ok;
 
