@@ -57,7 +57,7 @@ struct cluster {
     size_t n_order, cap_order;
 
     struct filler_count fillers[CLUSTER_MAX_FILLERS];
-    uint64_t room_generation;
+    uint64_t room_generation, node_generation;
 };
 
 static uint64_t pod_hash(const void *self, uint32_t index)
@@ -191,6 +191,7 @@ static uint32_t want_node(struct cluster *c, struct sv name)
         VEC_PUSH(c->nodes, c->n_nodes, c->cap_nodes, n);
     }
     map_put(&c->by_name, sv_hash(name), index);
+    c->node_generation++;
     return index;
 }
 
@@ -208,6 +209,7 @@ static void maybe_forget(struct cluster *c, uint32_t index)
     node_free(n);
     c->nodes[index] = NULL;
     c->free_nodes++;
+    c->node_generation++;
 }
 
 void cluster_upsert_node(struct cluster *c, const struct node_record *node)
@@ -319,6 +321,11 @@ uint64_t cluster_room_generation(const struct cluster *c)
     return c->room_generation;
 }
 
+uint64_t cluster_node_generation(const struct cluster *c)
+{
+    return c->node_generation;
+}
+
 /* Shapes. */
 
 static uint32_t shape_ref(struct cluster *c, const struct resources *request)
@@ -406,6 +413,7 @@ static void pending_add(struct cluster *c, struct pod *pod, const struct pod_rec
     p->created = record->created;
     p->claim.node = CLUSTER_NO_NODE;
     p->nominated = CLUSTER_NO_NODE;
+    p->admitted = CLUSTER_NO_NODE;
     pod->pending = p;
     order_insert(c, p);
 }
@@ -432,11 +440,40 @@ static void drop_claim(struct cluster *c, struct pending_pod *p)
     p->claim.node = CLUSTER_NO_NODE;
 }
 
+/* Moves what a pod that was let in holds; it counts as one that names the node. */
+static void admit(struct cluster *c, struct pending_pod *p, uint32_t node)
+{
+    uint32_t old = p->admitted;
+
+    if (node != CLUSTER_NO_NODE) {
+        resources_add(&c->nodes[node]->admitted, &p->request);
+        c->nodes[node]->pods++;
+    }
+    p->admitted = node;
+    if (old != CLUSTER_NO_NODE) {
+        resources_sub(&c->nodes[old]->admitted, &p->request);
+        c->nodes[old]->pods--;
+        c->room_generation++;
+        maybe_forget(c, old);
+    }
+}
+
+bool cluster_admit(struct cluster *c, struct uid uid, uint32_t node)
+{
+    uint32_t index = map_find(&c->by_uid, uid_hash(uid), &uid);
+
+    if (index == MAP_NONE || c->pods[index].pending == NULL)
+        return false;
+    admit(c, c->pods[index].pending, node);
+    return true;
+}
+
 static void pending_remove(struct cluster *c, struct pod *pod)
 {
     struct pending_pod *p = pod->pending;
 
     drop_claim(c, p);
+    admit(c, p, CLUSTER_NO_NODE);
     nominate(c, p, CLUSTER_NO_NODE);
     order_remove(c, p);
     free(p->rules);
@@ -462,6 +499,10 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
         order_remove(c, p);
         p->created = record->created;
         order_insert(c, p);
+    }
+    if (p->admitted != CLUSTER_NO_NODE) {
+        resources_sub(&c->nodes[p->admitted]->admitted, &p->request);
+        resources_add(&c->nodes[p->admitted]->admitted, &record->request);
     }
     p->request = record->request;
     free(p->rules);
@@ -629,6 +670,13 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
     return change;
 }
 
+uint32_t cluster_pod_node(const struct cluster *c, struct uid uid)
+{
+    uint32_t index = map_find(&c->by_uid, uid_hash(uid), &uid);
+
+    return index != MAP_NONE ? c->pods[index].node : CLUSTER_NO_NODE;
+}
+
 size_t cluster_pod_count(const struct cluster *c)
 {
     return c->by_uid.used;
@@ -683,19 +731,20 @@ size_t cluster_list_end(struct cluster *c, enum cluster_kind kind)
 /* A count from scratch. */
 
 struct recount {
-    struct resources paid, filler, leaving, claimed;
+    struct resources paid, filler, leaving, claimed, admitted;
     uint32_t pods;
 };
 
 static bool node_differs(const struct cluster_node *n, const struct recount *r, char *what,
                          size_t size)
 {
-    const char *field = !resources_equal(&n->paid, &r->paid)         ? "paid"
-                        : !resources_equal(&n->filler, &r->filler)   ? "filler"
-                        : !resources_equal(&n->leaving, &r->leaving) ? "leaving"
-                        : !resources_equal(&n->claimed, &r->claimed) ? "claimed"
-                        : n->pods != r->pods                         ? "pods"
-                                                                     : NULL;
+    const char *field = !resources_equal(&n->paid, &r->paid)           ? "paid"
+                        : !resources_equal(&n->filler, &r->filler)     ? "filler"
+                        : !resources_equal(&n->leaving, &r->leaving)   ? "leaving"
+                        : !resources_equal(&n->claimed, &r->claimed)   ? "claimed"
+                        : !resources_equal(&n->admitted, &r->admitted) ? "admitted"
+                        : n->pods != r->pods                           ? "pods"
+                                                                       : NULL;
 
     if (field != NULL)
         (void)snprintf(what, size, "node %s: %s differs from a recount", n->name, field);
@@ -743,6 +792,10 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
         if (claim->node != CLUSTER_NO_NODE) {
             resources_add(&nodes[claim->node].claimed, &c->order[i]->request);
             nodes[claim->node].pods++;
+        }
+        if (c->order[i]->admitted != CLUSTER_NO_NODE) {
+            resources_add(&nodes[c->order[i]->admitted].admitted, &c->order[i]->request);
+            nodes[c->order[i]->admitted].pods++;
         }
         if (i != 0 && pending_cmp(c->order[i - 1], c->order[i]) >= 0) {
             (void)snprintf(what, size, "pending pods %zu and %zu are out of order", i - 1, i);

@@ -34,6 +34,7 @@ struct cluster_node {
     struct resources filler;  /* counted filler pods bound here, of all fillers */
     struct resources leaving; /* of those, the terminating ones */
     struct resources claimed; /* claims placed here (claims.h writes it) */
+    struct resources admitted; /* pending filler pods let in here (cluster_admit()) */
     uint32_t pods; /* pods that name this node: it is forgotten at 0 when it is not packed */
     bool unschedulable;
     bool ready;
@@ -83,6 +84,7 @@ struct pending_pod {
     struct packed_rules *rules;
     struct resources request;
     struct claim claim;
+    uint32_t admitted; /* filler: the node it was let in to, or CLUSTER_NO_NODE */
 };
 
 /* What an event changed, for counters and for urgency. */
@@ -142,6 +144,19 @@ struct pending_pod **cluster_pending(struct cluster *c, size_t *ret_n);
 
 /* Adds to (sign 1) or takes from (sign -1) the claims of a node. */
 void cluster_claim(struct cluster *c, uint32_t node, const struct resources *request, int sign);
+
+/*
+ * A pending pod is let in to a node, or (CLUSTER_NO_NODE) not any more: its request counts there as
+ * `admitted` until it is no longer pending. False, and nothing changes, if the pod is not pending.
+ */
+bool cluster_admit(struct cluster *c, struct uid uid, uint32_t node);
+
+/* The node that a pod is bound to, also one without facts; else CLUSTER_NO_NODE. It keeps its index
+ * while the pod is there. */
+uint32_t cluster_pod_node(const struct cluster *c, struct uid uid);
+
+/* Rises whenever a node index gets or loses its name. */
+uint64_t cluster_node_generation(const struct cluster *c);
 
 /* Rises whenever room may have become free for pending pods: a node came or changed, a pod left or
  * shrank. */
