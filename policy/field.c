@@ -28,7 +28,7 @@ static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecu
 _Static_assert(EFFECT_NO_SCHEDULE == 1 && EFFECT_PREFER_NO_SCHEDULE == 2 && EFFECT_NO_EXECUTE == 3,
                "the effects' names are out of order");
 /* The decoder stores a word's place as an int. */
-_Static_assert(sizeof(enum placement) == sizeof(int) && sizeof(enum stale_then) == sizeof(int) &&
+_Static_assert(sizeof(enum placement_mode) == sizeof(int) && sizeof(enum stale_then) == sizeof(int) &&
                    sizeof(enum policy_mode) == sizeof(int) &&
                    sizeof(enum on_remove) == sizeof(int) &&
                    sizeof(enum toleration_op) == sizeof(int) &&

@@ -39,7 +39,7 @@ int64_t room_spec_milli(const struct room_spec *spec, int64_t allocatable_milli,
                         int64_t largest_node_milli);
 
 enum policy_mode { MODE_CONTROL, MODE_DRY_RUN, MODE_METRICS_ONLY, MODE_COUNT_ };
-enum placement { PLACEMENT_GATE, PLACEMENT_AFFINITY, PLACEMENT_SPREAD, PLACEMENT_COUNT_ };
+enum placement_mode { PLACEMENT_GATE, PLACEMENT_AFFINITY, PLACEMENT_SPREAD, PLACEMENT_COUNT_ };
 enum stale_then { STALE_HOLD, STALE_SHRINK, STALE_COUNT_ };
 enum on_remove { REMOVE_LEAVE, REMOVE_RESTORE, REMOVE_COUNT_ };
 
@@ -103,7 +103,7 @@ struct policy {
     int64_t settle_us;             /* T; what it begins with where settle_auto */
     bool settle_auto;
     int64_t kill_cost_us;
-    enum placement placement;
+    enum placement_mode placement;
     int64_t min_paid_milli;     /* of paid pods that a node must hold to offer slots */
     struct sv service;          /* the Service that carries metrics; empty: none */
     struct paid_ignore *ignore; /* in the arena; NULL where there is none */
