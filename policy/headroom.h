@@ -108,18 +108,17 @@ const char *headroom_kind_name(enum headroom_kind kind);
 struct headroom_state {
     int64_t milli; /* H */
     enum headroom_kind kind;
-    int64_t usual, surge, expected; /* H0, H_surge, H_expected; the last two 0 while there is none */
-    int64_t ceiling;                /* H_top; INT64_MAX while there is none */
-    int64_t need;                   /* the reserve that would have met epsilon; 0 without rises */
-    int64_t rise;                   /* u now, 0 while it is not known */
-    size_t values;                  /* rises known */
-    uint64_t arrivals;              /* rises ever recorded, and how many of them were above the H0 */
-    uint64_t above;                 /* that stood when they came */
-    uint64_t surges;                /* that started, at least A apart */
-    /*
-     * Two surges at a distance p >= 4A let the next ones be expected p and 2p after the second, from
-     * j + A + 6 s before until j after: one started then, or none did.
-     */
+    int64_t usual;     /* H0 */
+    int64_t surge;     /* H_surge, and */
+    int64_t expected;  /* H_expected; 0 while there is none */
+    int64_t ceiling;   /* H_top; INT64_MAX while there is none */
+    int64_t need;      /* the reserve that would have met epsilon; 0 without rises */
+    int64_t rise;      /* u now, 0 while it is not known */
+    size_t values;     /* rises known */
+    uint64_t arrivals; /* rises ever recorded */
+    uint64_t above;    /* those of them that were above the H0 that stood when they came */
+    uint64_t surges;   /* that started, at least A apart */
+    /* Expected surges (surges.h): one started within the time, or none did. */
     uint64_t expected_came, expected_missed;
     bool capped; /* H0 stands at max and more than epsilon of the rises are above it */
     bool has_wake;
