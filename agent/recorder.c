@@ -32,6 +32,17 @@ static int64_t now_ms(const struct recorder *r)
     return loop_wall(r->loop).us / US_PER_MS;
 }
 
+/* Reserve and headroom in whole holes; without a filler's request there are none. */
+static int64_t kept_milli(const struct turn *t)
+{
+    const struct controller_facts *in = &t->input;
+    int64_t kept;
+
+    if (in->slot_milli <= 0)
+        return in->reserve_milli + in->headroom_milli;
+    return __builtin_mul_overflow(t->decision.kept_slots, in->slot_milli, &kept) ? INT64_MAX : kept;
+}
+
 static void sample(struct recorder *r)
 {
     const struct turn *t = r->turn;
@@ -51,6 +62,7 @@ static void sample(struct recorder *r)
                 [SAMPLE_REMAINING] = remaining > 0 ? remaining : 0,
                 [SAMPLE_RESERVE] = in->reserve_milli,
                 [SAMPLE_HEADROOM] = in->headroom_milli,
+                [SAMPLE_KEPT] = kept_milli(t),
                 [SAMPLE_SET_POINT] = t->decision.set_point,
                 [SAMPLE_DAMPED] = t->decision.damped,
                 [SAMPLE_REPLICAS] = in->replicas,

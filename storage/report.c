@@ -59,7 +59,7 @@ static void split(const struct sample *s, int64_t part[REPORT_PART_COUNT_])
         [REPORT_PAID] = clamp(s->at[SAMPLE_PAID]),
         [REPORT_FILLER] = clamp(s->at[SAMPLE_READY]),
         [REPORT_CHURN] = clamp(s->at[SAMPLE_STARTING]) + clamp(s->at[SAMPLE_LEAVING]),
-        [REPORT_KEPT] = clamp(s->at[SAMPLE_RESERVE]) + clamp(s->at[SAMPLE_HEADROOM]),
+        [REPORT_KEPT] = clamp(s->at[SAMPLE_KEPT]),
     };
 
     part[REPORT_OFFERED] = left;
@@ -72,9 +72,24 @@ static void split(const struct sample *s, int64_t part[REPORT_PART_COUNT_])
 
 struct integral {
     struct report *report;
+    int64_t *ends; /* when recording ended, in order */
+    size_t n_ends, cap_ends, next_end;
     struct sample last;
     bool has_last;
 };
+
+/* How long the last sample holds, if not until the next: what it stands for is known in any case. */
+static int64_t hold_until(struct integral *in)
+{
+    const struct sample *s = &in->last;
+    int64_t until_ms = s->t_ms + sample_hold_ms(s), known_ms = until_ms - SAMPLES_HOLD_MS;
+
+    while (in->next_end < in->n_ends && in->ends[in->next_end] < s->t_ms)
+        in->next_end++;
+    if (in->next_end < in->n_ends && in->ends[in->next_end] < until_ms)
+        return in->ends[in->next_end] > known_ms ? in->ends[in->next_end] : known_ms;
+    return until_ms;
+}
 
 /* The last sample holds from its time to `until`: spread over the rows. */
 static void spread(struct integral *in, int64_t until_ms)
@@ -85,7 +100,7 @@ static void spread(struct integral *in, int64_t until_ms)
     struct report_row *row = row_at(in->report, from_ms);
     int64_t peak = clamp(in->last.at[SAMPLE_PAID]) + clamp(in->last.at[SAMPLE_PENDING]);
 
-    until_ms = min_of(min_of(until_ms, in->last.t_ms + sample_hold_ms(&in->last)), q->until_ms);
+    until_ms = min_of(min_of(until_ms, hold_until(in)), q->until_ms);
     split(&in->last, part);
     for (; row != NULL && from_ms < until_ms; row = row_at(in->report, from_ms)) {
         int64_t end_ms = min_of(row->until_ms, until_ms), span_ms = end_ms - from_ms;
@@ -114,17 +129,54 @@ static bool take_sample(void *self, const struct sample *s)
     return true;
 }
 
+/* Lost decisions are no gap in the samples. */
+static bool take_gap(void *self, const struct history_gap *gap)
+{
+    struct integral *in = self;
+
+    if (gap->decisions == 0 && in->n_ends <= REPORT_MAX_GAPS)
+        VEC_PUSH(in->ends, in->n_ends, in->cap_ends, gap->first_ms);
+    return true;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool find_ends(struct history *h, int64_t from_ms, struct integral *in, struct err *err)
+{
+    if (!history_gaps(h, from_ms, in->report->query.until_ms, take_gap, in, err))
+        return false;
+    if (in->n_ends > REPORT_MAX_GAPS)
+        return err_set(err, ERR_LIMIT, 0,
+                       "found more than %d gaps, expected fewer: ask for a shorter time",
+                       REPORT_MAX_GAPS);
+    if (in->n_ends != 0)
+        qsort(in->ends, in->n_ends, sizeof *in->ends, by_time);
+    return true;
+}
+
 static bool add_samples(struct history *h, struct report *r, struct err *err)
 {
+    const struct report_query *q = &r->query;
     struct integral in = {.report = r};
+    int64_t from_ms;
+    bool ok;
 
     /* The one before since may hold into the range. */
-    if (!samples_each(h->samples, sv_from(r->policy), r->query.since_ms - SAMPLES_HOLD_MS,
-                      r->query.until_ms, take_sample, &in, err))
+    if (!samples_last_before(h->samples, sv_from(r->policy), q->since_ms, &from_ms, err))
         return false;
-    if (in.has_last)
+    if (from_ms == INT64_MIN)
+        from_ms = q->since_ms;
+    ok = find_ends(h, from_ms, &in, err) &&
+         samples_each(h->samples, sv_from(r->policy), from_ms, q->until_ms, take_sample, &in, err);
+    if (ok && in.has_last)
         spread(&in, INT64_MAX);
-    return true;
+    free(in.ends);
+    return ok;
 }
 
 static bool take_decision(void *self, const struct decision_entry *d)
@@ -316,12 +368,21 @@ void report_done(struct report *r)
     r->n_rows = 0;
 }
 
-int64_t report_core_hours_milli(int64_t part)
+void report_core_hours(const int64_t part[REPORT_PART_COUNT_], int64_t step_milli,
+                       int64_t ret_steps[REPORT_PART_COUNT_])
 {
-    return part / HOUR_MS;
+    __int128 step = (__int128)HOUR_MS * step_milli, sum = 0, told = 0;
+
+    /* Sums are rounded, not parts: what one is too much the next is too little. */
+    for (int i = REPORT_PAID; i < REPORT_PART_COUNT_; i++) {
+        sum += part[i];
+        ret_steps[i] = (int64_t)((sum + step / 2) / step - told);
+        told += ret_steps[i];
+    }
+    ret_steps[REPORT_OFFERED] = (int64_t)((part[REPORT_OFFERED] + step / 2) / step);
 }
 
 int64_t report_share_milli(int64_t part, int64_t whole)
 {
-    return whole > 0 ? (int64_t)((__int128)part * 1000 / whole) : 0;
+    return whole > 0 ? (int64_t)(((__int128)part * 1000 + whole / 2) / whole) : 0;
 }

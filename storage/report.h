@@ -2,9 +2,11 @@
  * report: what the cluster's cpu was used for, hour by hour or day by day, from samples, decisions and the event journal.
  *
  * Everything that the nodes offered is split into parts that always add up to the whole:
- *     offered = paid + filler (ready) + churn (filler that starts or leaves) + kept (reserve and headroom, as far as free) + idle
- * for the time that was recorded; a gap (samples.h) counts in nothing and shows in `covered_ms`. Paid pods on overcommitted nodes
- * count no more than what is offered.
+ *     offered = paid + filler (ready) + churn (filler that starts or leaves) + kept (reserve and headroom in whole holes, as far as
+ *               free) + idle
+ * for the time that was recorded; a gap (samples.h) counts in nothing and shows in `covered_ms`. Where the history notes that nobody
+ * recorded, a sample holds no longer than until then, or as long as those that it stands for. Paid pods on overcommitted nodes count
+ * no more than what is offered.
  *
  * Times are ms since 1970, hours and days those of a fixed offset from UTC. A pod is counted where it arrived, a blocked one where it
  * was reported.
@@ -15,7 +17,7 @@
 #include "base/strbuf.h"
 #include "storage/history.h"
 
-enum { REPORT_MAX_ROWS = 100000, REPORT_MAX_TEXT = 64 << 20 };
+enum { REPORT_MAX_ROWS = 100000, REPORT_MAX_GAPS = 100000, REPORT_MAX_TEXT = 64 << 20 };
 
 enum report_by { REPORT_HOUR, REPORT_DAY };
 
@@ -59,14 +61,19 @@ struct report {
 
 /*
  * ERR_NOT_FOUND where nothing was recorded of that policy; ERR_INPUT where it must be named or since is not before until; ERR_LIMIT
- * beyond REPORT_MAX_ROWS; ERR_STORAGE. O(samples + events of the range). report_done() afterwards.
+ * beyond REPORT_MAX_ROWS or REPORT_MAX_GAPS; ERR_STORAGE. O(samples + events of the range). report_done() afterwards.
  */
 bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,
                  struct err *err) MUST_CHECK;
 void report_done(struct report *r);
 
-/* Core-hours in thousandths, of milli-core milliseconds; share of a whole in thousandths (0 of 0 is 0). */
-int64_t report_core_hours_milli(int64_t part);
+/*
+ * Milli-core milliseconds as core-hours, in steps of so many thousandths. Each part is at most one step off what it is, and the parts
+ * add up to what was offered, rounded, too.
+ */
+void report_core_hours(const int64_t part[REPORT_PART_COUNT_], int64_t step_milli,
+                       int64_t ret_steps[REPORT_PART_COUNT_]);
+/* Share of a whole in thousandths, rounded (0 of 0 is 0). */
 int64_t report_share_milli(int64_t part, int64_t whole);
 
 enum report_format { REPORT_TABLE, REPORT_CSV, REPORT_JSON };

@@ -53,46 +53,34 @@ _Static_assert(COUNT_OF(columns) == COLUMN_COUNT_, "a column has no head");
 
 enum { CELL_SIZE = 32, HEAD_WIDTH = 16 };
 
-static int64_t value_of(const struct report *r, const struct report_row *row, enum column c)
+/* Thousandths of a core-hour that a table's last digit stands for, and that of CSV and JSON. */
+enum { TABLE_STEP = 100, FULL_STEP = 1 };
+
+static void values_of(const struct report *r, const struct report_row *row, int64_t step,
+                      int64_t value[static COLUMN_COUNT_])
 {
     int64_t from_ms = row->first_ms > r->query.since_ms ? row->first_ms : r->query.since_ms;
     int64_t until_ms = row->until_ms < r->query.until_ms ? row->until_ms : r->query.until_ms;
     const int64_t *part = row->part;
+    int64_t used;
 
-    switch (c) {
-    case RECORDED:
-        return report_share_milli(row->covered_ms, until_ms - from_ms);
-    case OFFERED:
-    case PAID:
-    case FILLER:
-    case CHURN:
-    case KEPT:
-    case IDLE:
-        return report_core_hours_milli(part[c - OFFERED]);
-    case USED_PAID:
-        return report_share_milli(part[REPORT_PAID], part[REPORT_OFFERED]);
-    case USED:
-        return report_share_milli(part[REPORT_PAID], part[REPORT_OFFERED]) +
-               report_share_milli(part[REPORT_FILLER], part[REPORT_OFFERED]);
-    case PEAK:
-        return row->peak_paid_milli;
-    case YIELDS:
-        return row->yields;
-    case HARVESTS:
-        return row->harvests;
-    case PODS:
-        return row->pods;
-    case BLOCKED:
-        return row->blocked;
-    case WAIT:
-        return row->wait_ms;
-    case LONGEST:
-        return row->longest_wait_ms;
-    case COLUMN_COUNT_:
-        break;
-    }
-    return 0;
+    if (__builtin_add_overflow(part[REPORT_PAID], part[REPORT_FILLER], &used))
+        used = INT64_MAX;
+    report_core_hours(part, step, &value[OFFERED]);
+    for (int c = OFFERED; c <= IDLE; c++)
+        value[c] *= step;
+    value[RECORDED] = report_share_milli(row->covered_ms, until_ms - from_ms);
+    value[USED_PAID] = report_share_milli(part[REPORT_PAID], part[REPORT_OFFERED]);
+    value[USED] = report_share_milli(used, part[REPORT_OFFERED]);
+    value[PEAK] = row->peak_paid_milli;
+    value[YIELDS] = row->yields;
+    value[HARVESTS] = row->harvests;
+    value[PODS] = row->pods;
+    value[BLOCKED] = row->blocked;
+    value[WAIT] = row->wait_ms;
+    value[LONGEST] = row->longest_wait_ms;
 }
+_Static_assert((int)IDLE - (int)OFFERED == REPORT_PART_COUNT_ - 1, "the parts stand together");
 
 /* Is there anything to divide by? What was not recorded is not 0. */
 static bool known(const struct report_row *row, enum column c)
@@ -132,12 +120,14 @@ static void period(const struct report *r, const struct report_row *row,
 static void line(const struct report *r, const struct report_row *row, const char *name,
                  const int width[], struct strbuf *out)
 {
+    int64_t value[COLUMN_COUNT_];
     char text[CELL_SIZE];
 
+    values_of(r, row, TABLE_STEP, value);
     (void)strbuf_addf(out, "%-*s", HEAD_WIDTH, name);
     for (int c = 0; c < COLUMN_COUNT_; c++) {
         if (known(row, (enum column)c))
-            cell(columns[c].form, value_of(r, row, (enum column)c), text);
+            cell(columns[c].form, value[c], text);
         else
             (void)snprintf(text, sizeof text, "-");
         (void)strbuf_addf(out, "  %*s", width[c], text);
@@ -148,13 +138,15 @@ static void line(const struct report *r, const struct report_row *row, const cha
 /* Columns are as wide as their widest cell; that is the total's, the head's, or a count's. */
 static void widths(const struct report *r, int width[])
 {
+    int64_t value[COLUMN_COUNT_];
     char text[CELL_SIZE];
 
-    for (int c = 0; c < COLUMN_COUNT_; c++) {
+    for (int c = 0; c < COLUMN_COUNT_; c++)
         width[c] = (int)strlen(columns[c].head);
-        for (size_t i = 0; i <= r->n_rows; i++) {
-            cell(columns[c].form,
-                 value_of(r, i < r->n_rows ? &r->rows[i] : &r->total, (enum column)c), text);
+    for (size_t i = 0; i <= r->n_rows; i++) {
+        values_of(r, i < r->n_rows ? &r->rows[i] : &r->total, TABLE_STEP, value);
+        for (int c = 0; c < COLUMN_COUNT_; c++) {
+            cell(columns[c].form, value[c], text);
             if ((int)strlen(text) > width[c])
                 width[c] = (int)strlen(text);
         }
@@ -184,6 +176,7 @@ static void print_table(const struct report *r, struct strbuf *out)
 
 static void print_csv(const struct report *r, struct strbuf *out)
 {
+    int64_t value[COLUMN_COUNT_];
     char utc[WALL_TEXT_SIZE];
 
     (void)strbuf_add(out, SV("from,until"));
@@ -195,14 +188,13 @@ static void print_csv(const struct report *r, struct strbuf *out)
         (void)strbuf_addf(out, "%s,", utc);
         wall_format((struct wall){r->rows[i].until_ms * 1000}, 0, utc);
         (void)strbuf_addf(out, "%s", utc);
+        values_of(r, &r->rows[i], FULL_STEP, value);
         for (int c = 0; c < COLUMN_COUNT_; c++) {
-            int64_t value = value_of(r, &r->rows[i], (enum column)c);
-
             (void)strbuf_add_char(out, ',');
             if (known(&r->rows[i], (enum column)c) && columns[c].form == COUNT)
-                (void)strbuf_addf(out, "%lld", (long long)value);
+                (void)strbuf_addf(out, "%lld", (long long)value[c]);
             else if (known(&r->rows[i], (enum column)c))
-                jsonw_milli_text(out, value);
+                jsonw_milli_text(out, value[c]);
         }
         (void)strbuf_add_char(out, '\n');
     }
@@ -211,22 +203,22 @@ static void print_csv(const struct report *r, struct strbuf *out)
 static void row_json(const struct report *r, const struct report_row *row, const char *key,
                      struct jsonw *w)
 {
+    int64_t value[COLUMN_COUNT_];
     char utc[WALL_TEXT_SIZE];
 
+    values_of(r, row, FULL_STEP, value);
     jsonw_object(w, key);
     wall_format((struct wall){row->first_ms * 1000}, 0, utc);
     jsonw_cstr(w, "from", utc);
     wall_format((struct wall){row->until_ms * 1000}, 0, utc);
     jsonw_cstr(w, "until", utc);
     for (int c = 0; c < COLUMN_COUNT_; c++) {
-        int64_t value = value_of(r, row, (enum column)c);
-
         if (!known(row, (enum column)c))
             jsonw_null(w, columns[c].key);
         else if (columns[c].form == COUNT)
-            jsonw_i64(w, columns[c].key, value);
+            jsonw_i64(w, columns[c].key, value[c]);
         else
-            jsonw_milli(w, columns[c].key, value);
+            jsonw_milli(w, columns[c].key, value[c]);
     }
     jsonw_end(w);
 }

@@ -9,35 +9,46 @@ static const char *const field_names[] = {
     [SAMPLE_PENDING] = "pending",         [SAMPLE_READY] = "ready",
     [SAMPLE_STARTING] = "starting",       [SAMPLE_LEAVING] = "leaving",
     [SAMPLE_REMAINING] = "remaining",     [SAMPLE_RESERVE] = "reserve",
-    [SAMPLE_HEADROOM] = "headroom",       [SAMPLE_SET_POINT] = "set_point",
-    [SAMPLE_DAMPED] = "damped",           [SAMPLE_REPLICAS] = "replicas",
-    [SAMPLE_WAITING] = "waiting",
+    [SAMPLE_HEADROOM] = "headroom",       [SAMPLE_KEPT] = "kept",
+    [SAMPLE_SET_POINT] = "set_point",     [SAMPLE_DAMPED] = "damped",
+    [SAMPLE_REPLICAS] = "replicas",       [SAMPLE_WAITING] = "waiting",
 };
 _Static_assert(COUNT_OF(field_names) == SAMPLE_COUNT_, "a field has no name");
 
 /* Parameter names, in the order of the fields. */
 static const char *const field_binds[] = {
     ":allocatable", ":paid",     ":pending",   ":ready",  ":starting", ":leaving", ":remaining",
-    ":reserve",     ":headroom", ":set_point", ":damped", ":replicas", ":waiting",
+    ":reserve",     ":headroom", ":kept",      ":set_point", ":damped", ":replicas", ":waiting",
 };
 _Static_assert(COUNT_OF(field_binds) == SAMPLE_COUNT_, "a field cannot be bound");
 
 #define COLUMNS                                                                                    \
     "allocatable, paid, pending, ready, starting, leaving, remaining, reserve, headroom, "         \
-    "set_point, damped, replicas, waiting"
+    "kept, set_point, damped, replicas, waiting"
 
-enum statement { ADD, ADD_POLICY, FIND_POLICY, POLICIES, RANGE, SPAN, FORGET, STATEMENT_COUNT_ };
+enum statement {
+    ADD,
+    ADD_POLICY,
+    FIND_POLICY,
+    POLICIES,
+    RANGE,
+    LAST_BEFORE,
+    SPAN,
+    FORGET,
+    STATEMENT_COUNT_
+};
 
 static const char *const sql[] = {
     [ADD] = ("INSERT OR REPLACE INTO sample(policy, t, merged, " COLUMNS
              ") VALUES(:policy, :t, :merged, :allocatable, :paid, "
-             ":pending, :ready, :starting, :leaving, :remaining, :reserve, :headroom, :set_point, "
-             ":damped, :replicas, :waiting)"),
+             ":pending, :ready, :starting, :leaving, :remaining, :reserve, :headroom, :kept, "
+             ":set_point, :damped, :replicas, :waiting)"),
     [ADD_POLICY] = "INSERT INTO policy(name) VALUES(:name) ON CONFLICT DO NOTHING",
     [FIND_POLICY] = "SELECT id FROM policy WHERE name = :name",
     [POLICIES] = "SELECT name FROM policy ORDER BY id",
     [RANGE] = "SELECT t, merged, " COLUMNS
               " FROM sample WHERE policy = :policy AND t >= :from AND t < :until ORDER BY t",
+    [LAST_BEFORE] = "SELECT t FROM sample WHERE policy = :policy AND t <= :t ORDER BY t DESC LIMIT 1",
     [SPAN] = "SELECT min(first), max(last) FROM (SELECT (SELECT min(t) FROM sample WHERE policy = "
              "id) AS first,"
              " (SELECT max(t) FROM sample WHERE policy = id) AS last FROM policy)",
@@ -170,6 +181,25 @@ bool samples_each(struct samples *s, struct sv policy, int64_t from_ms, int64_t 
             return true;
         }
     }
+}
+
+bool samples_last_before(struct samples *s, struct sv policy, int64_t t_ms, int64_t *ret_t_ms,
+                         struct err *err)
+{
+    struct db_stmt *last = s->stmt[LAST_BEFORE];
+    int64_t id;
+    bool row;
+
+    if (!find_policy(s, policy, &id, err))
+        return false;
+    db_bind_i64(last, ":policy", id);
+    db_bind_i64(last, ":t", t_ms);
+    if (!db_step(last, &row, err))
+        return false;
+    *ret_t_ms = row ? db_i64(last, 0) : INT64_MIN;
+    if (row)
+        db_reset(last);
+    return true;
 }
 
 bool samples_policies(struct samples *s, void (*each)(void *self, struct sv name), void *self,

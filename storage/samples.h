@@ -16,7 +16,7 @@ enum {
 };
 
 enum sample_field {
-    SAMPLE_ALLOCATABLE, /* milli-cores, as all up to HEADROOM */
+    SAMPLE_ALLOCATABLE, /* milli-cores, as all up to KEPT */
     SAMPLE_PAID,
     SAMPLE_PENDING,
     SAMPLE_READY, /* filler */
@@ -25,6 +25,7 @@ enum sample_field {
     SAMPLE_REMAINING,
     SAMPLE_RESERVE,
     SAMPLE_HEADROOM,
+    SAMPLE_KEPT, /* what reserve and headroom come to in whole holes */
     SAMPLE_SET_POINT, /* replicas, as the next two */
     SAMPLE_DAMPED,    /* N */
     SAMPLE_REPLICAS,
@@ -66,6 +67,10 @@ bool samples_policy(struct samples *s, struct sv name, int64_t *ret_id, struct e
 typedef bool samples_each_fn(void *self, const struct sample *sample);
 bool samples_each(struct samples *s, struct sv policy, int64_t from_ms, int64_t until_ms,
                   samples_each_fn *each, void *self, struct err *err) MUST_CHECK;
+
+/* The time of the policy's last sample at or before t_ms; INT64_MIN where there is none. */
+bool samples_last_before(struct samples *s, struct sv policy, int64_t t_ms, int64_t *ret_t_ms,
+                         struct err *err) MUST_CHECK;
 
 /* The names of all policies, in order of their first appearance. */
 bool samples_policies(struct samples *s, void (*each)(void *self, struct sv name), void *self,

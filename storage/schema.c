@@ -35,6 +35,10 @@ static const char *const migrations[] = {
     "CREATE TABLE gap(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, why "
     "TEXT NOT NULL,"
     "  decisions INTEGER NOT NULL);",
+
+    /* 2: what reserve and headroom come to in whole holes. */
+    "ALTER TABLE sample ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE sample SET kept = reserve + headroom;",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
                "a migration has no number");

@@ -25,8 +25,9 @@ static void add(struct history *h, int64_t t_ms, int64_t paid, int64_t ready, in
                                     [SAMPLE_READY] = ready,
                                     [SAMPLE_STARTING] = 1000,
                                     [SAMPLE_LEAVING] = 2000,
-                                    [SAMPLE_RESERVE] = 5000,
-                                    [SAMPLE_HEADROOM] = 5000}};
+                                    [SAMPLE_RESERVE] = 4000,
+                                    [SAMPLE_HEADROOM] = 5000,
+                                    [SAMPLE_KEPT] = 10000}};
     struct err err = {0};
 
     cr_assert(samples_add(h->samples, &s, &err), "%s", err.text);
@@ -74,11 +75,13 @@ Test(report, adds_up_what_was_offered)
     cr_assert_str_eq(r.policy, "miner");
     for (int i = 0; i < 2; i++) {
         static const int64_t hours[] = {100000, 40000, 30000, 3000, 10000, 17000};
+        int64_t found[REPORT_PART_COUNT_];
 
+        report_core_hours(r.rows[i].part, 1, found);
         cr_assert_eq(r.rows[i].first_ms, T0 + i * HOUR);
         cr_assert_eq(r.rows[i].covered_ms, HOUR);
         for (int k = 0; k < REPORT_PART_COUNT_; k++)
-            cr_assert_eq(report_core_hours_milli(r.rows[i].part[k]), hours[k], "part %d", k);
+            cr_assert_eq(found[k], hours[k], "part %d", k);
     }
     cr_assert_eq(r.total.peak_paid_milli, 40000);
     report_done(&r);
@@ -104,6 +107,94 @@ Test(report, counts_gaps_in_nothing_and_merged_samples_for_all_they_stand_for)
     report_done(&r);
     history_close(&h);
     folder_done(&f);
+}
+
+/* An agent that ended left its last sample; what that one stands for was seen, what came after it was not. */
+Test(report, ends_a_sample_where_recording_ended)
+{
+    static const struct {
+        const char *what;
+        int64_t gap_first, gap_last, lost, merged, covered_ms;
+    } rows[] = {
+        {"no gap", 0, 0, 0, 0, 55000},
+        {"an end", T0, T0 + 25000, 0, 0, 30000},
+        {"an end later on", T0 + 4000, T0 + 25000, 0, 0, 34000},
+        {"lost decisions", T0, T0 + 25000, 3, 0, 55000},
+        {"a merged sample", T0, T0 + 25000, 0, 1, 40000},
+        {"an end before", T0 - 5000, T0 - 1000, 0, 0, 55000},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct history_gap gap = {.first_ms = rows[i].gap_first,
+                                        .last_ms = rows[i].gap_last,
+                                        .why = SV("start"),
+                                        .decisions = rows[i].lost};
+        struct folder f;
+        struct history h;
+        struct report r;
+        struct err err = {0};
+
+        open_new(&f, &h);
+        add(&h, T0, 1000, 0, rows[i].merged);
+        add(&h, T0 + 25000, 1000, 0, 0);
+        if (rows[i].gap_last != 0)
+            cr_assert(history_add_gap(&h, &gap, &err), "%s", err.text);
+        r = make(&h, &(struct report_query){.until_ms = T0 + HOUR});
+        check_parts(&r);
+        cr_assert_eq(r.total.covered_ms, rows[i].covered_ms, "%s: %lld", rows[i].what,
+                     (long long)r.total.covered_ms);
+        report_done(&r);
+        history_close(&h);
+        folder_done(&f);
+    }
+}
+
+Test(report, counts_a_merged_sample_that_began_long_before_the_range)
+{
+    const struct report_query q = {.since_ms = T0, .until_ms = T0 + HOUR, .by = REPORT_HOUR};
+    struct folder f;
+    struct history h;
+    struct report r;
+
+    open_new(&f, &h);
+    add(&h, T0 - 900000, 9000, 0, 0);
+    add(&h, T0 - 600000, 1000, 0, 99); /* stands for 1,000 s, and holds for 30 s more */
+    r = make(&h, &q);
+    check_parts(&r);
+    cr_assert_eq(r.total.covered_ms, 1000000 + 20000 - 600000);
+    cr_assert_eq(r.total.peak_paid_milli, 1000);
+    report_done(&r);
+    history_close(&h);
+    folder_done(&f);
+}
+
+/* What is printed adds up in each row, in steps as large as the table's and as small as those of JSON. */
+Test(report, rounds_the_parts_so_that_they_add_up)
+{
+    struct random rnd = random_start("report");
+    static const int64_t steps[] = {1, 100};
+
+    for (int round = 0; round < 2000; round++) {
+        int64_t step = steps[round % 2], part[REPORT_PART_COUNT_] = {0}, found[REPORT_PART_COUNT_],
+                sum = 0;
+
+        for (int k = REPORT_PAID; k < REPORT_PART_COUNT_; k++) {
+            part[k] = random_percent(&rnd, 20) ? 0 : random_in(&rnd, 0, 1000 * HOUR);
+            part[REPORT_OFFERED] += part[k];
+        }
+        report_core_hours(part, step, found);
+        for (int k = 0; k < REPORT_PART_COUNT_; k++) {
+            int64_t off = found[k] * step * HOUR - part[k];
+
+            cr_assert(off > -step * HOUR && off < step * HOUR, "part %d is off by %lld", k,
+                      (long long)off);
+            cr_assert(found[k] >= 0 && (part[k] != 0 || found[k] == 0), "part %d", k);
+            sum += k == REPORT_OFFERED ? 0 : found[k];
+        }
+        cr_assert_eq(sum, found[REPORT_OFFERED]);
+    }
+    cr_assert_eq(report_share_milli(2, 3), 667);
+    cr_assert_eq(report_share_milli(1, 3), 333);
 }
 
 Test(report, keeps_the_parts_whole_for_any_samples)
@@ -277,7 +368,7 @@ Test(report, prints_a_table_csv_and_json)
                                 "2026-09-21 18:00    100.0%    100.0  40.0    30.0    3.0  10.0  "
                                 "17.0  40.0%  70.0%  40.0       0         0     0  "
                                 "      0  0.0s     0.0s\n"
-                                "total                66.6%    200.0  80.0    60.0    6.0  20.0  "
+                                "total                66.7%    200.0  80.0    60.0    6.0  20.0  "
                                 "34.0  40.0%  70.0%  40.0       1         0     0  "
                                 "      0  0.0s     0.0s\n";
     const struct decision_entry yield = {

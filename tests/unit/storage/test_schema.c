@@ -42,6 +42,26 @@ Test(schema, makes_a_history_and_opens_it_again)
     folder_done(&f);
 }
 
+/* A file of the first schema: what was kept in whole holes is taken to be reserve and headroom. */
+Test(schema, takes_a_file_of_the_first_schema_on)
+{
+    struct folder f = folder_new();
+    const struct db_options options = {.path = f.file};
+    struct err err = {0};
+    struct db *db;
+    int64_t n;
+
+    make(&f);
+    sql(f.file, "INSERT INTO sample VALUES(1,2,0,3,0,0,0,0,0,0,40,7,0,0,0,0,99);"
+                "ALTER TABLE sample DROP COLUMN kept;PRAGMA user_version=1");
+    cr_assert(schema_open(&options, &db, &err), "%s", err.text);
+    cr_assert(db_number(db, "PRAGMA user_version", &n, &err) && n == SCHEMA_VERSION);
+    cr_assert(db_number(db, "SELECT kept FROM sample", &n, &err));
+    cr_assert_eq(n, 47);
+    db_close(db);
+    folder_done(&f);
+}
+
 /* Each row prepares a file; what is said about it must hold the given words, and the file must stay as it is. */
 Test(schema, refuses_what_is_not_its_own_by_name)
 {
