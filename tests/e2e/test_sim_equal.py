@@ -33,7 +33,8 @@ CLASSES = {"paid": PAID, "equal": EQUAL, "filler": FILLER}
 LEAD = 0.15         # s before the next step at which a step is looked at
 TOLERANT_RUNS = 24  # plays of a history with other luck and other delays, before it is taken
 SLACK = 0.5         # s that starts and exits may be late in those
-CALL = (0.002, 0.04)  # s that a call of the API takes in those
+CALLS = (0.02, 0.05, 0.1, 0.2)  # s that a call of the API takes at most in those, by turns
+STEPS = 0.12        # as a part of what starts are late: what an attempt of the scheduler and a call of a controller take longer
 TOO_SLOW = 0.4      # s of real lag with which a history was not what was meant, and is played again
 MORE_PLAYS = 3      # of a history that differed, in the real control plane
 LUCK_PART = 20      # at most one history in so many may be a matter of luck in the real control plane
@@ -118,11 +119,12 @@ class History:
             return "%d count %s" % (at * US, self.name)
         return "%d %s %s" % (at * US, verb, op[2])
 
-    def timeline(self, chance):
+    def timeline(self, number):
         """What is done when, if each call begins when the one before is answered."""
+        chance, most = random.Random("%s/%d" % (self.name, number)), CALLS[number % len(CALLS)]
         done, at = [], 0.0
         for op in self.ops:
-            at = max(at, op[0]) + chance.uniform(*CALL)
+            at = max(at, op[0]) + chance.uniform(0.002, most)
             done.append((at,) + op[1:])
         return self.with_counts(done)
 
@@ -159,11 +161,17 @@ def play_all(histories, timelines, number=1, late=0.05, epoch=0.0, jitter=0):
     """All of them in one simulated cluster; `timelines` {name: ops}. `number` chooses luck, `epoch` is the wall clock at 0."""
     lines = ["set seed %d" % number, "set client_rate 0", "set epoch_us %d" % (epoch * US),
              "set jitter_percent %d" % jitter]
-    lines += ["set attempt_us %d" % (2000 + late * 40000), "set call_us %d" % (2000 + late * 40000)]
+    lines += ["set attempt_us %d" % (2000 + late * STEPS * US), "set call_us %d" % (2000 + late * STEPS * US)]
     for h in histories:
         lines += h.head(late)
     ops = heapq.merge(*([(op[0], i, h.line(op, late)) for i, op in enumerate(timelines[h.name])] for h in histories))
     return play(lines + [line for _, _, line in ops])
+
+
+def simulate(histories, timelines, *how, **more):
+    """{name: Outcome}; the rest as play_all()."""
+    counts, waits = play_all(histories, timelines, *how, **more)
+    return {h.name: Outcome(h, timelines[h.name], counts[h.name], waits.get(h.name, {})) for h in histories}
 
 
 def steady(history):
@@ -171,9 +179,8 @@ def steady(history):
     first = None
     for number in range(1, TOLERANT_RUNS + 1):
         late = 0.01 + SLACK * number / TOLERANT_RUNS
-        timeline = history.timeline(random.Random("%s/%d" % (history.name, number)))
-        counts, waits = play_all([history], {history.name: timeline}, number, late, number / TOLERANT_RUNS, number % 4 * 3)
-        outcome = Outcome(counts.get(history.name, []), waits.get(history.name, {}))
+        timeline = {history.name: history.timeline(number)}
+        outcome = simulate([history], timeline, number, late, number / TOLERANT_RUNS, number // 4 % 4 * 3)[history.name]
         if first is None:
             first = outcome
         elif outcome.differences(first):
@@ -182,10 +189,14 @@ def steady(history):
 
 
 class Outcome:
-    """What is compared: steps [(paid, filler, leaving)], and the waits in order."""
+    """What is compared: steps [(paid, filler, leaving)], and the waits up to the end of the last one, in order."""
 
-    def __init__(self, steps, waits):
-        self.steps, self.waits = steps, sorted(NEVER if w is None else w for w in waits.values())
+    def __init__(self, history, timeline, steps, waits):
+        end = history.counts[-1]
+        created = {op[2]: op[0] for op in timeline if op[1] == "create"}
+        self.steps = steps
+        self.waits = sorted(NEVER if waits.get(name) is None or at + waits[name] > end else waits[name]
+                            for name, at in created.items())
 
     def differences(self, other):
         """As texts; none where they are equal within the tolerance."""
@@ -402,15 +413,14 @@ class Sums:
 
 def take_all(sums, histories, slow, done, record):
     """Simulates them all, since they share the cluster; those that were too slow are not judged. Returns {verdict: histories}."""
-    counts, waits = play_all(histories, done, epoch=record.epoch)
+    simulated = simulate(histories, done, epoch=record.epoch)
     found = {"equal": [], "again": [], "luck": [], "wrong": []}
     for h in histories:
         if h in slow:
             continue
-        created = {op[2]: op[0] for op in done[h.name] if op[1] == "create"}
-        real = Outcome([record.count(h.name, at) for at in h.counts],
-                       {name: record.wait(h.name, name, at) for name, at in created.items()})
-        found[sums.take(h, real, Outcome(counts[h.name], waits.get(h.name, {})))].append(h)
+        waits = {op[2]: record.wait(h.name, op[2], op[0]) for op in done[h.name] if op[1] == "create"}
+        real = Outcome(h, done[h.name], [record.count(h.name, at) for at in h.counts], waits)
+        found[sums.take(h, real, simulated[h.name])].append(h)
     return found
 
 
@@ -429,7 +439,9 @@ def judge(t, sums, number, waiting):
 
 @test(timeout=10)
 def a_difference_is_luck_only_if_the_control_plane_itself_varies(t):
-    a, near_a, late, other = (Outcome([(1, steps, 0)], {"p": wait}) for steps, wait in ((2, 0.1), (2, 1.0), (2, 1.2), (3, 0.1)))
+    history = History("h", random.Random(1))
+    a, near_a, late, other = (Outcome(history, [(5, "create", "p")], [(1, steps, 0)], {"p": wait})
+                              for steps, wait in ((2, 0.1), (2, 1.0), (2, 1.2), (3, 0.1)))
     rows = [("all is equal", [(a, a)], "equal"),
             ("differs once", [(a, other)], "again"),
             ("a real play differs in a step", [(a, other), (other, other)], "luck"),
@@ -438,14 +450,15 @@ def a_difference_is_luck_only_if_the_control_plane_itself_varies(t):
             ("the real plays agree, the simulation differs", [(a, other)] * 4, "wrong"),
             ("it differs twice", [(a, other), (a, a), (near_a, late), (near_a, other)], "wrong"),
             ("a wait differs", [(a, late)] * 4, "wrong"),
+            ("a wait beyond the end", [(Outcome(history, [(5, "create", "p")], [(1, 2, 0)], {"p": wait}) for wait in (99, None))], "equal"),
             ("it differs once", [(a, other)] + [(a, a)] * 3, "luck")]
     for what, plays, verdict in rows:
-        sums, history = Sums(), History("h", random.Random(1))
+        sums = Sums()
         found = [sums.take(history, real, simulated) for real, simulated in plays]
         t.check(found[-1] == verdict and set(found[:-1]) <= {"again"}, "%s: found %s, expected %s" % (what, found, verdict))
 
 
-@test(timeout=600, long=True)
+@test(timeout=900, long=True)
 def the_simulation_does_what_the_control_plane_does(t):
     base, sums = seed(), Sums()
     t.figure("BRIM_SEED", base)
@@ -456,7 +469,7 @@ def the_simulation_does_what_the_control_plane_does(t):
         lab.apply([priority_class("paid", PAID), priority_class("equal", EQUAL), priority_class("filler", FILLER, preemption=False)])
         number = drawn = int(os.environ.get("BRIM_HISTORIES") or HISTORIES)
         waiting, sums.thrown = draw(base, 0, number)
-        for _ in range(-(-number // AT_ONCE) * 3 // 2 + 2 * MORE_PLAYS):
+        for _ in range(-(-number // AT_ONCE) * 3 + 2 * MORE_PLAYS):
             batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
             if not batch:
                 break
