@@ -191,7 +191,6 @@ static uint32_t want_node(struct cluster *c, struct sv name)
         VEC_PUSH(c->nodes, c->n_nodes, c->cap_nodes, n);
     }
     map_put(&c->by_name, sv_hash(name), index);
-    c->node_generation++;
     return index;
 }
 
@@ -209,7 +208,6 @@ static void maybe_forget(struct cluster *c, uint32_t index)
     node_free(n);
     c->nodes[index] = NULL;
     c->free_nodes++;
-    c->node_generation++;
 }
 
 void cluster_upsert_node(struct cluster *c, const struct node_record *node)
@@ -218,8 +216,10 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
     struct cluster_node *n = c->nodes[index];
     struct packed_node *packed = pack_node(node); /* first: the record may borrow from the node */
 
-    if (n->packed == NULL)
+    if (n->packed == NULL) {
         c->known_nodes++;
+        c->node_generation++;
+    }
     free(n->packed);
     n->packed = packed;
     n->allocatable = node->allocatable;
@@ -239,6 +239,7 @@ static void forget_facts(struct cluster *c, uint32_t index)
     n->allocatable = (struct resources){0};
     n->unschedulable = n->ready = false;
     c->known_nodes--;
+    c->node_generation++;
     mark_changed(c, index);
 }
 
@@ -668,6 +669,13 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
     change.bound = pod->node != CLUSTER_NO_NODE && !was_bound;
     change.leaving = filler != CLUSTER_PAID && record->deleting && !was_leaving;
     return change;
+}
+
+const struct pending_pod *cluster_find_pending(const struct cluster *c, struct uid uid)
+{
+    uint32_t index = map_find(&c->by_uid, uid_hash(uid), &uid);
+
+    return index != MAP_NONE ? c->pods[index].pending : NULL;
 }
 
 uint32_t cluster_pod_node(const struct cluster *c, struct uid uid)

@@ -142,6 +142,9 @@ void cluster_changed_clear(struct cluster *c);
 /* Pending pods, oldest first; of one creation time by uid, so that a relist gives the same. */
 struct pending_pod **cluster_pending(struct cluster *c, size_t *ret_n);
 
+/* NULL: the pod is not pending. */
+const struct pending_pod *cluster_find_pending(const struct cluster *c, struct uid uid);
+
 /* Adds to (sign 1) or takes from (sign -1) the claims of a node. */
 void cluster_claim(struct cluster *c, uint32_t node, const struct resources *request, int sign);
 
@@ -155,7 +158,7 @@ bool cluster_admit(struct cluster *c, struct uid uid, uint32_t node);
  * while the pod is there. */
 uint32_t cluster_pod_node(const struct cluster *c, struct uid uid);
 
-/* Rises whenever a node index gets or loses its name. */
+/* Rises whenever a node's facts come or go. */
 uint64_t cluster_node_generation(const struct cluster *c);
 
 /* Rises whenever room may have become free for pending pods: a node came or changed, a pod left or
