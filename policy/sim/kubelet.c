@@ -8,6 +8,8 @@ static void later(struct sim *s, const struct pod *pod, enum happening what, int
 
 void kubelet_bound(struct sim *s, struct pod *pod)
 {
+    if (pod->spec->view.start_us == SIM_NEVER)
+        return;
     later(s, pod, HAPPEN_RUNNING, sim_jitter(s, pod->spec->view.start_us));
 }
 

@@ -27,7 +27,7 @@ struct places {
 
 /* A pod's spec, shared by all pods of a template. */
 struct spec {
-    struct sim_pod_spec view;
+    struct sim_pod_spec view; /* stands first: sim_pod_create_kept() goes by it */
     struct packed_node *text;   /* namespace and labels */
     struct packed_rules *rules; /* NULL: none */
     char *priority_class;       /* NULL: none */
@@ -199,6 +199,8 @@ struct sim {
     struct map node_names, pod_names, workload_names;
     struct autoscaler *hpas;
     size_t n_hpas, hpas_cap;
+    struct spec **kept; /* of sim_spec_keep() */
+    size_t n_kept, kept_cap;
     struct sched sched;
     struct client client;
     uint32_t live_nodes, live_pods, live_workloads, bound;
@@ -242,7 +244,8 @@ struct pod *pod_at(const struct sim *s, uint32_t id);
 struct node *node_at(const struct sim *s, uint32_t id);
 struct workload *workload_at(const struct sim *s, uint32_t id);
 
-/* Takes over a reference to the spec. NULL: SIM_MAX_PODS are there. Queued, but nobody was told. */
+/* Takes over a reference to the spec. Without a name nothing finds it by one. NULL: SIM_MAX_PODS are
+ * there. Nobody was told. */
 struct pod *pod_add(struct sim *s, struct sv name, struct spec *spec, struct workload *owner);
 /* A free name after this prefix. */
 void pod_make_name(struct sim *s, struct sv ns, const char *prefix, char *name, size_t size);

@@ -215,14 +215,16 @@ struct pod *pod_add(struct sim *s, struct sv name, struct spec *spec, struct wor
     pod->pin = spec->pin;
     pod->owner = owner;
     pod->view.uid = sim_uid(s);
-    pod->view.name = (struct sv){.at = sv_dup(name), .len = name.len};
+    if (name.len != 0)
+        pod->view.name = (struct sv){.at = sv_dup(name), .len = name.len};
     pod->view.spec = &spec->view;
     pod->view.rules = &spec->view.rules;
     pod->view.owner = owner != NULL ? &owner->view : NULL;
     pod->view.created = s->now;
     pod->view.phase = PHASE_PENDING;
     pod->view.gated = spec->view.gated;
-    map_put(&s->pod_names, object_hash((struct sv){0}, spec->view.ns, name), pod->view.id);
+    if (name.len != 0)
+        map_put(&s->pod_names, object_hash((struct sv){0}, spec->view.ns, name), pod->view.id);
     s->live_pods++;
     if (owner != NULL) {
         pod->at_owner = owner->pods.n;
@@ -383,7 +385,8 @@ void pod_gone(struct sim *s, struct pod *pod)
     struct node *node = pod->node;
     uint32_t id = pod->view.id;
 
-    map_remove(&s->pod_names, pod_hash(s, id), id);
+    if (pod->view.name.len != 0)
+        map_remove(&s->pod_names, pod_hash(s, id), id);
     detach(s, pod);
     tell_pod(s, SIM_DELETED, pod);
     pod_release(pod);

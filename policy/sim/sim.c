@@ -94,6 +94,8 @@ void sim_free(struct sim *s)
     }
     for (size_t i = 0; i < s->n_hpas; i++)
         hpa_free(s->hpas[i].hpa);
+    for (size_t i = 0; i < s->n_kept; i++)
+        spec_unref(s->kept[i]);
     sched_done(&s->sched);
     map_done(&s->node_names);
     map_done(&s->pod_names);
@@ -105,6 +107,7 @@ void sim_free(struct sim *s)
     free(s->free_pods);
     free(s->free_workloads);
     free(s->hpas);
+    free(s->kept);
     free(s->timeline.at);
     free(s);
 }
@@ -326,6 +329,25 @@ void sim_node_remove(struct sim *s, const struct sim_node *view)
 
 /* ---- pods ---- */
 
+/* Takes over a reference to the spec. */
+static bool create(struct sim *s, struct sv name, struct spec *spec, const struct sim_node *node,
+                   const struct sim_pod **ret_pod, struct err *err)
+{
+    struct pod *pod = pod_add(s, name, spec, NULL);
+
+    if (pod == NULL)
+        return err_set(err, ERR_LIMIT, 0, "more than %d pods", SIM_MAX_PODS);
+    if (node != NULL)
+        pod_bind(s, pod, node_at(s, node->id));
+    tell_pod(s, SIM_ADDED, pod);
+    if (node != NULL)
+        kubelet_bound(s, pod);
+    else if (!pod->view.gated)
+        sched_enqueue(s, pod);
+    *ret_pod = &pod->view;
+    return true;
+}
+
 bool sim_pod_create(struct sim *s, struct sv name, const struct sim_pod_spec *spec,
                     const struct sim_node *node, const struct sim_pod **ret_pod, struct err *err)
 {
@@ -340,19 +362,26 @@ bool sim_pod_create(struct sim *s, struct sv name, const struct sim_pod_spec *sp
                        SV_ARG(name));
     }
 
-    struct pod *pod = pod_add(s, name, spec_new(spec), NULL);
+    return create(s, name, spec_new(spec), node, ret_pod, err);
+}
 
-    if (pod == NULL)
-        return err_set(err, ERR_LIMIT, 0, "more than %d pods", SIM_MAX_PODS);
-    if (node != NULL)
-        pod_bind(s, pod, node_at(s, node->id));
-    tell_pod(s, SIM_ADDED, pod);
-    if (node != NULL)
-        kubelet_bound(s, pod);
-    else if (!pod->view.gated)
-        sched_enqueue(s, pod);
-    *ret_pod = &pod->view;
-    return true;
+const struct sim_pod_spec *sim_spec_keep(struct sim *s, const struct sim_pod_spec *from)
+{
+    struct spec *spec = spec_new(from);
+
+    VEC_PUSH(s->kept, s->n_kept, s->kept_cap, spec);
+    return &spec->view;
+}
+
+bool sim_pod_create_kept(struct sim *s, const struct sim_pod_spec *kept,
+                         const struct sim_node *node, const struct sim_pod **ret_pod,
+                         struct err *err)
+{
+    struct spec *spec = (struct spec *)kept; /* its first member */
+
+    assert(!s->telling);
+    spec->refs++;
+    return create(s, (struct sv){0}, spec, node, ret_pod, err);
 }
 
 void sim_pod_delete(struct sim *s, const struct sim_pod *view, int64_t grace_us)

@@ -73,7 +73,7 @@ struct sim_pod_spec {
     const struct label *labels;
     size_t n_labels;
     int64_t grace_us; /* terminationGracePeriodSeconds */
-    int64_t start_us; /* from bound to Running */
+    int64_t start_us; /* from bound to Running; SIM_NEVER: it is never seen to run */
     int64_t ready_us; /* from Running to Ready */
     int64_t exit_us;  /* from SIGTERM to gone; never more than the grace */
     int64_t run_us;   /* from Running to Succeeded; 0: runs until it is deleted */
@@ -213,6 +213,14 @@ void sim_node_remove(struct sim *s, const struct sim_node *node);
 bool sim_pod_create(struct sim *s, struct sv name, const struct sim_pod_spec *spec,
                     const struct sim_node *node, const struct sim_pod **ret_pod,
                     struct err *err) MUST_CHECK;
+/*
+ * For a great many pods of few kinds: a spec that is copied once and lives as long as the sim, and a
+ * pod of it, which has no name: nothing finds it by one.
+ */
+const struct sim_pod_spec *sim_spec_keep(struct sim *s, const struct sim_pod_spec *spec);
+bool sim_pod_create_kept(struct sim *s, const struct sim_pod_spec *kept,
+                         const struct sim_node *node, const struct sim_pod **ret_pod,
+                         struct err *err) MUST_CHECK;
 /* Without a node, or with grace 0, it is gone at once. grace_us < 0: its own. Twice: the shorter
  * grace counts. */
 void sim_pod_delete(struct sim *s, const struct sim_pod *pod, int64_t grace_us);

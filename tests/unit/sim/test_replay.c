@@ -1,0 +1,173 @@
+#include <string.h>
+
+#include "policy/sim/replay_parts.h"
+#include "tests/unit/sim/played.h"
+
+/* Two nodes of 8 cores, a pod of 2 all the time, three bursts of two such pods and one that stays. */
+static const char *const burst_nodes = "n000,8000,16384\nn001,8000,16384\n";
+static const char *const burst_pods = "0,create,p0,2000,1024,\n"
+                                      "60,create,p1,2000,1024,\n60,create,p2,2000,1024,\n"
+                                      "150,delete,p1,2000,1024,\n150,delete,p2,2000,1024,\n"
+                                      "240,create,p3,2000,1024,\n240,create,p4,2000,1024,\n"
+                                      "330,delete,p3,2000,1024,\n330,delete,p4,2000,1024,\n"
+                                      "420,create,p5,2000,1024,\n420,create,p6,2000,1024,\n"
+                                      "510,delete,p5,2000,1024,\n510,delete,p6,2000,1024,\n"
+                                      "600,create,p7,2000,1024,\n600,create,p8,2000,1024,\n";
+
+Test(turns, count_changes_of_direction_beyond_the_threshold)
+{
+    static const struct {
+        int64_t threshold;
+        int64_t values[8];
+        int turns;
+    } rows[] = {
+        {0, {0, 5, 5, 3, 3, 4, 4, 4}, 2},  {0, {3, 3, 3, 3, 3, 3, 3, 3}, 0},
+        {0, {1, 2, 3, 4, 5, 6, 7, 8}, 0},  {2, {0, 5, 3, 5, 3, 5, 3, 5}, 0},
+        {2, {0, 5, 2, 5, 2, 5, 2, 5}, 6},  {2, {9, 8, 7, 6, 5, 4, 3, 2}, 0},
+        {3, {0, 2, 4, 6, 4, 2, 0, -2}, 1}, {3, {0, 3, 0, 3, 0, -4, 0, -4}, 2},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct turns t = {.threshold = rows[i].threshold};
+        int turns = 0;
+
+        for (size_t j = 0; j < COUNT_OF(rows[i].values); j++)
+            turns += turns_add(&t, rows[i].values[j]);
+        cr_assert_eq(turns, rows[i].turns, "row %zu: found %d turns", i, turns);
+    }
+}
+
+Test(replay, preemption_alone_blocks_every_pod_of_a_full_cluster)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    s.warmup_us = 30 * US_PER_S;
+    played_read(&t, burst_nodes, burst_pods, 720);
+
+    struct replay_result r = played_peer(&t, &s, PEER_PREEMPT);
+
+    cr_assert_eq(r.paid_pods, 8, "p0 came in the warm-up");
+    cr_assert_eq(r.blocked, 8);
+    cr_assert_eq(r.delayed, 8);
+    cr_assert_eq(r.kills, 16, "two cores for each of them");
+    cr_assert_eq(r.scale_writes, 0);
+    cr_assert(r.wait_p50_us >= 10 * US_PER_S && r.wait_max_us < 12 * US_PER_S);
+    cr_assert_eq(r.blocked_p50_us, r.wait_p50_us);
+    cr_assert_float_eq(r.wait_core_h * 3600, 8 * 2 * 10, 8);
+    /* All of what paid pods leave, but for start and grace of the 12 that came back. */
+    cr_assert(r.fill > 0.95 && r.fill <= 1, "found %f", r.fill);
+    cr_assert_eq(r.pod_turns, 7);
+    cr_assert_eq(r.paid_turns, 6);
+    replay_result_done(&r);
+    trace_done(&t);
+}
+
+Test(replay, pods_of_the_same_class_wait_for_room_that_nobody_makes)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    s.same_class = true;
+    played_read(&t, "n0,4000,0\n", "50,create,a,1000,0,\n90,delete,a,1000,0,\n", 100);
+
+    struct replay_result r = played_peer(&t, &s, PEER_PREEMPT);
+
+    cr_assert_eq(r.blocked, 1);
+    cr_assert_eq(r.kills, 0);
+    cr_assert_eq(r.wait_max_us, 40 * US_PER_S, "it went at its time and never ran");
+    replay_result_done(&r);
+    trace_done(&t);
+}
+
+Test(replay, who_fits_nowhere_is_not_blocked_by_filler)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, "n0,4000,0\n",
+                "50,create,a,5000,0,\n60,create,b,3000,0,\n61,create,c,3000,0,\n", 100);
+
+    struct replay_result r = played_peer(&t, &s, PEER_PREEMPT);
+
+    cr_assert_eq(r.paid_pods, 3);
+    cr_assert_eq(r.blocked, 1, "a is too large, and c's room is b's");
+    cr_assert_eq(r.delayed, 1);
+    replay_result_done(&r);
+    trace_done(&t);
+}
+
+Test(replay, the_static_peer_leaves_the_peak_free)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, burst_nodes, burst_pods, 720);
+
+    struct replay_result r = played_peer(&t, &s, PEER_STATIC);
+
+    cr_assert_eq(r.rows[r.n_rows - 1].active, 10, "16 less 6 cores");
+    cr_assert_float_eq(r.useful_core_s, 10 * 715, 10 * 5.0);
+    cr_assert_leq(r.kills, 4, "where room lies in pieces");
+    replay_result_done(&r);
+    trace_done(&t);
+}
+
+Test(replay, autoscalers_follow_the_reversed_metric)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    s.reserve_milli = 4000;
+    played_read(&t, burst_nodes, burst_pods, 720);
+
+    struct replay_result r = played_peer(&t, &s, PEER_HPA);
+    struct replay_result tuned = played_peer(&t, &s, PEER_HPA_TUNED);
+
+    cr_assert_eq(r.rows[5].active, 10, "at 50 s: 16 - 2 - 4, found %d", r.rows[5].active);
+    cr_assert_eq(tuned.rows[5].active, 1, "growth waits for 300 s");
+    cr_assert_eq(tuned.rows[71].active, 6, "16 - 6 - 4");
+    cr_assert_eq(tuned.blocked, 0);
+    replay_result_done(&r);
+    replay_result_done(&tuned);
+    trace_done(&t);
+}
+
+Test(replay, is_the_same_again)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, burst_nodes, burst_pods, 720);
+    for (enum peer peer = 0; peer < PEER_ORACLE; peer++) {
+        struct replay_result a = played_peer(&t, &s, peer), b = played_peer(&t, &s, peer);
+
+        cr_assert_eq(a.n_rows, 72);
+        cr_assert_eq(a.n_rows, b.n_rows);
+        cr_assert_eq(memcmp(a.rows, b.rows, a.n_rows * sizeof *a.rows), 0, "%s", peer_name(peer));
+        cr_assert_eq(memcmp(&a.fill, &b.fill, sizeof a.fill), 0);
+        replay_result_done(&a);
+        replay_result_done(&b);
+    }
+    trace_done(&t);
+}
+
+Test(replay, advice_is_the_damper_over_the_set_points)
+{
+    struct replay_setting s = played_setting();
+    struct replay_step steps[] = {{0, 10}, {100 * US_PER_S, 4}, {120 * US_PER_S, 10}};
+    struct replay_result r = {.steps = steps, .n_steps = 3, .available_core_s = 1000, .hours = 0.5};
+    /* 10 from 30 s, 4 from 100 s, 10 again from 150 s; 5 s of start for 16 of them. */
+    struct replay_advice a = replay_advise(&r, &s, 200 * US_PER_S, 30 * US_PER_S, 20 * US_PER_S);
+
+    cr_assert_float_eq(a.fill, (70 * 10 + 50 * 4 + 50 * 10 - 16 * 5) / 1000.0, 1e-9, "%f", a.fill);
+    cr_assert_float_eq(a.kills_h, 6 / 0.5, 1e-9);
+    cr_assert_float_eq(a.net, a.fill - 6 * 20 / 1000.0, 1e-9);
+}
+
+Test(peers, are_found_by_their_names)
+{
+    for (enum peer peer = 0; peer < PEER_COUNT_; peer++)
+        cr_assert_eq(peer_find(sv_from(peer_name(peer))), peer);
+    cr_assert_eq(peer_find(SV("hpa-")), PEER_COUNT_);
+}
