@@ -64,7 +64,7 @@ enum { PLACEMENT_UNDER_WAY = 100, PLACEMENT_MAX_COSTS = 500 };
 #define PLACEMENT_COST_FIRST INT32_C(-2000000000) /* they must leave, or stand in a claim's room */
 #define PLACEMENT_COST_NEXT  INT32_C(-1000000000) /* they stand in a hole */
 
-/* One filler's state; `enum placement` is the policy's word for where its pods go. */
+/* One filler's state; `enum placement_mode` is the policy's word for where its pods go. */
 struct placer;
 
 struct placer *placement_new(void);
@@ -79,7 +79,7 @@ DEFINE_FREE_PTR(struct placer, placement)
  */
 void placement_put(struct placer *p, struct cluster *c, const struct pod_record *pod,
                    struct mono now);
-/* Before or after cluster_remove_pod(). Unknown pods are ignored. */
+/* Before or after cluster_remove_pod(); unknown pods are ignored. */
 void placement_drop(struct placer *p, struct cluster *c, struct uid uid, struct mono now);
 
 /* Mark and sweep, as cluster_list_begin(); _end drops what the list did not name and returns how
@@ -88,17 +88,17 @@ void placement_list_begin(struct placer *p);
 size_t placement_list_end(struct placer *p, struct cluster *c, struct mono now);
 
 struct placement_input {
-    enum placement mode; /* only gate lets in */
+    enum placement_mode mode; /* only gate lets in */
     struct cluster *cluster;
     const struct resources *request; /* of one filler pod */
     const int64_t *slots;            /* of this filler by node index; 0: not eligible */
     size_t n_nodes;                  /* nodes from here on have no slots */
     int64_t hole_slots;              /* z, at least 1 */
-    int64_t kept_slots;              /* h */
-    int64_t replicas;                /* N, what is wanted */
-    int64_t asked;                   /* what the target asks for now */
-    bool may_grow;                   /* fresh facts, not paused up: pods may be let in */
-    bool may_shrink;                 /* costs may be written and pods made to leave */
+    int64_t kept_slots; /* h; less is kept free where N, by the policy's minimum, leaves less */
+    int64_t replicas;   /* N, what is wanted */
+    int64_t asked;      /* what the target asks for now */
+    bool may_grow;      /* fresh facts, not paused up: pods may be let in */
+    bool may_shrink;    /* costs may be written and pods made to leave */
     bool preempts; /* the scheduler preempts this filler for every paid pod that waits: it has a
                       lower PriorityClass, and no waiting pod is claims_sum.helpless */
     struct mono now;
@@ -137,9 +137,9 @@ struct placement_plan {
 const struct placement_plan *placement_step(struct placer *p, const struct placement_input *in);
 
 /*
- * Answers, one for each entry of a plan. `ok`: it went through, or may have. An admission that did
- * not is tried again after PLACEMENT_RETRY_US, a cost with the next plan that wants it from then
- * on. Pods that are gone are ignored.
+ * Answers, one for each entry of a plan. `ok`: it went through; for an admission also: it may have.
+ * An admission that did not is tried again after PLACEMENT_RETRY_US, a cost with the next plan that
+ * wants it from then on. Pods that are gone are ignored.
  */
 void placement_admitted(struct placer *p, struct cluster *c, struct uid uid, bool ok,
                         struct mono now);
