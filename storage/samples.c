@@ -17,8 +17,8 @@ _Static_assert(COUNT_OF(field_names) == SAMPLE_COUNT_, "a field has no name");
 
 /* Parameter names, in the order of the fields. */
 static const char *const field_binds[] = {
-    ":allocatable", ":paid",     ":pending",   ":ready",  ":starting", ":leaving", ":remaining",
-    ":reserve",     ":headroom", ":kept",      ":set_point", ":damped", ":replicas", ":waiting",
+    ":allocatable", ":paid",     ":pending", ":ready",     ":starting", ":leaving",  ":remaining",
+    ":reserve",     ":headroom", ":kept",    ":set_point", ":damped",   ":replicas", ":waiting",
 };
 _Static_assert(COUNT_OF(field_binds) == SAMPLE_COUNT_, "a field cannot be bound");
 
@@ -48,7 +48,8 @@ static const char *const sql[] = {
     [POLICIES] = "SELECT name FROM policy ORDER BY id",
     [RANGE] = "SELECT t, merged, " COLUMNS
               " FROM sample WHERE policy = :policy AND t >= :from AND t < :until ORDER BY t",
-    [LAST_BEFORE] = "SELECT t FROM sample WHERE policy = :policy AND t <= :t ORDER BY t DESC LIMIT 1",
+    [LAST_BEFORE] =
+        "SELECT t FROM sample WHERE policy = :policy AND t <= :t ORDER BY t DESC LIMIT 1",
     [SPAN] = "SELECT min(first), max(last) FROM (SELECT (SELECT min(t) FROM sample WHERE policy = "
              "id) AS first,"
              " (SELECT max(t) FROM sample WHERE policy = id) AS last FROM policy)",

@@ -25,7 +25,7 @@ enum sample_field {
     SAMPLE_REMAINING,
     SAMPLE_RESERVE,
     SAMPLE_HEADROOM,
-    SAMPLE_KEPT, /* what reserve and headroom come to in whole holes */
+    SAMPLE_KEPT,      /* what reserve and headroom come to in whole holes */
     SAMPLE_SET_POINT, /* replicas, as the next two */
     SAMPLE_DAMPED,    /* N */
     SAMPLE_REPLICAS,

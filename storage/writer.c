@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "storage/lock.h"
 #include "storage/queue.h"
 
 enum { ITEM_SAMPLE, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
@@ -45,6 +46,7 @@ struct writer {
 
     /* The disk thread's alone. */
     struct history history;
+    int file_lock; /* -1: not ours yet */
     uint64_t id_shift;
     int64_t not_before_us, forget_at_us;
 
@@ -111,6 +113,8 @@ static bool open_history(struct writer *w, struct err *err)
         .path = w->options.path, .max_bytes = w->options.max_bytes, .vfs = w->options.vfs};
     uint64_t last_id = 0;
 
+    if (w->file_lock < 0 && !lock_take(w->options.path, &w->file_lock, err))
+        return false;
     if (!history_open(&options, &w->history, err))
         return false;
     if (!decisions_last_id(w->history.decisions, &last_id, err) || !mark_start(w, err)) {
@@ -349,6 +353,7 @@ static void *run(void *self)
     answer(w);
     work(w);
     history_close(&w->history);
+    lock_release(w->file_lock);
     if (atomic_exchange(&w->fate, ENDED) == LEFT)
         free_writer(w);
     return NULL;
@@ -364,6 +369,7 @@ bool writer_start(const struct writer_options *options, struct writer **ret_writ
     w->options.path = xstrdup(options->path);
     if (w->options.interval_us <= 0)
         w->options.interval_us = WRITER_INTERVAL_US;
+    w->file_lock = -1;
     w->clock = clock_system();
     w->queue = queue_new(WRITER_SLOTS, WRITER_PIECE_BYTES);
     (void)sem_init(&w->wake, 0, 0);
@@ -374,10 +380,7 @@ bool writer_start(const struct writer_options *options, struct writer **ret_writ
     (void)pthread_condattr_destroy(&attr);
     code = pthread_create(&w->thread, NULL, run, w);
     if (code != 0) {
-        atomic_store(&w->stop, true);
-        queue_free(w->queue);
-        free((char *)(uintptr_t)w->options.path);
-        free(w);
+        free_writer(w);
         return err_set(err, ERR_SYSTEM, code, "a thread for the history: %s", strerror(code));
     }
     *ret_writer = w;

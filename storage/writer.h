@@ -10,7 +10,8 @@
  * its sample at least each interval and then calls writer_wake().
  *
  * A file that cannot be opened or written (full, read-only, damaged, of a newer brim) costs history and nothing else: the thread
- * tries again, status says why. At its limit of size the oldest history makes room.
+ * tries again, status says why. So does one that another agent writes (lock.h): it is taken over when that one has ended. At its limit
+ * of size the oldest history makes room.
  */
 #ifndef BRIM_STORAGE_WRITER_H
 #define BRIM_STORAGE_WRITER_H

@@ -20,7 +20,8 @@ static void read_chunk(struct loop_back *b)
     struct err err = {0};
 
     if (b->text.len != 0)
-        cr_assert(unpack_chunk(b->unpack, b->chunk, b->first_ms, strbuf_sv(&b->text), &err), "%s", err.text);
+        cr_assert(unpack_chunk(b->unpack, b->chunk, b->first_ms, strbuf_sv(&b->text), &err), "%s",
+                  err.text);
     strbuf_clear(&b->text);
 }
 

@@ -1,5 +1,6 @@
 #include "storage/writer.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -360,6 +361,68 @@ Test(writer, goes_on_after_another_process_held_the_file)
     struct folder f = folder_new();
 
     check_recovery(lock_file, unlock_file, &f, "locked");
+    folder_done(&f);
+}
+
+Test(writer, says_that_there_can_be_no_thread)
+{
+    const struct writer_options options = {.path = "never made"};
+    struct err err = {0};
+    pthread_attr_t attr;
+    struct writer *w;
+
+    cr_assert(pthread_getattr_default_np(&attr) == 0 &&
+              pthread_attr_setstacksize(&attr, (size_t)1 << 46) == 0 &&
+              pthread_setattr_default_np(&attr) == 0);
+    cr_assert_not(writer_start(&options, &w, &err));
+    cr_assert_eq(err.kind, ERR_SYSTEM);
+    (void)pthread_attr_destroy(&attr);
+}
+
+/* Writes a history of its own until it is killed; says when it has begun. */
+static pid_t other_agent(const char *path, int say)
+{
+    const struct writer_options options = {.path = path, .interval_us = 20000};
+    pid_t pid = fork();
+    struct writer *w;
+
+    cr_assert_geq(pid, 0);
+    if (pid != 0)
+        return pid;
+    if (!writer_start(&options, &w, NULL) || writer_first_id(w, 60 * US_PER_S) != 1 ||
+        write(say, "!", 1) != 1)
+        _exit(1);
+    for (;;)
+        (void)pause();
+}
+
+Test(writer, goes_on_without_a_file_that_another_agent_writes_and_takes_it_over_at_its_end)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 20000};
+    struct sample s = sample_at(10000);
+    struct writer_status status;
+    char byte, who[64];
+    struct writer *w;
+    int ends[2];
+    pid_t pid;
+
+    cr_assert_eq(pipe(ends), 0);
+    pid = other_agent(f.file, ends[1]);
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    w = start(&options);
+    (void)snprintf(who, sizeof who, "process %lld on ", (long long)pid);
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.errors >= 2);
+    cr_assert(!status.open && status.queued == 1);
+    cr_assert_not_null(strstr(status.error, who), "%s", status.error);
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    WAIT_FOR(w, status, status.open && status.queued == 0);
+    cr_assert_eq(status.failing_since.us, 0);
+    writer_stop(w);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
     folder_done(&f);
 }
 

@@ -1,0 +1,85 @@
+#include "storage/lock.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "tests/unit/storage/folder.h"
+
+static void put(const struct folder *f, const char *text)
+{
+    char path[400];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "%s-lock", f->file);
+    file = fopen(path, "w");
+    cr_assert(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* A process that holds the lock until it is killed. */
+static pid_t holder(const struct folder *f)
+{
+    int ends[2], lock;
+    char byte;
+    pid_t pid;
+
+    cr_assert_eq(pipe(ends), 0);
+    pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        if (!lock_take(f->file, &lock, NULL) || write(ends[1], "!", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ends[1]);
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    (void)close(ends[0]);
+    return pid;
+}
+
+Test(lock, is_one_process_s_and_says_whose)
+{
+    struct folder f = folder_new();
+    pid_t pid = holder(&f);
+    struct err err = {0};
+    char who[64];
+    int lock;
+
+    (void)snprintf(who, sizeof who, "another agent, process %lld on ", (long long)pid);
+    cr_assert_not(lock_take(f.file, &lock, &err));
+    cr_assert_eq(err.kind, ERR_STORAGE);
+    cr_assert_not_null(strstr(err.text, who), "%s", err.text);
+
+    /* A text that is no holder's is not told. */
+    put(&f, "1 \033[31mred\n");
+    cr_assert_not(lock_take(f.file, &lock, &err));
+    cr_assert_null(strchr(err.text, '\033'), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "another agent"), "%s", err.text);
+
+    /* Whatever ends the holder frees the lock. */
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    cr_assert(lock_take(f.file, &lock, &err), "%s", err.text);
+    lock_release(lock);
+    cr_assert(lock_take(f.file, &lock, &err), "%s", err.text);
+    lock_release(lock);
+    lock_release(-1);
+    folder_done(&f);
+}
+
+Test(lock, needs_a_file_of_its_own)
+{
+    struct folder f = folder_new();
+    char link[400], path[400];
+    struct err err = {0};
+    int lock;
+
+    (void)snprintf(path, sizeof path, "%s/no/history.db", f.path);
+    cr_assert_not(lock_take(path, &lock, &err));
+    cr_assert_not_null(strstr(err.text, "No such file"), "%s", err.text);
+    (void)snprintf(link, sizeof link, "%s-lock", f.file);
+    cr_assert_eq(symlink("elsewhere", link), 0);
+    cr_assert_not(lock_take(f.file, &lock, &err));
+    cr_assert_eq(err.kind, ERR_STORAGE);
+    folder_done(&f);
+}
