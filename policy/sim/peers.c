@@ -130,18 +130,6 @@ static bool fly(struct replay_world *w, enum peer peer, const struct oracle *pas
            world_play(w, err);
 }
 
-/* What the nodes of the first moment offer. */
-static int64_t first_allocatable(const struct trace *t)
-{
-    int64_t milli = 0;
-
-    for (size_t i = 0; i < t->n_rows && t->rows[i].at_us == 0; i++) {
-        if (t->rows[i].what == TRACE_NODE_IS)
-            milli += t->facts[t->rows[i].index].allocatable.at[RESOURCE_CPU];
-    }
-    return milli;
-}
-
 static void foresee(const struct oracle *past, struct replay_result *r)
 {
     r->useful_core_s = past->useful_core_s;
@@ -155,7 +143,7 @@ bool peers_run(const struct trace *trace, const struct replay_setting *setting,
                struct err *err)
 {
     struct replay_result result = {0};
-    int64_t allocatable = first_allocatable(trace);
+    int64_t allocatable = trace_allocatable(trace);
     struct replay_world w;
     struct meter meter;
     bool ok;

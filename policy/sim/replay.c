@@ -10,6 +10,7 @@ struct replay_setting replay_setting_default(void)
         .grace_us = 10 * US_PER_S,
         .api_us = 150 * US_PER_MS,
         .gather_us = 100 * US_PER_MS,
+        .grow_us = US_PER_S,
         .controller_us = 150 * US_PER_MS,
         .placement = PLACEMENT_GATE,
         .max_replicas = INT32_MAX,

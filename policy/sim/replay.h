@@ -25,6 +25,7 @@ struct replay_setting {
     int64_t grace_us;        /* from asked to stop to gone */
     int64_t api_us;          /* from a decision to its effect: facts and write under way */
     int64_t gather_us;       /* from a change to the decision that takes it up */
+    int64_t grow_us;         /* how much longer growth is gathered */
     int64_t
         controller_us; /* from a change of the scale to the ReplicaSet controller's look at it */
     bool same_class;   /* filler has the paid pods' priority: nobody is preempted */
@@ -39,7 +40,7 @@ struct replay_setting {
     void *self;
 };
 
-/* Start 5 s, grace 10 s, api 150 ms, gather 100 ms, controller 150 ms, gate, any number of replicas, warm-up 600 s, a row each 10 s,
+/* Start 5 s, grace 10 s, api 150 ms, gather 100 ms and 1 s, controller 150 ms, gate, any number of replicas, warm-up 600 s, a row each 10 s,
  * seed 1. */
 struct replay_setting replay_setting_default(void);
 
@@ -54,8 +55,8 @@ struct replay_row {
     int32_t replicas;
     int32_t blocked; /* paid pods found blocked since the row before */
     /* Of a policy; all 0 with a peer. */
+    int32_t kind; /* enum headroom_kind */
     int64_t rise_milli, headroom_milli, slots, kept_slots, set_point, damped;
-    int kind; /* enum headroom_kind */
 };
 
 /* The set point from `at_us` on. */

@@ -108,11 +108,11 @@ void meter_advance(struct meter *m, struct mono now)
         m->wasted_core_s +=
             span * cpu * (double)(m->filler[STAGE_STARTING] + m->filler[STAGE_LEAVING]);
     }
-    /* What happened at one moment counts as one move. */
-    if (turns_add(&m->pod_turns, active(m)) && counts(m))
-        m->result->pod_turns++;
-    if (turns_add(&m->paid_turns, m->bound_milli + m->waiting_milli) && counts(m))
-        m->result->paid_turns++;
+    /* What happened at one moment counts as one move; directions are learned after the warm-up. */
+    if (now.us > m->setting->warmup_us) {
+        m->result->pod_turns += turns_add(&m->pod_turns, active(m));
+        m->result->paid_turns += turns_add(&m->paid_turns, m->bound_milli + m->waiting_milli);
+    }
     while (m->next_row.us < now.us)
         add_row(m);
     m->now = now;
@@ -262,12 +262,14 @@ void meter_see_paid(struct meter *m, const struct sim *s, const struct sim_event
 
 void meter_wrote(struct meter *m, int64_t replicas)
 {
-    bool turned = turns_add(&m->write_turns, replicas);
+    int32_t before = m->shown.replicas;
 
     m->shown.replicas = (int32_t)replicas;
     if (!counts(m))
         return;
-    m->result->write_turns += turned;
+    if (!m->write_turns.begun)
+        (void)turns_add(&m->write_turns, before);
+    m->result->write_turns += turns_add(&m->write_turns, replicas);
     m->result->scale_writes++;
 }
 

@@ -78,7 +78,10 @@ void meter_finish(struct meter *m, const struct oracle *past);
 
 /* ---- world ---- */
 
-#define REPLAY_FILLER (UINT32_MAX - 1)
+#define REPLAY_FILLER    (UINT32_MAX - 1)
+#define REPLAY_FILLER_NS "filler"
+/* Of a lower PriorityClass; the paid pods' priorities are the trace's, 0 in a file. */
+#define REPLAY_FILLER_PRIORITY(setting) ((setting)->same_class ? 0 : -1000000)
 
 /* Who decides on the filler. Every function may be NULL. */
 struct replay_pilot {
@@ -131,7 +134,9 @@ void world_done(struct replay_world *w);
 /* The filler's Deployment. */
 bool world_add_filler(struct replay_world *w, int64_t replicas, bool gated,
                       struct err *err) MUST_CHECK;
+/* Actions are carried out when they are due, of one time in the order of the calls. */
 void world_act(struct replay_world *w, struct action action);
+void world_drop_action(struct replay_world *w, size_t index);
 /* Plays the trace to its end. */
 bool world_play(struct replay_world *w, struct err *err) MUST_CHECK;
 

@@ -1,9 +1,4 @@
-#include <stdio.h>
-
 #include "policy/sim/replay_parts.h"
-
-/* A filler of a lower PriorityClass; the paid pods' priorities are the trace's, 0 in a file. */
-enum { LOWER_PRIORITY = -1000000 };
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -79,9 +74,9 @@ bool world_add_filler(struct replay_world *w, int64_t replicas, bool gated, stru
                                      .replicas = (int32_t)replicas,
                                      .template = sim_pod_spec_default()};
 
-    spec.template.ns = SV("filler");
+    spec.template.ns = SV(REPLAY_FILLER_NS);
     spec.template.request = s->filler;
-    spec.template.priority = s->same_class ? 0 : LOWER_PRIORITY;
+    spec.template.priority = REPLAY_FILLER_PRIORITY(s);
     spec.template.preempts_never = true;
     spec.template.gated = gated;
     spec.template.packs = s->placement == PLACEMENT_AFFINITY;
@@ -185,6 +180,13 @@ static bool play_rows(struct replay_world *w, int64_t until_us, struct err *err)
 void world_act(struct replay_world *w, struct action action)
 {
     VEC_PUSH(w->actions, w->n_actions, w->actions_cap, action);
+}
+
+void world_drop_action(struct replay_world *w, size_t index)
+{
+    w->n_actions--;
+    memmove(&w->actions[index], &w->actions[index + 1],
+            (w->n_actions - index) * sizeof *w->actions);
 }
 
 static bool admit(struct replay_world *w, const struct action *a, const struct sim_pod *pod)

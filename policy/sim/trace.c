@@ -145,6 +145,17 @@ void trace_end_pod(struct trace *t, int64_t at_us, uint32_t pod)
     add_row(t, at_us, TRACE_POD_GOES, pod);
 }
 
+int64_t trace_allocatable(const struct trace *t)
+{
+    int64_t milli = 0;
+
+    for (size_t i = 0; i < t->n_rows && t->rows[i].at_us == 0; i++) {
+        if (t->rows[i].what == TRACE_NODE_IS)
+            milli += t->facts[t->rows[i].index].allocatable.at[RESOURCE_CPU];
+    }
+    return milli;
+}
+
 /* ---- CSV ---- */
 
 enum { MAX_COLUMNS = 6 };

@@ -112,4 +112,7 @@ bool trace_add_pod(struct trace *t, int64_t at_us, const struct trace_kind *kind
                    uint32_t *ret_pod, struct err *err) MUST_CHECK;
 void trace_end_pod(struct trace *t, int64_t at_us, uint32_t pod);
 
+/* The cpu of the nodes that are there at the start, in milli. O(rows of that time). */
+int64_t trace_allocatable(const struct trace *t);
+
 #endif
