@@ -107,6 +107,17 @@ static bool read_text(struct reading *in, const char *expected, struct sv *ret_t
     return jsonr_string(&in->r, ret_text);
 }
 
+static bool twice(struct reading *in, struct sv what)
+{
+    char key[YAML_SHOW_SIZE], shown[YAML_SHOW_SIZE];
+
+    if (sv_eq(what, in->key))
+        return jsonr_refuse(&in->r, "%s.%.*s: found twice, expected once",
+                            kind_names[in->line->kind], SV_ARG(what));
+    return jsonr_refuse(&in->r, "%s.%s: found %s twice, expected once", kind_names[in->line->kind],
+                        yaml_show(in->key, key), yaml_show(what, shown));
+}
+
 /* A number as it is written. */
 static bool read_number(struct reading *in, const char *expected, struct sv *ret_text)
 {
@@ -171,6 +182,14 @@ static bool read_preemption(struct reading *in, bool *ret_never)
 
 /* Lists. */
 
+static int by_key(const void *a, const void *b)
+{
+    const struct label *x = a, *y = b;
+
+    return sv_cmp(x->key, y->key);
+}
+
+/* Labels are sorted by their keys, which shows those that are there twice. */
 static bool read_labels(struct reading *in, struct decide_labels *to)
 {
     struct label label;
@@ -184,6 +203,12 @@ static bool read_labels(struct reading *in, struct decide_labels *to)
         if (!read_text(in, "an object of strings", &label.value))
             return false;
         VEC_PUSH(to->at, to->len, to->cap, label);
+    }
+    if (to->len > 1)
+        qsort(to->at, to->len, sizeof *to->at, by_key);
+    for (size_t i = 1; i < to->len; i++) {
+        if (sv_eq(to->at[i].key, to->at[i - 1].key))
+            return twice(in, to->at[i].key);
     }
     return true;
 }
@@ -225,6 +250,8 @@ static bool read_mark(struct reading *in, bool has_operator, struct mark *ret_ma
 
         if (to == NULL)
             return refuse(in, key, expected);
+        if (to->at != NULL)
+            return twice(in, key);
         if (!read_text(in, expected, to))
             return false;
     }
@@ -303,15 +330,24 @@ static bool find_resource(struct reading *in, int *ret_place)
     return true;
 }
 
+static struct decide_amount *find_amount(struct decide_line *line, int place)
+{
+    for (size_t i = 0; i < line->n_amounts; i++) {
+        if (line->amounts[i].place == place)
+            return &line->amounts[i];
+    }
+    return NULL;
+}
+
+/* Those that found no place are one: what any of them asks for is not to be had. */
 static void put_amount(struct decide_line *line, int place, int64_t value)
 {
-    size_t i = 0;
+    struct decide_amount *amount = find_amount(line, place);
 
-    while (i < line->n_amounts && line->amounts[i].place != place)
-        i++;
-    line->amounts[i] = (struct decide_amount){.place = place, .value = value};
-    if (i == line->n_amounts)
-        line->n_amounts++;
+    if (amount == NULL)
+        line->amounts[line->n_amounts++] = (struct decide_amount){.place = place, .value = value};
+    else if (amount->value < value)
+        amount->value = value;
 }
 
 static bool read_amount(struct reading *in, int place)
@@ -324,6 +360,8 @@ static bool read_amount(struct reading *in, int place)
     int64_t value;
     bool ok;
 
+    if (place >= 0 && find_amount(in->line, place) != NULL)
+        return twice(in, in->key);
     if (kind == JSONR_NULL) {
         put_amount(in->line, place, place == RESOURCE_PODS ? DECIDE_NODE_PODS : 0);
         return jsonr_null(&in->r);
