@@ -147,6 +147,13 @@ static void count_latency(struct turn *t)
     t->latency.sum_us += us;
 }
 
+/* What is not known at the start, when nothing can be, is no news. */
+static bool is_news(const struct turn *t, enum reason before)
+{
+    return t->decision.reason != before &&
+           (t->n_recent != 0 || t->decision.reason != REASON_UNKNOWN);
+}
+
 /* Carries a move out, or in a dry run takes it as carried out. */
 static void carry_out(struct turn *t, const struct act_result *move, struct mono now)
 {
@@ -254,7 +261,7 @@ static void evaluate(struct turn *t, struct mono now)
     move = act_step(&t->act, &facts, now);
     if (move.move != ACT_NOTHING)
         carry_out(t, &move, now);
-    else if (t->decision.reason != before && !facts.write)
+    else if (is_news(t, before) && !facts.write)
         record(t);
     if (move.has_wake && (!t->decision.has_wake || move.wake.us < t->decision.wake.us)) {
         t->decision.has_wake = true;

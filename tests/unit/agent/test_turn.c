@@ -321,6 +321,26 @@ Test(turn, fills_what_paid_pods_leave_once_it_has_been_free_for_settle)
     world_done(&w);
 }
 
+Test(turn, a_start_is_no_decision_but_a_target_that_vanishes_is)
+{
+    struct world w;
+
+    world_init(&w, 66, 30);
+    turn_run(&w.turn);
+    cr_assert_eq(w.turn.decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.n_recent, 0);
+    live(&w, 10000);
+    cr_assert_neq(w.turn.decision.reason, REASON_UNKNOWN);
+    for (size_t i = 0; i < w.turn.n_recent; i++)
+        cr_assert_neq(w.turn.recent[i].decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.decisions_total[REASON_UNKNOWN], 0);
+    w.missing = true;
+    live(&w, 10000);
+    cr_assert_eq(w.turn.recent[0].decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.decisions_total[REASON_UNKNOWN], 1);
+    world_done(&w);
+}
+
 Test(turn, an_agent_that_starts_beside_filler_changes_nothing)
 {
     struct world w;
