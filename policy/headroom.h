@@ -88,8 +88,8 @@ void headroom_demand(struct headroom *h, struct mono now, int64_t demand_milli,
 int64_t headroom_arrived(struct headroom *h, struct mono now, int64_t demand_milli);
 
 /*
- * Nothing is known of the time before `now`: demand and the times of surges are forgotten, so that
- * nothing is learned across it; rises and peaks stay. Tell the demand again.
+ * Nothing is known of the time from the last call until `now`: demand and the times of surges are
+ * forgotten, so that nothing is learned across it; rises and peaks stay. Tell the demand again.
  */
 void headroom_gap(struct headroom *h, struct mono now);
 

@@ -204,8 +204,10 @@ void settle_configure(struct settle *s, const struct settle_config *config)
     if (other_mode)
         forget(s);
     set_windows(s);
-    if (other_mode && s->started)
-        start(s, s->last, s->value);
+    if (!other_mode || !s->started)
+        return;
+    start(s, s->last, s->value);
+    (void)settle_push(s, s->last, s->x);
 }
 
 int64_t settle_push(struct settle *s, struct mono now, int64_t x)
