@@ -42,7 +42,6 @@ struct object *podtext_object(const struct world *w, const struct sim_pod *pod,
                               const struct pod_doc *doc);
 
 /* 8-4-4-4-12. */
-enum { UID_TEXT_SIZE = 37 };
 void uid_text(struct uid uid, char text[static UID_TEXT_SIZE]);
 
 #endif
