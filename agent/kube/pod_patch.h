@@ -27,7 +27,8 @@
 #include "agent/kube/client.h"
 #include "capacity/records.h"
 
-enum { POD_PATCH_PARALLEL = 100 };
+/* One that is sent has a connection: it does not wait once more inside the transport. */
+enum { POD_PATCH_PARALLEL = TRANSPORT_POD_CONNECTIONS };
 #define POD_PATCH_PATIENCE_US (5 * US_PER_S)
 
 enum pod_patch_outcome {

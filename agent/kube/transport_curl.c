@@ -511,8 +511,10 @@ bool transport_curl_new(struct loop *loop, const struct kube_config *config,
                         struct transport_curl **ret_t, struct err *err)
 {
     /* 0: no limit. A patch never queues behind a lease renewal that hangs: it gets a connection of its own then. */
-    static const long connections[CHANNEL_COUNT_] = {
-        [CHANNEL_CONTROL] = 0, [CHANNEL_WATCH] = 0, [CHANNEL_POOL] = 8, [CHANNEL_PODS] = 16};
+    static const long connections[CHANNEL_COUNT_] = {[CHANNEL_CONTROL] = 0,
+                                                     [CHANNEL_WATCH] = 0,
+                                                     [CHANNEL_POOL] = 8,
+                                                     [CHANNEL_PODS] = TRANSPORT_POD_CONNECTIONS};
     struct transport_curl *tc = xcalloc(1, sizeof *tc);
     bool ok;
 

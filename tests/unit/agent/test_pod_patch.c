@@ -406,7 +406,7 @@ static void name_of(int i, char text[static 8])
     (void)snprintf(text, 8, "p%d", i);
 }
 
-Test(pod_patch, sends_a_hundred_at_once_and_costs_before_let_ins)
+Test(pod_patch, sends_so_many_at_once_and_costs_before_let_ins)
 {
     struct rig r;
     char name[8];
@@ -429,8 +429,10 @@ Test(pod_patch, sends_a_hundred_at_once_and_costs_before_let_ins)
     cr_assert_eq(pod_patcher_view(r.patcher).waiting, 0);
     answer(&r, "c0", 200, "{}");
     answer(&r, "c1", 200, "{}");
-    answer(&r, "p100", 200, "{}");
-    answer(&r, "p101", 200, "{}");
+    name_of(POD_PATCH_PARALLEL, name);
+    answer(&r, name, 200, "{}");
+    name_of(POD_PATCH_PARALLEL + 1, name);
+    answer(&r, name, 200, "{}");
     cr_assert_eq(r.seen.outcomes[POD_PATCH_DONE], POD_PATCH_PARALLEL + 4);
     rig_done(&r);
 }
