@@ -107,12 +107,13 @@ static void tell_good(struct checker *c, const struct checked *file)
 static void check_file(struct checker *c, const char *path)
 {
     struct checked *file = add_file(c, path);
+    struct zone_source zones = zone_files(NULL);
     struct strbuf text;
 
     strbuf_init(&text, YAML_MAX_BYTES);
     if (!cmd_read(path, &text, &file->err))
         c->unread = true;
-    else if (!policy_read(sv_from(path), strbuf_sv(&text), &c->all, &file->err))
+    else if (!policy_read_zoned(sv_from(path), strbuf_sv(&text), &zones, &c->all, &file->err))
         c->wrong = true;
     file->end = c->all.len;
     strbuf_done(&text);

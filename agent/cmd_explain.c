@@ -39,10 +39,7 @@ static bool explain_key(const char *key, struct strbuf *out)
     if (field_explain(key, out))
         return true;
     near = field_suggest(sv_from(key));
-    if (field_path_is_later(sv_from(key)))
-        (void)fprintf(stderr, "brim explain policy: this release does not have the key '%s'\n",
-                      key);
-    else if (near != NULL)
+    if (near != NULL)
         (void)fprintf(stderr, "brim explain policy: unknown key '%s', did you mean %s?\n", key,
                       near);
     else

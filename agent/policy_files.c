@@ -11,11 +11,13 @@
 
 static bool read_file(const char *path, struct policy_list *to, struct err *err)
 {
+    struct zone_source zones = zone_files(NULL);
     struct strbuf text;
     bool ok;
 
     strbuf_init(&text, YAML_MAX_BYTES);
-    ok = cmd_read(path, &text, err) && policy_read(sv_from(path), strbuf_sv(&text), to, err);
+    ok = cmd_read(path, &text, err) &&
+         policy_read_zoned(sv_from(path), strbuf_sv(&text), &zones, to, err);
     strbuf_done(&text);
     return ok;
 }

@@ -28,7 +28,8 @@ static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecu
 _Static_assert(EFFECT_NO_SCHEDULE == 1 && EFFECT_PREFER_NO_SCHEDULE == 2 && EFFECT_NO_EXECUTE == 3,
                "the effects' names are out of order");
 /* The decoder stores a word's place as an int. */
-_Static_assert(sizeof(enum placement_mode) == sizeof(int) && sizeof(enum stale_then) == sizeof(int) &&
+_Static_assert(sizeof(enum placement_mode) == sizeof(int) &&
+                   sizeof(enum stale_then) == sizeof(int) &&
                    sizeof(enum policy_mode) == sizeof(int) &&
                    sizeof(enum on_remove) == sizeof(int) &&
                    sizeof(enum toleration_op) == sizeof(int) &&
@@ -64,6 +65,7 @@ static bool check_toleration(const void *element, struct err *err)
     }
 #define IN_POLICY(member)     .offset = offsetof(struct policy, member)
 #define IN_RULE(member)       .offset = offsetof(struct paid_ignore, member)
+#define IN_OVERRIDE(member)   .offset = offsetof(struct policy_override, member)
 #define IN_TOLERATION(member) .offset = offsetof(struct toleration, member)
 
 /* A later designator overrides FIELD's offset on purpose. */
@@ -182,6 +184,24 @@ static const struct field fields[] = {
           .doc = "What becomes of the target when the policy is removed. leave: it keeps its "
                  "count. restore: it gets the count that it had before brim took over."),
 
+    FIELD("spec.schedule", FIELD_OVERRIDES, IN_POLICY(overrides),
+          .count_offset = offsetof(struct policy, n_overrides),
+          .element_size = sizeof(struct policy_override),
+          .doc = "Times at which keys of the spec have other values: each entry holds those keys, "
+                 "any but target and schedule, beside the following. Where entries overlap the "
+                 "later one of the list wins."),
+    FIELD("spec.schedule[].days", FIELD_DAYS, .def = "mon-sun", IN_OVERRIDE(days),
+          .doc = "The days on which it begins, such as mon-fri or \"sat,sun\"."),
+    FIELD("spec.schedule[].from", FIELD_TIME, .min = "00:00", .max = "23:59", .def = "00:00",
+          IN_OVERRIDE(from_min),
+          .doc = "When it begins. A time that a change of the clock skips is the moment of the "
+                 "change, of one that comes twice the first counts."),
+    FIELD("spec.schedule[].to", FIELD_TIME, .min = "00:00", .max = "24:00", .def = "24:00",
+          IN_OVERRIDE(to_min),
+          .doc = "When it ends, on the next day where that is not later than from."),
+    FIELD("spec.schedule[].zone", FIELD_ZONE, .def = "UTC", IN_OVERRIDE(zone_name),
+          .doc = "The IANA time zone whose clock counts, such as Europe/Berlin."),
+
     FIELD("spec.pod", FIELD_GROUP, .has_offset = offsetof(struct policy, pod.given),
           .doc = "The filler's pods, where neither a live one nor the target's template tells."),
     FIELD("spec.pod.cpu", FIELD_CPU, .required = true, .unit = "cores", .min = "1m",
@@ -258,11 +278,10 @@ static const struct field fields[] = {
 };
 #pragma GCC diagnostic pop
 
-/* Keys of the design that later releases have. */
-static const char *const later[] = {"spec.schedule"};
-
 static const char *const type_names[] = {
     [FIELD_GROUP] = "mapping",       [FIELD_LIST] = "list",
+    [FIELD_OVERRIDES] = "list",      [FIELD_ZONE] = "time zone",
+    [FIELD_DAYS] = "days",           [FIELD_TIME] = "time",
     [FIELD_LABELS] = "labels",       [FIELD_WORD] = "word",
     [FIELD_EITHER] = "word",         [FIELD_LABEL] = "DNS label",
     [FIELD_SUBDOMAIN] = "DNS name",  [FIELD_API_VERSION] = "API version",
@@ -335,30 +354,73 @@ struct sv field_elements(const struct field *list)
     struct sv path = sv_from(list->path);
 
     /* Borrowed from its first child, which stands right behind it. */
-    assert(list->type == FIELD_LIST);
+    assert(list->element_size != 0);
     return (struct sv){.at = list[1].path, .len = path.len + 2};
 }
 
-bool field_is_later(struct sv parent, struct sv key)
+bool field_is_scheduled(const struct field *f)
 {
-    struct sv name;
+    struct sv path = sv_from(f->path);
 
-    for (size_t i = 0; i < COUNT_OF(later); i++) {
-        if (split_child(sv_from(later[i]), parent, &name) && sv_eq(name, key))
-            return true;
-    }
-    return false;
+    return sv_starts(path, SV("spec.")) && !sv_starts(path, SV("spec.target")) &&
+           !sv_starts(path, SV("spec.schedule"));
 }
 
-bool field_path_is_later(struct sv path)
+/* How much is stored at the field's place; 0: nothing. */
+static size_t stored_bytes(enum field_type type)
 {
-    for (size_t i = 0; i < COUNT_OF(later); i++) {
-        struct sv full = sv_from(later[i]);
-
-        if (sv_eq(full, path) || sv_eq(sv_skip(full, sizeof "spec." - 1), path))
-            return true;
+    switch (type) {
+    case FIELD_GROUP:
+    case FIELD_TYPE_COUNT_:
+        return 0;
+    case FIELD_LIST:
+    case FIELD_OVERRIDES:
+    case FIELD_LABELS:
+        return sizeof(void *);
+    case FIELD_WORD:
+        return sizeof(int);
+    case FIELD_EITHER:
+        return sizeof(bool);
+    case FIELD_LABEL:
+    case FIELD_SUBDOMAIN:
+    case FIELD_API_VERSION:
+    case FIELD_KIND:
+    case FIELD_SELECTOR:
+    case FIELD_LABEL_KEY:
+    case FIELD_LABEL_VALUE:
+    case FIELD_ZONE:
+        return sizeof(struct sv);
+    case FIELD_DAYS:
+        return sizeof(uint8_t);
+    case FIELD_TIME:
+    case FIELD_INT32:
+    case FIELD_SHARE:
+    case FIELD_FACTOR:
+        return sizeof(int32_t);
+    case FIELD_INT64:
+    case FIELD_SPAN:
+    case FIELD_PRICE:
+    case FIELD_CPU:
+    case FIELD_BYTES:
+        return sizeof(int64_t);
+    case FIELD_ROOM:
+        return sizeof(struct room_spec);
     }
-    return false;
+    return 0;
+}
+
+static void copy_member(size_t offset, size_t size, struct policy *to, const struct policy *from)
+{
+    if (offset != FIELD_NOWHERE)
+        memcpy((char *)to + offset, (const char *)from + offset, size);
+}
+
+void field_copy(const struct field *f, struct policy *to, const struct policy *from)
+{
+    copy_member(f->offset, stored_bytes(f->type), to, from);
+    copy_member(f->has_offset, sizeof(bool), to, from);
+    copy_member(f->instead_offset, sizeof(bool), to, from);
+    copy_member(f->count_offset, sizeof(size_t), to, from);
 }
 
 enum { NEAR_MAX = 32 }; /* longer keys are near to none */
@@ -452,7 +514,8 @@ const char *field_suggest(struct sv path)
         if (near == NULL)
             return NULL;
         f = field_find(sv_from(near));
-        parent = f->type == FIELD_LIST ? field_elements(f) : sv_from(near);
+        parent =
+            f->type == FIELD_LIST || f->type == FIELD_OVERRIDES ? field_elements(f) : sv_from(near);
     }
     return near;
 }

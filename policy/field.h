@@ -1,8 +1,8 @@
 /*
  * field: the one table of all keys of a policy file: path, type, range, default, meaning.
  *
- * The decoder (policy.c), its error texts, `brim explain policy` and the JSON schema are all made
- * from it. A path names the keys from the top with dots between; "[]" behind a list stands for each
+ * The decoder (policy_read.c), its error texts, `brim explain policy`, the JSON schema and the
+ * manual's reference are all made from it. A path names the keys from the top with dots between; "[]" behind a list stands for each
  * of its elements: "spec.paid.ignore[].namespace". Parents stand before their children.
  */
 #ifndef BRIM_POLICY_FIELD_H
@@ -21,16 +21,20 @@
 enum field_type {
     FIELD_GROUP,       /* a mapping of further keys */
     FIELD_LIST,        /* a list of mappings; an array in the arena, its length beside it */
+    FIELD_OVERRIDES,   /* a list whose mappings may have any key of a spec, too (policy_override) */
     FIELD_LABELS,      /* a mapping of label keys to values; an array of struct label, likewise */
     FIELD_WORD,        /* one of field->words; an int, the word's place + first_word */
     FIELD_EITHER,      /* one of two words; a bool, true for the second */
-    FIELD_LABEL,       /* a DNS label (RFC 1123); struct sv, as are the next six */
+    FIELD_LABEL,       /* a DNS label (RFC 1123); struct sv, as are the next seven */
     FIELD_SUBDOMAIN,   /* a DNS subdomain */
     FIELD_API_VERSION, /* "apps/v1", "v1" */
     FIELD_KIND,        /* "Deployment" */
     FIELD_SELECTOR,    /* labels in the text form, checked by selector.h */
     FIELD_LABEL_KEY,   /* "app", "example.org/app" */
     FIELD_LABEL_VALUE, /* at most 63 characters, may be empty */
+    FIELD_ZONE,        /* "Europe/Berlin"; whether it is there is looked up elsewhere */
+    FIELD_DAYS,        /* "mon-fri,sun"; uint8_t, bit 0 is Monday */
+    FIELD_TIME,        /* "08:00"; int32_t in minutes */
     FIELD_INT32,       /* int32_t */
     FIELD_INT64,       /* int64_t */
     FIELD_SPAN,        /* a duration; int64_t in microseconds */
@@ -49,6 +53,8 @@ enum field_type {
 /* Elements of a list, bytes of a selector, and what cpu anywhere is bounded by, so that no sum can
  * overflow. */
 enum { FIELD_MAX_ELEMENTS = 100, FIELD_MAX_SELECTOR = 4096, FIELD_MAX_CORES = 1000000 };
+
+struct policy;
 
 struct field {
     const char *path;
@@ -86,8 +92,12 @@ const struct field *field_child(struct sv parent, struct sv key);
 /* The path of a list's elements: "spec.paid.ignore[]" for "spec.paid.ignore". */
 struct sv field_elements(const struct field *list);
 
-/* A key of the whole design that this release does not have: its error says so. */
-bool field_is_later(struct sv parent, struct sv key);
+/* May a schedule change what stands under this path? Keys of the spec, apart from target and
+ * schedule. */
+bool field_is_scheduled(const struct field *f);
+
+/* Copies the field's value, and that it is there, from one policy to another. */
+void field_copy(const struct field *f, struct policy *to, const struct policy *from);
 
 /* The path that was probably meant: a child of `parent`, or the same key further down; NULL if none
  * is near. */
@@ -95,8 +105,6 @@ const char *field_nearest(struct sv parent, struct sv key);
 
 /* The same for a whole path, each of whose parts may be misspelled; "spec." may be left out. */
 const char *field_suggest(struct sv path);
-/* And field_is_later() for one. */
-bool field_path_is_later(struct sv path);
 
 /*
  * Reads one scalar and stores it in the object. Errors are ERR_INPUT, `found 140%, expected at most
@@ -124,6 +132,9 @@ const char *field_type_name(enum field_type type);
  * is all keys.
  */
 bool field_explain(const char *key, struct strbuf *out);
+
+/* All keys as a table in Markdown: the reference in docs/POLICY.md. */
+void field_reference(struct strbuf *out);
 
 /* The JSON schema (draft 2020-12) of a policy document. */
 void field_schema(struct strbuf *out);

@@ -1,9 +1,5 @@
-/* The table for people and for editors: `brim explain policy` and the JSON schema. */
+/* The table for people: `brim explain policy` and the reference of docs/POLICY.md. */
 #include "policy/field.h"
-
-#include <stdio.h>
-
-#include "base/jsonw.h"
 
 /* The longest paths are indented like the rest; a path that is longer still pushes its row to the
  * right. */
@@ -27,7 +23,7 @@ static const char *default_of(const struct field *f)
 
 static bool has_value(const struct field *f)
 {
-    return f->type != FIELD_GROUP && f->type != FIELD_LIST;
+    return f->type != FIELD_GROUP && f->type != FIELD_LIST && f->type != FIELD_OVERRIDES;
 }
 
 static void add_row(const struct field *f, struct strbuf *out)
@@ -110,178 +106,34 @@ bool field_explain(const char *key, struct strbuf *out)
     return true;
 }
 
-static void schema_integer(struct jsonw *w, const struct field *f)
+/* A cell of a Markdown table. */
+static void add_cell(const char *text, struct strbuf *out)
 {
-    int64_t value;
-
-    jsonw_cstr(w, "type", "integer");
-    if (sv_to_i64(sv_from(f->min), &value))
-        jsonw_i64(w, "minimum", value);
-    if (sv_to_i64(sv_from(f->max), &value))
-        jsonw_i64(w, "maximum", value);
-    if (f->def != NULL && sv_to_i64(sv_from(f->def), &value))
-        jsonw_i64(w, "default", value);
-}
-
-static void schema_text(struct jsonw *w, const struct field *f, const char *pattern)
-{
-    jsonw_cstr(w, "type", "string");
-    if (pattern != NULL)
-        jsonw_cstr(w, "pattern", pattern);
-    if (f->def != NULL)
-        jsonw_cstr(w, "default", f->def);
-}
-
-static void schema_span(struct jsonw *w, const struct field *f)
-{
-    char pattern[128];
-
-    (void)snprintf(pattern, sizeof pattern,
-                   "^(%s%s0|(([0-9]+\\.?[0-9]*|\\.[0-9]+)(h|m|s|ms|us))+)$",
-                   f->instead != NULL ? f->instead : "", f->instead != NULL ? "|" : "");
-    schema_text(w, f, pattern);
-}
-
-/* Quantities may stand without quotes and are numbers then. */
-static void schema_quantity(struct jsonw *w, const struct field *f)
-{
-    jsonw_array(w, "type");
-    jsonw_cstr(w, NULL, "string");
-    jsonw_cstr(w, NULL, "number");
-    jsonw_end(w);
-    if (f->def != NULL)
-        jsonw_cstr(w, "default", f->def);
-}
-
-static void schema_word(struct jsonw *w, const struct field *f)
-{
-    jsonw_array(w, "enum");
-    for (size_t i = 0; f->words[i] != NULL; i++)
-        jsonw_cstr(w, NULL, f->words[i]);
-    jsonw_end(w);
-    if (f->def != NULL)
-        jsonw_cstr(w, "default", f->def);
-}
-
-#define LABEL_KEY_PATTERN                                                                          \
-    "^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
-#define LABEL_VALUE_PATTERN "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
-
-static void schema_labels(struct jsonw *w)
-{
-    jsonw_cstr(w, "type", "object");
-    jsonw_i64(w, "maxProperties", FIELD_MAX_ELEMENTS);
-    jsonw_object(w, "propertyNames");
-    jsonw_cstr(w, "pattern", LABEL_KEY_PATTERN);
-    jsonw_end(w);
-    jsonw_object(w, "additionalProperties");
-    jsonw_cstr(w, "type", "string");
-    jsonw_cstr(w, "pattern", LABEL_VALUE_PATTERN);
-    jsonw_end(w);
-}
-
-static void schema_children(struct jsonw *w, struct sv parent);
-
-static void schema_field(struct jsonw *w, const struct field *f)
-{
-    jsonw_cstr(w, "description", f->doc);
-    switch (f->type) {
-    case FIELD_GROUP:
-        schema_children(w, sv_from(f->path));
-        return;
-    case FIELD_LIST:
-        jsonw_cstr(w, "type", "array");
-        jsonw_i64(w, "maxItems", FIELD_MAX_ELEMENTS);
-        jsonw_object(w, "items");
-        schema_children(w, field_elements(f));
-        jsonw_i64(w, "minProperties", 1);
-        jsonw_end(w);
-        return;
-    case FIELD_LABELS:
-        schema_labels(w);
-        return;
-    case FIELD_WORD:
-    case FIELD_EITHER:
-        schema_word(w, f);
-        return;
-    case FIELD_LABEL:
-        schema_text(w, f, "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$");
-        return;
-    case FIELD_SUBDOMAIN:
-        schema_text(w, f,
-                    "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$");
-        return;
-    case FIELD_API_VERSION:
-        schema_text(w, f, "^([a-z0-9.-]+/)?[a-z0-9-]+$");
-        return;
-    case FIELD_KIND:
-        schema_text(w, f, "^[A-Z][A-Za-z0-9]{0,62}$");
-        return;
-    case FIELD_SELECTOR:
-        schema_text(w, f, NULL);
-        return;
-    case FIELD_LABEL_KEY:
-        schema_text(w, f, LABEL_KEY_PATTERN);
-        return;
-    case FIELD_LABEL_VALUE:
-        schema_text(w, f, LABEL_VALUE_PATTERN);
-        return;
-    case FIELD_INT32:
-    case FIELD_INT64:
-        schema_integer(w, f);
-        return;
-    case FIELD_SHARE:
-        schema_text(w, f, "^[0-9]+(\\.[0-9]{1,4})?%$");
-        return;
-    case FIELD_SPAN:
-        schema_span(w, f);
-        return;
-    case FIELD_FACTOR:
-    case FIELD_PRICE:
-    case FIELD_ROOM:
-    case FIELD_CPU:
-    case FIELD_BYTES:
-        schema_quantity(w, f);
-        return;
-    case FIELD_TYPE_COUNT_:
-        break;
+    for (; *text != '\0'; text++) {
+        if (*text == '|')
+            (void)strbuf_add_char(out, '\\');
+        (void)strbuf_add_char(out, *text);
     }
 }
 
-/* An object of everything directly under a path. */
-static void schema_children(struct jsonw *w, struct sv parent)
+static void add_reference_row(const struct field *f, struct strbuf *out)
 {
-    struct sv key;
-
-    jsonw_cstr(w, "type", "object");
-    jsonw_bool(w, "additionalProperties", false);
-    jsonw_array(w, "required");
-    for (size_t i = 0; i < field_count(); i++) {
-        if (field_at(i)->required && field_is_child(field_at(i), parent, &key))
-            jsonw_str(w, NULL, key);
-    }
-    jsonw_end(w);
-    jsonw_object(w, "properties");
-    for (size_t i = 0; i < field_count(); i++) {
-        if (!field_is_child(field_at(i), parent, &key))
-            continue;
-        /* A key is the end of a path, so that it ends in NUL as jsonw wants it. */
-        jsonw_object(w, key.at);
-        schema_field(w, field_at(i));
-        jsonw_end(w);
-    }
-    jsonw_end(w);
+    (void)strbuf_addf(out, "| `%s` | %s | ", f->path, field_type_name(f->type));
+    if (f->def != NULL)
+        (void)strbuf_addf(out, "`%s` | ", f->def);
+    else
+        (void)strbuf_addf(out, "%s | ", f->required ? "required" : "");
+    if (has_value(f))
+        add_range(f, out);
+    (void)strbuf_add(out, SV(" | "));
+    add_cell(f->doc, out);
+    (void)strbuf_add(out, SV(" |\n"));
 }
 
-void field_schema(struct strbuf *out)
+void field_reference(struct strbuf *out)
 {
-    struct jsonw w;
-
-    jsonw_init(&w, out);
-    jsonw_object(&w, NULL);
-    jsonw_cstr(&w, "$schema", "https://json-schema.org/draft/2020-12/schema");
-    jsonw_cstr(&w, "title", "FillerPolicy brim.dev/v1");
-    schema_children(&w, (struct sv){0});
-    jsonw_end(&w);
-    (void)strbuf_add_char(out, '\n');
+    (void)strbuf_add(out, SV("| key | type | default | values | meaning |\n"
+                             "| --- | --- | --- | --- | --- |\n"));
+    for (size_t i = 0; i < field_count(); i++)
+        add_reference_row(field_at(i), out);
 }

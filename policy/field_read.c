@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/yaml.h"
+#include "base/zone.h"
 #include "capacity/names.h"
 #include "capacity/quantity.h"
 #include "capacity/selector.h"
@@ -115,6 +116,20 @@ static bool parse_percent(struct sv text, size_t digits, int64_t *ret_value)
     return parse_decimal(text, digits, ret_value);
 }
 
+/* "08:00" */
+static bool parse_time(struct sv text, int64_t *ret_minutes)
+{
+    struct sv hour, minute;
+    int64_t h, m;
+
+    if (text.len != 5 || !sv_cut(text, ':', &hour, &minute) || hour.len != 2 ||
+        !isdigit((unsigned char)hour.at[0]) || !isdigit((unsigned char)minute.at[0]) ||
+        !sv_to_i64(hour, &h) || !sv_to_i64(minute, &m) || m > 59)
+        return false;
+    *ret_minutes = h * 60 + m;
+    return true;
+}
+
 /* Any type that is a number: as an int64 in the unit in which it is stored. */
 static bool parse_number(enum field_type type, struct sv text, int64_t *ret_value)
 {
@@ -126,6 +141,8 @@ static bool parse_number(enum field_type type, struct sv text, int64_t *ret_valu
         return sv_to_i64(text, ret_value);
     case FIELD_SPAN:
         return field_parse_span(text, ret_value);
+    case FIELD_TIME:
+        return parse_time(text, ret_value);
     case FIELD_SHARE:
         return parse_percent(text, 4, ret_value);
     case FIELD_FACTOR:
@@ -145,9 +162,11 @@ static bool parse_number(enum field_type type, struct sv text, int64_t *ret_valu
         return true;
     case FIELD_GROUP:
     case FIELD_LIST:
+    case FIELD_OVERRIDES:
     case FIELD_LABELS:
     case FIELD_WORD:
     case FIELD_EITHER:
+    case FIELD_DAYS:
     case FIELD_LABEL:
     case FIELD_SUBDOMAIN:
     case FIELD_API_VERSION:
@@ -155,6 +174,7 @@ static bool parse_number(enum field_type type, struct sv text, int64_t *ret_valu
     case FIELD_SELECTOR:
     case FIELD_LABEL_KEY:
     case FIELD_LABEL_VALUE:
+    case FIELD_ZONE:
     case FIELD_TYPE_COUNT_:
         break;
     }
@@ -307,6 +327,7 @@ static bool check_text(const struct field *f, struct sv text, struct err *err)
          : f->type == FIELD_KIND        ? is_kind(text)
          : f->type == FIELD_LABEL_KEY   ? names_qualified(text)
          : f->type == FIELD_LABEL_VALUE ? names_label_value(text)
+         : f->type == FIELD_ZONE        ? zone_is_name(text)
                                         : is_api_version(text);
     return ok || refuse(f, text, err);
 }
@@ -320,6 +341,42 @@ static bool read_word(const struct field *f, struct sv text, int *ret_place, str
         }
     }
     return refuse(f, text, err);
+}
+
+static bool read_day(struct sv text, int *ret_day)
+{
+    static const char *const days[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
+
+    for (int i = 0; i < (int)COUNT_OF(days); i++) {
+        if (sv_eq(text, sv_from(days[i]))) {
+            *ret_day = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "mon-fri,sun"; "sat-mon" goes round the week's end. */
+static bool read_days(const struct field *f, struct sv text, uint8_t *ret_days, struct err *err)
+{
+    struct sv rest = text, piece, first, last;
+    unsigned days = 0;
+
+    while (sv_next(&rest, ',', &piece)) {
+        int from, to;
+
+        piece = sv_trim(piece);
+        if (!sv_cut(piece, '-', &first, &last))
+            first = last = piece;
+        if (!read_day(first, &from) || !read_day(last, &to))
+            return refuse(f, text, err);
+        for (days |= 1U << from; from != to; days |= 1U << from)
+            from = (from + 1) % 7;
+    }
+    if (days == 0 || sv_ends(text, SV(",")))
+        return refuse(f, text, err);
+    *ret_days = (uint8_t)days;
+    return true;
 }
 
 /* memcpy, so that the table need not tell the compiler the member's type. */
@@ -357,6 +414,7 @@ static bool read_plain(const struct field *f, struct sv text, struct arena *aren
     int32_t small;
     int place = 0;
     bool second;
+    uint8_t days = 0;
 
     switch (f->type) {
     case FIELD_WORD:
@@ -375,7 +433,13 @@ static bool read_plain(const struct field *f, struct sv text, struct arena *aren
             return false;
         store(f, object, &room, sizeof room);
         return true;
+    case FIELD_DAYS:
+        if (!read_days(f, text, &days, err))
+            return false;
+        store(f, object, &days, sizeof days);
+        return true;
     case FIELD_INT32:
+    case FIELD_TIME:
     case FIELD_SHARE:
     case FIELD_FACTOR:
         if (!read_number(f, text, &number, err))
@@ -399,9 +463,11 @@ static bool read_plain(const struct field *f, struct sv text, struct arena *aren
     case FIELD_SELECTOR:
     case FIELD_LABEL_KEY:
     case FIELD_LABEL_VALUE:
+    case FIELD_ZONE:
         return read_text(f, text, arena, object, err);
     case FIELD_GROUP:
     case FIELD_LIST:
+    case FIELD_OVERRIDES:
     case FIELD_LABELS:
     case FIELD_TYPE_COUNT_:
         break;
@@ -434,6 +500,7 @@ void field_expected(const struct field *f, struct strbuf *out)
     static const char *const texts[] = {
         [FIELD_GROUP] = "a mapping",
         [FIELD_LIST] = "a list",
+        [FIELD_OVERRIDES] = "a list",
         [FIELD_LABELS] = "a mapping of labels",
         [FIELD_WORD] = NULL, /* the words themselves */
         [FIELD_EITHER] = NULL,
@@ -446,6 +513,9 @@ void field_expected(const struct field *f, struct strbuf *out)
         [FIELD_SELECTOR] = "a selector such as app=batch",
         [FIELD_LABEL_KEY] = "a label's key such as app or example.org/app",
         [FIELD_LABEL_VALUE] = "a label's value of at most 63 letters, digits, -, _ and .",
+        [FIELD_ZONE] = "a time zone such as Europe/Berlin",
+        [FIELD_DAYS] = "days such as mon-fri or sat,sun",
+        [FIELD_TIME] = "a time such as 08:00",
         [FIELD_INT32] = "a whole number",
         [FIELD_INT64] = "a whole number",
         [FIELD_SPAN] = "a span such as 90s or 1h30m",

@@ -18,6 +18,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/sv.h"
+#include "base/zone.h"
 #include "capacity/quantity.h"
 #include "capacity/records.h"
 
@@ -82,6 +83,20 @@ struct policy_advanced {
     int64_t refused_after_us; /* a let-in pod that is not bound by then is given up */
 };
 
+/* A bit for each key of the table. */
+enum { POLICY_SET_WORDS = 2 };
+
+/* spec.schedule[]: from when to when which keys have other values; schedule.h reads it. */
+struct policy_override {
+    uint8_t days;             /* bit 0: Monday */
+    int32_t from_min, to_min; /* of the zone's clock, from midnight; where `to` is not later than
+                                    `from` it is the next day's */
+    struct sv zone_name;
+    struct zone *zone;              /* owned by the policy */
+    const struct policy *values;    /* of the keys that are set; in the arena */
+    uint64_t set[POLICY_SET_WORDS]; /* by the key's place in the table (field.h) */
+};
+
 /* Where in a policy's text something stands, from 1. */
 struct policy_place {
     int line, column;
@@ -115,6 +130,8 @@ struct policy {
     struct pod_spec_shape pod;
     struct policy_report report;
     struct policy_advanced advanced;
+    struct policy_override *overrides; /* in the arena; NULL where there is none */
+    size_t n_overrides;
 };
 
 struct policy_list {
@@ -126,8 +143,11 @@ struct policy_list {
  * Reads all policies of one text (several YAML documents; empty ones are skipped) and appends them
  * to the list, which owns them. `where` names the text in errors: "night.yaml:12:5:
  * spec.reserve.cpu: found 140%, expected at most 100%". All or nothing: on an error the list is as
- * it was.
+ * it was. The zones of schedules come from `zones`.
  */
+bool policy_read_zoned(struct sv where, struct sv text, const struct zone_source *zones,
+                       struct policy_list *to, struct err *err) MUST_CHECK;
+/* The same where no zone but UTC is known. */
 bool policy_read(struct sv where, struct sv text, struct policy_list *to,
                  struct err *err) MUST_CHECK;
 void policy_free(struct policy *p);

@@ -2,10 +2,11 @@
 
 #include "policy/field.h"
 #include "policy/policy.h"
+#include "policy/schedule.h"
 #include "tests/fuzz/fuzz.h"
 
 /* A policy that was accepted keeps to what policy.h says of it. */
-static void check(const struct policy *p)
+static void check_values(const struct policy *p)
 {
     int64_t room = room_spec_milli(&p->reserve, 184000, 32000) +
                    room_spec_milli(&p->headroom_max, 184000, 32000);
@@ -18,6 +19,22 @@ static void check(const struct policy *p)
     for (size_t i = 0; i < p->n_ignore; i++) {
         if (p->ignore[i].ns.len == 0 && p->ignore[i].selector.len == 0 &&
             !p->ignore[i].has_priority_below)
+            abort();
+    }
+    if (p->advanced.needed > p->advanced.values || (p->pod.given && p->pod.cpu_milli == 0))
+        abort();
+}
+
+/* So does what its schedule makes of it. */
+static void check(const struct policy *p)
+{
+    struct wall now = {.us = 1700000000 * US_PER_S}, next;
+    struct policy effective;
+
+    check_values(p);
+    for (int i = 0; i < 20 && schedule_at(p, now, &effective, &next); i++, now = next) {
+        check_values(&effective);
+        if (next.us <= now.us)
             abort();
     }
 }

@@ -11,7 +11,8 @@ Test(field, table_is_whole)
 {
     for (size_t i = 0; i < field_count(); i++) {
         const struct field *f = field_at(i);
-        bool group = f->type == FIELD_GROUP || f->type == FIELD_LIST;
+        bool list = f->type == FIELD_LIST || f->type == FIELD_OVERRIDES;
+        bool group = f->type == FIELD_GROUP || list;
 
         cr_expect(f->doc != NULL && sv_ends(sv_from(f->doc), SV(".")), "%s has no whole sentence",
                   f->path);
@@ -21,7 +22,10 @@ Test(field, table_is_whole)
         cr_expect(!group || f->def == NULL, "%s", f->path);
         cr_expect(!f->required || f->def == NULL, "%s is required and has a default", f->path);
         cr_expect_eq(f->min != NULL, f->max != NULL, "%s", f->path);
-        if (f->type == FIELD_LIST)
+        cr_expect_eq(f->element_size != 0, list || f->type == FIELD_LABELS, "%s", f->path);
+        cr_expect_eq(f->count_offset != FIELD_NOWHERE, f->element_size != 0, "%s", f->path);
+        cr_expect_eq(f->instead_offset != FIELD_NOWHERE, f->instead != NULL, "%s", f->path);
+        if (list)
             cr_expect(sv_starts(sv_from(field_at(i + 1)->path), field_elements(f)), "%s", f->path);
     }
 }
@@ -91,6 +95,110 @@ Test(field, reads_spans)
 
         cr_expect_eq(field_parse_span(sv_from(rows[i].text), &us), rows[i].ok, "%s", rows[i].text);
         cr_expect_eq(us, rows[i].ok ? rows[i].us : -1, "%s: %lld", rows[i].text, (long long)us);
+    }
+}
+
+Test(field, reads_days)
+{
+    static const struct {
+        const char *text;
+        int days; /* -1: refused */
+    } rows[] = {
+        {"mon", 1},          {"sun", 64},         {"mon-fri", 31},   {"mon-sun", 127},
+        {"sat,sun", 96},     {"sat, sun", 96},    {"sat-mon", 97},   {"fri-fri", 16},
+        {"mon,wed-thu", 13}, {"mon,mon", 1},      {"", -1},          {"Mon", -1},
+        {"monday", -1},      {"mon-", -1},        {"-mon", -1},      {"mon,", -1},
+        {",mon", -1},        {"mon-tue-wed", -1}, {"mon - fri", -1}, {"1-5", -1},
+    };
+    const struct field *f = field_find(SV("spec.schedule[].days"));
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct policy_override o = {0};
+        bool ok = field_read(f, sv_from(rows[i].text), NULL, &o, NULL);
+
+        cr_expect_eq(ok, rows[i].days >= 0, "%s", rows[i].text);
+        cr_expect_eq(o.days, ok ? rows[i].days : 0, "%s: %d", rows[i].text, o.days);
+    }
+}
+
+Test(field, reads_times_of_day)
+{
+    static const struct {
+        const char *text;
+        int minutes; /* -1: refused */
+    } rows[] = {
+        {"00:00", 0},     {"08:00", 480}, {"23:59", 1439}, {"24:00", 1440}, {"24:01", -1},
+        {"8:00", -1},     {"08:60", -1},  {"0800", -1},    {"08:0", -1},    {"", -1},
+        {"08:00:00", -1}, {"-1:00", -1},  {"08:-1", -1},   {"+8:00", -1},   {"25:00", -1},
+    };
+    const struct field *f = field_find(SV("spec.schedule[].to"));
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct policy_override o = {.to_min = -1};
+
+        cr_expect_eq(field_read(f, sv_from(rows[i].text), NULL, &o, NULL), rows[i].minutes >= 0,
+                     "%s", rows[i].text);
+        cr_expect_eq(o.to_min, rows[i].minutes, "%s: %d", rows[i].text, o.to_min);
+    }
+}
+
+Test(field, reads_shares_factors_and_prices)
+{
+    static const struct {
+        const char *path, *text;
+        int64_t value; /* -1: refused */
+    } rows[] = {
+        {"spec.headroom.blocked", "0.5%", 5000},
+        {"spec.headroom.blocked", "50%", 500000},
+        {"spec.headroom.blocked", "0.0001%", 1},
+        {"spec.headroom.blocked", "0.00001%", -1},
+        {"spec.headroom.blocked", "0.5", -1},
+        {"spec.headroom.blocked", "-0.5%", -1},
+        {"spec.advanced.surgeFactor", "2", 200},
+        {"spec.advanced.surgeFactor", "1.25", 125},
+        {"spec.advanced.surgeFactor", "1.125", -1},
+        {"spec.advanced.surgeFactor", "0.99", -1},
+        {"spec.report.price", "0.035", 35000},
+        {"spec.report.price", "1000000", 1000000000000},
+        {"spec.report.price", "1000000.1", -1},
+        {"spec.report.price", "1e3", -1},
+        {"spec.report.price", "9223372036854775807", -1},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct field *f = field_find(sv_from(rows[i].path));
+        struct policy p = {0};
+        bool ok = field_read(f, sv_from(rows[i].text), NULL, &p, NULL);
+        int64_t value = f->type == FIELD_SHARE    ? p.blocked_ppm
+                        : f->type == FIELD_FACTOR ? p.advanced.surge_percent
+                                                  : p.report.price_micro;
+
+        cr_expect_eq(ok, rows[i].value >= 0, "%s", rows[i].text);
+        cr_expect_eq(value, ok ? rows[i].value : 0, "%s: %lld", rows[i].text, (long long)value);
+    }
+}
+
+/* Whatever a key stores is carried over, and nothing else is. */
+Test(field, copies_what_it_stores)
+{
+    for (size_t i = 0; i < field_count(); i++) {
+        const struct field *f = field_at(i);
+        struct policy from, to, zero = {0};
+
+        if (!field_is_scheduled(f) || strchr(f->path, '[') != NULL)
+            continue;
+        memset(&from, 1, sizeof from);
+        memset(&to, 0, sizeof to);
+        field_copy(f, &to, &from);
+        cr_expect_eq(memcmp(&to, &zero, sizeof to) != 0,
+                     f->offset != FIELD_NOWHERE || f->has_offset != FIELD_NOWHERE, "%s", f->path);
+        for (size_t j = 0; j < field_count(); j++) {
+            const struct field *other = field_at(j);
+
+            if (other != f && other->offset != FIELD_NOWHERE && strchr(other->path, '[') == NULL)
+                cr_expect_eq(((const char *)&to)[other->offset], 0, "%s changes %s", f->path,
+                             other->path);
+        }
     }
 }
 
@@ -180,7 +288,7 @@ Test(field, explains_all_keys_as_a_table)
     strbuf_init(&out, 1 << 20);
     cr_assert(field_explain(NULL, &out));
     for (size_t i = 0; i < field_count(); i++) {
-        if (field_at(i)->type != FIELD_GROUP && field_at(i)->type != FIELD_LIST)
+        if (field_at(i)->type != FIELD_GROUP && field_at(i)->element_size == 0)
             cr_expect(strstr(strbuf_str(&out), field_at(i)->path) != NULL, "%s is missing",
                       field_at(i)->path);
     }
@@ -261,7 +369,6 @@ Test(field, suggests_the_path_that_was_meant)
 {
     static const struct {
         const char *path, *want;
-        bool later;
     } rows[] = {
         {"spec.setle", "spec.settle"},
         {"setle", "spec.settle"},
@@ -277,17 +384,14 @@ Test(field, suggests_the_path_that_was_meant)
         {"zzz.settle", NULL},
         {"...", NULL},
         {"", NULL},
-        {"spec.schedule", NULL, true},
-        {"schedule", NULL, true},
+        {"schedul", "spec.schedule"},
+        {"schedule.form", "spec.schedule[].from"},
         {"headroom.mim", "spec.headroom.min"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const char *near = field_suggest(sv_from(rows[i].path));
 
-        cr_expect_eq(field_path_is_later(sv_from(rows[i].path)), rows[i].later, "%s", rows[i].path);
-        if (rows[i].later)
-            continue;
         if (rows[i].want == NULL)
             cr_expect_null(near, "%s: %s", rows[i].path, near);
         else

@@ -189,7 +189,7 @@ Test(policy, takes_null_for_absent)
 
 #define SPEC_KEYS                                                                                  \
     "target, replicas, priority, weight, reserve, headroom, settle, killCost, placement, nodes, "  \
-    "paid, stale, mode, service, onRemove, pod, report, advanced"
+    "paid, stale, mode, service, onRemove, schedule, pod, report, advanced"
 
 static const struct {
     const char *spec; /* goes on at line 6 */
@@ -261,6 +261,46 @@ static const struct {
     {REPLICAS "  colour: red", "7:3: spec.colour: unknown key, expected " SPEC_KEYS},
     {REPLICAS "  \"spec.mode\": control", "7:3: spec.spec.mode: unknown key, expected " SPEC_KEYS},
     {REPLICAS "  \"mode\\0\": control", "7:3: spec.mode?: unknown key, did you mean spec.mode?"},
+    {REPLICAS "  schedule: {}", "7:13: spec.schedule: found a mapping, expected a list"},
+    {REPLICAS "  schedule: [x]", "7:14: spec.schedule[0]: found x, expected a mapping"},
+    {REPLICAS "  schedule: [{days: mon-fri}]",
+     "7:14: spec.schedule[0]: found an entry that changes nothing, expected a key of spec in it"},
+    {REPLICAS "  schedule: [{from: 8, mode: dry-run}]",
+     "7:21: spec.schedule[0].from: found 8, expected a time such as 08:00 from 00:00 to 23:59"},
+    {REPLICAS "  schedule: [{from: 24:00, mode: dry-run}]",
+     "7:21: spec.schedule[0].from: found 24:00, expected at most 23:59"},
+    {REPLICAS "  schedule: [{days: weekend, mode: dry-run}]",
+     "7:21: spec.schedule[0].days: found weekend, expected days such as mon-fri or sat,sun"},
+    {REPLICAS "  schedule: [{zone: Europe/Berlin, mode: dry-run}]",
+     "7:21: spec.schedule[0].zone: found Europe/Berlin, expected a time zone: UTC alone is known "
+     "here"},
+    {REPLICAS "  schedule: [{zone: ../UTC, mode: dry-run}]",
+     "7:21: spec.schedule[0].zone: found ../UTC, expected a time zone such as Europe/Berlin"},
+    {REPLICAS "  schedule: [{mode: off}]",
+     "7:21: spec.schedule[0].mode: found off, expected control, dry-run or metrics-only"},
+    {REPLICAS "  schedule: [{mode: dry-run}, {reserve: {cpu: 140%}}]",
+     "7:47: spec.schedule[1].reserve.cpu: found 140%, expected at most 100%"},
+    {REPLICAS "  schedule: [{rezerve: {cpu: 1}}]",
+     "7:15: spec.schedule[0].rezerve: unknown key, did you mean reserve?"},
+    {REPLICAS "  schedule: [{form: 08:00}]",
+     "7:15: spec.schedule[0].form: unknown key, did you mean spec.schedule[].from?"},
+    {REPLICAS "  schedule: [{colour: red}]",
+     "7:15: spec.schedule[0].colour: unknown key, expected days, from, to, zone or a key of spec"},
+    {REPLICAS "  schedule: [{target: {}}]",
+     "7:15: spec.schedule[0].target: found a key that no schedule changes, expected another"},
+    {REPLICAS "  schedule: [{schedule: []}]",
+     "7:15: spec.schedule[0].schedule: found a key that no schedule changes, expected another"},
+    {REPLICAS "  schedule: [{reserve: {cup: 1}}]",
+     "7:25: spec.schedule[0].reserve.cup: unknown key, did you mean spec.reserve.cpu?"},
+    {REPLICAS "  schedule: [{replicas: {min: 151}}]",
+     "7:31: spec.schedule[0].replicas.min: found 151, expected at most 150, which is max"},
+    {REPLICAS "  schedule: [{pod: {memory: 1Gi}}]",
+     "7:20: spec.schedule[0].pod.cpu: found 0, expected what a pod requests"},
+    {REPLICAS "  schedule: [{paid: {ignore: [{}]}}]",
+     "7:31: spec.schedule[0].paid.ignore[0]: found an empty rule, expected namespace, selector or "
+     "priorityBelow"},
+    {REPLICAS "  schedule: [{advanced: {needed: 2001}}]",
+     "7:34: spec.schedule[0].advanced.needed: found 2001, expected at most 2000, which is values"},
     {"  replicas: {min: 1}",
      "6:13: spec.replicas.max: found nothing, expected a whole number from 0 to 1000000"},
     {"  replicas: {min: 1, max: ~}",
