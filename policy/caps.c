@@ -143,6 +143,57 @@ static int64_t take_holes(struct caps *c, int64_t want, bool free_ones)
     return found;
 }
 
+/* How much of a hole that the node could give is free of filler; all whole ones are taken. */
+static int64_t part_of(const struct caps *c, uint32_t node)
+{
+    int64_t room = c->cap[node] - max_i64(filler_at(c, node), 0);
+
+    return c->cap[node] >= c->hole && room > 0 ? room : 0;
+}
+
+/* Of the sizes in the buckets the one that the last of `want` has when the largest are taken first,
+ * and how many of that size are taken; 0 if there are not more than `want`. */
+static int64_t cut_at(const struct caps *c, int64_t want, int64_t *ret_last)
+{
+    for (int64_t v = c->largest; v > 0; v--) {
+        if (c->bucket[v] >= want) {
+            *ret_last = want;
+            return v;
+        }
+        want -= c->bucket[v];
+    }
+    *ret_last = 0;
+    return 0;
+}
+
+/* Takes up to `want` holes that are free in part, one of a node, those of which most is free first,
+ * of equal ones where most cap is. Returns how many there were. */
+static int64_t take_parts(struct caps *c, int64_t want)
+{
+    int64_t last, limit, last_cap, cap_limit, found = 0;
+
+    clear_buckets(c);
+    for (uint32_t i = 0; i < c->in->n; i++)
+        c->bucket[part_of(c, i)]++;
+    limit = cut_at(c, want, &last);
+    clear_buckets(c);
+    for (uint32_t i = 0; i < c->in->n; i++)
+        c->bucket[c->cap[i]] += limit > 0 && part_of(c, i) == limit;
+    cap_limit = cut_at(c, last, &last_cap);
+    for (size_t i = 0; i < c->in->n; i++) {
+        uint32_t node = node_at(c, i);
+        int64_t part = part_of(c, node);
+        bool is_last = limit > 0 && part == limit && c->cap[node] == cap_limit;
+
+        if (part == 0 || part < limit || (part == limit && c->cap[node] < cap_limit) ||
+            (is_last && last_cap-- <= 0))
+            continue;
+        c->cap[node] -= c->hole;
+        found++;
+    }
+    return found;
+}
+
 /* No node can give a whole hole: takes nodes as they are, largest first, until one can give what is
  * left. Returns what is left then. */
 static int64_t take_pieces(struct caps *c, int64_t left)
@@ -173,15 +224,16 @@ static int64_t take_pieces(struct caps *c, int64_t left)
 static void take_last(struct caps *c, int64_t left)
 {
     uint32_t best = UINT32_MAX;
-    bool best_free = false;
+    int64_t best_free = 0;
 
     for (size_t i = 0; i < c->in->n; i++) {
         uint32_t node = node_at(c, i);
-        bool is_free = c->cap[node] - left >= filler_at(c, node);
+        int64_t room = c->cap[node] - max_i64(filler_at(c, node), 0);
+        int64_t is_free = min_i64(max_i64(room, 0), left);
 
-        if (c->cap[node] < left || (best != UINT32_MAX && best_free && !is_free))
+        if (c->cap[node] < left || (best != UINT32_MAX && is_free < best_free))
             continue;
-        if (best == UINT32_MAX || is_free != best_free || c->cap[node] > c->cap[best]) {
+        if (best == UINT32_MAX || is_free > best_free || c->cap[node] > c->cap[best]) {
             best = node;
             best_free = is_free;
         }
@@ -207,6 +259,8 @@ const int64_t *caps_compute(struct caps *c, const struct caps_input *in)
     left -= want * c->hole;
     if (want > 0)
         want -= take_holes(c, want, true);
+    if (want > 0)
+        want -= take_parts(c, want);
     if (want > 0)
         want -= take_holes(c, want, false);
     left += want * c->hole;

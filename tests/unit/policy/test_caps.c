@@ -14,13 +14,19 @@ struct cluster_case {
     struct caps_input in;
 };
 
+/* How many of a hole's k slots are free of filler on the node. */
+static int64_t free_of(const struct cluster_case *t, uint32_t node, int64_t k)
+{
+    return min_i64(k, max_i64(t->cap[node] - t->filler[node], 0));
+}
+
 /* Is `a` the better node for a hole of k slots, of two that both can give it? */
 static bool better(const struct cluster_case *t, uint32_t a, uint32_t b, int64_t k)
 {
-    bool a_free = t->cap[a] - k >= t->filler[a], b_free = t->cap[b] - k >= t->filler[b];
+    int64_t a_free = free_of(t, a, k), b_free = free_of(t, b, k);
 
     if (a_free != b_free)
-        return a_free;
+        return a_free > b_free;
     return t->cap[a] > t->cap[b];
 }
 
@@ -117,6 +123,19 @@ Test(caps, keep_holes_where_they_are_free_of_filler)
     cr_assert_eq(cap[0], 10);
     cr_assert_eq(cap[1], 8, "three slots are free there, a hole has four");
     cr_assert_eq(cap[2], 2);
+}
+
+Test(caps, mend_the_hole_that_was_broken_into)
+{
+    static const int64_t slots[] = {10, 8, 6}, filler[] = {9, 5, 4};
+    struct caps_input in = {
+        .slots = slots, .filler = filler, .n = 3, .hole_slots = 4, .kept_slots = 4};
+    CLEANUP(caps_free_ptr) struct caps *caps = caps_new();
+    const int64_t *cap = caps_compute(caps, &in);
+
+    cr_assert_eq(cap[0], 10, "a hole there would make three leave");
+    cr_assert_eq(cap[1], 4, "one must leave");
+    cr_assert_eq(cap[2], 6);
 }
 
 Test(caps, of_no_nodes_and_of_impossible_amounts_are_none)
