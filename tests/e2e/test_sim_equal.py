@@ -24,7 +24,8 @@ from lab import pod, priority_class, timing
 
 PLAYER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(BRIM))), "tests", "e2e", "sim_history")
 
-AT_ONCE = 8               # histories beside each other
+AT_ONCE = 8         # histories beside each other; fewer while the machine is too slow for so many
+ENOUGH = 3000       # s after which no further batch begins
 HISTORIES = 200     # unless BRIM_HISTORIES says otherwise
 LONGEST = 24.0      # s after which a history of 5 steps or more gets no further one
 WAIT_APART = 1.0    # s that two waits may differ
@@ -404,10 +405,10 @@ class Sums:
         for name in self.luck:
             t.figure("  %s, play by play" % name, "; ".join(", ".join(d) or "equal" for d in self.doubts[name].differences))
         t.figure("equal steps of all plays", "%d of %d, %d plays" % (self.equal_steps, self.steps, self.plays))
-        t.figure("waits of paid pods: number, median, longest", "%d, %.2f s, %.2f s" % (
-            len(self.waits), statistics.median(self.waits), max(self.waits)))
-        t.figure("waits apart: median, 95 %, most", "%.2f s, %.2f s, %.2f s" % (
-            statistics.median(self.apart), sorted(self.apart)[len(self.apart) * 95 // 100], max(self.apart)))
+        for what, times in (("waits of paid pods", self.waits), ("waits apart", self.apart)):
+            if times:
+                t.figure(what + ": number, median, 95 %, most", "%d, %.2f s, %.2f s, %.2f s" % (
+                    len(times), statistics.median(times), sorted(times)[len(times) * 95 // 100], max(times)))
         t.figure("plays that the machine was too slow for", self.slow)
 
 
@@ -469,12 +470,12 @@ def the_simulation_does_what_the_control_plane_does(t):
         lab.apply([priority_class("paid", PAID), priority_class("equal", EQUAL), priority_class("filler", FILLER, preemption=False)])
         number = drawn = int(os.environ.get("BRIM_HISTORIES") or HISTORIES)
         waiting, sums.thrown = draw(base, 0, number)
-        for _ in range(-(-number // AT_ONCE) * 3 + 2 * MORE_PLAYS):
-            batch, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-            if not batch:
-                break
+        at_once, began = AT_ONCE, time.monotonic()
+        while waiting and time.monotonic() - began < ENOUGH:
+            batch, waiting = waiting[:at_once], waiting[at_once:]
             done, record = run_batch(lab, batch)
             slow = [h for h in batch if record.lag(h) > TOO_SLOW]
+            at_once = max(1, at_once // 2) if 2 * len(slow) > len(batch) else min(AT_ONCE, at_once + 1)
             found = take_all(sums, batch, slow, done, record)
             instead, thrown = draw(base, drawn, len(found["luck"]))
             drawn += len(found["luck"])
