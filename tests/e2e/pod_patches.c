@@ -10,14 +10,16 @@
  *   stranger NAME NODE   the same, with the uid of no pod
  *   cost NAME N          sets its deletion cost
  *
- * Prints "NAME OUTCOME TEXT" for each as it ends, then "missing TEXT" if a right is missing, then "seconds N.NNN", from the
- * first begun to the last ended. Exit status 2 and a message where a line is not understood.
+ * Prints "may yes" or "may no", as the server's review of the account says, "NAME OUTCOME TEXT" for each as it ends, "missing
+ * TEXT" if a right was missing, and "seconds N.NNN", from the first begun to the last ended. Exit status 2 and a message where
+ * a line is not understood.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/api.h"
+#include "agent/kube/access.h"
 #include "agent/kube/pod_patch.h"
 #include "base/alloc.h"
 
@@ -112,6 +114,17 @@ static void begin(struct work *w, const char *what, const char *name, const char
     (void)pod_patch_let_in(w->patcher, &pod, sv_from(arg), on_end, task);
 }
 
+static void tell_right(struct work *w, const char *ns)
+{
+    const struct access_right right = access_right_to_patch_pods(ns);
+    struct err err = {0};
+    bool allowed;
+
+    if (!access_wait(w->api.client, w->api.loop, &right, &allowed, &err))
+        fatal("access", err.text);
+    (void)printf("may %s\n", allowed ? "yes" : "no");
+}
+
 static void begin_all(struct work *w)
 {
     char line[MAX_LINE], what[16], name[256], arg[256];
@@ -138,6 +151,7 @@ int main(int argc, char **argv)
     (void)snprintf(path, sizeof path, "/api/v1/namespaces/%s/pods", argv[2]);
     if (!api_list(&w.api, path, NULL, &(struct frame_handler){.object = on_pod, .self = &w}, &err))
         fatal(path, err.text);
+    tell_right(&w, argv[2]);
     w.patcher = pod_patcher_new(w.api.client, argv[2]);
     began = loop_fresh(w.api.loop);
     begin_all(&w);
