@@ -56,6 +56,11 @@ static bool same_target(const struct policy *a, const struct policy *b)
            sv_eq(group_of(a->target_api_version), group_of(b->target_api_version));
 }
 
+bool policy_clash(const struct policy *a, const struct policy *b)
+{
+    return sv_eq(a->name, b->name) || same_target(a, b);
+}
+
 /* Both places come first, so that a long name does not push them out. */
 static void say_name_clash(struct err *err, const struct policy *p, const struct policy *earlier)
 {
@@ -80,11 +85,10 @@ const struct policy *policy_list_clash(const struct policy_list *list, size_t i,
 
     for (size_t j = 0; j < i; j++) {
         const struct policy *earlier = list->at[j];
-        bool same_name = sv_eq(p->name, earlier->name);
 
-        if (!same_name && !same_target(p, earlier))
+        if (!policy_clash(p, earlier))
             continue;
-        if (same_name)
+        if (sv_eq(p->name, earlier->name))
             say_name_clash(err, p, earlier);
         else
             say_target_clash(err, p, earlier);

@@ -154,9 +154,12 @@ void policy_free(struct policy *p);
 DEFINE_FREE_PTR(struct policy, policy)
 void policy_list_done(struct policy_list *list);
 
+/* Have the two one name or one target? A target's API version does not tell it apart. */
+bool policy_clash(const struct policy *a, const struct policy *b);
+
 /*
  * The first policy before the i-th that has its name or its target, or NULL. The error (ERR_INPUT)
- * then names both places. A target's API version does not tell it apart.
+ * then names both places.
  */
 const struct policy *policy_list_clash(const struct policy_list *list, size_t i, struct err *err);
 

@@ -39,6 +39,11 @@ static const char *const migrations[] = {
     /* 2: what reserve and headroom come to in whole holes. */
     "ALTER TABLE sample ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
     "UPDATE sample SET kept = reserve + headroom;",
+
+    /* 3: the last good policy files, in their order. */
+    "CREATE TABLE policy_text(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, text BLOB NOT "
+    "NULL,"
+    "  saved_at INTEGER NOT NULL);",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
                "a migration has no number");
