@@ -82,14 +82,10 @@ static void divide_all(struct caps *c)
     }
 }
 
-/* How many whole holes the node offers: of those free of filler, or of all. */
-static int64_t offers(const struct caps *c, uint32_t node, bool free_ones)
+/* How many whole holes a node offers that has `filler` pods in the way. */
+static int64_t offers(const uint32_t *holes, int64_t cap, int64_t filler)
 {
-    int64_t room = c->cap[node];
-
-    if (free_ones)
-        room -= max_i64(filler_at(c, node), 0);
-    return room > 0 ? c->holes[room] : 0;
+    return cap > filler ? holes[cap - filler] : 0;
 }
 
 /*
@@ -116,29 +112,46 @@ static int64_t threshold(struct caps *c, int64_t want, int64_t *ret_last, int64_
     return 0;
 }
 
-/* Takes the largest `want` whole holes; returns how many there were. */
+/* Notes where each node's chain of offers begins and ends. */
+static void add_chains(struct caps *c, bool free_ones)
+{
+    const uint32_t *holes = c->holes;
+    const int64_t *cap = c->cap;
+    int64_t *bucket, hole = c->hole;
+
+    clear_buckets(c);
+    bucket = c->bucket;
+    for (uint32_t i = 0; i < c->in->n; i++) {
+        int64_t n = offers(holes, cap[i], free_ones ? max_i64(filler_at(c, i), 0) : 0);
+
+        if (n == 0)
+            continue;
+        bucket[cap[i]]++;
+        bucket[cap[i] - n * hole]--;
+    }
+}
+
+/* Takes the largest `want` whole holes, of those free of filler or of all; returns how many there
+ * were. */
 static int64_t take_holes(struct caps *c, int64_t want, bool free_ones)
 {
     int64_t last, found, limit;
 
-    clear_buckets(c);
-    for (uint32_t i = 0; i < c->in->n; i++) {
-        int64_t n = offers(c, i, free_ones);
-
-        c->bucket[c->cap[i]] += n != 0;
-        c->bucket[c->cap[i] - n * c->hole] -= n != 0;
-    }
+    add_chains(c, free_ones);
     limit = threshold(c, want, &last, &found);
     for (size_t i = 0; i < c->in->n; i++) {
         uint32_t node = node_at(c, i);
-        int64_t n = offers(c, node, free_ones), cap = c->cap[node];
-        int64_t take = cap > limit ? min_i64(n, c->holes[cap - limit - 1] + 1) : 0;
+        int64_t cap = c->cap[node], n, take;
 
+        if (cap < limit)
+            continue;
+        n = offers(c->holes, cap, free_ones ? max_i64(filler_at(c, node), 0) : 0);
+        take = cap > limit ? min_i64(n, c->holes[cap - limit - 1] + 1) : 0;
         if (last > 0 && take < n && cap - take * c->hole == limit) {
             take++;
             last--;
         }
-        c->cap[node] -= take * c->hole;
+        c->cap[node] = cap - take * c->hole;
     }
     return found;
 }

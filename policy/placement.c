@@ -1,5 +1,6 @@
 #include "policy/placement.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -467,13 +468,18 @@ static void require_excess(struct placer *p, const struct placement_input *in, u
     }
 }
 
+/* Does some node hold more than its slots? Asked at every step: no branches, so that it is
+ * vectorised. */
 static bool any_excess(const struct placer *p, const struct placement_input *in)
 {
-    for (size_t i = 0; i < p->roster.n_nodes; i++) {
-        if (p->roster.filler[i] > (i < in->n_nodes ? max_i64(in->slots[i], 0) : 0))
-            return true;
-    }
-    return false;
+    const int64_t *filler = p->roster.filler;
+    int64_t any = 0;
+
+    for (size_t i = 0; i < in->n_nodes; i++)
+        any |= (filler[i] > in->slots[i]) & (filler[i] > 0);
+    for (size_t i = in->n_nodes; i < p->roster.n_nodes; i++)
+        any |= filler[i];
+    return any != 0;
 }
 
 /* Where the scheduler does not preempt, nobody else makes room on the right node. */
@@ -534,15 +540,17 @@ static int64_t kept_slots_beside(const struct placement_input *in)
     return min_i64(in->kept_slots, max_i64(sum - in->replicas, 0));
 }
 
+/* The caps; from here on nodes have ranks. */
 static const int64_t *find_caps(struct placer *p, const struct placement_input *in)
 {
     struct caps_input input = {.slots = in->slots,
                                .filler = p->roster.filler,
-                               .order = p->order,
                                .n = in->n_nodes,
                                .hole_slots = in->hole_slots,
                                .kept_slots = kept_slots_beside(in)};
 
+    sort_nodes(p, in);
+    input.order = p->order;
     return caps_compute(p->caps, &input);
 }
 
@@ -699,10 +707,9 @@ static struct resources free_room(const struct cluster_node *n)
     return room;
 }
 
-static bool may_take(struct placer *p, const struct placement_input *in, uint32_t node)
+static bool may_take(struct placer *p, uint32_t node)
 {
-    return (node >= p->n_shun || !must_wait(p, p->shun[node])) &&
-           cluster_node(in->cluster, node) != NULL;
+    return node >= p->n_shun || !must_wait(p, p->shun[node]);
 }
 
 /* The nodes that are below their caps, by the slots that are free of filler. */
@@ -717,7 +724,7 @@ static void find_takers(struct placer *p, const struct placement_input *in)
                                   .rank = p->rank[i],
                                   .node = i};
 
-        if (taker.pods > 0 && may_take(p, in, i))
+        if (taker.pods > 0 && may_take(p, i))
             VEC_PUSH(p->heap, p->n_heap, p->cap_heap, taker);
     }
     heapify(p);
@@ -759,6 +766,7 @@ static void grow(struct placer *p, const struct placement_input *in)
         return;
     find_takers(p, in);
     while (want > 0 && pop(p, &to)) {
+        assert(cluster_node(in->cluster, to.node) != NULL); /* it has slots */
         for (int64_t i = 0; i < to.pods && want > 0; i++) {
             struct resources room = free_room(cluster_node(in->cluster, to.node));
 
@@ -783,7 +791,6 @@ const struct placement_plan *placement_step(struct placer *p, const struct place
     if (in->mode == PLACEMENT_GATE)
         give_up(p, in);
     roster_reserve_nodes(&p->roster, in->n_nodes);
-    sort_nodes(p, in);
     if (in->may_shrink)
         makes_way = shrink(p, in);
     clear_chosen(p);
