@@ -9,7 +9,7 @@
 #include "agent/policy_files.h"
 
 static const struct cli_flag flags[] = {
-    {"policy", 'p', CLI_VALUE, "FILE|DIR", NULL, NULL, "the policy to decide by; one a run"},
+    {"policy", 'p', CLI_VALUE, "FILE|DIR", NULL, NULL, "the policies to decide by"},
 };
 
 static const struct cli_command command = {
@@ -45,9 +45,10 @@ static bool take_line(struct run *run, char *text, size_t len, struct err *err)
         !decide_apply(run->decide, &run->line, err))
         return err_wrap(err, "line %llu", (unsigned long long)run->line_number);
     if (run->line.kind == LINE_STEP) {
-        struct decide_answer answer = decide_step(run->decide);
+        size_t n;
+        const struct decide_answer *answers = decide_step(run->decide, &n);
 
-        decide_answer_print(&answer, &run->scratch, &run->out);
+        decide_answer_print(run->decide, answers, n, &run->scratch, &run->out);
     }
     return true;
 }
@@ -103,12 +104,12 @@ static bool follow(struct run *run, struct err *err)
     }
 }
 
-static bool decide_by(const struct policy *policy, struct err *err)
+static bool decide_by(const struct policy_list *policies, struct err *err)
 {
     struct run run = {0};
     bool ok;
 
-    if (!decide_new(policy, &run.decide, err))
+    if (!decide_new(policies, &run.decide, err))
         return false;
     strbuf_init(&run.in, MAX_LINE + 2 * PIECE);
     strbuf_init(&run.out, 2 * PIECE + MAX_ANSWER);
@@ -136,12 +137,7 @@ static bool run_policies(const char *path, struct err *err)
                        "--policy: found -, expected a file: the facts come from stdin");
     if (!policy_files_read(path, &policies, err))
         return false;
-    if (policies.len == 1)
-        ok = decide_by(policies.at[0], err);
-    else
-        ok = err_set(err, ERR_INPUT, 0,
-                     "%s: found %zu policies, expected one: this release controls one filler a run",
-                     path, policies.len);
+    ok = decide_by(&policies, err);
     policy_list_done(&policies);
     return ok;
 }

@@ -1,5 +1,5 @@
 /*
- * decide_answer: an answer of `brim decide` as one line of JSON, its newline included.
+ * decide_answer: the answers to a question of `brim decide` as one line of JSON, its newline included.
  *
  * Times are decimals of seconds with no more digits than they need, whatever the locale; the same
  * answer is the same bytes.
@@ -10,9 +10,9 @@
 #include "agent/decide_state.h"
 #include "base/strbuf.h"
 
-/* `scratch` is for the detail, so that a run allocates it once. */
-void decide_answer_print(const struct decide_answer *answer, struct strbuf *scratch,
-                         struct strbuf *out);
+/* The answers of decide_step(). `scratch` is for the details, so that a run allocates it once. */
+void decide_answer_print(const struct decide *d, const struct decide_answer *answers, size_t n,
+                         struct strbuf *scratch, struct strbuf *out);
 
 /* Microseconds (at least 0) as seconds: 12500000 -> "12.5". */
 void decide_seconds(int64_t us, struct strbuf *out);

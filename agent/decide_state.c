@@ -3,38 +3,40 @@
 #include <stdlib.h>
 
 #include "agent/decide_answer.h"
-#include "agent/facts.h"
 #include "base/alloc.h"
 #include "base/map.h"
 #include "capacity/pack.h"
+#include "policy/ignore.h"
 
 /* A pod as its lines left it. The record's texts are the members below. */
 struct pod_entry {
     struct pod_record record;
     struct packed_node *who;    /* namespace (as its name) and labels; NULL: none */
     struct packed_rules *rules; /* what the record's rules borrow from; NULL: none */
+    char *name;                 /* its uid as the lines write it */
     char *node, *nominated;     /* NULL: none */
     struct wall seen;           /* its first line: when it was created, if no line says so */
-    bool filler;
+    int filler;                 /* whose it is, or CLUSTER_PAID */
     uint32_t next_free;
 };
 
-/* The filler as its lines left it. */
+/* A filler as its lines left it. Its index is the planner's. */
 struct filler_facts {
+    const struct policy *policy;
+    struct ignore *ignore;
     bool known;
     bool has_priority;
     int64_t replicas;
-    int64_t grace_us;
+    int64_t grace_us, start_us;
     int32_t priority;
     struct resources request;
     struct packed_rules *rules; /* NULL: none */
+    bool has_found;             /* metrics-only: the count that the controller was told */
+    int64_t found;
 };
 
 struct decide {
-    const struct policy *policy;
-    struct facts facts;
-    struct controller *controller;
-    struct controller_config config;
+    struct planner *planner;
     struct mono now;
     bool started;
 
@@ -45,9 +47,12 @@ struct decide {
     size_t n_nominated; /* pods that are nominated somewhere */
     bool nodes_came;    /* since the last step */
 
-    struct filler_facts filler;
-    bool has_found; /* metrics-only: the count that the controller was told */
-    int64_t found;
+    int n_fillers;
+    struct filler_facts fillers[PLANNER_MAX_FILLERS];
+    struct planner_input input[PLANNER_MAX_FILLERS];
+    struct planner_plan plans[PLANNER_MAX_FILLERS];
+    struct decide_answer answers[PLANNER_MAX_FILLERS];
+    struct planner_result result; /* of the last step */
 };
 
 static uint64_t entry_hash(const void *self, uint32_t index)
@@ -62,9 +67,32 @@ static bool entry_equal(const void *self, uint32_t index, const void *key)
 
 static const struct map_ops entry_ops = {.hash = entry_hash, .equal = entry_equal};
 
-/* What the policy's spec.pod says of the filler, until a line says otherwise. */
-static void seed_filler(struct filler_facts *filler, const struct pod_spec_shape *pod)
+static void state_shape(struct decide *d, int filler)
 {
+    static const struct pod_rules no_rules = {0};
+    const struct filler_facts *f = &d->fillers[filler];
+    struct planner_shape shape = {
+        .request = f->request,
+        .rules = f->rules != NULL ? &f->rules->rules : &no_rules,
+        .claims = {.priority = f->has_priority ? f->priority : INT32_MIN,
+                   .own_class = !f->has_priority || f->priority != 0,
+                   .grace_us = f->grace_us},
+        .start_us = f->start_us,
+    };
+
+    if (f->request.at[RESOURCE_CPU] != 0)
+        planner_set_shape(d->planner, filler, &shape);
+}
+
+/* What the policy's spec.pod says of the filler, until a line says otherwise. */
+static void seed_filler(struct filler_facts *filler)
+{
+    const struct pod_spec_shape *pod = &filler->policy->pod;
+    struct pod_rules rules = {.node_selector = pod->node_selector,
+                              .n_node_selector = pod->n_node_selector,
+                              .tolerations = pod->tolerations,
+                              .n_tolerations = pod->n_tolerations};
+
     filler->grace_us = (pod->given ? pod->grace_s : DECIDE_GRACE_S) * US_PER_S;
     if (!pod->given)
         return;
@@ -72,26 +100,31 @@ static void seed_filler(struct filler_facts *filler, const struct pod_spec_shape
     filler->request.at[RESOURCE_MEMORY] = pod->memory_bytes;
     filler->has_priority = true;
     filler->priority = pod->priority;
+    filler->rules = pack_rules(&rules);
 }
 
-bool decide_new(const struct policy *policy, struct decide **ret_d, struct err *err)
+bool decide_new(const struct policy_list *policies, struct decide **ret_d, struct err *err)
 {
-    /* Pods come with their requests summed, so that no release's rules of counting are asked for.
-     */
-    static const struct podreq_rules rules = {0};
-    struct decide *d = xcalloc(1, sizeof *d);
+    CLEANUP(decide_free_ptr) struct decide *d = xcalloc(1, sizeof *d);
 
-    if (!facts_init(&d->facts, policy, &rules, err)) {
-        free(d);
-        return false;
-    }
-    d->policy = policy;
-    d->config = facts_config(&d->facts);
-    d->controller = controller_new(&d->config);
+    d->planner = planner_new();
     d->free_pod = MAP_NONE;
-    seed_filler(&d->filler, &policy->pod);
     map_init(&d->by_uid, &entry_ops, d);
+    if (policies->len > PLANNER_MAX_FILLERS)
+        return err_set(err, ERR_LIMIT, 0, "found %zu policies, expected at most %d", policies->len,
+                       PLANNER_MAX_FILLERS);
+    for (size_t i = 0; i < policies->len; i++) {
+        struct filler_facts *filler = &d->fillers[i];
+
+        filler->policy = policies->at[i];
+        d->n_fillers++;
+        if (!ignore_new(filler->policy, &filler->ignore, err))
+            return false;
+        (void)planner_add(d->planner, filler->policy);
+        seed_filler(filler);
+    }
     *ret_d = d;
+    d = NULL;
     return true;
 }
 
@@ -99,6 +132,7 @@ static void entry_done(struct pod_entry *e)
 {
     free(e->who);
     free(e->rules);
+    free(e->name);
     free(e->node);
     free(e->nominated);
 }
@@ -111,15 +145,17 @@ void decide_free(struct decide *d)
         entry_done(&d->pods[i]);
     free(d->pods);
     map_done(&d->by_uid);
-    free(d->filler.rules);
-    controller_free(d->controller);
-    facts_done(&d->facts);
+    for (int i = 0; i < d->n_fillers; i++) {
+        free(d->fillers[i].rules);
+        ignore_free(d->fillers[i].ignore);
+    }
+    planner_free(d->planner);
     free(d);
 }
 
 struct resource_names *decide_names(struct decide *d)
 {
-    return cluster_names(d->facts.cluster);
+    return cluster_names(planner_cluster(d->planner));
 }
 
 /* Takes over the amounts that a line names; true if one of them has no place. */
@@ -150,11 +186,12 @@ static bool set_text(char **text, struct sv value)
 
 static void put_node(struct decide *d, const struct decide_line *line)
 {
-    uint32_t index = cluster_find_node(d->facts.cluster, line->name);
+    const struct cluster *c = planner_cluster(d->planner);
+    uint32_t index = cluster_find_node(c, line->name);
     struct node_record node = {.name = line->name, .ready = true};
 
     if (index != CLUSTER_NO_NODE) {
-        node = cluster_node_record(cluster_node(d->facts.cluster, index));
+        node = cluster_node_record(cluster_node(c, index));
     } else {
         node.allocatable.at[RESOURCE_PODS] = DECIDE_NODE_PODS;
         d->nodes_came = true;
@@ -172,20 +209,20 @@ static void put_node(struct decide *d, const struct decide_line *line)
         node.unschedulable = !line->schedulable;
     if (decide_given(line, KEY_READY))
         node.ready = line->ready;
-    facts_put_node(&d->facts, &node);
+    planner_put_node(d->planner, &node);
 }
 
 static void apply_node(struct decide *d, const struct decide_line *line)
 {
     if (decide_given(line, KEY_DELETED) && line->deleted)
-        facts_drop_node(&d->facts, line->name);
+        planner_drop_node(d->planner, line->name);
     else
         put_node(d, line);
 }
 
 /* Pods. */
 
-static struct pod_entry *entry_new(struct decide *d, struct uid uid)
+static struct pod_entry *entry_new(struct decide *d, struct sv name, struct uid uid)
 {
     uint32_t index = d->free_pod;
 
@@ -198,8 +235,10 @@ static struct pod_entry *entry_new(struct decide *d, struct uid uid)
 
     struct pod_entry *e = &d->pods[index];
 
-    *e = (struct pod_entry){.seen = {.us = d->now.us}};
+    *e =
+        (struct pod_entry){.seen = {.us = d->now.us}, .name = sv_dup(name), .filler = CLUSTER_PAID};
     e->record.uid = uid;
+    e->record.name = sv_from(e->name);
     e->record.created = e->seen;
     e->record.request.at[RESOURCE_PODS] = 1;
     map_put(&d->by_uid, uid_hash(uid), index);
@@ -315,11 +354,47 @@ static void take_place(struct decide *d, struct pod_entry *e, const struct decid
     e->record.nominated = sv_from(e->nominated);
 }
 
+/* The index of a policy's filler; CLUSTER_PAID for none. */
+static int find_filler(const struct decide *d, struct sv policy)
+{
+    for (int i = 0; i < d->n_fillers; i++) {
+        if (sv_eq(d->fillers[i].policy->name, policy))
+            return i;
+    }
+    return CLUSTER_PAID;
+}
+
+static bool is_ignored(const struct decide *d, const struct pod_record *pod)
+{
+    for (int i = 0; i < d->n_fillers; i++) {
+        if (!ignore_holds(d->fillers[i].ignore, pod))
+            return false;
+    }
+    return true;
+}
+
+static void show_pod(struct decide *d, const struct pod_entry *e)
+{
+    bool ignored = e->filler == CLUSTER_PAID && is_ignored(d, &e->record);
+
+    (void)planner_put_pod(d->planner, &e->record, e->filler, ignored, d->now);
+}
+
+/* A pod that turns out to be another's is another pod to the planner. */
+static void take_owner(struct decide *d, struct pod_entry *e, struct sv policy)
+{
+    int filler = find_filler(d, policy);
+
+    if (filler != e->filler)
+        (void)planner_drop_pod(d->planner, e->record.uid, d->now);
+    e->filler = filler;
+}
+
 static void put_pod(struct decide *d, const struct decide_line *line)
 {
     struct uid uid = uid_parse(line->name);
     uint32_t index = map_find(&d->by_uid, uid_hash(uid), &uid);
-    struct pod_entry *e = index != MAP_NONE ? &d->pods[index] : entry_new(d, uid);
+    struct pod_entry *e = index != MAP_NONE ? &d->pods[index] : entry_new(d, line->name, uid);
     struct pod_record *record = &e->record;
 
     record->uncountable |= take_amounts(&record->request, line);
@@ -329,13 +404,13 @@ static void put_pod(struct decide *d, const struct decide_line *line)
                               ? e->seen
                               : (struct wall){.us = line->created_us};
     if (decide_given(line, KEY_POLICY))
-        e->filler = line->policy.len != 0;
+        take_owner(d, e, line->policy);
     if (decide_given(line, KEY_NAMESPACE) || decide_given(line, KEY_LABELS))
         take_who(e, line);
     if (names_rules(line))
         take_rules(e, line);
     take_place(d, e, line);
-    facts_put_pod(&d->facts, record, e->filler, d->now);
+    show_pod(d, e);
 }
 
 static void apply_pod(struct decide *d, const struct decide_line *line)
@@ -350,29 +425,17 @@ static void apply_pod(struct decide *d, const struct decide_line *line)
     index = map_find(&d->by_uid, uid_hash(uid), &uid);
     if (index == MAP_NONE)
         return;
-    facts_drop_pod(&d->facts, uid);
+    (void)planner_drop_pod(d->planner, uid, d->now);
     entry_drop(d, index);
 }
 
-/* The filler. */
-
-static void state_shape(struct decide *d)
-{
-    static const struct pod_rules no_rules = {0};
-    const struct filler_facts *filler = &d->filler;
-    struct claims_filler claims = {.priority = filler->has_priority ? filler->priority : INT32_MIN,
-                                   .own_class = !filler->has_priority || filler->priority != 0,
-                                   .grace_us = filler->grace_us};
-
-    facts_state_shape(&d->facts, &filler->request,
-                      filler->rules != NULL ? &filler->rules->rules : &no_rules, &claims);
-}
+/* The fillers. */
 
 /* Amounts that a line names; one that is withdrawn falls back to the policy's. */
-static void take_request(struct decide *d, const struct decide_line *line)
+static void take_request(struct filler_facts *filler, const struct decide_line *line)
 {
-    const struct pod_spec_shape *pod = &d->policy->pod;
-    struct resources *request = &d->filler.request;
+    const struct pod_spec_shape *pod = &filler->policy->pod;
+    struct resources *request = &filler->request;
 
     (void)take_amounts(request, line);
     if (pod->given && request->at[RESOURCE_CPU] == 0)
@@ -383,14 +446,17 @@ static void take_request(struct decide *d, const struct decide_line *line)
 
 static void apply_filler(struct decide *d, const struct decide_line *line)
 {
-    struct filler_facts *filler = &d->filler;
+    int index = find_filler(d, line->name);
+    struct filler_facts *filler = &d->fillers[index];
 
     filler->known = true;
-    take_request(d, line);
+    take_request(filler, line);
     if (decide_given(line, KEY_REPLICAS))
         filler->replicas = line->replicas;
     if (decide_given(line, KEY_GRACE))
         filler->grace_us = line->grace_us;
+    if (decide_given(line, KEY_START))
+        filler->start_us = line->start_us;
     if (decide_given(line, KEY_PRIORITY)) {
         filler->has_priority = (line->withdrawn >> KEY_PRIORITY & 1) == 0;
         filler->priority = (int32_t)line->priority;
@@ -402,17 +468,24 @@ static void apply_filler(struct decide *d, const struct decide_line *line)
         free(filler->rules);
         filler->rules = packed;
     }
-    if (filler->request.at[RESOURCE_CPU] != 0)
-        state_shape(d);
+    state_shape(d, index);
 }
 
-/* Is this the policy that the run is about? */
+/* Is this one of the policies that the run is about? */
 static bool check_policy(const struct decide *d, const char *key, struct sv policy, struct err *err)
 {
-    if (sv_eq(policy, d->policy->name))
+    struct strbuf names;
+
+    if (find_filler(d, policy) != CLUSTER_PAID)
         return true;
-    return err_set(err, ERR_INPUT, 0, "%s: found %.*s, expected %.*s", key, SV_ARG(policy),
-                   SV_ARG(d->policy->name));
+    strbuf_init(&names, sizeof err->text);
+    for (int i = 0; i < d->n_fillers; i++)
+        (void)strbuf_addf(&names, "%s%.*s", i == 0 ? "" : " or ",
+                          SV_ARG(d->fillers[i].policy->name));
+    (void)err_set(err, ERR_INPUT, 0, "%s: found %.*s, expected %s", key, SV_ARG(policy),
+                  strbuf_str(&names));
+    strbuf_done(&names);
+    return false;
 }
 
 /* Nothing but `t` moves time, and it does not go back. */
@@ -475,72 +548,81 @@ static void renominate(struct decide *d)
 {
     if (d->nodes_came && d->n_nominated != 0) {
         for (size_t i = 0; i < d->n_pods; i++) {
-            const struct pod_entry *e = &d->pods[i];
-
-            if (e->nominated != NULL)
-                facts_put_pod(&d->facts, &e->record, e->filler, d->now);
+            if (d->pods[i].nominated != NULL)
+                show_pod(d, &d->pods[i]);
         }
     }
     d->nodes_came = false;
 }
 
-static void configure(struct decide *d)
-{
-    struct controller_config config = facts_config(&d->facts);
-
-    if (config.settle_us != d->config.settle_us)
-        controller_configure(d->controller, &config);
-    d->config = config;
-}
-
-/* Growth stops at what terminating filler leaves; then the decision is to wait for it. */
-static void carry_out(struct decide *d, struct decision *decision)
-{
-    if (decision->write && decision->replicas > d->filler.replicas) {
-        decision->replicas = facts_growth(&d->facts, d->filler.replicas, decision->replicas);
-        decision->write = decision->replicas != d->filler.replicas;
-        if (!decision->write) {
-            decision->reason = REASON_HOLD;
-            decision->bound = BOUND_FIT;
-        }
-    }
-    if (!decision->write || d->policy->mode == MODE_METRICS_ONLY)
-        return;
-    controller_wrote(d->controller, decision->replicas, d->now);
-    d->filler.replicas = decision->replicas;
-}
-
 /* What another autoscaler does to a target that is only measured is nobody's reset. */
-static void take_found(struct decide *d, bool known)
+static void take_found(struct decide *d, int filler)
 {
-    if (d->policy->mode != MODE_METRICS_ONLY || !known ||
-        (d->has_found && d->found == d->filler.replicas))
+    struct filler_facts *f = &d->fillers[filler];
+
+    if (f->policy->mode != MODE_METRICS_ONLY || !d->input[filler].known ||
+        (f->has_found && f->found == f->replicas))
         return;
-    d->has_found = true;
-    d->found = d->filler.replicas;
-    controller_wrote(d->controller, d->found, d->now);
+    f->has_found = true;
+    f->found = f->replicas;
+    planner_wrote(d->planner, filler, f->found, d->now);
 }
 
-struct decide_answer decide_step(struct decide *d)
+static void prepare(struct decide *d, int filler)
 {
-    struct decide_answer answer = {
-        .t_us = d->now.us, .policy = d->policy->name, .from = d->filler.replicas};
-    struct controller_facts in = {.fresh = true, .replicas = d->filler.replicas};
-    struct claims_sum claims;
+    struct filler_facts *f = &d->fillers[filler];
 
-    renominate(d);
-    configure(d);
-    claims = facts_measure(&d->facts, d->now);
-    in.known = d->filler.known && d->facts.fit != NULL;
-    facts_room(&d->facts, &in);
-    take_found(d, in.known);
-    answer.decision = controller_step(d->controller, &in, d->now);
-    carry_out(d, &answer.decision);
-    answer.has_wake = answer.decision.has_wake;
-    answer.wake_us = answer.decision.wake.us;
-    if (claims.has_deadline && (!answer.has_wake || claims.deadline.us < answer.wake_us)) {
-        answer.has_wake = true;
-        answer.wake_us = claims.deadline.us;
+    d->input[filler] = (struct planner_input){
+        .known = f->known && planner_has_shape(d->planner, filler),
+        .fresh = true,
+        .carries_out = f->policy->mode != MODE_METRICS_ONLY,
+        .replicas = f->replicas,
+    };
+    take_found(d, filler);
+}
+
+static void carry_out(struct decide *d, int filler)
+{
+    struct filler_facts *f = &d->fillers[filler];
+    const struct planner_plan *plan = &d->plans[filler];
+
+    if (f->policy->mode == MODE_METRICS_ONLY)
+        return;
+    if (plan->decision.write) {
+        planner_wrote(d->planner, filler, plan->decision.replicas, d->now);
+        f->replicas = plan->decision.replicas;
     }
-    return answer;
+    for (size_t i = 0; plan->placement != NULL && i < plan->placement->n_admit; i++)
+        planner_admitted(d->planner, filler, plan->placement->admit[i].uid, true, d->now);
+    for (size_t i = 0; plan->placement != NULL && i < plan->placement->n_costs; i++)
+        planner_costed(d->planner, filler, plan->placement->costs[i].uid,
+                       plan->placement->costs[i].cost, true);
+}
+
+const struct decide_answer *decide_step(struct decide *d, size_t *ret_n)
+{
+    renominate(d);
+    for (int i = 0; i < d->n_fillers; i++)
+        prepare(d, i);
+    d->result = planner_step(d->planner, d->input, d->plans, d->now);
+    for (int i = 0; i < d->n_fillers; i++) {
+        d->answers[i] = (struct decide_answer){.t_us = d->now.us,
+                                               .policy = d->fillers[i].policy->name,
+                                               .from = d->fillers[i].replicas,
+                                               .plan = &d->plans[i]};
+        carry_out(d, i);
+    }
+    *ret_n = (size_t)d->n_fillers;
+    return d->answers;
+}
+
+bool decide_wake(const struct decide *d, int64_t *ret_us)
+{
+    *ret_us = d->result.wake.us;
+    return d->result.has_wake;
+}
+
+struct sv decide_node(const struct decide *d, uint32_t node)
+{
+    return cluster_node_record(cluster_node(planner_cluster(d->planner), node)).name;
 }

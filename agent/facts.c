@@ -318,7 +318,7 @@ struct controller_config facts_config(const struct facts *f)
 
     return (struct controller_config){.min = p->min,
                                       .max = p->max,
-                                      .settle_us = p->settle_us > least ? p->settle_us : least,
+                                      .settle = {.settle_us = p->settle_us > least ? p->settle_us : least},
                                       .stale_shrinks = p->stale_then == STALE_SHRINK};
 }
 

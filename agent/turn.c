@@ -63,13 +63,13 @@ static void keep_settle_above_actuation(struct turn *t)
     const struct policy *p = t->parts.policy;
     struct controller_config config = facts_config(t->parts.facts);
 
-    if (config.settle_us == t->settle_us)
+    if (config.settle.settle_us == t->settle_us)
         return;
-    if (config.settle_us != p->settle_us)
+    if (config.settle.settle_us != p->settle_us)
         log_info("settle is raised to twice the time a yield takes", F_SV("policy", p->name),
-                 F_INT("settle_ms", config.settle_us / US_PER_MS),
+                 F_INT("settle_ms", config.settle.settle_us / US_PER_MS),
                  F_INT("asked_ms", p->settle_us / US_PER_MS));
-    t->settle_us = config.settle_us;
+    t->settle_us = config.settle.settle_us;
     controller_configure(t->controller, &config);
 }
 

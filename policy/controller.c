@@ -12,7 +12,7 @@ enum { ASKED_MAX = 4 };
 
 struct controller {
     struct controller_config config;
-    struct damper damper;
+    struct settle *settle;
     bool started; /* a first step was made: last holds its time */
     struct mono last;
     bool running;    /* the last step knew its facts: history goes on */
@@ -37,7 +37,7 @@ static const char *const bound_names[] = {
     [BOUND_NONE] = "none",       [BOUND_MAX] = "max",           [BOUND_FIT] = "fit",
     [BOUND_RESERVE] = "reserve", [BOUND_HEADROOM] = "headroom", [BOUND_SETTLE] = "settle",
     [BOUND_MIN] = "min",         [BOUND_STALE] = "stale",       [BOUND_PAUSED] = "paused",
-    [BOUND_FOREIGN] = "foreign",
+    [BOUND_FOREIGN] = "foreign", [BOUND_SHARE] = "share",       [BOUND_NODE] = "node",
 };
 _Static_assert(COUNT_OF(bound_names) == BOUND_COUNT_, "a bound has no name");
 
@@ -47,7 +47,7 @@ static struct controller_config clean_config(const struct controller_config *con
     return (struct controller_config){
         .min = max_i64(config->min, 0),
         .max = max_i64(config->max, 0),
-        .settle_us = max_i64(config->settle_us, 0),
+        .settle = config->settle,
         .stale_shrinks = config->stale_shrinks,
     };
 }
@@ -61,6 +61,7 @@ static struct controller_facts clean_facts(const struct controller_facts *facts)
     clean.hole_slots = max_i64(facts->hole_slots, 1);
     clean.reserve_milli = max_i64(facts->reserve_milli, 0);
     clean.headroom_milli = max_i64(facts->headroom_milli, 0);
+    clean.share = max_i64(facts->share, 0);
     clean.replicas = max_i64(facts->replicas, 0);
     return clean;
 }
@@ -84,8 +85,8 @@ static void start_history(struct controller *c, int64_t replicas, struct mono no
 {
     int64_t before = replicas;
 
-    (void)damper_value(&c->damper, &before);
-    (void)damper_push(&c->damper, now, min_i64(before, replicas));
+    (void)settle_value(c->settle, &before);
+    (void)settle_push(c->settle, now, min_i64(before, replicas));
     c->running = true;
     c->ours = replicas;
     c->n_asked = 0;
@@ -130,7 +131,7 @@ static bool quarrel(const struct controller *c, struct mono now, struct mono *re
 }
 
 /*
- * What goes into the damper. On stale facts nothing above what is wanted and asked for already: N
+ * What is pushed. On stale facts nothing above what is wanted and asked for already: N
  * is then at most that, and growth needs T of fresh history afterwards.
  */
 static int64_t point_to_push(const struct controller *c, const struct controller_facts *f,
@@ -140,7 +141,7 @@ static int64_t point_to_push(const struct controller *c, const struct controller
 
     if (f->fresh)
         return x;
-    (void)damper_value(&c->damper, &before);
+    (void)settle_value(c->settle, &before);
     x = min_i64(min_i64(x, before), f->replicas);
     return c->config.stale_shrinks ? min_i64(x, c->config.min) : x;
 }
@@ -151,6 +152,8 @@ static enum bound bound_of_set_point(const struct controller *c, const struct co
 {
     if (d->set_point == c->config.max)
         return BOUND_MAX;
+    if (f->shared && d->set_point == f->share)
+        return BOUND_SHARE;
     if (d->set_point == d->slots)
         return BOUND_FIT;
     if (d->slots - min_i64(d->slots, d->kept_slots) < c->config.min)
@@ -236,7 +239,7 @@ struct controller *controller_new(const struct controller_config *config)
     struct controller *c = xcalloc(1, sizeof *c);
 
     c->config = clean_config(config);
-    damper_init(&c->damper, c->config.settle_us);
+    c->settle = settle_new(&c->config.settle);
     return c;
 }
 
@@ -244,14 +247,14 @@ void controller_free(struct controller *c)
 {
     if (c == NULL)
         return;
-    damper_done(&c->damper);
+    settle_free(c->settle);
     free(c);
 }
 
 void controller_configure(struct controller *c, const struct controller_config *config)
 {
     c->config = clean_config(config);
-    damper_set_window(&c->damper, c->config.settle_us);
+    settle_configure(c->settle, &c->config.settle);
 }
 
 struct decision controller_step(struct controller *c, const struct controller_facts *facts,
@@ -278,7 +281,9 @@ struct decision controller_step(struct controller *c, const struct controller_fa
     d.slots = f.slots;
     d.kept_slots = kept_slots(f.reserve_milli, f.headroom_milli, f.slot_milli, f.hole_slots);
     d.set_point = set_point(d.slots, d.kept_slots, c->config.min, c->config.max);
-    d.damped = damper_push(&c->damper, now, point_to_push(c, &f, d.set_point));
+    if (f.shared)
+        d.set_point = min_i64(d.set_point, f.share);
+    d.damped = settle_push(c->settle, now, point_to_push(c, &f, d.set_point));
     if (foreign) {
         c->kept = f.replicas < d.damped;
         c->kept_at = d.damped;
@@ -290,13 +295,19 @@ struct decision controller_step(struct controller *c, const struct controller_fa
 
     held = quarrel(c, now, &until);
     decide(c, &f, held, &d);
-    if (damper_next_rise(&c->damper, &d.wake))
+    if (settle_next_rise(c->settle, &d.wake))
         d.has_wake = true;
     if (held)
         ask_again(&d, until);
-    if (d.write && (c->n_asked == 0 || c->asked[(c->n_asked - 1) % ASKED_MAX] != d.replicas))
-        c->asked[c->n_asked++ % ASKED_MAX] = d.replicas;
+    if (d.write)
+        controller_asks(c, d.replicas);
     return d;
+}
+
+void controller_asks(struct controller *c, int64_t replicas)
+{
+    if (c->n_asked == 0 || c->asked[(c->n_asked - 1) % ASKED_MAX] != replicas)
+        c->asked[c->n_asked++ % ASKED_MAX] = replicas;
 }
 
 void controller_wrote(struct controller *c, int64_t replicas, struct mono now)
@@ -305,6 +316,11 @@ void controller_wrote(struct controller *c, int64_t replicas, struct mono now)
     c->ours = max_i64(replicas, 0);
     c->n_asked = 0;
     c->kept = false;
+}
+
+int64_t controller_settle_us(const struct controller *c)
+{
+    return settle_window_us(c->settle);
 }
 
 int64_t kept_slots(int64_t reserve_milli, int64_t headroom_milli, int64_t slot_milli,

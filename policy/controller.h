@@ -5,7 +5,7 @@
  * The set point comes from paid load alone (docs/CONTROL.md 3):
  *     x = min(S, max, max(min, S - min(S, h))),   h = z ceil((R0 + H) / (c z)).
  * What filler does or suffers never enters it, so that there is no feedback loop and no oscillation
- * of its own. The damper (damper.h) makes N of x: the least x of the last T.
+ * of its own. settle.h makes N of x: the least x of the last T.
  *
  * Down is at once and in one step, whoever asked for more than N, also on stale facts and while
  * somebody else's resets hold growth back; only paused_down stops it.
@@ -36,7 +36,7 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "policy/damper.h"
+#include "policy/settle.h"
 
 /* What a decision is called in logs, metrics, events and JSON. */
 enum reason {
@@ -61,6 +61,8 @@ enum bound {
     BOUND_HEADROOM, /* the headroom, alone or on top of the reserve */
     BOUND_SETTLE,   /* T is not over */
     BOUND_MIN,      /* N stands at replicas.min although less would be wanted */
+    BOUND_SHARE,    /* another filler of the same priority has the rest */
+    BOUND_NODE,     /* pods must leave a node for a paid pod, or wait for such to leave */
     BOUND_STALE,
     BOUND_PAUSED,
     BOUND_FOREIGN,
@@ -71,7 +73,7 @@ const char *bound_name(enum bound bound);
 /* The policy's part that the controller obeys. */
 struct controller_config {
     int64_t min, max;
-    int64_t settle_us;  /* T; what is below 2A is raised by whoever knows A */
+    struct settle_config settle; /* T */
     bool stale_shrinks; /* stale.then is shrink: go down to min on stale facts */
 };
 
@@ -85,6 +87,8 @@ struct controller_facts {
     int64_t hole_slots;     /* z, at least 1 */
     int64_t reserve_milli;  /* R0 */
     int64_t headroom_milli; /* H */
+    bool shared;            /* other fillers of the same priority want room, too */
+    int64_t share;          /* shared: no more than this (share.h) */
     int64_t replicas;       /* what the target asks for now */
 };
 
@@ -103,7 +107,7 @@ struct decision {
 
 enum { FOREIGN_WINDOW_S = 600, FOREIGN_RESETS = 2 };
 
-struct controller; /* opaque: damper, what was last written, foreign resets */
+struct controller; /* opaque: settle, what was last written, foreign resets */
 
 struct controller *controller_new(const struct controller_config *config);
 void controller_free(struct controller *c);
@@ -116,6 +120,9 @@ void controller_configure(struct controller *c, const struct controller_config *
 struct decision controller_step(struct controller *c, const struct controller_facts *facts,
                                 struct mono now);
 
+/* A count other than the decision's will be written: it may show in the target before the answer. */
+void controller_asks(struct controller *c, int64_t replicas);
+
 /*
  * The write of a decision went through (or, in a dry run, was left out): replicas that differ from
  * it later are somebody else's.
@@ -125,6 +132,9 @@ void controller_wrote(struct controller *c, int64_t replicas, struct mono now);
 /* h = z ceil((R0 + H) / (c z)), saturated at INT64_MAX. 0 where c is 0. */
 int64_t kept_slots(int64_t reserve_milli, int64_t headroom_milli, int64_t slot_milli,
                    int64_t hole_slots);
+
+/* T in force. */
+int64_t controller_settle_us(const struct controller *c);
 
 /* x of CONTROL.md 3. */
 int64_t set_point(int64_t slots, int64_t kept, int64_t min, int64_t max);

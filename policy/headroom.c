@@ -240,20 +240,22 @@ static void wake_for_expected(const struct headroom *h, int64_t distance_us,
 
 /* ---- ceiling ---- */
 
-/* Also says when it may be another one. */
-static int64_t ceiling(struct headroom *h, struct headroom_state *s)
+/* Also says when it may become another one, if that would be below `largest` or is now. */
+static int64_t ceiling(struct headroom *h, int64_t largest, struct headroom_state *s)
 {
     const struct headroom_config *c = &h->config;
     struct peaks_sum sum = peaks_at(&h->peaks, h->last);
-    int64_t missing_us = min_i64(CEILING_AFTER_US, c->ceiling_window_us) - sum.known_us;
+    int64_t needed_us = min_i64(CEILING_AFTER_US, c->ceiling_window_us);
+    int64_t margin = percent_of(h->allocatable, c->ceiling_percent);
+    int64_t top = max_i64(sum.highest, h->demand) + margin - h->demand;
 
-    if (missing_us > 0) {
-        keep_earlier(&s->wake, &s->has_wake, mono_plus_us(h->last, missing_us));
-        return INT64_MAX;
-    }
-    keep_earlier(&s->wake, &s->has_wake, peaks_next(&h->peaks, h->last));
-    return max_i64(0, max_i64(sum.highest, h->demand) +
-                          percent_of(h->allocatable, c->ceiling_percent) - h->demand);
+    if (margin < largest && (sum.highest > h->demand || top < largest))
+        keep_earlier(&s->wake, &s->has_wake, peaks_falls(&h->peaks, h->last, needed_us));
+    if (sum.known_us >= needed_us)
+        return top;
+    if (top < largest)
+        keep_earlier(&s->wake, &s->has_wake, mono_plus_us(h->last, needed_us - sum.known_us));
+    return INT64_MAX;
 }
 
 /* ---- public ---- */
@@ -377,7 +379,7 @@ static void add_the_learned(struct headroom *h, const struct surges *surges,
         s->expected = expected(h, distance_us);
         wake_for_expected(h, distance_us, s);
     }
-    s->ceiling = ceiling(h, s);
+    s->ceiling = ceiling(h, max_i64(s->usual, max_i64(s->surge, s->expected)), s);
 }
 
 struct headroom_state headroom_at(struct headroom *h, struct mono now)

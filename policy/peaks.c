@@ -79,6 +79,22 @@ void peaks_note(struct peaks *p, struct mono from, struct mono to, int64_t value
     }
 }
 
+/* What the parts from `oldest` to `newest` come to. */
+static struct peaks_sum sum_of(const struct peaks *p, int64_t oldest, int64_t newest)
+{
+    struct peaks_sum sum = {.highest = INT64_MIN};
+
+    for (size_t i = 0; i <= PEAKS; i++) {
+        const struct peaks_part *part = &p->at[i];
+
+        if (!part->used || part->number < oldest || part->number > newest)
+            continue;
+        sum.highest = max_i64(sum.highest, part->highest);
+        sum.known_us += part->known_us;
+    }
+    return sum;
+}
+
 struct peaks_sum peaks_at(struct peaks *p, struct mono now)
 {
     int64_t number = number_of(p, now.us);
@@ -87,19 +103,33 @@ struct peaks_sum peaks_at(struct peaks *p, struct mono now)
         return p->sum;
     p->summed = true;
     p->number = number;
-    p->sum = (struct peaks_sum){.highest = INT64_MIN};
-    for (size_t i = 0; i <= PEAKS; i++) {
-        const struct peaks_part *part = &p->at[i];
-
-        if (!part->used || part->number < number - PEAKS || part->number > number)
-            continue;
-        p->sum.highest = max_i64(p->sum.highest, part->highest);
-        p->sum.known_us += part->known_us;
-    }
+    p->sum = sum_of(p, number - PEAKS, number);
     return p->sum;
 }
 
-struct mono peaks_next(const struct peaks *p, struct mono now)
+struct mono peaks_falls(struct peaks *p, struct mono now, int64_t known_us)
 {
-    return (struct mono){.us = (number_of(p, now.us) + 1) * p->width_us};
+    int64_t newest = number_of(p, now.us), oldest = newest - PEAKS;
+    struct peaks_sum all = peaks_at(p, now);
+    int64_t left_us = all.known_us;
+
+    /* The part that has the highest value and leaves last, or the one whose leaving leaves too little. */
+    for (int64_t n = newest; n >= oldest; n--) {
+        const struct peaks_part *part = part_of(p, n);
+
+        if (part->used && part->number == n && part->highest == all.highest) {
+            newest = n;
+            break;
+        }
+    }
+    for (int64_t n = oldest; n < newest; n++) {
+        const struct peaks_part *part = part_of(p, n);
+
+        if (!part->used || part->number != n)
+            continue;
+        left_us -= part->known_us;
+        if (left_us < known_us)
+            newest = n;
+    }
+    return (struct mono){.us = (newest + PEAKS + 1) * p->width_us};
 }

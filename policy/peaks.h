@@ -50,7 +50,7 @@ void peaks_note(struct peaks *p, struct mono from, struct mono to, int64_t value
 /* O(1), O(PEAKS) once a part. */
 struct peaks_sum peaks_at(struct peaks *p, struct mono now);
 
-/* When the next part begins, and another may leave. */
-struct mono peaks_next(const struct peaks *p, struct mono now);
+/* When, if nothing is noted that is higher, peaks_at() will have another highest value, or less than known_us of known time. O(PEAKS). */
+struct mono peaks_falls(struct peaks *p, struct mono now, int64_t known_us);
 
 #endif

@@ -14,12 +14,14 @@ static const char policy_text[] =
     "  paid: {ignore: [{selector: tier=batch}]}\n";
 
 /* An answer keeps to what was promised, and is one line. */
-static void check(const struct decide_answer *answer, const struct strbuf *text)
+static void check(const struct decide *decide, const struct decide_answer *answer,
+                  const struct strbuf *text)
 {
-    const struct decision *d = &answer->decision;
+    const struct decision *d = &answer->plan->decision;
+    int64_t wake_us;
 
     if (d->replicas < 0 || (d->write && d->replicas > d->slots) ||
-        (answer->has_wake && answer->wake_us <= answer->t_us))
+        (decide_wake(decide, &wake_us) && wake_us <= answer->t_us))
         abort();
     if (text->full || text->len == 0 || text->at[text->len - 1] != '\n' ||
         memchr(text->at, '\n', text->len - 1) != NULL)
@@ -52,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct decide *d;
 
     if (!policy_read(SV("p.yaml"), SV(policy_text), &policies, NULL) ||
-        !decide_new(policies.at[0], &d, NULL))
+        !decide_new(&policies, &d, NULL))
         abort();
     strbuf_init(&scratch, 1 << 16);
     strbuf_init(&out, 1 << 16);
@@ -60,10 +62,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!take_line(d, &line, text) || line.kind != LINE_STEP)
             continue;
 
-        struct decide_answer answer = decide_step(d);
+        size_t n;
+        const struct decide_answer *answers = decide_step(d, &n);
 
-        decide_answer_print(&answer, &scratch, &out);
-        check(&answer, &out);
+        decide_answer_print(d, answers, n, &scratch, &out);
+        check(d, answers, &out);
         strbuf_clear(&out);
     }
     strbuf_done(&scratch);

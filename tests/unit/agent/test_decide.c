@@ -41,7 +41,7 @@ static void run_init(struct run *run, const char *more_policy)
     strbuf_done(&text);
     strbuf_init(&run->out, 1 << 24);
     strbuf_init(&run->scratch, 1 << 16);
-    cr_assert(decide_new(run->policies.at[0], &run->decide, &run->err), "%s", run->err.text);
+    cr_assert(decide_new(&run->policies, &run->decide, &run->err), "%s", run->err.text);
 }
 
 static void run_done(struct run *run)
@@ -63,9 +63,10 @@ static bool feed_line(struct run *run, struct sv line)
     ok = decide_line_read(&run->line, copy, line.len, decide_names(run->decide), &run->err) &&
          decide_apply(run->decide, &run->line, &run->err);
     if (ok && run->line.kind == LINE_STEP) {
-        struct decide_answer answer = decide_step(run->decide);
+        size_t n;
+        const struct decide_answer *answers = decide_step(run->decide, &n);
 
-        decide_answer_print(&answer, &run->scratch, &run->out);
+        decide_answer_print(run->decide, answers, n, &run->scratch, &run->out);
     }
     free(copy);
     return ok;
@@ -108,6 +109,9 @@ Test(decide, gives_what_the_example_of_the_manual_shows)
                "{\"t\":12.55,\"pod\":{\"uid\":\"a\",\"unschedulable\":true,\"nominated\":\"n1\"}}\n"
                "{\"t\":12.6,\"pod\":{\"uid\":\"a\",\"cpu\":\"4\",\"memory\":\"8Gi\",\"node\":"
                "\"n1\",\"phase\":\"Running\"}}\n"
+               "{\"t\":13,\"pod\":{\"uid\":\"f1\",\"policy\":\"miner\",\"cpu\":\"1\","
+               "\"memory\":\"1Gi\",\"node\":null,\"gated\":true,\"phase\":\"Pending\","
+               "\"ready\":false,\"deleting\":false}}\n"
                "{\"t\":14,\"pod\":{\"uid\":\"a\",\"gone\":true}}\n"
                "{\"t\":14,\"step\":true}\n"
                "{\"t\":104,\"step\":true}\n");
@@ -119,7 +123,7 @@ Test(decide, gives_what_the_example_of_the_manual_shows)
         "{\"t\":104,\"decisions\":[{\"policy\":\"miner\",\"replicas\":22,\"reason\":\"harvest\","
         "\"detail\":"
         "\"harvest 0 -> 22: 30 fit, 8 kept free; bound by "
-        "headroom\",\"delete_first\":[],\"admit\":[]}]}\n");
+        "headroom\",\"delete_first\":[],\"admit\":[[\"f1\",\"n1\"]]}],\"wake\":3614}\n");
     run_done(&run);
 }
 
@@ -320,7 +324,7 @@ Test(decide, growth_waits_for_the_room_of_terminating_filler)
 {
     struct run run;
 
-    run_init(&run, NO_HEADROOM);
+    run_init(&run, NO_HEADROOM "  placement: affinity\n");
     feed(&run, NODE FILLER "{\"t\":0,\"step\":true}\n"
                            "{\"t\":50,\"pod\":{\"uid\":\"f\",\"policy\":\"miner\",\"cpu\":\"1\","
                            "\"node\":\"n1\",\"deleting\":true}}\n"
@@ -332,6 +336,50 @@ Test(decide, growth_waits_for_the_room_of_terminating_filler)
     feed(&run, "{\"t\":92,\"pod\":{\"uid\":\"f\",\"gone\":true}}\n{\"t\":92,\"step\":true}\n");
     cr_expect(strstr(last(&run), "\"replicas\":30,\"reason\":\"harvest\"") != NULL, "%s",
               last(&run));
+    run_done(&run);
+}
+
+#define GATED(t, uid)                                                                              \
+    "{\"t\":" t ",\"pod\":{\"uid\":\"" uid "\",\"policy\":\"miner\",\"cpu\":\"1\","                \
+    "\"memory\":\"1Gi\",\"gated\":true}}\n"
+
+Test(decide, behind_gates_growth_is_asked_for_and_let_in_when_there_is_room)
+{
+    struct run run;
+
+    run_init(&run, NO_HEADROOM);
+    feed(&run, NODE FILLER "{\"t\":0,\"step\":true}\n"
+                           "{\"t\":50,\"pod\":{\"uid\":\"f\",\"policy\":\"miner\",\"cpu\":\"29\","
+                           "\"node\":\"n1\",\"deleting\":true}}\n"
+                           "{\"t\":90,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "\"replicas\":30,\"reason\":\"harvest\"") != NULL, "%s",
+              last(&run));
+    feed(&run, GATED("91", "g1") GATED("91.5", "g2") "{\"t\":91.5,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "\"admit\":[[\"g1\",\"n1\"]]") != NULL, "%s", last(&run));
+    feed(&run, "{\"t\":92,\"pod\":{\"uid\":\"f\",\"gone\":true}}\n{\"t\":92,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "\"admit\":[[\"g2\",\"n1\"]]") != NULL, "%s", last(&run));
+    feed(&run, "{\"t\":93,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "\"admit\":[]") != NULL, "nobody is let in twice: %s", last(&run));
+    run_done(&run);
+}
+
+#define TWO_POLICIES                                                                               \
+    "  priority: 1\n---\napiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: "           \
+    "low}\nspec:\n"                                                                                \
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: low}\n"            \
+    "  headroom: {mode: fixed, max: 0}\n  replicas: {max: 150}\n"
+
+Test(decide, every_policy_has_its_decision)
+{
+    struct run run;
+
+    run_init(&run, "  headroom: {mode: fixed, max: 0}\n" TWO_POLICIES);
+    feed(&run,
+         NODE FILLER "{\"t\":0,\"filler\":{\"policy\":\"low\",\"cpu\":\"4\",\"replicas\":0}}\n"
+                     "{\"t\":0,\"step\":true}\n{\"t\":90,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "{\"policy\":\"miner\",\"replicas\":30,") != NULL, "%s",
+              last(&run));
+    cr_expect(strstr(last(&run), "{\"policy\":\"low\",\"replicas\":0,") != NULL, "%s", last(&run));
     run_done(&run);
 }
 
@@ -593,8 +641,8 @@ Test(decide, the_same_input_gives_the_same_bytes)
     struct random r = random_start("the_same_input_gives_the_same_bytes");
     struct run one, other;
 
-    run_init(&one, "");
-    run_init(&other, "");
+    run_init(&one, NO_HEADROOM);
+    run_init(&other, NO_HEADROOM);
     feed_load(&one, r);
     feed_load(&other, r);
     cr_assert_eq(one.out.len, other.out.len);

@@ -1,4 +1,5 @@
 #include "policy/controller.h"
+#include "policy/damper.h"
 
 #include <criterion/criterion.h>
 
@@ -7,7 +8,7 @@
 
 #define S(seconds) ((int64_t)((seconds)*1e6))
 
-static const struct controller_config usual = {.min = 0, .max = 150, .settle_us = S(90)};
+static const struct controller_config usual = {.min = 0, .max = 150, .settle.settle_us = S(90)};
 
 /* Cores of one, holes of four, 30 cores of headroom: h is 32. */
 static const struct controller_facts plain = {
@@ -188,7 +189,7 @@ Test(controller, tells_which_limit_binds)
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct controller_config config = {
-            .min = rows[i].min, .max = rows[i].max, .settle_us = S(90)};
+            .min = rows[i].min, .max = rows[i].max, .settle.settle_us = S(90)};
         CLEANUP(controller_free_ptr) struct controller *c = controller_new(&config);
         struct controller_facts f = plain;
 
@@ -364,7 +365,7 @@ Test(controller, forgets_what_a_failed_harvest_was_owed_when_facts_grow_stale)
 Test(controller, shrinks_on_stale_facts_where_the_policy_says_so)
 {
     struct controller_config config = {
-        .min = 7, .max = 150, .settle_us = S(90), .stale_shrinks = true};
+        .min = 7, .max = 150, .settle.settle_us = S(90), .stale_shrinks = true};
     struct controller_facts f;
     CLEANUP(controller_free_ptr) struct controller *c = settled(&config, &f);
 
@@ -556,11 +557,11 @@ Test(controller, obeys_a_new_policy_and_keeps_its_history)
     controller_configure(c, &config);
     cr_assert_eq(step_and_write(c, &f, 100).replicas, 50);
     config.max = 150;
-    config.settle_us = S(20);
+    config.settle.settle_us = S(20);
     controller_configure(c, &config);
     cr_assert_eq(step_and_write(c, &f, 101).reason, REASON_HOLD);
     cr_assert_eq(step_and_write(c, &f, 121).replicas, 134);
-    config = (struct controller_config){.min = -5, .max = -5, .settle_us = -5};
+    config = (struct controller_config){.min = -5, .max = -5, .settle.settle_us = -5};
     controller_configure(c, &config);
     cr_assert_eq(step_and_write(c, &f, 122).replicas, 0);
 }
@@ -693,7 +694,7 @@ static void run_world(struct random *r, int run)
 {
     struct controller_config config = {.min = random_percent(r, 50) ? 0 : random_in(r, 0, 40),
                                        .max = random_in(r, 0, 200),
-                                       .settle_us = random_in(r, 0, S(120))};
+                                       .settle.settle_us = random_in(r, 0, S(120))};
     CLEANUP(controller_free_ptr) struct controller *c = controller_new(&config);
     struct world w = {.r = r, .f = plain};
     struct seen seen = {0};
@@ -723,7 +724,7 @@ static void run_world(struct random *r, int run)
         see(&seen, latest, w.f.fresh || d.set_point < w.f.replicas ? d.set_point : w.f.replicas);
         w.wanted = d.damped;
 
-        int64_t least = least_seen(&seen, latest, config.settle_us);
+        int64_t least = least_seen(&seen, latest, config.settle.settle_us);
 
         cr_assert(d.damped <= least,
                   "seed %llu run %d step %d: N %lld, but only %lld were free for T",
@@ -756,7 +757,7 @@ Test(controller, settles_on_the_set_point_after_any_turmoil, .timeout = 120)
     struct random r = random_start("controller settles");
 
     for (int run = 0; run < 200; run++) {
-        struct controller_config config = {.max = 200, .settle_us = random_in(&r, 0, S(120))};
+        struct controller_config config = {.max = 200, .settle.settle_us = random_in(&r, 0, S(120))};
         CLEANUP(controller_free_ptr) struct controller *c = controller_new(&config);
         struct world w = {.r = &r, .f = plain};
 

@@ -23,12 +23,50 @@ Test(peaks, count_until_all_of_their_part_has_left)
     peaks_note(&p, at(1000 * US_PER_S), at(DAY_US), 18);
     cr_assert_eq(peaks_at(&p, at(DAY_US)).highest, 78);
     cr_assert_eq(peaks_at(&p, at(DAY_US)).known_us, DAY_US);
+    cr_assert_eq(peaks_falls(&p, at(DAY_US), 0).us, DAY_US + 1200 * US_PER_S);
+    cr_assert_eq(peaks_falls(&p, at(DAY_US), DAY_US - 1).us, DAY_US + 600 * US_PER_S,
+                 "less would be known");
     peaks_note(&p, at(DAY_US), at(DAY_US + 1200 * US_PER_S), 18);
     cr_assert_eq(peaks_at(&p, at(DAY_US + 1200 * US_PER_S - 1)).highest, 78);
     cr_assert_eq(peaks_at(&p, at(DAY_US + 1200 * US_PER_S)).highest, 18);
-    cr_assert_eq(peaks_next(&p, at(0)).us, 600 * US_PER_S);
-    cr_assert_eq(peaks_next(&p, at(-1)).us, 0);
     cr_assert_eq(peaks_at(&p, at(3 * DAY_US)).known_us, 0, "all of it was too long ago");
+}
+
+/* When the highest value falls, and not before, whatever was noted. */
+Test(peaks, say_when_they_fall)
+{
+    struct random r = random_start("peaks say when they fall");
+
+    for (int run = 0; run < 2000; run++) {
+        int64_t now = random_in(&r, -5000, 5000), needed = random_in(&r, 0, 1500), falls;
+        struct peaks p, later;
+
+        peaks_init(&p, random_in(&r, 1, 2000));
+        for (int n = (int)random_in(&r, 1, 30); n > 0; n--) {
+            int64_t from = now + (random_percent(&r, 20) ? random_in(&r, 0, 500) : 0);
+
+            now = from + random_in(&r, 0, 100);
+            peaks_note(&p, at(from), at(now), random_in(&r, 0, 9));
+        }
+
+        struct peaks_sum first = peaks_at(&p, at(now));
+
+        falls = peaks_falls(&p, at(now), needed).us;
+        cr_assert_gt(falls, now);
+        for (int64_t t = now; t < falls; t += 7) {
+            later = p;
+            struct peaks_sum sum = peaks_at(&later, at(t));
+
+            cr_assert_eq(sum.highest, first.highest);
+            cr_assert(sum.known_us >= needed || first.known_us < needed);
+        }
+        later = p;
+        if (first.known_us != 0) {
+            struct peaks_sum sum = peaks_at(&later, at(falls));
+
+            cr_assert(sum.highest < first.highest || sum.known_us < needed);
+        }
+    }
 }
 
 struct span {

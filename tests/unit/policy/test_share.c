@@ -1,0 +1,255 @@
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/num.h"
+#include "policy/controller.h"
+#include "policy/share.h"
+#include "tests/unit/policy/random.h"
+
+enum { MAX_NODES = 24, MAX_FILLERS = 6 };
+
+static const char *const names[MAX_FILLERS] = {"ada", "bo", "cy", "di", "ed", "flo"};
+
+/* A cluster, fillers of their own shapes, and what they were given. */
+struct world {
+    struct cluster *cluster;
+    struct share_filler fillers[MAX_FILLERS];
+    struct fit *fits[MAX_FILLERS];
+    int64_t slots[MAX_FILLERS][MAX_NODES];
+    size_t n;
+};
+
+static void world_init(struct world *w)
+{
+    *w = (struct world){.cluster = cluster_new()};
+}
+
+static void world_done(struct world *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        fit_free(w->fits[i]);
+    cluster_free(w->cluster);
+}
+
+static void add_node(struct world *w, int number, int64_t cpu_milli, int64_t memory)
+{
+    char name[32];
+    struct node_record node = {.ready = true};
+
+    (void)snprintf(name, sizeof name, "n%d", number);
+    node.name = sv_from(name);
+    node.allocatable.at[RESOURCE_CPU] = cpu_milli;
+    node.allocatable.at[RESOURCE_MEMORY] = memory;
+    node.allocatable.at[RESOURCE_PODS] = 110;
+    cluster_upsert_node(w->cluster, &node);
+}
+
+static struct share_filler *add_filler(struct world *w, int64_t cpu_milli, int64_t memory,
+                                       int32_t priority, int32_t weight)
+{
+    static const struct pod_rules any = {0};
+    struct resources request = {0};
+    size_t i = w->n++;
+
+    request.at[RESOURCE_CPU] = cpu_milli;
+    request.at[RESOURCE_MEMORY] = memory;
+    w->fits[i] = fit_new(&request, &any, 0);
+    w->fillers[i] = (struct share_filler){.name = sv_from(names[i]),
+                                          .priority = priority,
+                                          .weight = weight,
+                                          .max = 1000000,
+                                          .hole_slots = 1,
+                                          .fit = w->fits[i],
+                                          .slots = w->slots[i]};
+    return &w->fillers[i];
+}
+
+static void share(struct world *w, int64_t kept_milli)
+{
+    for (size_t i = 0; i < w->n; i++)
+        fit_rebuild(w->fits[i], w->cluster);
+    share_out(w->fillers, w->n, w->cluster, kept_milli);
+}
+
+Test(share, a_single_filler_has_what_the_set_point_s_formula_says)
+{
+    struct world w;
+
+    world_init(&w);
+    add_node(&w, 0, 30000, 0);
+    add_filler(&w, 1000, 0, 0, 1)->hole_slots = 4;
+    share(&w, 4800);
+    cr_assert_eq(w.fillers[0].total, 30);
+    cr_assert_eq(w.fillers[0].kept, 8);
+    cr_assert_eq(w.fillers[0].point, 22);
+    cr_assert_not(w.fillers[0].shared);
+    world_done(&w);
+}
+
+Test(share, the_lower_filler_gets_what_the_set_point_of_the_upper_one_leaves)
+{
+    struct world w;
+
+    world_init(&w);
+    add_node(&w, 0, 16000, 0);
+    add_node(&w, 1, 16000, 0);
+    add_filler(&w, 4000, 0, 0, 1); /* below, though its name comes first */
+    add_filler(&w, 1000, 0, 5, 1)->max = 10;
+    share(&w, 4000);
+    cr_assert_eq(w.fillers[1].point, 10);
+    /* 22 cores are left: 16 and 6, of which 4 are kept free. */
+    cr_assert_eq(w.fillers[0].total, 5);
+    cr_assert_eq(w.fillers[0].kept, 1);
+    cr_assert_eq(w.fillers[0].point, 4);
+    world_done(&w);
+}
+
+Test(share, what_is_kept_free_is_taken_once)
+{
+    struct world w;
+
+    world_init(&w);
+    add_node(&w, 0, 32000, 0);
+    add_filler(&w, 1000, 0, 1, 1);
+    add_filler(&w, 1000, 0, 0, 1);
+    share(&w, 8000);
+    cr_assert_eq(w.fillers[0].point, 24);
+    cr_assert_eq(w.fillers[1].total, 8, "the upper one's headroom is room for the same headroom");
+    cr_assert_eq(w.fillers[1].point, 0);
+    world_done(&w);
+}
+
+Test(share, equals_split_by_weight_and_pass_on_what_max_leaves)
+{
+    struct world w;
+
+    world_init(&w);
+    add_node(&w, 0, 40000, 0);
+    add_filler(&w, 1000, 0, 0, 3);
+    add_filler(&w, 1000, 0, 0, 1);
+    share(&w, 0);
+    cr_assert_eq(w.fillers[0].point, 30);
+    cr_assert_eq(w.fillers[1].point, 10);
+    cr_assert(w.fillers[1].shared);
+    w.fillers[0].max = 4;
+    share(&w, 0);
+    cr_assert_eq(w.fillers[0].point, 4);
+    cr_assert_geq(w.fillers[1].point, 35, "36 at best; what is split is rounded down");
+    world_done(&w);
+}
+
+Test(share, min_comes_first_as_far_as_it_fits)
+{
+    struct world w;
+
+    world_init(&w);
+    add_node(&w, 0, 10000, 0);
+    add_filler(&w, 1000, 0, 0, 9);
+    add_filler(&w, 1000, 0, 0, 1)->min = 4;
+    share(&w, 8000);
+    cr_assert_eq(w.fillers[1].point, 4, "found %lld", (long long)w.fillers[1].point);
+    world_done(&w);
+}
+
+static void random_world(struct world *w, struct random *r)
+{
+    int nodes = (int)random_in(r, 1, MAX_NODES), fillers = (int)random_in(r, 2, MAX_FILLERS);
+
+    world_init(w);
+    for (int i = 0; i < nodes; i++)
+        add_node(w, i, random_in(r, 0, 64) * 500, random_in(r, 0, 64) << 29);
+    for (int i = 0; i < fillers; i++) {
+        struct share_filler *f =
+            add_filler(w, random_in(r, 1, 16) * 250, random_in(r, 0, 8) << 28,
+                       (int32_t)random_in(r, 0, 2), (int32_t)random_in(r, 1, 10));
+
+        f->hole_slots = random_in(r, 1, 8);
+        f->max = random_percent(r, 40) ? random_in(r, 0, 60) : 1000000;
+        f->min = random_percent(r, 20) ? random_in(r, 0, min_i64(f->max, 20)) : 0;
+    }
+}
+
+/* Could all set points' pods stand together? Each filler's slots are what those before it leave, so that x <= S is enough
+ * for it alone; together they may still not ask for more than there is. */
+static void check_fits(const struct world *w, uint64_t seed)
+{
+    int64_t asked = 0, offered = 0, memory = 0, memory_offered = 0;
+
+    for (size_t i = 0; i < w->n; i++) {
+        const struct share_filler *f = &w->fillers[i];
+
+        cr_assert(f->point >= 0 && f->point <= f->total && f->point <= f->max,
+                  "%s: x %lld, S %lld, max %lld, seed %llu", names[i], (long long)f->point,
+                  (long long)f->total, (long long)f->max, (unsigned long long)seed);
+        asked += f->point * fit_request(f->fit)->at[RESOURCE_CPU];
+        memory += f->point * fit_request(f->fit)->at[RESOURCE_MEMORY];
+    }
+    for (uint32_t i = 0; i < cluster_node_limit(w->cluster); i++) {
+        struct resources room = fit_room(cluster_node(w->cluster, i));
+
+        offered += max_i64(room.at[RESOURCE_CPU], 0);
+        memory_offered += max_i64(room.at[RESOURCE_MEMORY], 0);
+    }
+    cr_assert_leq(asked, offered, "seed %llu", (unsigned long long)seed);
+    cr_assert_leq(memory, memory_offered, "seed %llu", (unsigned long long)seed);
+}
+
+/* Whoever has max to spare stands as high as his slots, what is kept and his share allow: checked against the formula. */
+static void check_points(const struct world *w, int64_t kept_milli, uint64_t seed)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const struct share_filler *f = &w->fillers[i];
+        int64_t kept =
+            kept_slots(kept_milli, 0, fit_request(f->fit)->at[RESOURCE_CPU], f->hole_slots);
+        int64_t sum = 0, want = min_i64(min_i64(f->total, f->max),
+                                        max_i64(f->min, f->total - min_i64(f->total, kept)));
+
+        for (int n = 0; n < MAX_NODES; n++)
+            sum += f->slots[n];
+        cr_assert_eq(sum, f->total, "seed %llu", (unsigned long long)seed);
+        cr_assert_eq(f->kept, kept);
+        cr_assert_eq(f->point, f->shared ? min_i64(want, f->share) : want, "seed %llu",
+                     (unsigned long long)seed);
+    }
+}
+
+Test(share, together_they_never_ask_for_more_than_fits)
+{
+    struct random r = random_start("together_they_never_ask_for_more_than_fits");
+
+    for (int i = 0; i < 20000; i++) {
+        uint64_t seed = r.state;
+        int64_t kept = random_percent(&r, 30) ? 0 : random_in(&r, 0, 40000);
+        struct world w;
+
+        random_world(&w, &r);
+        share(&w, kept);
+        check_fits(&w, seed);
+        check_points(&w, kept, seed);
+        world_done(&w);
+    }
+}
+
+Test(share, what_a_filler_below_wants_changes_nothing_for_those_above)
+{
+    struct random r = random_start("what_a_filler_below_wants_changes_nothing_for_those_above");
+
+    for (int i = 0; i < 5000; i++) {
+        int64_t points[MAX_FILLERS], kept = random_in(&r, 0, 20000);
+        struct world w;
+
+        random_world(&w, &r);
+        w.fillers[0].priority = -1;
+        share(&w, kept);
+        for (size_t n = 1; n < w.n; n++)
+            points[n] = w.fillers[n].point;
+        w.fillers[0].max = random_in(&r, 0, 100);
+        w.fillers[0].weight = (int32_t)random_in(&r, 1, 100);
+        share(&w, kept);
+        for (size_t n = 1; n < w.n; n++)
+            cr_assert_eq(w.fillers[n].point, points[n]);
+        world_done(&w);
+    }
+}
