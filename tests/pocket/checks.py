@@ -451,6 +451,48 @@ def gates_go_and_never_come(server):
 
 
 @check
+def a_gated_pod_is_narrowed_and_nothing_else(server):
+    name = fresh("pod")
+    path = PODS + "/" + name
+    near = {"preferredDuringSchedulingIgnoredDuringExecution": [
+        {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "1"}}}}]}
+    linux = {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}
+    bare = {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["other"]}]}
+    here = {"key": "metadata.name", "operator": "In", "values": ["no-such-node"]}
+    narrowed = [dict(linux, matchFields=[here]), {"matchFields": bare["matchFields"] + [here]}]
+
+    def terms(*list_of):
+        return {"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": list(list_of)}}}}}
+
+    def patch(body):
+        return server.ask("PATCH", path, body, MERGE)
+    pod = gated_pod(name, a="1")
+    pod["spec"]["affinity"] = dict(terms(linux, bare)["spec"]["affinity"], podAffinity=near)
+    pod["spec"]["nodeSelector"] = {"a": "b"}
+    uid = create(server, PODS, pod)["metadata"]["uid"]
+    for body in (terms(linux), terms(linux, bare, bare), terms(bare, linux), terms(linux, {"matchFields": [here]}), terms(),
+                 {"spec": {"affinity": {"nodeAffinity": None}}}, {"spec": {"affinity": {"podAffinity": None}}},
+                 {"spec": {"nodeSelector": {"a": "c"}}}, {"spec": {"nodeSelector": None}}, {"spec": {"priority": 5}},
+                 *({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": cost}}}
+                   for cost in ("1.5", "+1", "01", "", "2147483648"))):
+        refused(patch(body), 422, "Invalid")
+    refused(patch(dict(terms(*narrowed), metadata={"uid": "00000000-0000-0000-0000-000000000000"})), 422, "Invalid")
+    letting_in = dict(terms(*narrowed), metadata={"uid": uid})
+    letting_in["spec"]["schedulingGates"] = None
+    status, now = patch(letting_in)
+    assert status == 200 and not now["spec"].get("schedulingGates"), now
+    assert now["spec"]["affinity"] == dict(terms(*narrowed)["spec"]["affinity"], podAffinity=near), now["spec"]["affinity"]
+    assert patch(letting_in)[0] == 200  # the same once more changes nothing
+    refused(patch(terms(linux, bare)), 422, "Invalid")
+    status, now = patch({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "-7"}}})
+    assert status == 200 and now["metadata"]["annotations"]["controller.kubernetes.io/pod-deletion-cost"] == "-7", now
+    status, now = patch({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": None}}})
+    assert status == 200 and "controller.kubernetes.io/pod-deletion-cost" not in now["metadata"].get("annotations", {}), now
+    server.ask("DELETE", path)
+
+
+@check
 def a_lease_is_won_once(server):
     name = fresh("lease")
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},

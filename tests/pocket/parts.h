@@ -5,6 +5,7 @@
  * docs.c     objects that are no more than their JSON, and Deployments and what they own
  * podtext.c  pods from JSON to the simulation
  * podnow.c   and back
+ * podcheck.c what may change on a pod
  */
 #ifndef BRIM_POCKET_PARTS_H
 #define BRIM_POCKET_PARTS_H

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "tests/pocket/parts.h"
+#include "tests/pocket/podcheck.h"
 
 /* The release that is played; its rules say how requests are counted. */
 #define RELEASE "1.35"
@@ -268,62 +269,6 @@ bool world_place(struct world *w, const struct pod_doc *doc, struct sv name, str
     return sim_pod_create(w->sim, name, &doc->spec, at, &pod, err);
 }
 
-/* Is each gate of `now` one of `before`? */
-static bool only_fewer(const cJSON *before, const cJSON *now)
-{
-    const cJSON *gate, *other;
-
-    cJSON_ArrayForEach(gate, now)
-    {
-        bool found = false;
-
-        cJSON_ArrayForEach(other, before) found =
-            found || sv_eq(text_of(gate, "name"), text_of(other, "name"));
-        if (!found)
-            return false;
-    }
-    return true;
-}
-
-/* Do two specs agree but for the members that may change? */
-static bool same_but(const cJSON *a, const cJSON *b, const char *const *may, size_t n)
-{
-    const cJSON *sides[] = {a, b};
-
-    for (size_t side = 0; side < 2; side++) {
-        const cJSON *child;
-
-        cJSON_ArrayForEach(child, sides[side])
-        {
-            bool free_to = false;
-
-            for (size_t i = 0; i < n; i++)
-                free_to = free_to || strcmp(child->string, may[i]) == 0;
-            if (!free_to && !cJSON_Compare(child, get(sides[1 - side], child->string), true))
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool check_pod(const cJSON *before, const cJSON *now, struct err *err)
-{
-    static const char *const may[] = {"schedulingGates", "affinity", "nodeSelector", "tolerations"};
-    bool gated = cJSON_GetArraySize(get(before, "schedulingGates")) != 0;
-
-    if (!only_fewer(get(before, "schedulingGates"), get(now, "schedulingGates")))
-        return err_set(err, ERR_INPUT, 0,
-                       "spec.schedulingGates: Forbidden: only deletion is allowed, but found new "
-                       "scheduling gate");
-    /* A gated pod's placement may still be narrowed. */
-    if (!same_but(before, now, may, gated ? COUNT_OF(may) : 1))
-        return err_set(err, ERR_INPUT, 0,
-                       "spec: Forbidden: pod updates may not change fields other than "
-                       "`spec.containers[*].image`,`spec.tolerations` (only additions to existing "
-                       "tolerations)");
-    return true;
-}
-
 static bool replace_pod(struct world *w, const struct object *old, const cJSON *tree, cJSON *json,
                         struct err *err)
 {
@@ -334,8 +279,7 @@ static bool replace_pod(struct world *w, const struct object *old, const cJSON *
     struct pod_doc *fresh;
     uint64_t version = store_version(w->store);
 
-    if (!check_pod(get(tree, "spec"), get(json, "spec"), err) ||
-        !podtext_doc(w, json, &timing, &fresh, err))
+    if (!podcheck_update(tree, json, err) || !podtext_doc(w, json, &timing, &fresh, err))
         return false;
     pod_doc_unref(*doc);
     *doc = fresh;

@@ -135,6 +135,37 @@ for check in checks.CHECKS:
     setattr(Clients, "test_" + check.__name__, lambda self, check=check: check(self.pocket.server))
 
 
+GATED = """
+nodes:
+  - {name: n, count: 3, cpu: 4, memory: 16Gi, pods: 110}
+workloads:
+  - {namespace: filler, name: miner, replicas: 5, cpu: 1, memory: 1Gi, packs: true, gate: brim.dev/room}
+"""
+
+
+class Gates(unittest.TestCase):
+    def test_a_pod_goes_where_it_is_let_in(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as scenario:
+            scenario.write(GATED)
+            scenario.flush()
+            p = Pocket("--scenario", scenario.name, "--speed", "10")
+        with p:
+            path = "/api/v1/namespaces/filler/pods"
+            wait_until(lambda: len(p.server.get(path)["items"]) == 5, 10, "the pods")
+            pods = p.server.get(path)["items"]
+            for pod, node in zip(pods, ("n-0", "n-1", "n-2", "n-1")):
+                here = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
+                body = {"metadata": {"uid": pod["metadata"]["uid"]}, "spec": {"schedulingGates": None, "affinity": {
+                    "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": here}}}}}
+                status, answer = p.server.ask("PATCH", path + "/" + pod["metadata"]["name"], body, checks.MERGE)
+                self.assertEqual(status, 200, answer)
+                self.assertIn("podAffinity", answer["spec"]["affinity"])
+
+            def where():
+                return [pod["spec"].get("nodeName") for pod in p.server.get(path)["items"]]
+            wait_until(lambda: where() == ["n-0", "n-1", "n-2", "n-1", None], 10, "the pods to be bound, all but the gated one")
+
+
 class Wire(unittest.TestCase):
     def test_a_watch_too_far_back_can_be_refused_by_status(self):
         with Pocket("--gone", "status") as p:
