@@ -17,8 +17,8 @@ int cmd_explain(int argc, char **argv)
 }
 
 static const struct cli_flag policy_flags[] = {
-    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json",
-     "form of the answer; json is the JSON schema of all keys"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "text", "text|json|markdown",
+     "form of the answer; json is the JSON schema of all keys, markdown the manual's reference"},
 };
 
 static const struct cli_command policy_command = {
@@ -53,20 +53,21 @@ int explain_policy(int argc, char **argv)
     struct strbuf out;
     struct cli cli;
     const char *key;
-    bool schema;
+    bool schema, reference;
     int code;
 
     if (!cli_begin(&policy_command, argc, argv, &cli, &code))
         return code;
     key = cli.n_args != 0 ? cli.args[0] : NULL;
     schema = sv_eq(sv_from(cli_value(&cli, "output")), SV("json"));
+    reference = sv_eq(sv_from(cli_value(&cli, "output")), SV("markdown"));
     strbuf_init(&out, 1 << 20);
-    if (schema && key != NULL) {
-        (void)fprintf(
-            stderr, "brim explain policy: -o json gives the schema of all keys, expected no KEY\n");
+    if ((schema || reference) && key != NULL) {
+        (void)fprintf(stderr, "brim explain policy: -o %s gives all keys, expected no KEY\n",
+                      cli_value(&cli, "output"));
         code = CLI_USAGE;
-    } else if (schema) {
-        field_schema(&out);
+    } else if (schema || reference) {
+        (schema ? field_schema : field_reference)(&out);
         code = cmd_print(&out);
     } else {
         code = explain_key(key, &out) ? cmd_print(&out) : CLI_NO;

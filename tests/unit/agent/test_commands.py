@@ -305,7 +305,7 @@ class Policies(unittest.TestCase):
         self.assertEqual((code, out), (1, ""))
         self.assertIn("did you mean spec.settle?", err)
         self.assertIn("did you mean spec.settle?", brim("explain", "policy", "spec.setle")[2])
-        self.assertIn("this release does not have", brim("explain", "policy", "spec.schedule")[2])
+        self.assertIn("spec.schedule[].zone", brim("explain", "policy", "schedule")[1])
         self.assertIn("properties", json.loads(brim("explain", "policy", "-o", "json")[1]))
 
 
