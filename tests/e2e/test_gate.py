@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from lab import ApiError, is_unschedulable, pod
-from support import BRIM, NODES, ROOT, read, test
+from support import BRIM, EXAMPLE, NODES, ROOT, example, read, test
 
 PODS = "/api/v1/namespaces/filler/pods"
 ROOM = {"name": "brim.dev/room"}
@@ -197,6 +197,34 @@ def without_the_right_the_message_names_it(t):
     with rights(lab):
         out, _, missing = patches(lab, ["in a n1"])
         t.check(out["a"] == ("done", "") and missing is None, "%s %s" % (out, missing))
+
+
+@test(timeout=120)
+def the_example_with_its_gate_waits_to_be_let_in(t):
+    """The commands of deploy/examples/003/README.md, from its folder."""
+    lab = t.lab()
+    blocks = [b for b in example("README.md").split("\n\n") if "--patch-file" in b]
+    t.check(len(blocks) == 1, "found %d blocks with --patch-file" % len(blocks))
+    env = dict(os.environ, KUBECONFIG=lab.kubeconfig, HOME=lab.path("home"), PATH=lab.bin + os.pathsep + os.environ["PATH"])
+    done = subprocess.run(["bash", "-euc", blocks[0]], cwd=EXAMPLE, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True)
+    t.check(done.returncode == 0, "the commands failed: %s" % done.stdout)
+    with rights(lab):
+        lab.scale("filler", "miner", 4)
+        lab.wait_until(lambda: len(lab.items(PODS)) == 4, 30, "the pods")
+        made = lab.items(PODS)
+        gates = [p["spec"].get("schedulingGates") for p in made]
+        t.check(gates == [[ROOM]] * 4, "gates: %s" % gates)
+        let_in, kept = [p["metadata"]["name"] for p in made[:3]], made[3]["metadata"]["name"]
+        out, _, _ = patches(lab, ["in %s n4" % name for name in let_in])
+        t.check([out[name][0] for name in let_in] == ["done"] * 3, "%s" % out)
+
+        def where():
+            return {p["metadata"]["name"]: p["spec"].get("nodeName") for p in lab.items(PODS)}
+        lab.wait_until(lambda: where() == dict({name: "n4" for name in let_in}, **{kept: None}), 20, "three pods on n4, and one that waits")
+        patches(lab, ["cost %s -1" % let_in[1]])
+        lab.scale("filler", "miner", 2)
+        lab.wait_until(lambda: set(where()) == {let_in[0], let_in[2]}, 40, "the gated pod and then the one of least cost to go")
 
 
 # --- the fence
