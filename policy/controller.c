@@ -347,6 +347,67 @@ int64_t set_point(int64_t slots, int64_t kept, int64_t min, int64_t max)
     return min_i64(min_i64(slots, max), max_i64(min, slots - min_i64(slots, kept)));
 }
 
+/* Thousandths, with no more digits than they need. */
+static void add_thousandths(struct strbuf *out, int64_t value)
+{
+    int64_t part = value % 1000;
+    int digits = 3;
+
+    (void)strbuf_addf(out, "%lld", (long long)(value / 1000));
+    if (part == 0)
+        return;
+    for (; part % 10 == 0; digits--)
+        part /= 10;
+    (void)strbuf_addf(out, ".%0*lld", digits, (long long)part);
+}
+
+static void add_bound(const struct decision *d, struct strbuf *out)
+{
+    const struct decision_why *why = &d->why;
+
+    switch (d->bound) {
+    case BOUND_HEADROOM:
+        (void)strbuf_addf(out, " (%s, ", headroom_kind_name(why->headroom));
+        add_thousandths(out, why->headroom_milli);
+        (void)strbuf_add(out, SV(" cores)"));
+        break;
+    case BOUND_RESERVE:
+        (void)strbuf_add(out, SV(" ("));
+        add_thousandths(out, why->reserve_milli);
+        (void)strbuf_add(out, SV(" cores)"));
+        break;
+    case BOUND_SETTLE:
+        (void)strbuf_add(out, SV(" ("));
+        add_thousandths(out, why->settle_us / US_PER_MS);
+        (void)strbuf_add(out, SV(" s"));
+        if (d->has_wake) {
+            (void)strbuf_add(out, SV(", "));
+            add_thousandths(out, max_i64(mono_since_us(why->at, d->wake), 0) / US_PER_MS);
+            (void)strbuf_add(out, SV(" s to go"));
+        }
+        (void)strbuf_add(out, SV(")"));
+        break;
+    default:
+        break;
+    }
+}
+
+static void add_why(const struct decision *d, struct strbuf *out)
+{
+    const struct decision_why *why = &d->why;
+
+    add_bound(d, out);
+    if (!why->capped)
+        return;
+    (void)strbuf_add(out, SV("; more than "));
+    add_thousandths(out, why->blocked_ppm / 10);
+    (void)strbuf_add(out, SV(" % of the paid pods needed more than headroom.max, "));
+    add_thousandths(out, why->cap_milli);
+    (void)strbuf_add(out, SV(" cores: "));
+    add_thousandths(out, why->need_milli);
+    (void)strbuf_add(out, SV(" would have met it"));
+}
+
 void decision_text(const struct decision *d, int64_t from, struct strbuf *out)
 {
     (void)strbuf_addf(out, "%s ", reason_names[d->reason]);
@@ -359,4 +420,6 @@ void decision_text(const struct decision *d, int64_t from, struct strbuf *out)
     }
     (void)strbuf_addf(out, "%lld fit, %lld kept free; bound by %s", (long long)d->slots,
                       (long long)d->kept_slots, bound_names[d->bound]);
+    if (d->why.known)
+        add_why(d, out);
 }

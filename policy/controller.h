@@ -36,6 +36,7 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "policy/headroom.h"
 #include "policy/settle.h"
 
 /* What a decision is called in logs, metrics, events and JSON. */
@@ -74,7 +75,7 @@ const char *bound_name(enum bound bound);
 struct controller_config {
     int64_t min, max;
     struct settle_config settle; /* T */
-    bool stale_shrinks; /* stale.then is shrink: go down to min on stale facts */
+    bool stale_shrinks;          /* stale.then is shrink: go down to min on stale facts */
 };
 
 /* Amounts below 0 count as 0. */
@@ -92,6 +93,20 @@ struct controller_facts {
     int64_t replicas;       /* what the target asks for now */
 };
 
+/* What stands behind the figures of a decision; filled in by the planner (planner.h). */
+struct decision_why {
+    bool known;            /* the rest means something */
+    struct mono at;        /* when it was decided */
+    int64_t settle_us;     /* T in force */
+    int64_t reserve_milli; /* R0 and H that h was made of */
+    int64_t headroom_milli;
+    enum headroom_kind headroom; /* which part H came from */
+    bool capped; /* H0 stands at its cap, and more paid pods than the policy's share needed more */
+    int64_t cap_milli;   /* headroom.max */
+    int64_t need_milli;  /* the cap that would have met headroom.blocked */
+    int32_t blocked_ppm; /* headroom.blocked */
+};
+
 struct decision {
     int64_t replicas; /* what the target should ask for; facts.replicas if nothing is written */
     bool write;       /* replicas differ from the target's and may be written */
@@ -103,6 +118,7 @@ struct decision {
     int64_t kept_slots; /* h */
     bool has_wake;
     struct mono wake; /* ask again then if nothing happens before; N or the reason will differ */
+    struct decision_why why;
 };
 
 enum { FOREIGN_WINDOW_S = 600, FOREIGN_RESETS = 2 };
@@ -139,7 +155,11 @@ int64_t controller_settle_us(const struct controller *c);
 /* x of CONTROL.md 3. */
 int64_t set_point(int64_t slots, int64_t kept, int64_t min, int64_t max);
 
-/* One sentence: "yield 110 -> 78: 110 fit, 32 kept free; bound by headroom". */
+/*
+ * One sentence: what is done, the figures, what bound it, what it waits for and for how long, and where the headroom's cap is too
+ * small, which one would do: "yield 110 -> 46: 110 fit, 64 kept free; bound by headroom (surge, 64 cores)",
+ * "hold 46: 110 fit, 32 kept free; bound by settle (90 s, 14.5 s to go)".
+ */
 void decision_text(const struct decision *d, int64_t from, struct strbuf *out);
 
 #endif

@@ -523,6 +523,7 @@ static struct share_filler share_of(const struct planner *p, const struct filler
 /* What one filler's step needs of what all share. */
 struct common {
     int64_t reserve_milli, headroom_milli; /* of the filler that keeps most free */
+    enum headroom_kind headroom;
     int64_t helpless; /* waiting pods for which the scheduler will not preempt */
     struct mono now;
 };
@@ -598,6 +599,23 @@ static const struct placement_plan *place(const struct planner *p, struct filler
     return placement_step(f->placement, &input);
 }
 
+static struct decision_why why_of(const struct filler *f, const struct common *common,
+                                  const struct planner_plan *plan)
+{
+    return (struct decision_why){
+        .known = true,
+        .at = common->now,
+        .settle_us = controller_settle_us(f->controller),
+        .reserve_milli = common->reserve_milli,
+        .headroom_milli = common->headroom_milli,
+        .headroom = common->headroom,
+        .capped = plan->headroom.capped,
+        .cap_milli = f->headroom_config.max_milli,
+        .need_milli = plan->headroom.need,
+        .blocked_ppm = f->policy->blocked_ppm,
+    };
+}
+
 static void step_filler(struct planner *p, struct filler *f, const struct share_filler *share,
                         const struct common *common, const struct planner_input *in,
                         struct planner_plan *plan)
@@ -618,6 +636,7 @@ static void step_filler(struct planner *p, struct filler *f, const struct share_
     };
 
     plan->decision = controller_step(f->controller, &facts, common->now);
+    plan->decision.why = why_of(f, common, plan);
     plan->settle_us = controller_settle_us(f->controller);
     if (!in->known)
         return;
@@ -678,6 +697,7 @@ struct planner_result planner_step(struct planner *p, const struct planner_input
         if (reserve + plan->headroom.milli > common.reserve_milli + common.headroom_milli) {
             common.reserve_milli = reserve;
             common.headroom_milli = plan->headroom.milli;
+            common.headroom = plan->headroom.kind;
         }
         shares[n++] = share_of(p, f);
     }

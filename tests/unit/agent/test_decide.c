@@ -119,11 +119,11 @@ Test(decide, gives_what_the_example_of_the_manual_shows)
         strbuf_str(&run.out),
         "{\"t\":14,\"decisions\":[{\"policy\":\"miner\",\"replicas\":0,\"reason\":\"hold\","
         "\"detail\":\"hold 0: 30 "
-        "fit, 8 kept free; bound by settle\",\"delete_first\":[],\"admit\":[]}],\"wake\":104}\n"
+        "fit, 8 kept free; bound by settle (90 s, 90 s to go)\",\"delete_first\":[],\"admit\":[]}],\"wake\":104}\n"
         "{\"t\":104,\"decisions\":[{\"policy\":\"miner\",\"replicas\":22,\"reason\":\"harvest\","
         "\"detail\":"
         "\"harvest 0 -> 22: 30 fit, 8 kept free; bound by "
-        "headroom\",\"delete_first\":[],\"admit\":[[\"f1\",\"n1\"]]}],\"wake\":3614}\n");
+        "headroom (careful, 4.8 cores)\",\"delete_first\":[],\"admit\":[[\"f1\",\"n1\"]]}],\"wake\":3614}\n");
     run_done(&run);
 }
 

@@ -588,6 +588,39 @@ Test(controller, says_its_decision_in_words)
           .kept_slots = 32},
          46,
          "hold 46: 110 fit, 32 kept free; bound by settle"},
+        {{.replicas = 46,
+          .write = true,
+          .reason = REASON_YIELD,
+          .bound = BOUND_HEADROOM,
+          .slots = 110,
+          .kept_slots = 64,
+          .why = {.known = true, .headroom = HEADROOM_SURGE, .headroom_milli = 64000}},
+         110,
+         "yield 110 -> 46: 110 fit, 64 kept free; bound by headroom (surge, 64 cores)"},
+        {{.replicas = 46,
+          .reason = REASON_HOLD,
+          .bound = BOUND_SETTLE,
+          .slots = 110,
+          .kept_slots = 32,
+          .has_wake = true,
+          .wake = {S(90)},
+          .why = {.known = true, .at = {S(75.5)}, .settle_us = S(90)}},
+         46,
+         "hold 46: 110 fit, 32 kept free; bound by settle (90 s, 14.5 s to go)"},
+        {{.replicas = 78,
+          .reason = REASON_STEADY,
+          .bound = BOUND_RESERVE,
+          .slots = 110,
+          .kept_slots = 32,
+          .why = {.known = true,
+                  .reserve_milli = 30050,
+                  .capped = true,
+                  .cap_milli = 0,
+                  .need_milli = 38000,
+                  .blocked_ppm = 5000}},
+         78,
+         "steady 78: 110 fit, 32 kept free; bound by reserve (30.05 cores); more than 0.5 % of the "
+         "paid pods needed more than headroom.max, 0 cores: 38 would have met it"},
         {{.replicas = 3, .reason = REASON_UNKNOWN},
          3,
          "unknown 3: the target or its pods' shape is not known"},
@@ -596,7 +629,7 @@ Test(controller, says_its_decision_in_words)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct strbuf out;
 
-        strbuf_init(&out, 200);
+        strbuf_init(&out, 400);
         decision_text(&rows[i].d, rows[i].from, &out);
         cr_expect_str_eq(strbuf_str(&out), rows[i].text);
         strbuf_done(&out);
@@ -757,7 +790,8 @@ Test(controller, settles_on_the_set_point_after_any_turmoil, .timeout = 120)
     struct random r = random_start("controller settles");
 
     for (int run = 0; run < 200; run++) {
-        struct controller_config config = {.max = 200, .settle.settle_us = random_in(&r, 0, S(120))};
+        struct controller_config config = {.max = 200,
+                                           .settle.settle_us = random_in(&r, 0, S(120))};
         CLEANUP(controller_free_ptr) struct controller *c = controller_new(&config);
         struct world w = {.r = &r, .f = plain};
 
