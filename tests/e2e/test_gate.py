@@ -112,7 +112,7 @@ def all_done(t, lab, lines):
     return seconds
 
 
-@test(timeout=180)
+@test(timeout=300)
 def the_gates_of_three_hundred_pods_are_lifted(t):
     lab = t.lab()
     count, nodes = 300, sorted(NODES)
