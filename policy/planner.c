@@ -198,6 +198,7 @@ void planner_set_policy(struct planner *p, int filler, const struct policy *poli
     f->policy = policy;
     if (f->has_shape)
         make_fit(p, f);
+    configure(f);
 }
 
 void planner_remove(struct planner *p, int filler)
@@ -228,6 +229,7 @@ void planner_set_shape(struct planner *p, int filler, const struct planner_shape
     f->claims = shape->claims;
     f->start_us = shape->start_us;
     make_fit(p, f);
+    configure(f);
 }
 
 bool planner_has_shape(const struct planner *p, int filler)

@@ -1,0 +1,477 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/num.h"
+#include "policy/planner.h"
+#include "tests/unit/policy/random.h"
+
+enum { MAX_NODES = 8, MAX_PODS = 64, GRACE_S = 10 };
+
+#define POLICY_MAX(name, max)                                                                      \
+    "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: " name "}\nspec:\n"             \
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: " name "}\n"       \
+    "  replicas: {max: " max "}\n"
+#define POLICY(name) POLICY_MAX(name, "1000")
+
+/* A planner with its policies, and the time. */
+struct world {
+    struct policy_list policies;
+    struct planner *planner;
+    struct planner_input input[PLANNER_MAX_FILLERS];
+    struct planner_plan plans[PLANNER_MAX_FILLERS];
+    struct mono now;
+};
+
+static void world_init(struct world *w, const char *policies)
+{
+    struct err err = {0};
+
+    *w = (struct world){.planner = planner_new()};
+    cr_assert(policy_read(SV("p.yaml"), sv_from(policies), &w->policies, &err), "%s", err.text);
+    for (size_t i = 0; i < w->policies.len; i++) {
+        cr_assert_eq(planner_add(w->planner, w->policies.at[i]), (int)i);
+        w->input[i] = (struct planner_input){.known = true, .fresh = true, .carries_out = true};
+    }
+}
+
+static void world_done(struct world *w)
+{
+    planner_free(w->planner);
+    policy_list_done(&w->policies);
+}
+
+static void set_shape(struct world *w, int filler, int64_t cpu_milli)
+{
+    static const struct pod_rules any = {0};
+    struct planner_shape shape = {
+        .rules = &any,
+        .claims = {.priority = -100, .own_class = true, .grace_us = GRACE_S * US_PER_S}};
+
+    shape.request.at[RESOURCE_CPU] = cpu_milli;
+    planner_set_shape(w->planner, filler, &shape);
+}
+
+static void put_node(struct world *w, int number, int64_t cpu_milli)
+{
+    char name[32];
+    struct node_record node = {.ready = true};
+
+    (void)snprintf(name, sizeof name, "n%d", number);
+    node.name = sv_from(name);
+    node.allocatable.at[RESOURCE_CPU] = cpu_milli;
+    node.allocatable.at[RESOURCE_PODS] = 1000;
+    planner_put_node(w->planner, &node);
+}
+
+/* A pod by its number; `node` below 0: it waits. */
+static struct pod_change put_pod(struct world *w, int number, int filler, int64_t cpu_milli,
+                                 int node)
+{
+    char name[32];
+    struct pod_record pod = {.uid = {1, (uint64_t)number + 1}, .phase = PHASE_PENDING};
+
+    (void)snprintf(name, sizeof name, "n%d", node);
+    pod.node = node >= 0 ? sv_from(name) : (struct sv){0};
+    pod.request.at[RESOURCE_CPU] = cpu_milli;
+    pod.request.at[RESOURCE_PODS] = 1;
+    pod.priority = filler == CLUSTER_PAID ? 0 : -100;
+    pod.created.us = number;
+    return planner_put_pod(w->planner, &pod, filler, false, w->now);
+}
+
+static void drop_pod(struct world *w, int number)
+{
+    (void)planner_drop_pod(w->planner, (struct uid){1, (uint64_t)number + 1}, w->now);
+}
+
+/* A step whose decisions are carried out. */
+static struct planner_result step(struct world *w)
+{
+    struct planner_result r = planner_step(w->planner, w->input, w->plans, w->now);
+
+    for (int i = 0; i < planner_limit(w->planner); i++) {
+        if (!w->plans[i].decision.write)
+            continue;
+        w->input[i].replicas = w->plans[i].decision.replicas;
+        planner_wrote(w->planner, i, w->input[i].replicas, w->now);
+    }
+    return r;
+}
+
+static void wait(struct world *w, double seconds)
+{
+    w->now = mono_plus_us(w->now, (int64_t)(seconds * 1e6));
+}
+
+Test(planner, learns_what_pods_that_arrive_need_and_not_what_was_there_before)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a") "  headroom: {max: 100}\n");
+    put_node(&w, 0, 64000);
+    set_shape(&w, 0, 1000);
+    for (int i = 0; i < 30; i++)
+        (void)put_pod(&w, i, CLUSTER_PAID, 100, 0);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 0, "they were there before the first step");
+    wait(&w, 100);
+    (void)put_pod(&w, 40, CLUSTER_PAID, 2000, -1);
+    (void)put_pod(&w, 41, CLUSTER_PAID, 3000, -1);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 2);
+    cr_assert_eq(w.plans[0].headroom.rise, 5000);
+    (void)put_pod(&w, 40, CLUSTER_PAID, 2000, 0);
+    (void)put_pod(&w, 42, CLUSTER_PAID, 1000, 0); /* was never seen waiting */
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 3, "binding is no second arrival");
+    cr_assert_eq(w.plans[0].headroom.rise, 6000);
+    world_done(&w);
+}
+
+Test(planner, a_pod_that_can_go_nowhere_does_not_arrive)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a"));
+    put_node(&w, 0, 8000);
+    set_shape(&w, 0, 1000);
+    (void)step(&w);
+    wait(&w, 100);
+    (void)put_pod(&w, 1, CLUSTER_PAID, 9000, -1);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 0);
+    cr_assert_eq(w.plans[0].headroom.rise, 0);
+    put_node(&w, 1, 16000);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 1, "now that a node could take it");
+    world_done(&w);
+}
+
+Test(planner, what_a_list_names_first_was_there_and_what_comes_later_arrives)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a"));
+    set_shape(&w, 0, 1000);
+    planner_list_begin(w.planner, CLUSTER_NODES);
+    put_node(&w, 0, 32000);
+    planner_list_end(w.planner, CLUSTER_NODES, w.now);
+    planner_list_begin(w.planner, CLUSTER_PODS);
+    (void)put_pod(&w, 0, CLUSTER_PAID, 1000, 0);
+    (void)put_pod(&w, 1, CLUSTER_PAID, 1000, -1);
+    planner_list_end(w.planner, CLUSTER_PODS, w.now);
+    (void)step(&w);
+    wait(&w, 100);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 0);
+    (void)put_pod(&w, 1, CLUSTER_PAID, 1000, 0);
+    (void)put_pod(&w, 2, CLUSTER_PAID, 1000, -1);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 1);
+    world_done(&w);
+}
+
+Test(planner, the_past_is_learned_like_the_present)
+{
+    struct world live, told;
+    struct random r = random_start("the past is learned like the present");
+    int64_t demand = 0;
+
+    world_init(&live, POLICY("a") "  headroom: {max: 10}\n");
+    world_init(&told, POLICY("a") "  headroom: {max: 10}\n");
+    put_node(&live, 0, 640000);
+    put_node(&told, 0, 640000);
+    set_shape(&live, 0, 1000);
+    set_shape(&told, 0, 1000);
+    (void)step(&live);
+    planner_past_demand(told.planner, live.now, 0, 640000);
+    for (int i = 0; i < 200; i++) {
+        int64_t cpu = random_in(&r, 100, 3000);
+
+        wait(&live, (double)random_in(&r, 1, 60));
+        demand += cpu;
+        (void)put_pod(&live, i, CLUSTER_PAID, cpu, 0);
+        (void)step(&live);
+        planner_past_arrival(told.planner, live.now, demand, cpu);
+        planner_past_demand(told.planner, live.now, demand, 640000);
+        (void)put_pod(&told, i, CLUSTER_PAID, cpu, 0); /* what a list will show */
+    }
+    told.now = live.now;
+    (void)step(&told);
+    (void)step(&live);
+    cr_assert_eq(live.plans[0].headroom.values, told.plans[0].headroom.values);
+    cr_assert_eq(live.plans[0].headroom.need, told.plans[0].headroom.need);
+    cr_assert_eq(live.plans[0].headroom.milli, told.plans[0].headroom.milli);
+    world_done(&live);
+    world_done(&told);
+}
+
+/* docs/CONTROL.md 9.2: for given history and no pending paid pod x is the same for any arrangement and number of filler pods. */
+Test(planner, filler_never_enters_the_set_point)
+{
+    struct random r = random_start("filler never enters the set point");
+
+    for (int run = 0; run < 300; run++) {
+        struct world alone, beside;
+        int nodes = (int)random_in(&r, 1, MAX_NODES), pods = 0;
+
+        world_init(&alone, POLICY("a") "  headroom: {max: 8}\n");
+        world_init(&beside, POLICY("a") "  headroom: {max: 8}\n");
+        for (int i = 0; i < nodes; i++) {
+            int64_t cpu = random_in(&r, 1, 32) * 1000;
+
+            put_node(&alone, i, cpu);
+            put_node(&beside, i, cpu);
+        }
+        set_shape(&alone, 0, 1000);
+        set_shape(&beside, 0, 1000);
+        for (int e = 0; e < 60; e++) {
+            int64_t cpu = random_in(&r, 100, 4000);
+            int node = (int)random_in(&r, 0, nodes - 1);
+
+            if (random_percent(&r, 50)) {
+                (void)put_pod(&alone, pods, CLUSTER_PAID, cpu, node);
+                (void)put_pod(&beside, pods++, CLUSTER_PAID, cpu, node);
+            } else if (pods > 0) {
+                int gone = (int)random_in(&r, 0, pods - 1);
+
+                drop_pod(&alone, gone);
+                drop_pod(&beside, gone);
+            }
+            for (int n = (int)random_in(&r, 0, 6); n > 0; n--) {
+                int filler = 1000 + (int)random_in(&r, 0, 40);
+
+                if (random_percent(&r, 40))
+                    drop_pod(&beside, filler);
+                else
+                    (void)put_pod(&beside, filler, 0, 1000,
+                                  random_percent(&r, 70) ? (int)random_in(&r, 0, nodes - 1) : -1);
+            }
+            (void)step(&alone);
+            (void)step(&beside);
+            cr_assert_eq(alone.plans[0].decision.set_point, beside.plans[0].decision.set_point,
+                         "seed %llu run %d event %d", (unsigned long long)r.seed, run, e);
+            wait(&alone, (double)random_in(&r, 0, 30));
+            beside.now = alone.now;
+        }
+        world_done(&alone);
+        world_done(&beside);
+    }
+}
+
+/* docs/CONTROL.md 9.5: events in any order that ends in the same state give the same S; and a full list does. */
+Test(planner, the_order_of_events_and_a_relist_change_nothing)
+{
+    struct random r = random_start("the order of events and a relist change nothing");
+
+    for (int run = 0; run < 300; run++) {
+        struct world w, again;
+        int nodes = (int)random_in(&r, 1, MAX_NODES);
+        int64_t size[MAX_PODS], cpu[MAX_NODES];
+        int place[MAX_PODS];
+
+        world_init(&w, POLICY("a"));
+        world_init(&again, POLICY("a"));
+        set_shape(&w, 0, 500);
+        set_shape(&again, 0, 500);
+        for (int i = 0; i < nodes; i++)
+            put_node(&w, i, cpu[i] = random_in(&r, 1, 40) * 500);
+        for (int i = 0; i < MAX_PODS; i++) {
+            size[i] = random_in(&r, 1, 3000);
+            place[i] = (int)random_in(&r, 0, nodes - 1);
+            (void)put_pod(&w, i, CLUSTER_PAID, size[i], random_percent(&r, 50) ? -1 : place[i]);
+            if (random_percent(&r, 20))
+                (void)step(&w);
+        }
+        for (int i = 0; i < MAX_PODS; i++)
+            (void)put_pod(&w, i, CLUSTER_PAID, size[i], place[i]);
+        (void)step(&w);
+
+        planner_list_begin(again.planner, CLUSTER_PODS);
+        for (int i = MAX_PODS - 1; i >= 0; i--)
+            (void)put_pod(&again, i, CLUSTER_PAID, size[i], place[i]);
+        planner_list_end(again.planner, CLUSTER_PODS, again.now);
+        for (int i = nodes - 1; i >= 0; i--)
+            put_node(&again, i, cpu[i]);
+        (void)step(&again);
+        cr_assert_eq(w.plans[0].decision.slots, again.plans[0].decision.slots, "seed %llu run %d",
+                     (unsigned long long)r.seed, run);
+        world_done(&w);
+        world_done(&again);
+    }
+}
+
+/* docs/CONTROL.md 9.4, with cpu alone: a pending pod that fits lowers S by at least floor(cpu / c) at once. */
+Test(planner, a_pending_pod_counts_at_once)
+{
+    struct random r = random_start("a pending pod counts at once");
+
+    for (int run = 0; run < 2000; run++) {
+        struct world w;
+        int nodes = (int)random_in(&r, 1, MAX_NODES);
+        int64_t c = random_in(&r, 1, 8) * 250, cpu = random_in(&r, 100, 6000), before;
+        bool fits = false;
+
+        world_init(&w, POLICY("a") "  headroom: {mode: fixed, max: 0}\n");
+        set_shape(&w, 0, c);
+        for (int i = 0; i < nodes; i++) {
+            int64_t room = random_in(&r, 0, 8000);
+
+            fits = fits || room >= cpu;
+            put_node(&w, i, room);
+        }
+        (void)step(&w);
+        before = w.plans[0].decision.slots;
+        (void)put_pod(&w, 1, CLUSTER_PAID, cpu, -1);
+        (void)step(&w);
+        if (fits)
+            cr_assert_leq(w.plans[0].decision.slots, before - cpu / c, "seed %llu run %d",
+                          (unsigned long long)r.seed, run);
+        else
+            cr_assert_eq(w.plans[0].decision.slots, before);
+        world_done(&w);
+    }
+}
+
+#define THREE                                                                                      \
+    POLICY("a")                                                                                    \
+    "  priority: 1\n  headroom: {max: 6}\n---\n" POLICY(                                           \
+        "b") "  weight: 2\n  headroom: {max: 4}\n"                                                 \
+             "---\n" POLICY_MAX("c", "20") "  headroom: {mode: fixed, max: 5}\n"
+
+/* All fillers together are never wanted above what fits, nor decided, whatever happens. */
+Test(planner, several_fillers_together_never_want_more_than_fits)
+{
+    static const int64_t sizes[] = {1000, 500, 2000};
+    struct random r = random_start("several fillers together never want more than fits");
+
+    for (int run = 0; run < 100; run++) {
+        struct world w;
+        int nodes = (int)random_in(&r, 1, MAX_NODES), pods = 0;
+
+        world_init(&w, THREE);
+        for (int i = 0; i < nodes; i++)
+            put_node(&w, i, random_in(&r, 1, 32) * 1000);
+        for (int i = 0; i < 3; i++)
+            set_shape(&w, i, sizes[i]);
+        for (int e = 0; e < 100; e++) {
+            int64_t asked = 0, room = 0;
+
+            if (random_percent(&r, 60) || pods == 0)
+                (void)put_pod(&w, pods++, CLUSTER_PAID, random_in(&r, 100, 4000),
+                              random_percent(&r, 30) ? -1 : (int)random_in(&r, 0, nodes - 1));
+            else
+                drop_pod(&w, (int)random_in(&r, 0, pods - 1));
+            wait(&w, (double)random_in(&r, 0, 60));
+            (void)step(&w);
+            for (uint32_t n = 0; n < cluster_node_limit(planner_cluster(w.planner)); n++) {
+                const struct cluster_node *node = cluster_node(planner_cluster(w.planner), n);
+
+                if (node != NULL)
+                    room += max_i64(fit_room(node).at[RESOURCE_CPU], 0);
+            }
+            for (int i = 0; i < 3; i++) {
+                cr_assert_leq(w.plans[i].decision.damped, w.plans[i].decision.set_point);
+                asked += w.plans[i].decision.damped * sizes[i];
+            }
+            cr_assert_leq(asked, room, "seed %llu run %d event %d", (unsigned long long)r.seed, run,
+                          e);
+        }
+        world_done(&w);
+    }
+}
+
+/*
+ * docs/CONTROL.md 9.11, P7: on one node no paid pod is blocked by filler if its rise is at most the least H over [t - T, t - A]. Filler
+ * here is the worst that may be there: what N allowed A ago, which leaves a grace period after it was asked to.
+ */
+Test(planner, on_one_node_what_headroom_covers_finds_room)
+{
+    enum { STEPS = 400, SLOTS = 64 };
+    struct random r = random_start("on one node what headroom covers finds room");
+    int64_t covered = 0;
+
+    for (int run = 0; run < 60; run++) {
+        const int64_t t_us = 90 * US_PER_S;
+        const int64_t a_us = PLANNER_ACTUATION_BASE_US + GRACE_S * US_PER_S;
+        struct {
+            int64_t at, n, h;
+        } past[STEPS + 1];
+        struct world w;
+        int pods = 0;
+
+        world_init(&w, POLICY("a") "  headroom: {max: 12}\n");
+        put_node(&w, 0, SLOTS * 1000);
+        set_shape(&w, 0, 1000);
+        (void)step(&w);
+        past[0].at = w.now.us, past[0].n = 0, past[0].h = w.plans[0].headroom.milli;
+        for (int e = 1; e <= STEPS; e++) {
+            int64_t cpu = random_in(&r, 1, 3) * 1000, paid, filler = 0, least = INT64_MAX;
+            bool comes = random_percent(&r, 55);
+
+            wait(&w, (double)random_in(&r, 1, 40) * (random_percent(&r, 10) ? 10 : 1));
+            paid = cluster_node(planner_cluster(w.planner), 0)->paid.at[RESOURCE_CPU];
+            comes = comes && paid + cpu <= SLOTS * 1000;
+            if (comes)
+                (void)put_pod(&w, pods++, CLUSTER_PAID, cpu, -1);
+            else if (pods > 0)
+                drop_pod(&w, (int)random_in(&r, 0, pods - 1));
+            (void)step(&w);
+            /* The most filler that can be there: the highest N within the last A, before this step; and what stood before it. */
+            for (int i = e - 1; i >= 0; i--) {
+                filler = max_i64(filler, past[i].n);
+                if (past[i].at <= w.now.us - a_us)
+                    break;
+            }
+            for (int i = e - 1; i >= 0; i--) {
+                int64_t until = i + 1 < e ? past[i + 1].at : w.now.us;
+
+                if (past[i].at <= w.now.us - a_us && until > w.now.us - t_us)
+                    least = min_i64(least, past[i].h);
+            }
+            if (comes && least != INT64_MAX && w.plans[0].headroom.rise <= least) {
+                covered++;
+                cr_assert_leq(filler * 1000 + paid + cpu, SLOTS * 1000,
+                              "seed %llu run %d event %d: rise %lld, H %lld",
+                              (unsigned long long)r.seed, run, e,
+                              (long long)w.plans[0].headroom.rise, (long long)least);
+            }
+            if (comes)
+                (void)put_pod(&w, pods - 1, CLUSTER_PAID, cpu, 0);
+            past[e].at = w.now.us, past[e].n = w.input[0].replicas;
+            past[e].h = w.plans[0].headroom.milli;
+        }
+        world_done(&w);
+    }
+    cr_assert_gt(covered, 1000);
+}
+
+/* docs/CONTROL.md 9.8: what is paused is not written, and what a dry run plans is not placed. */
+Test(planner, a_pause_stops_its_direction)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a") "  headroom: {mode: fixed, max: 0}\n");
+    put_node(&w, 0, 10000);
+    set_shape(&w, 0, 1000);
+    (void)step(&w);
+    wait(&w, 90);
+    w.input[0].paused_up = true;
+    (void)step(&w);
+    cr_assert_eq(w.input[0].replicas, 0);
+    cr_assert_eq(w.plans[0].decision.reason, REASON_PAUSED);
+    w.input[0].paused_up = false;
+    (void)step(&w);
+    cr_assert_eq(w.input[0].replicas, 10);
+    w.input[0].paused_down = true;
+    (void)put_pod(&w, 1, CLUSTER_PAID, 4000, 0);
+    (void)step(&w);
+    cr_assert_eq(w.input[0].replicas, 10);
+    w.input[0].paused_down = false;
+    (void)step(&w);
+    cr_assert_eq(w.input[0].replicas, 6);
+    world_done(&w);
+}
