@@ -15,8 +15,8 @@
  *
  * A patcher serves one namespace. At most POD_PATCH_PARALLEL of its patches are on their way, over connections that nothing
  * else uses (CHANNEL_PODS); the others wait here, costs before let-ins, each kind in the order in which it was asked for. A
- * 429 stops all of them for as long as the server says. What was not sent within POD_PATCH_PATIENCE_US of its being asked for
- * never is: room that was counted then may be gone. Each patch ends with its function called once, never from inside the call
+ * 429 stops all of them for as long as the server says. What was not written within POD_PATCH_PATIENCE_US of its being asked for
+ * is not sent any more: room that was counted then may be gone. Each patch ends with its function called once, never from inside the call
  * that began it or began another; after pod_patch_cancel() it is not called. Beyond that nothing is tried again: callers know better.
  */
 #ifndef BRIM_AGENT_KUBE_POD_PATCH_H
@@ -34,8 +34,8 @@ enum { POD_PATCH_PARALLEL = TRANSPORT_POD_CONNECTIONS };
 enum pod_patch_outcome {
     POD_PATCH_DONE,
     POD_PATCH_GONE,    /* the pod is no more, is another of its name, or is on its way out */
-    POD_PATCH_REFUSED, /* the server said no, and will again: ERR_FORBIDDEN, ERR_INPUT; ERR_CONFLICT: the gate is gone already */
-    POD_PATCH_LATE, /* never sent: the server asked for patience (429), or was too slow for all of them */
+    POD_PATCH_REFUSED, /* and will be again; ERR_CONFLICT of a let-in: its gate is gone already */
+    POD_PATCH_LATE,    /* not written: the server asked for patience (429), or was too slow */
     POD_PATCH_UNKNOWN, /* no answer, or the server failed: it may have been written or not */
     POD_PATCH_OUTCOME_COUNT_,
 };
@@ -49,14 +49,15 @@ struct pod_patch_result {
 
 typedef void pod_patch_fn(void *self, const struct pod_patch_result *result);
 
-/* Everything is copied. */
+/*
+ * Everything is copied. `rules` and `gated_by_others` as the pod's record has them. Where the rules are NULL (not known), or
+ * others' gates are there (their names are not known), the pod is read first.
+ */
 struct pod_patch_pod {
     struct sv name;
     struct uid uid;
-    const struct pod_rules
-        *rules; /* as its record has them; NULL: not known, the pod is read first */
-    bool
-        gated_by_others; /* as its record has it: their names are not known, the pod is read first */
+    const struct pod_rules *rules;
+    bool gated_by_others;
 };
 
 struct pod_patcher;
@@ -75,10 +76,10 @@ struct pod_patch *pod_patch_cost(struct pod_patcher *p, const struct pod_patch_p
 /* NULL is fine. One that waits is never sent; one on its way may be written or not. */
 void pod_patch_cancel(struct pod_patch *patch);
 
+/* `missing`: the right that the server says is missing, for people; NULL again once a patch went through. */
 struct pod_patcher_view {
     size_t waiting, sent;
-    const char *
-        missing; /* the right that the server says is missing, for people; NULL once a patch went through */
+    const char *missing;
 };
 struct pod_patcher_view pod_patcher_view(const struct pod_patcher *p);
 
