@@ -1,5 +1,6 @@
 #include "policy/hole.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The first place of `sorted` whose value is at least `value`; len if there is none. */
@@ -42,13 +43,41 @@ void hole_add(struct hole *h, int64_t cpu_milli)
     h->next = (h->next + 1) % HOLE_SIZES;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The last n sizes, rising. */
+static void last_sizes(const struct hole *h, size_t n, int64_t *ret_sorted)
+{
+    for (size_t i = 0; i < n; i++)
+        ret_sorted[i] = h->ring[(h->next + HOLE_SIZES - 1 - i) % HOLE_SIZES];
+    qsort(ret_sorted, n, sizeof *ret_sorted, by_value);
+}
+
+int64_t hole_slots_by(const struct hole *h, int64_t slot_milli, size_t sizes, int percentile)
+{
+    int64_t last[HOLE_SIZES];
+    const int64_t *sorted = h->sorted;
+    size_t n = h->len, rank;
+    int64_t size;
+
+    if (n == 0 || slot_milli <= 0)
+        return 1;
+    if (sizes < n) {
+        n = sizes != 0 ? sizes : 1;
+        last_sizes(h, n, last);
+        sorted = last;
+    }
+    rank = (n * (size_t)percentile + 99) / 100; /* from 1 */
+    size = sorted[rank - 1];
+    return size <= slot_milli ? 1 : (size - 1) / slot_milli + 1;
+}
+
 int64_t hole_slots(const struct hole *h, int64_t slot_milli)
 {
-    if (h->len == 0 || slot_milli <= 0)
-        return 1;
-
-    size_t rank = (h->len * HOLE_PERCENTILE + 99) / 100; /* from 1 */
-    int64_t size = h->sorted[rank - 1];
-
-    return size <= slot_milli ? 1 : (size - 1) / slot_milli + 1;
+    return hole_slots_by(h, slot_milli, HOLE_SIZES, HOLE_PERCENTILE);
 }

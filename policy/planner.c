@@ -516,7 +516,9 @@ static struct share_filler share_of(const struct planner *p, const struct filler
         .weight = f->policy->weight,
         .min = f->policy->min,
         .max = f->policy->max,
-        .hole_slots = hole_slots(&p->hole, f->request.at[RESOURCE_CPU]),
+        .hole_slots = hole_slots_by(&p->hole, f->request.at[RESOURCE_CPU],
+                                    (size_t)f->policy->advanced.hole_sizes,
+                                    f->policy->advanced.hole_percentile),
         .fit = f->fit,
         .slots = f->slots,
     };

@@ -76,6 +76,11 @@ Test(hole, forgets_all_but_the_last_400)
     cr_assert_eq(hole_slots(&h, 1000), 8);
     hole_add(&h, 1000);
     cr_assert_eq(hole_slots(&h, 1000), 1, "20 of 400 are left");
+    cr_assert_eq(hole_slots_by(&h, 1000, HOLE_SIZES, 96), 8, "the 384th of 400");
+    hole_add(&h, 3000);
+    cr_assert_eq(hole_slots_by(&h, 1000, 20, 95), 1);
+    cr_assert_eq(hole_slots_by(&h, 1000, 20, 100), 3);
+    cr_assert_eq(hole_slots_by(&h, 1000, 1, 1), 3, "the newest alone");
     check_invariants(&h);
 }
 
