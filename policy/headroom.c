@@ -25,6 +25,17 @@ struct recent {
     struct mono until;
 };
 
+/* The rises that earlier surges had where the next would be now, and until when they are these if
+ * D does not change. */
+struct looked {
+    int64_t distance_us; /* p; 0: nobody has looked */
+    int64_t rises[TRIES];
+    int n;
+    int64_t nearest_us; /* what is so long ago may already be a part of them */
+    bool ends;
+    struct mono until;
+};
+
 struct headroom {
     struct headroom_config config;
     bool told;        /* anything: `last` holds its time */
@@ -33,6 +44,9 @@ struct headroom {
     int64_t demand, allocatable;
     struct load load;
     struct recent recent; /* as of `last` */
+    struct looked looked;
+    int64_t falls_from;   /* the day's peak that */
+    struct mono falls_at; /* leaves then, at the earliest */
     struct rises rises;
     struct surges surges;
     struct peaks peaks;
@@ -137,6 +151,7 @@ static void pass_time(struct headroom *h, struct mono now)
         h->recent = recent_at(h, at);
         judge_surge(h, &h->surges, at);
     }
+    surges_pass(&h->surges, now, h->config.jitter_us);
     if (h->recent.ends && h->recent.until.us == now.us)
         h->recent = recent_at(h, now);
 }
@@ -162,83 +177,99 @@ static void set_demand(struct headroom *h, int64_t demand_milli)
     if (!changed)
         return;
     load_put(&h->load, h->last, demand_milli);
-    if (h->load.merges != merges)
+    if (h->load.merges != merges) {
         h->recent = recent_at(h, h->last);
+        h->looked = (struct looked){0};
+    }
     /* What was in force may leave the span that is looked at, and what is may enter it. */
     keep_earlier(&h->recent.until, &h->recent.ends, mono_plus_us(h->last, h->config.actuation_us));
+    keep_earlier(&h->looked.until, &h->looked.ends, mono_plus_us(h->last, h->looked.nearest_us));
 }
 
 /* ---- what is expected ---- */
 
-/* Where the k-th rise is looked for: from its `from` value to the highest up to `to`. */
+/* The k-th rise: from the value at `from` to the highest up to `to`. */
 struct look {
     struct mono from, to;
 };
 
-/* False: it is not known, and neither are those of higher k. */
-static bool look_back(const struct headroom *h, int64_t distance_us, int k, struct look *ret_look)
+static int64_t span_us(const struct headroom_config *c)
 {
-    int64_t jitter_us = h->config.jitter_us;
-    int64_t back_us = k * distance_us + jitter_us;
-    struct mono from = mono_plus_us(h->last, -back_us);
-    int64_t span_us = 2 * jitter_us + h->config.actuation_us + SURGES_SPREAD_US;
+    return 2 * c->jitter_us + c->actuation_us + SURGES_SPREAD_US;
+}
 
-    if (back_us > LOAD_HISTORY_S * US_PER_S || !load_knows(&h->load, from))
+/* One earlier rise, and when it will be another one; false if it is not known. */
+static bool look_back(const struct headroom *h, int64_t back_us, struct looked *to)
+{
+    struct look look = {.from = mono_plus_us(h->last, -back_us)};
+    struct mono at;
+
+    look.to = mono_plus_us(look.from, min_i64(span_us(&h->config), back_us));
+    /* Of what is not known: when it comes to be. */
+    if (load_next(&h->load, look.from, &at))
+        keep_earlier(&to->until, &to->ends, mono_plus_us(at, back_us));
+    if (!load_knows(&h->load, look.from))
         return false;
-    *ret_look = (struct look){from, mono_plus_us(from, min_i64(span_us, back_us))};
+
+    int64_t peak = load_peak_most(&h->load, look.from, look.to);
+
+    to->rises[to->n++] = peak - load_least_at(&h->load, look.from);
+    if (load_next_most_above(&h->load, look.to, peak, &at))
+        keep_earlier(&to->until, &to->ends, mono_plus_us(at, mono_since_us(look.to, h->last)));
     return true;
 }
 
-/* The rise of D over the last 2j. */
-static int64_t arrived_already(const struct headroom *h)
+static void look_at_earlier_surges(struct headroom *h, int64_t distance_us)
 {
-    struct mono from = mono_plus_us(h->last, -2 * h->config.jitter_us);
+    struct looked *l = &h->looked;
+    int64_t nearest_us = distance_us + h->config.jitter_us;
 
-    return max_i64(0, h->demand - load_most_at(&h->load, from));
-}
-
-static int64_t expected(const struct headroom *h, int64_t distance_us)
-{
-    int64_t largest = 0, second = 0, arrived = arrived_already(h);
-    struct look look;
-    int k = 1;
-
-    for (; k <= TRIES && look_back(h, distance_us, k, &look); k++) {
-        int64_t r = load_peak_most(&h->load, look.from, look.to) -
-                    load_least_at(&h->load, look.from) - arrived;
-
-        second = max_i64(second, min_i64(r, largest));
-        largest = max_i64(largest, r);
-    }
-    return second;
-}
-
-/* When what is expected may be another amount though D does not change. */
-static void wake_for_expected(const struct headroom *h, int64_t distance_us,
-                              struct headroom_state *s)
-{
-    struct mono from = mono_plus_us(h->last, -2 * h->config.jitter_us), at;
-    struct look look;
-
-    if (load_next(&h->load, from, &at))
-        keep_earlier(&s->wake, &s->has_wake, mono_plus_us(at, mono_since_us(from, h->last)));
+    if (l->distance_us == distance_us && (!l->ends || l->until.us > h->last.us))
+        return;
+    *l = (struct looked){
+        .distance_us = distance_us,
+        .nearest_us = nearest_us - min_i64(span_us(&h->config), nearest_us),
+    };
     for (int k = 1; k <= TRIES; k++) {
         int64_t back_us = k * distance_us + h->config.jitter_us;
 
-        from = mono_plus_us(h->last, -back_us);
-        if (back_us > LOAD_HISTORY_S * US_PER_S)
+        if (back_us > LOAD_HISTORY_S * US_PER_S || !look_back(h, back_us, l))
             return;
-        if (load_next(&h->load, from, &at)) /* of what is not known: when it comes to be */
-            keep_earlier(&s->wake, &s->has_wake, mono_plus_us(at, back_us));
-        if (!look_back(h, distance_us, k, &look))
-            continue;
-        if (load_next_most_above(&h->load, look.to, load_peak_most(&h->load, look.from, look.to),
-                                 &at))
-            keep_earlier(&s->wake, &s->has_wake, mono_plus_us(at, mono_since_us(look.to, h->last)));
     }
 }
 
+/* H_expected, and when it may be another one though D does not change. */
+static void expect(struct headroom *h, int64_t distance_us, struct headroom_state *s)
+{
+    const struct looked *l = &h->looked;
+    struct mono from = mono_plus_us(h->last, -2 * h->config.jitter_us), at;
+    int64_t arrived = max_i64(0, h->demand - load_most_at(&h->load, from));
+    int64_t largest = 0, second = 0;
+
+    look_at_earlier_surges(h, distance_us);
+    for (int i = 0; i < l->n; i++) {
+        second = max_i64(second, min_i64(l->rises[i], largest));
+        largest = max_i64(largest, l->rises[i]);
+    }
+    s->expected = max_i64(0, second - arrived);
+    if (l->ends)
+        keep_earlier(&s->wake, &s->has_wake, l->until);
+    if (second > 0 && load_next(&h->load, from, &at))
+        keep_earlier(&s->wake, &s->has_wake, mono_plus_us(at, mono_since_us(from, h->last)));
+}
+
 /* ---- ceiling ---- */
+
+/* When the day's peak may be another one or too little of the day known. What is noted in the
+ * meantime only makes that later. */
+static struct mono peak_falls(struct headroom *h, int64_t highest, int64_t needed_us)
+{
+    if (h->falls_from != highest || h->falls_at.us <= h->last.us) {
+        h->falls_from = highest;
+        h->falls_at = peaks_falls(&h->peaks, h->last, needed_us);
+    }
+    return h->falls_at;
+}
 
 /* Also says when it may become another one, if that would be below `largest` or is now. */
 static int64_t ceiling(struct headroom *h, int64_t largest, struct headroom_state *s)
@@ -250,7 +281,7 @@ static int64_t ceiling(struct headroom *h, int64_t largest, struct headroom_stat
     int64_t top = max_i64(sum.highest, h->demand) + margin - h->demand;
 
     if (margin < largest && (sum.highest > h->demand || top < largest))
-        keep_earlier(&s->wake, &s->has_wake, peaks_falls(&h->peaks, h->last, needed_us));
+        keep_earlier(&s->wake, &s->has_wake, peak_falls(h, sum.highest, needed_us));
     if (sum.known_us >= needed_us)
         return top;
     if (top < largest)
@@ -283,6 +314,7 @@ struct headroom *headroom_new(const struct headroom_config *config)
     load_init(&h->load, h->config.settle_us + h->config.actuation_us);
     rises_init(&h->rises, (size_t)h->config.samples);
     peaks_init(&h->peaks, h->config.ceiling_window_us);
+    h->falls_from = -1; /* none */
     return h;
 }
 
@@ -301,12 +333,17 @@ void headroom_configure(struct headroom *h, const struct headroom_config *config
 
     h->config = clean_config(config);
     rises_set_max(&h->rises, (size_t)h->config.samples);
-    if (h->config.ceiling_window_us != old.ceiling_window_us)
+    if (h->config.jitter_us != old.jitter_us)
+        h->looked = (struct looked){0};
+    if (h->config.ceiling_window_us != old.ceiling_window_us) {
         peaks_set_window(&h->peaks, h->config.ceiling_window_us);
+        h->falls_at = h->last;
+    }
     if (h->config.settle_us == old.settle_us && h->config.actuation_us == old.actuation_us)
         return;
     load_set_fine(&h->load, h->config.settle_us + h->config.actuation_us);
     h->recent = recent_at(h, h->last);
+    h->looked = (struct looked){0};
 }
 
 void headroom_demand(struct headroom *h, struct mono now, int64_t demand_milli,
@@ -344,6 +381,7 @@ void headroom_gap(struct headroom *h, struct mono now)
     load_clear(&h->load);
     surges_forget(&h->surges);
     h->recent = (struct recent){0};
+    h->looked = (struct looked){0};
 }
 
 const char *headroom_kind_name(enum headroom_kind kind)
@@ -375,10 +413,8 @@ static void add_the_learned(struct headroom *h, const struct surges *surges,
     if (h->demand > s->usual && h->recent.ends)
         keep_earlier(&s->wake, &s->has_wake, h->recent.until);
     if (surges_distance(surges, h->config.actuation_us, &distance_us) &&
-        distance_us <= LOAD_HISTORY_S * US_PER_S) {
-        s->expected = expected(h, distance_us);
-        wake_for_expected(h, distance_us, s);
-    }
+        distance_us <= LOAD_HISTORY_S * US_PER_S)
+        expect(h, distance_us, s);
     s->ceiling = ceiling(h, max_i64(s->usual, max_i64(s->surge, s->expected)), s);
 }
 

@@ -19,14 +19,19 @@ static void start(struct surges *s, struct mono now, int64_t actuation_us, int64
     s->next = mono_plus_us(now, s->distance_us);
 }
 
-void surges_step(struct surges *s, bool above, struct mono now, int64_t actuation_us,
-                 int64_t jitter_us)
+void surges_pass(struct surges *s, struct mono now, int64_t jitter_us)
 {
     while (s->due > 0 && mono_since_us(s->next, now) > jitter_us) {
         s->missed++;
         s->due--;
         s->next = mono_plus_us(s->next, s->distance_us);
     }
+}
+
+void surges_step(struct surges *s, bool above, struct mono now, int64_t actuation_us,
+                 int64_t jitter_us)
+{
+    surges_pass(s, now, jitter_us);
     if (above && !s->on)
         start(s, now, actuation_us, jitter_us);
     s->on = above;

@@ -34,6 +34,9 @@ struct surges {
 void surges_step(struct surges *s, bool above, struct mono now, int64_t actuation_us,
                  int64_t jitter_us);
 
+/* No surge started until now: what was due so long ago has not come. */
+void surges_pass(struct surges *s, struct mono now, int64_t jitter_us);
+
 /* Nothing is known of the time before: distances are forgotten, counts stay. */
 void surges_forget(struct surges *s);
 
