@@ -117,6 +117,7 @@ static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p
         int64_t room_milli = room.at[RESOURCE_CPU];
 
         resources_sub(&room, &n->filler);
+        resources_sub(&room, &n->admitted);
 
         bool is_free = resources_fit(&p->request, &room, NULL);
 
@@ -214,13 +215,14 @@ static void move_to_free(struct claims *cl, struct cluster *c, struct pending_po
     p->claim.node = node;
 }
 
-/* Does everything that is claimed on the node fit beside paid pods and `filler`? */
+/* Does everything that is claimed on the node fit beside paid pods, `filler` and what was let in? */
 static bool room_beside(const struct cluster_node *n, const struct resources *filler,
                         const struct resources *request)
 {
     struct resources room = fit_room(n);
 
     resources_sub(&room, filler);
+    resources_sub(&room, &n->admitted);
     resources_add(&room, request);
     return resources_fit(request, &room, NULL);
 }
