@@ -674,6 +674,15 @@ static void step_unknown(struct filler *f, const struct planner_input *in,
     plan->decision = controller_step(f->controller, &facts, now);
 }
 
+void planner_past_begin(struct planner *p)
+{
+    update_rooms(p);
+    for (int i = 0; i < p->limit; i++) {
+        if (p->fillers[i].used && p->fillers[i].has_shape)
+            configure(&p->fillers[i]);
+    }
+}
+
 struct planner_result planner_step(struct planner *p, const struct planner_input *in,
                                    struct planner_plan *plans, struct mono now)
 {
@@ -697,13 +706,16 @@ struct planner_result planner_step(struct planner *p, const struct planner_input
         int64_t reserve = reserve_milli(f);
 
         plan->room = fit_sum(f->fit);
+        plan->reserve_milli = reserve;
+        plan->slot_milli = f->request.at[RESOURCE_CPU];
         plan->headroom = headroom_at(f->headroom, now);
         if (reserve + plan->headroom.milli > common.reserve_milli + common.headroom_milli) {
             common.reserve_milli = reserve;
             common.headroom_milli = plan->headroom.milli;
             common.headroom = plan->headroom.kind;
         }
-        shares[n++] = share_of(p, f);
+        shares[n] = share_of(p, f);
+        plan->hole_slots = shares[n++].hole_slots;
     }
     if (n != 0)
         share_out(shares, n, p->cluster, common.reserve_milli + common.headroom_milli);
@@ -740,6 +752,11 @@ void planner_costed(struct planner *p, int filler, struct uid uid, int32_t cost,
 struct placement_counts planner_placement(const struct planner *p, int filler)
 {
     return placement_counts(p->fillers[filler].placement);
+}
+
+const struct fit *planner_fit(const struct planner *p, int filler)
+{
+    return p->fillers[filler].fit;
 }
 
 int64_t planner_node_slots(const struct planner *p, int filler, uint32_t node)

@@ -83,6 +83,9 @@ void planner_forget_pods(struct planner *p, struct mono now);
 
 /* ---- the past, before the first step: what a journal tells, oldest first ---- */
 
+/* What follows is told of fillers as their shapes and the nodes are now: rises depend on A and T, and
+ * on what a share of the cluster comes to. O(nodes). */
+void planner_past_begin(struct planner *p);
 /* D and the allocatable of all nodes, from `at` on. */
 void planner_past_demand(struct planner *p, struct mono at, int64_t demand_milli,
                          int64_t allocatable_milli);
@@ -107,6 +110,8 @@ struct planner_input {
 struct planner_plan {
     struct decision decision;
     struct fit_sum room;
+    int64_t reserve_milli;          /* R0 of its policy */
+    int64_t slot_milli, hole_slots; /* c, z */
     struct headroom_state headroom;
     int64_t settle_us; /* T in force: the policy's, 2A, or what `auto` found best */
     const struct placement_plan *placement; /* NULL where nothing can be placed; valid until the
@@ -137,6 +142,8 @@ int64_t planner_growth(const struct planner *p, int filler, int64_t from, int64_
 
 /* Pods of the filler one by one, as placement sees them. */
 struct placement_counts planner_placement(const struct planner *p, int filler);
+/* Room by node as the filler has it when it is alone; NULL while its shape is not known. */
+const struct fit *planner_fit(const struct planner *p, int filler);
 /* The filler's cap of a node (docs/CONTROL.md 6) and its slots there, as of the last step. */
 int64_t planner_node_slots(const struct planner *p, int filler, uint32_t node);
 
