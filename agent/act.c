@@ -1,5 +1,7 @@
 #include "agent/act.h"
 
+#include "base/num.h"
+
 static struct act_result wait_until(struct mono at)
 {
     return (struct act_result){.move = ACT_NOTHING, .has_wake = true, .wake = at};
@@ -8,12 +10,18 @@ static struct act_result wait_until(struct mono at)
 /* The moment from which the write may go out. */
 static struct mono due(const struct act *a, const struct act_facts *facts, struct mono now)
 {
-    if (facts->to < facts->from && facts->urgent) {
+    struct mono at = mono_plus_us(a->since, facts->coalesce_us);
+
+    if (facts->to >= facts->from)
+        return mono_plus_us(a->since, ACT_GROW_COALESCE_US);
+    if (facts->urgent) {
         if (facts->helpless || facts->victims_seen)
             return now;
         return mono_plus_us(facts->urgent_since, ACT_COALESCE_US);
     }
-    return mono_plus_us(a->since, facts->to < facts->from ? ACT_COALESCE_US : ACT_GROW_COALESCE_US);
+    if (facts->marking)
+        at.us = max_i64(at.us, facts->marking_since.us + ACT_MARK_US);
+    return at;
 }
 
 /* The moment from which a write may go out beside the one in flight; false: not before its answer,

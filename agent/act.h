@@ -5,9 +5,10 @@
  * - Urgent yield: a paid pod was reported unschedulable and filler stands in its way. At once where
  *   the scheduler will not preempt for it; else once every waiting pod was tried and the victims'
  *   deletion was seen, at the latest ACT_COALESCE_US after the report: no pod is killed twice over.
- * - Restoring yield: ACT_COALESCE_US after the wish arose, so that the events of one change make one
- *   write. Harvest: ACT_GROW_COALESCE_US, since room that comes free pod by pod becomes harvestable
- *   in the same small steps.
+ * - Restoring yield: coalesce_us after the wish arose, so that the events of one change make one
+ *   write, and once the deletion costs of the pods that should go are written, or ACT_MARK_US after
+ *   the first of them was begun. Harvest: ACT_GROW_COALESCE_US, since room that comes free pod by pod
+ *   becomes harvestable in the same small steps.
  * - One write at a time. A yield may overtake a growth, which the server then refuses, since it
  *   names the count it starts from; another yield only once that hangs for ACT_OVERTAKE_US: yields
  *   that arrive in the wrong order would raise the count. Then the target is read again.
@@ -29,6 +30,7 @@
 #define ACT_OVERTAKE_US      (500 * US_PER_MS)
 #define ACT_RETRY_FIRST_US   (200 * US_PER_MS)
 #define ACT_RETRY_LAST_US    (10 * US_PER_S)
+#define ACT_MARK_US          (1 * US_PER_S)
 
 enum act_move {
     ACT_NOTHING,
@@ -44,6 +46,9 @@ struct act_facts {
     struct mono urgent_since;
     bool helpless;     /* no preemption will help it */
     bool victims_seen; /* all waiting pods were tried, and enough filler is leaving for each */
+    bool marking;      /* deletion costs are being written, the first since */
+    struct mono marking_since;
+    int64_t coalesce_us; /* the policy's, ACT_COALESCE_US unless it says otherwise */
 };
 
 struct act {

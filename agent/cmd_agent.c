@@ -4,10 +4,11 @@
 #include "agent/serve/httpd.h"
 #include "agent/wire.h"
 #include "base/log.h"
+#include "policy/planner.h"
 
 static const struct cli_flag flags[] = {
     {"policy", 0, CLI_VALUE, "FILE|DIR", NULL, NULL,
-     "the filler's policy; of a directory every *.yaml, *.yml and *.json"},
+     "the fillers' policies; of a directory every *.yaml, *.yml and *.json"},
     {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL,
      "where metrics, probes and the API are served"},
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL,
@@ -23,9 +24,9 @@ static const struct cli_flag flags[] = {
 static const struct cli_command command = {
     .name = "brim agent",
     .args = "",
-    .about = "Watches pods and nodes, computes the CPU that paid pods leave, and scales the "
-             "policy's filler into it. Runs until\n"
-             "SIGTERM; the filler then stays as it is.",
+    .about = "Watches pods and nodes, computes the CPU that paid pods leave, and scales "
+             "the policies' fillers into it. Runs\n"
+             "until SIGTERM; filler then stays as it is.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  brim agent --policy /etc/brim/policies\n"
@@ -40,25 +41,19 @@ static enum log_level level_of(struct sv name)
                                       : LOG_INFO;
 }
 
-/* The one policy that an agent of this release follows; taken out of the list. */
-static bool one_policy(const char *path, struct policy **ret_policy, struct err *err)
+static bool read_policies(const char *path, struct policy_list *to, struct err *err)
 {
-    struct policy_list list = {0};
-    bool ok = false;
-
-    if (!policy_files_read(path, &list, err))
+    if (path == NULL)
+        return err_set(err, ERR_INPUT, 0,
+                       "--policy is missing: a FillerPolicy file or a directory of them");
+    if (!policy_files_read(path, to, err))
         return false;
-    if (list.len != 1) {
-        ok = err_set(err, ERR_INPUT, 0,
-                     "%s: found %zu policies, expected one (an agent scales one filler)", path,
-                     list.len);
-    } else {
-        *ret_policy = TAKE(list.at[0]);
-        list.len = 0;
-        ok = true;
-    }
-    policy_list_done(&list);
-    return ok;
+    if (to->len == 0)
+        return err_set(err, ERR_INPUT, 0, "%s: found no policy, expected at least one", path);
+    if (to->len > PLANNER_MAX_FILLERS)
+        return err_set(err, ERR_LIMIT, 0, "%s: found %zu policies, expected at most %d", path,
+                       to->len, PLANNER_MAX_FILLERS);
+    return true;
 }
 
 static bool begin(const struct cli *cli, struct err *err)
@@ -73,10 +68,10 @@ static bool begin(const struct cli *cli, struct err *err)
 
     log_setup(level_of(sv_from(cli_value(cli, "log-level"))),
               sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
-    if (cli_value(cli, "policy") == NULL)
-        return err_set(err, ERR_INPUT, 0,
-                       "--policy is missing: a FillerPolicy file or a directory of them");
-    return one_policy(cli_value(cli, "policy"), &options.policy, err) && agent_run(&options, err);
+    if (read_policies(cli_value(cli, "policy"), &options.policies, err))
+        return agent_run(&options, err);
+    policy_list_done(&options.policies);
+    return false;
 }
 
 int cmd_agent(int argc, char **argv)

@@ -61,6 +61,43 @@ static void show_conditions(struct sv filler, struct strbuf *out)
     }
 }
 
+/* Learned headroom, and what would have sufficed. */
+static void show_headroom(struct sv filler, struct strbuf *out)
+{
+    static const struct {
+        const char *path, *name;
+    } rows[] = {
+        {"headroom.milli", "now"},
+        {"headroom.usual_milli", "usual"},
+        {"headroom.surge_milli", "surge"},
+        {"headroom.expected_milli", "expected"},
+        {"headroom.ceiling_milli", "ceiling"},
+        {"headroom.need_milli", "would have sufficed"},
+    };
+
+    if (json_at(filler, "headroom.kind").len == 0)
+        return;
+    (void)strbuf_add(out, SV("  headroom ("));
+    show_text(filler, "headroom.kind", out);
+    (void)strbuf_add(out, SV("): "));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        (void)strbuf_addf(out, "%s%s ", i == 0 ? "" : ", ", rows[i].name);
+        show_milli(filler, rows[i].path, out);
+    }
+    (void)strbuf_add_char(out, '\n');
+}
+
+static void show_paused(struct sv filler, struct strbuf *out)
+{
+    bool up = json_true(filler, "paused.up"), down = json_true(filler, "paused.down");
+
+    if (up || down)
+        (void)strbuf_addf(out, "  paused by annotation: %s\n",
+                          up && down ? "up and down"
+                          : up       ? "up"
+                                     : "down");
+}
+
 static void show_filler(struct sv filler, struct strbuf *out)
 {
     static const struct {
@@ -68,6 +105,7 @@ static void show_filler(struct sv filler, struct strbuf *out)
     } rows[] = {
         {"wanted", "wanted"},     {"replicas", "asked for"}, {"running", "running"},
         {"starting", "starting"}, {"leaving", "leaving"},    {"unschedulable", "unschedulable"},
+        {"gated", "gated"},       {"admitted", "let in"},
         {"fit", "fit"},           {"kept", "kept free"},     {"min", "min"},
         {"max", "max"},
     };
@@ -92,10 +130,20 @@ static void show_filler(struct sv filler, struct strbuf *out)
         show_number(filler, rows[i].path, out);
     }
     (void)strbuf_add_char(out, '\n');
+    show_headroom(filler, out);
+    show_paused(filler, out);
     show_conditions(filler, out);
 }
 
-/* Does every filler's condition ScalingActive hold, and is the agent ready? */
+/* Can each filler be scaled, and is it? The other conditions tell how well. */
+static bool decides(struct sv condition)
+{
+    struct sv type = json_at(condition, "type");
+
+    return sv_eq(type, SV("\"AbleToScale\"")) || sv_eq(type, SV("\"ScalingActive\""));
+}
+
+/* Do these hold for every filler, and is the agent ready? */
 static bool all_well(struct sv json)
 {
     struct sv rest = json_at(json, "fillers"), filler, conditions, item;
@@ -105,8 +153,7 @@ static bool all_well(struct sv json)
     while (json_next(&rest, &filler)) {
         conditions = json_at(filler, "conditions");
         while (json_next(&conditions, &item)) {
-            if (!sv_eq(json_at(item, "type"), SV("\"ScalingLimited\"")) &&
-                sv_eq(json_at(item, "status"), SV("\"False\"")))
+            if (decides(item) && sv_eq(json_at(item, "status"), SV("\"False\"")))
                 return false;
         }
     }

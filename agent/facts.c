@@ -1,9 +1,7 @@
 #include "agent/facts.h"
 
+#include "agent/shape.h"
 #include "base/alloc.h"
-
-/* There is one filler an agent: its index in the cluster. */
-enum { FILLER = 0 };
 
 static const char *const shape_source_names[] = {
     [SHAPE_NONE] = "unknown",
@@ -19,82 +17,151 @@ const char *shape_source_name(enum shape_source source)
     return shape_source_names[source];
 }
 
-static bool parse_ignore(struct facts *f, struct err *err)
+struct cluster *facts_cluster(const struct facts *f)
 {
-    const struct policy *p = f->policy;
-
-    f->ignore = xcalloc(p->n_ignore, sizeof *f->ignore);
-    for (size_t i = 0; i < p->n_ignore; i++) {
-        if (!selector_parse(&f->ignore_arena, p->ignore[i].selector, &f->ignore[i], err))
-            return err_wrap(err, "policy %.*s: spec.paid.ignore[%zu].selector", SV_ARG(p->name), i);
-    }
-    return true;
+    return planner_cluster(f->planner);
 }
 
-/* Takes a new shape if it differs from the one that is known. */
-static void set_shape(struct facts *f, enum shape_source source, const struct resources *request,
-                      const struct pod_rules *rules, const struct claims_filler *filler)
+/* Fillers. */
+
+static void set_shape(struct facts *f, int filler, enum shape_source source,
+                      const struct resources *request, const struct pod_rules *rules,
+                      const struct claims_filler *claims)
 {
-    f->shape_source = source;
-    f->filler = *filler;
-    if (f->fit != NULL && fit_is_for(f->fit, request, rules, 0))
-        return;
-    fit_free(f->fit);
-    f->fit = fit_new(request, rules, 0);
-    fit_rebuild(f->fit, f->cluster);
+    struct facts_filler *ff = &f->fillers[filler];
+
+    ff->shape_source = source;
+    ff->claims = *claims;
+    planner_set_shape(f->planner, filler,
+                      &(struct planner_shape){.request = *request,
+                                              .rules = rules,
+                                              .claims = *claims,
+                                              .start_us = FACTS_START_US});
     f->changed = true;
 }
 
-static void set_shape_from_policy(struct facts *f)
+static void set_shape_from_policy(struct facts *f, int filler)
 {
-    const struct pod_spec_shape *shape = &f->policy->pod;
-    struct resources request = {0};
-    struct pod_rules rules = {0};
+    const struct pod_spec_shape *pod = &f->fillers[filler].policy.pod;
+    const struct resources request = {
+        .at = {[RESOURCE_CPU] = pod->cpu_milli, [RESOURCE_MEMORY] = pod->memory_bytes}};
+    const struct pod_rules rules = {.node_selector = pod->node_selector,
+                                    .n_node_selector = pod->n_node_selector,
+                                    .tolerations = pod->tolerations,
+                                    .n_tolerations = pod->n_tolerations};
+    const struct claims_filler claims = {.priority = pod->priority,
+                                         .own_class = pod->priority != 0,
+                                         .grace_us = pod->grace_s * US_PER_S};
 
-    if (!shape->given)
-        return;
-    request.at[RESOURCE_CPU] = shape->cpu_milli;
-    request.at[RESOURCE_MEMORY] = shape->memory_bytes;
-    set_shape(f, SHAPE_POLICY, &request, &rules,
-              &(struct claims_filler){.priority = shape->priority,
-                                      .own_class = shape->priority != 0,
-                                      .grace_us = shape->grace_s * US_PER_S});
+    if (pod->given && f->fillers[filler].shape_source <= SHAPE_POLICY)
+        set_shape(f, filler, SHAPE_POLICY, &request, &rules, &claims);
 }
 
-bool facts_init(struct facts *f, const struct policy *policy, const struct podreq_rules *rules,
-                struct err *err)
+void facts_init(struct facts *f, const struct podreq_rules *rules)
 {
-    *f = (struct facts){.policy = policy, .cluster = cluster_new(), .claims = claims_new()};
-    decoder_init(&f->decoder, cluster_names(f->cluster), rules);
-    arena_init(&f->selector_arena, FACTS_MAX_SELECTOR);
-    arena_init(&f->ignore_arena, FACTS_MAX_SELECTOR);
-    if (!parse_ignore(f, err)) {
-        facts_done(f);
-        return false;
-    }
-    set_shape_from_policy(f);
-    return true;
+    *f = (struct facts){.planner = planner_new()};
+    decoder_init(&f->decoder, cluster_names(facts_cluster(f)), rules);
+}
+
+static void filler_done(struct facts_filler *ff)
+{
+    arena_done(&ff->selector_arena);
+    free(ff->selector_text);
+    ignore_free(ff->ignore);
+    *ff = (struct facts_filler){0};
 }
 
 void facts_done(struct facts *f)
 {
     decoder_done(&f->decoder);
-    fit_free(f->fit);
-    claims_free(f->claims);
-    cluster_free(f->cluster);
-    arena_done(&f->selector_arena);
-    arena_done(&f->ignore_arena);
-    free(f->selector_text);
-    free(f->ignore);
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
+        filler_done(&f->fillers[i]);
+    planner_free(f->planner);
     *f = (struct facts){0};
 }
 
-bool facts_set_selector(struct facts *f, struct sv text, bool *ret_changed, struct err *err)
+bool facts_add(struct facts *f, const struct policy *policy, int *ret_filler, struct err *err)
 {
+    struct facts_filler ff = {.used = true, .policy = *policy, .overlaps = -1};
+    int filler = planner_add(f->planner, policy);
+
+    if (filler < 0)
+        return err_set(err, ERR_LIMIT, 0, "policy %.*s: found more than %d policies",
+                       SV_ARG(policy->name), PLANNER_MAX_FILLERS);
+    f->fillers[filler] = ff;
+    arena_init(&f->fillers[filler].selector_arena, FACTS_MAX_SELECTOR);
+    planner_set_policy(f->planner, filler, &f->fillers[filler].policy);
+    if (!ignore_new(&f->fillers[filler].policy, &f->fillers[filler].ignore, err)) {
+        filler_done(&f->fillers[filler]);
+        planner_remove(f->planner, filler);
+        return false;
+    }
+    set_shape_from_policy(f, filler);
+    f->changed = true;
+    *ret_filler = filler;
+    return true;
+}
+
+static bool ignores_the_same(const struct policy *a, const struct policy *b)
+{
+    bool same = a->n_ignore == b->n_ignore;
+
+    for (size_t i = 0; same && i < a->n_ignore; i++) {
+        const struct paid_ignore *x = &a->ignore[i], *y = &b->ignore[i];
+
+        same = sv_eq(x->ns, y->ns) && sv_eq(x->selector, y->selector) &&
+               x->has_priority_below == y->has_priority_below &&
+               x->priority_below == y->priority_below;
+    }
+    return same;
+}
+
+bool facts_set_policy(struct facts *f, int filler, const struct policy *policy, bool *ret_relist,
+                      struct err *err)
+{
+    struct facts_filler *ff = &f->fillers[filler];
+    struct policy before = ff->policy;
+    struct ignore *ignore;
+
+    ff->policy = *policy;
+    if (!ignore_new(&ff->policy, &ignore, err)) {
+        ff->policy = before;
+        return false;
+    }
+    *ret_relist = !ignores_the_same(&before, policy);
+    ignore_free(ff->ignore);
+    ff->ignore = ignore;
+    planner_set_policy(f->planner, filler, &ff->policy);
+    set_shape_from_policy(f, filler);
+    f->changed = true;
+    return true;
+}
+
+/* All is counted anew by the list that follows: what was taken for paid may be filler. */
+static void forget_pods(struct facts *f, struct mono now)
+{
+    f->classifying = f->classified = f->pods_synced = false;
+    planner_forget_pods(f->planner, now);
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
+        f->fillers[i].overlaps = -1;
+    f->changed = true;
+}
+
+void facts_remove(struct facts *f, int filler, struct mono now)
+{
+    forget_pods(f, now);
+    filler_done(&f->fillers[filler]);
+    planner_remove(f->planner, filler);
+}
+
+bool facts_set_selector(struct facts *f, int filler, struct sv text, struct mono now,
+                        bool *ret_changed, struct err *err)
+{
+    struct facts_filler *ff = &f->fillers[filler];
     struct arena arena;
     struct selector selector = {0};
 
-    if (f->selector_text != NULL ? sv_eq(sv_from(f->selector_text), text) : text.len == 0) {
+    if (ff->selector_text != NULL ? sv_eq(sv_from(ff->selector_text), text) : text.len == 0) {
         *ret_changed = false;
         return true;
     }
@@ -103,159 +170,156 @@ bool facts_set_selector(struct facts *f, struct sv text, bool *ret_changed, stru
         arena_done(&arena);
         return err_wrap(err, "the target's selector");
     }
-    arena_done(&f->selector_arena);
-    f->selector_arena = arena;
-    f->selector = selector;
-    free(f->selector_text);
-    f->selector_text = text.len != 0 ? sv_dup(text) : NULL;
-    /* All is counted anew by the list that follows: what was taken for paid may be filler. */
-    f->classifying = f->classified = f->pods_synced = false;
-    cluster_list_begin(f->cluster, CLUSTER_PODS);
-    (void)cluster_list_end(f->cluster, CLUSTER_PODS);
-    f->hole = (struct hole){0};
+    arena_done(&ff->selector_arena);
+    ff->selector_arena = arena;
+    ff->selector = selector;
+    free(ff->selector_text);
+    ff->selector_text = text.len != 0 ? sv_dup(text) : NULL;
+    forget_pods(f, now);
     *ret_changed = true;
     return true;
 }
 
-static bool is_filler(const struct facts *f, const struct pod_record *pod)
+void facts_set_template(struct facts *f, int filler, const struct pod_record *pod)
 {
-    /* A pod that nobody controls does not leave when the target shrinks: it is paid, whatever its
-     * labels say. */
-    return f->selector_text != NULL && !uid_is_zero(pod->owner_uid) &&
-           sv_eq(pod->ns, f->policy->target_ns) &&
-           selector_matches(&f->selector, pod->labels, pod->n_labels);
-}
-
-static bool is_ignored(const struct facts *f, const struct pod_record *pod)
-{
-    for (size_t i = 0; i < f->policy->n_ignore; i++) {
-        const struct paid_ignore *rule = &f->policy->ignore[i];
-
-        if (rule->ns.len != 0 && !sv_eq(rule->ns, pod->ns))
-            continue;
-        if (rule->has_priority_below && pod->priority >= rule->priority_below)
-            continue;
-        if (selector_matches(&f->ignore[i], pod->labels, pod->n_labels))
-            return true;
-    }
-    return false;
-}
-
-static struct claims_filler filler_of(const struct pod_record *pod)
-{
-    return (struct claims_filler){.priority = pod->priority,
-                                  .own_class = pod->priority_class.len != 0 || pod->priority != 0,
-                                  .grace_us = pod->grace_s * US_PER_S};
-}
-
-void facts_set_template(struct facts *f, const struct pod_record *pod)
-{
-    struct filler_count count = cluster_filler_count(f->cluster, FILLER);
-    struct claims_filler filler = filler_of(pod);
+    struct facts_filler *ff = &f->fillers[filler];
+    struct filler_count count = cluster_filler_count(facts_cluster(f), filler);
+    struct claims_filler claims = shape_claims(pod);
     int64_t pods = 0;
 
+    ff->template_known = true;
+    ff->template_gated = pod->gated_by_brim;
     for (size_t i = 0; i < COUNT_OF(count.pods); i++)
         pods += count.pods[i];
-    if (f->shape_source == SHAPE_POD && pods != 0)
+    if (ff->shape_source == SHAPE_POD && pods != 0)
         return;
     /*
      * A template names its class; admission writes the number behind it into pods alone. Until one
      * of them was seen the class is taken to be below every paid pod's, as a filler's should be.
      */
-    if (filler.own_class && pod->priority == 0)
-        filler.priority = f->shape_source >= SHAPE_TEMPLATE ? f->filler.priority : INT32_MIN;
-    set_shape(f, SHAPE_TEMPLATE, &pod->request, &pod->rules, &filler);
+    if (claims.own_class && pod->priority == 0)
+        claims.priority = ff->shape_source >= SHAPE_TEMPLATE ? ff->claims.priority : INT32_MIN;
+    set_shape(f, filler, SHAPE_TEMPLATE, &pod->request, &pod->rules, &claims);
 }
 
-void facts_state_shape(struct facts *f, const struct resources *request,
-                       const struct pod_rules *rules, const struct claims_filler *filler)
+static void learn_shape(struct facts *f, int filler, const struct pod_record *pod)
 {
-    set_shape(f, SHAPE_TEMPLATE, request, rules, filler);
-}
+    struct facts_filler *ff = &f->fillers[filler];
+    struct claims_filler claims = shape_claims(pod);
+    struct pod_rules rules;
+    struct arena arena;
 
-static void learn_shape(struct facts *f, const struct pod_record *pod)
-{
-    struct claims_filler filler;
-
-    if (pod->deleting || (f->shape_source == SHAPE_POD && pod->created.us < f->shape_created.us))
+    if (pod->deleting || (ff->shape_source == SHAPE_POD && pod->created.us < ff->shape_created.us))
         return;
-    filler = filler_of(pod);
-    f->shape_created = pod->created;
-    set_shape(f, SHAPE_POD, &pod->request, &pod->rules, &filler);
+    arena_init(&arena, DECODE_MAX_ARENA);
+    rules = shape_rules(pod, &arena);
+    ff->shape_created = pod->created;
+    set_shape(f, filler, SHAPE_POD, &pod->request, &rules, &claims);
+    arena_done(&arena);
 }
 
-static void note_change(struct facts *f, const struct pod_record *pod,
-                        const struct pod_change *change, struct mono now)
+/* Whose pod is it? */
+
+static bool matches(const struct facts_filler *ff, const struct pod_record *pod)
+{
+    return ff->used && ff->selector_text != NULL && sv_eq(pod->ns, ff->policy.target_ns) &&
+           selector_matches(&ff->selector, pod->labels, pod->n_labels);
+}
+
+static void note_overlap(struct facts *f, int winner, int loser)
+{
+    f->changed |= f->fillers[loser].overlaps != winner;
+    f->fillers[loser].overlaps = winner;
+}
+
+static int owner_of(struct facts *f, const struct pod_record *pod)
+{
+    int owner = CLUSTER_PAID;
+
+    /* A pod that nobody controls does not leave when the target shrinks: it is paid, whatever its
+     * labels say. */
+    for (int i = 0; !uid_is_zero(pod->owner_uid) && i < planner_limit(f->planner); i++) {
+        if (!matches(&f->fillers[i], pod))
+            continue;
+        if (owner == CLUSTER_PAID) {
+            owner = i;
+        } else if (sv_cmp(f->fillers[i].policy.name, f->fillers[owner].policy.name) < 0) {
+            note_overlap(f, i, owner);
+            owner = i;
+        } else {
+            note_overlap(f, owner, i);
+        }
+    }
+    return owner;
+}
+
+static bool is_ignored(const struct facts *f, const struct pod_record *pod)
+{
+    bool any = false;
+
+    for (int i = 0; i < planner_limit(f->planner); i++) {
+        if (f->fillers[i].used && !ignore_holds(f->fillers[i].ignore, pod))
+            return false;
+        any |= f->fillers[i].used;
+    }
+    return any;
+}
+
+static void note_urgent(struct facts_filler *ff, struct mono now)
+{
+    if (ff->urgent && !ff->urgent_served)
+        return;
+    ff->urgent = true;
+    ff->urgent_served = false;
+    ff->urgent_since = now;
+}
+
+static void note_change(struct facts *f, const struct pod_change *change, struct mono now)
 {
     if (!change->paid)
         return;
-    if (change->added) {
-        hole_add(&f->hole, pod->request.at[RESOURCE_CPU]);
-        f->paid_pods_total += f->pods_synced;
-    }
-    if (change->unschedulable && (!f->urgent || f->urgent_served)) {
-        f->urgent = true;
-        f->urgent_served = false;
-        f->urgent_since = now;
-    }
+    f->paid_pods_total += change->added && f->pods_synced;
+    for (int i = 0; change->unschedulable && i < planner_limit(f->planner); i++)
+        note_urgent(&f->fillers[i], now);
 }
 
-void facts_put_pod(struct facts *f, const struct pod_record *pod, bool filler, struct mono now)
+static void put_pod(struct facts *f, const struct pod_record *pod, struct mono now)
 {
-    bool ignored = !filler && is_ignored(f, pod);
-    struct pod_change change =
-        cluster_upsert_pod(f->cluster, pod, filler ? FILLER : CLUSTER_PAID, ignored);
+    int owner = owner_of(f, pod);
+    bool ignored = owner == CLUSTER_PAID && is_ignored(f, pod);
+    struct pod_change change;
 
-    f->changed = true;
+    if (owner != CLUSTER_PAID)
+        learn_shape(f, owner, pod);
+    change = planner_put_pod(f->planner, pod, owner, ignored, now);
     if (f->journal != NULL)
-        journal_pod(f->journal, pod, filler, ignored, f->wall.us / US_PER_MS);
-    note_change(f, pod, &change, now);
+        journal_pod(f->journal, pod, owner != CLUSTER_PAID, ignored, f->wall.us / US_PER_MS);
+    note_change(f, &change, now);
 }
 
-void facts_drop_pod(struct facts *f, struct uid uid)
+static void drop_pod(struct facts *f, struct uid uid, struct mono now)
 {
-    f->changed = true;
-    (void)cluster_remove_pod(f->cluster, uid);
+    (void)planner_drop_pod(f->planner, uid, now);
     if (f->journal != NULL)
         journal_pod_gone(f->journal, uid, f->wall.us / US_PER_MS);
-}
-
-void facts_put_node(struct facts *f, const struct node_record *node)
-{
-    f->changed = true;
-    cluster_upsert_node(f->cluster, node);
-    if (f->journal != NULL)
-        journal_node(f->journal, node, f->wall.us / US_PER_MS);
-}
-
-void facts_drop_node(struct facts *f, struct sv name)
-{
-    f->changed = true;
-    cluster_remove_node(f->cluster, name);
-    if (f->journal != NULL)
-        journal_node_gone(f->journal, name, f->wall.us / US_PER_MS);
 }
 
 bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object,
                struct mono now, struct err *err)
 {
     struct pod_record pod;
-    bool filler;
+    struct object_meta meta;
 
     if (gone) {
-        struct object_meta meta;
-
         if (!decode_meta(&f->decoder, format, object, &meta, err))
             return false;
-        facts_drop_pod(f, meta.uid);
-        return true;
+        drop_pod(f, meta.uid, now);
+    } else {
+        if (!decode_pod(&f->decoder, format, object, &pod, err))
+            return false;
+        put_pod(f, &pod, now);
     }
-    if (!decode_pod(&f->decoder, format, object, &pod, err))
-        return false;
-    filler = is_filler(f, &pod);
-    if (filler)
-        learn_shape(f, &pod);
-    facts_put_pod(f, &pod, filler, now);
+    f->changed = true;
     return true;
 }
 
@@ -266,10 +330,16 @@ bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv
 
     if (!decode_node(&f->decoder, format, object, &node, err))
         return false;
-    if (gone)
-        facts_drop_node(f, node.name);
-    else
-        facts_put_node(f, &node);
+    if (gone) {
+        planner_drop_node(f->planner, node.name);
+        if (f->journal != NULL)
+            journal_node_gone(f->journal, node.name, f->wall.us / US_PER_MS);
+    } else {
+        planner_put_node(f->planner, &node);
+        if (f->journal != NULL)
+            journal_node(f->journal, &node, f->wall.us / US_PER_MS);
+    }
+    f->changed = true;
     return true;
 }
 
@@ -280,15 +350,15 @@ static enum journal_kind journal_kind(enum cluster_kind kind)
 
 void facts_list_begin(struct facts *f, enum cluster_kind kind)
 {
-    cluster_list_begin(f->cluster, kind);
+    planner_list_begin(f->planner, kind);
     f->classifying |= kind == CLUSTER_PODS;
     if (f->journal != NULL)
         journal_list_begin(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
 }
 
-void facts_list_end(struct facts *f, enum cluster_kind kind)
+void facts_list_end(struct facts *f, enum cluster_kind kind, struct mono now)
 {
-    (void)cluster_list_end(f->cluster, kind);
+    planner_list_end(f->planner, kind, now);
     if (f->journal != NULL)
         journal_list_end(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
     f->pods_synced |= kind == CLUSTER_PODS;
@@ -296,54 +366,11 @@ void facts_list_end(struct facts *f, enum cluster_kind kind)
     f->changed = true;
 }
 
-struct claims_sum facts_measure(struct facts *f, struct mono now)
+void facts_stepped(struct facts *f, const struct claims_sum *claims)
 {
-    struct claims_sum sum = claims_update(f->claims, f->cluster, &f->filler, now);
-
-    if (f->fit != NULL)
-        fit_update(f->fit, f->cluster);
-    cluster_changed_clear(f->cluster);
-    f->blocked_total += (uint64_t)sum.blocked;
-    f->lapsed_total += (uint64_t)sum.lapsed;
-    if (sum.unschedulable == 0)
-        f->urgent = false;
+    f->blocked_total += (uint64_t)claims->blocked;
+    f->lapsed_total += (uint64_t)claims->lapsed;
+    for (int i = 0; claims->unschedulable == 0 && i < PLANNER_MAX_FILLERS; i++)
+        f->fillers[i].urgent = false;
     f->changed = false;
-    return sum;
-}
-
-struct controller_config facts_config(const struct facts *f)
-{
-    const struct policy *p = f->policy;
-    int64_t least = 2 * (FACTS_ACTUATION_BASE_US + f->filler.grace_us);
-
-    return (struct controller_config){.min = p->min,
-                                      .max = p->max,
-                                      .settle = {.settle_us = p->settle_us > least ? p->settle_us : least},
-                                      .stale_shrinks = p->stale_then == STALE_SHRINK};
-}
-
-void facts_room(const struct facts *f, struct controller_facts *in)
-{
-    const struct policy *p = f->policy;
-
-    if (f->fit == NULL)
-        return;
-
-    struct fit_sum room = fit_sum(f->fit);
-    bool by_node =
-        p->reserve.kind == ROOM_LARGEST_NODE || p->headroom_max.kind == ROOM_LARGEST_NODE;
-    int64_t largest = by_node ? fit_largest_node_milli(f->fit) : 0; /* O(nodes) */
-
-    in->slots = room.slots;
-    in->slot_milli = fit_request(f->fit)->at[RESOURCE_CPU];
-    in->hole_slots = hole_slots(&f->hole, in->slot_milli);
-    in->reserve_milli = room_spec_milli(&p->reserve, room.allocatable_milli, largest);
-    in->headroom_milli = room_spec_milli(&p->headroom_max, room.allocatable_milli, largest);
-}
-
-int64_t facts_growth(const struct facts *f, int64_t from, int64_t to)
-{
-    int64_t fits = f->fit != NULL ? fit_sum(f->fit).slots_now : 0;
-
-    return to <= fits ? to : fits > from ? fits : from;
 }

@@ -31,11 +31,24 @@ static void set_condition(struct snapshot_condition *c, bool status, const char 
 }
 
 /* Can the target be scaled at all? */
-static void fill_able(const struct turn *t, struct snapshot_condition *c)
+static void fill_able(const struct turn *t, const struct turn_filler *tf,
+                      struct snapshot_condition *c)
 {
-    const struct workload_view *view = workload_view(t->parts.workload);
+    const struct workload_view *view = workload_view(tf->workload);
+    const struct facts *f = t->parts.facts;
+    int other = f->fillers[tf->index].overlaps;
     char text[SNAPSHOT_TEXT_SIZE];
 
+    if (tf->let_go) {
+        set_condition(c, false, "PolicyGone", "left as it is: its policy is gone");
+        return;
+    }
+    if (other >= 0) {
+        (void)snprintf(text, sizeof text, "left alone: policy %.*s has pods that it matches too",
+                       SV_ARG(f->fillers[other].policy.name));
+        set_condition(c, false, "PodsOverlap", text);
+        return;
+    }
     if (view->owner[0] != '\0') {
         (void)snprintf(text, sizeof text, "left alone: %s scales it too", view->owner);
         set_condition(c, false, "AnotherAutoscaler", text);
@@ -47,8 +60,8 @@ static void fill_able(const struct turn *t, struct snapshot_condition *c)
         return;
     case WORKLOAD_MISSING:
         (void)snprintf(text, sizeof text, "%.*s %.*s/%.*s does not exist",
-                       SV_ARG(t->parts.policy->target_kind), SV_ARG(t->parts.policy->target_ns),
-                       SV_ARG(t->parts.policy->target_name));
+                       SV_ARG(tf->policy->target_kind), SV_ARG(tf->policy->target_ns),
+                       SV_ARG(tf->policy->target_name));
         set_condition(c, false, "TargetMissing", text);
         return;
     case WORKLOAD_UNREADABLE:
@@ -63,22 +76,23 @@ static void fill_able(const struct turn *t, struct snapshot_condition *c)
 }
 
 /* Does brim compute and follow a count? */
-static void fill_active(const struct turn *t, struct snapshot_condition *c)
+static void fill_active(const struct turn *t, const struct turn_filler *tf,
+                        struct snapshot_condition *c)
 {
-    switch (t->decision.reason) {
+    switch (tf->decision.reason) {
     case REASON_UNKNOWN:
         set_condition(c, false, "Unknown",
-                      t->parts.facts->fit == NULL
-                          ? "the filler's shape is not known: no pod, no template, no spec.pod"
-                          : "waiting for pods, nodes and the target");
+                      planner_has_shape(t->parts.facts->planner, tf->index)
+                          ? "waiting for pods, nodes and the target"
+                          : "the filler's shape is not known: no pod, no template, no spec.pod");
         return;
     case REASON_STALE:
         set_condition(c, false, "Stale", "no news from the API server: filler does not grow");
         return;
     case REASON_PAUSED:
         set_condition(c, false, "Paused",
-                      t->decision.bound == BOUND_FOREIGN ? "somebody else keeps scaling the target"
-                                                         : "paused by annotation");
+                      tf->decision.bound == BOUND_FOREIGN ? "somebody else keeps scaling the target"
+                                                          : "paused by annotation");
         return;
     case REASON_STEADY:
     case REASON_HARVEST:
@@ -92,39 +106,81 @@ static void fill_active(const struct turn *t, struct snapshot_condition *c)
     }
 }
 
-static void fill_limited(const struct turn *t, struct snapshot_condition *c)
+static void fill_limited(const struct turn_filler *tf, struct snapshot_condition *c)
 {
-    bool limited = t->decision.bound == BOUND_MAX || t->decision.bound == BOUND_MIN;
+    enum bound bound = tf->decision.bound;
 
-    set_condition(c, limited,
-                  t->decision.bound == BOUND_MAX   ? "TooManyReplicas"
-                  : t->decision.bound == BOUND_MIN ? "TooFewReplicas"
-                                                   : "DesiredWithinRange",
-                  bound_name(t->decision.bound));
+    set_condition(c, bound == BOUND_MAX || bound == BOUND_MIN,
+                  bound == BOUND_MAX   ? "TooManyReplicas"
+                  : bound == BOUND_MIN ? "TooFewReplicas"
+                                       : "DesiredWithinRange",
+                  bound_name(bound));
 }
 
-static void fill_room(const struct turn *t, struct snapshot_filler *s)
+/* Do pods go where the policy wants them? */
+static void fill_placed(const struct turn *t, const struct turn_filler *tf,
+                        struct snapshot_condition *c)
 {
-    int64_t remaining = t->room.room_milli - t->input.reserve_milli;
+    const struct facts_filler *ff = &t->parts.facts->fillers[tf->index];
+    struct places_view places = places_view(tf->places, t->parts.timers->now(t->parts.timers->self));
 
-    s->allocatable_milli = t->room.allocatable_milli;
-    s->requested_milli = t->room.paid_milli;
-    s->pending_milli = t->room.claimed_milli;
-    s->reserved_milli = t->input.reserve_milli;
+    if (places.missing != NULL)
+        set_condition(c, false, "Forbidden", places.missing);
+    else if (tf->policy->placement != PLACEMENT_GATE)
+        set_condition(c, true, "ByScheduler", "the policy leaves nodes to the scheduler");
+    else if (ff->template_known && !ff->template_gated)
+        set_condition(c, false, "GateMissing",
+                      "the pod template has no scheduling gate " ROOM_GATE
+                      ": pods go where the scheduler puts them");
+    else
+        set_condition(c, true, "ByGate", "pods are let in one by one, each to its node");
+}
+
+/* Would headroom.max have met headroom.blocked? */
+static void fill_covered(const struct turn_filler *tf, struct snapshot_condition *c)
+{
+    const struct headroom_state *h = &tf->plan.headroom;
+    char text[SNAPSHOT_TEXT_SIZE];
+
+    if (!h->capped) {
+        set_condition(c, true, "HeadroomSuffices", headroom_kind_name(h->kind));
+        return;
+    }
+    (void)snprintf(text, sizeof text,
+                   "more paid pods than headroom.blocked allows find too little room: headroom.max "
+                   "is %lld.%03lld cores, %lld.%03lld would have met it",
+                   (long long)(h->usual / 1000), (long long)(h->usual % 1000),
+                   (long long)(h->need / 1000), (long long)(h->need % 1000));
+    set_condition(c, false, "HeadroomCapped", text);
+}
+
+static void fill_room(const struct turn_filler *tf, struct snapshot_filler *s)
+{
+    const struct planner_plan *plan = &tf->plan;
+    int64_t remaining = plan->room.room_milli - plan->reserve_milli;
+
+    s->allocatable_milli = plan->room.allocatable_milli;
+    s->requested_milli = plan->room.paid_milli;
+    s->pending_milli = plan->room.claimed_milli;
+    s->reserved_milli = plan->reserve_milli;
     s->remaining_milli = remaining > 0 ? remaining : 0;
-    s->headroom_milli = t->input.headroom_milli;
-    s->slots = t->input.slots;
-    s->kept_slots = kept_slots(t->input.reserve_milli, t->input.headroom_milli, t->input.slot_milli,
-                               t->input.hole_slots);
-    s->set_point = t->decision.set_point;
-    s->damped = t->decision.damped;
-    s->slot_milli = t->input.slot_milli;
-    s->hole_slots = t->input.hole_slots;
+    s->headroom_milli = plan->headroom.milli;
+    s->headroom = plan->headroom;
+    s->slots = plan->decision.slots;
+    s->kept_slots = plan->decision.kept_slots;
+    s->set_point = plan->decision.set_point;
+    s->damped = plan->decision.damped;
+    s->slot_milli = plan->slot_milli;
+    s->hole_slots = plan->hole_slots;
+    s->settle_us = plan->settle_us;
 }
 
-static void fill_pods(const struct turn *t, struct snapshot_filler *s)
+static void fill_pods(const struct turn *t, const struct turn_filler *tf, struct snapshot_filler *s)
 {
-    struct filler_count count = cluster_filler_count(t->parts.facts->cluster, 0);
+    const struct facts *f = t->parts.facts;
+    struct filler_count count = cluster_filler_count(facts_cluster(f), tf->index);
+    struct placement_counts placed = planner_placement(f->planner, tf->index);
+    struct places_view places = places_view(tf->places, (struct mono){0});
 
     s->ready = count.pods[FILLER_READY];
     s->starting = count.pods[FILLER_STARTING];
@@ -133,56 +189,92 @@ static void fill_pods(const struct turn *t, struct snapshot_filler *s)
     s->ready_milli = count.cpu_milli[FILLER_READY];
     s->starting_milli = count.cpu_milli[FILLER_STARTING];
     s->leaving_milli = count.cpu_milli[FILLER_LEAVING];
+    s->gated = placed.gated;
+    s->admitted = placed.admitted;
+    s->refused_total = placed.refused;
+    s->admitted_total = places.admitted_total;
+    s->place_errors_total = places.errors_total;
 }
 
-static void fill_filler(const struct turn *t, struct snapshot_filler *s)
+static void fill_target(const struct turn_filler *tf, struct snapshot_filler *s)
 {
-    const struct policy *p = t->parts.policy;
-    const struct workload_view *view = workload_view(t->parts.workload);
-    struct mono now = t->parts.timers->now(t->parts.timers->self);
+    const struct policy *p = tf->policy;
 
     copy(s->policy, sizeof s->policy, p->name);
+    copy(s->target_api_version, sizeof s->target_api_version, p->target_api_version);
     copy(s->target_kind, sizeof s->target_kind, p->target_kind);
     copy(s->target_ns, sizeof s->target_ns, p->target_ns);
     copy(s->target_name, sizeof s->target_name, p->target_name);
     s->min = p->min;
     s->max = p->max;
-    s->known = watch_stats(t->parts.pods)->synced && watch_stats(t->parts.nodes)->synced &&
-               t->parts.facts->fit != NULL;
-    fill_room(t, s);
-    fill_pods(t, s);
+}
+
+static void fill_filler(const struct turn *t, const struct turn_filler *tf,
+                        struct snapshot_filler *s)
+{
+    const struct workload_view *view = workload_view(tf->workload);
+    struct mono now = t->parts.timers->now(t->parts.timers->self);
+
+    fill_target(tf, s);
+    s->known = t->stepped && planner_has_shape(t->parts.facts->planner, tf->index);
+    fill_room(tf, s);
+    fill_pods(t, tf, s);
     s->has_replicas = view->known;
     s->replicas = view->replicas;
-    s->desired = t->decision.replicas;
-    s->reason = t->decision.reason;
-    s->bound = t->decision.bound;
-    s->has_wake = t->decision.has_wake;
+    s->paused_up = view->paused_up;
+    s->paused_down = view->paused_down;
+    s->desired = tf->decision.replicas;
+    s->reason = tf->decision.reason;
+    s->bound = tf->decision.bound;
+    s->has_wake = tf->decision.has_wake;
     s->wake.us =
-        t->parts.timers->wall(t->parts.timers->self).us + mono_since_us(now, t->decision.wake);
-    memcpy(s->decisions_total, t->decisions_total, sizeof s->decisions_total);
-    s->scale_errors_total = t->scale_errors_total;
-    s->yield_latency = t->latency;
-    fill_able(t, &s->able);
-    fill_active(t, &s->active);
-    fill_limited(t, &s->limited);
-    memcpy(s->decisions, t->recent, t->n_recent * sizeof *t->recent);
-    s->n_decisions = t->n_recent;
+        t->parts.timers->wall(t->parts.timers->self).us + mono_since_us(now, tf->decision.wake);
+    memcpy(s->decisions_total, tf->decisions_total, sizeof s->decisions_total);
+    s->scale_errors_total = tf->scale_errors_total;
+    s->yield_latency = tf->latency;
+    fill_able(t, tf, &s->able);
+    fill_active(t, tf, &s->active);
+    fill_limited(tf, &s->limited);
+    fill_placed(t, tf, &s->placed);
+    if (s->known)
+        fill_covered(tf, &s->covered);
+    memcpy(s->decisions, tf->recent, tf->n_recent * sizeof *tf->recent);
+    s->n_decisions = tf->n_recent;
+}
+
+/* The known filler whose nodes offer most, NULL if no filler is known. */
+static const struct turn_filler *widest(const struct turn *t)
+{
+    const struct turn_filler *best = NULL;
+
+    for (int i = 0; t->stepped && i < PLANNER_MAX_FILLERS; i++) {
+        const struct turn_filler *tf = t->fillers[i];
+
+        if (tf != NULL && planner_has_shape(t->parts.facts->planner, i) &&
+            (best == NULL ||
+             tf->plan.room.allocatable_milli > best->plan.room.allocatable_milli))
+            best = tf;
+    }
+    return best;
 }
 
 /* The day goes on from where the snapshot before left it. */
 static void fill_day(const struct turn *t, struct snapshot *s)
 {
-    const struct snapshot_filler *f = &s->fillers[0];
-    const struct day_sample sample = {
-        .known = s->ready && f->known,
-        .allocatable_milli = f->allocatable_milli,
-        .paid_milli = f->requested_milli,
-        .filler_milli = f->ready_milli + f->starting_milli,
+    const struct turn_filler *wide = widest(t);
+    struct day_sample sample = {
+        .known = s->ready && wide != NULL,
         .paid_pods_total = s->paid_pods_total,
         .blocked_total = s->paid_pods_blocked_total,
     };
     struct snapshot *before = snapshot_slot_get(t->parts.slot);
 
+    if (wide != NULL) {
+        sample.allocatable_milli = wide->plan.room.allocatable_milli;
+        sample.paid_milli = wide->plan.room.paid_milli;
+    }
+    for (size_t i = 0; i < s->n_fillers; i++)
+        sample.filler_milli += s->fillers[i].ready_milli + s->fillers[i].starting_milli;
     if (before != NULL)
         s->day = before->day;
     snapshot_unref(before);
@@ -215,20 +307,24 @@ static void add_node(const struct cluster_node *n, const struct fit *fit, uint32
 static void publish_nodes(const struct turn *t)
 {
     struct nodes_board *board = snapshot_slot_nodes(t->parts.slot);
-    const struct facts *f = t->parts.facts;
+    const struct cluster *c = facts_cluster(t->parts.facts);
+    const struct turn_filler *wide = widest(t);
+    const struct fit *fit = NULL;
     struct nodes_view *v;
 
     if (!nodes_board_due(board, t->parts.timers->now(t->parts.timers->self)))
         return;
+    if (wide != NULL)
+        fit = planner_fit(t->parts.facts->planner, wide->index);
     v = nodes_view_new();
     v->at = t->parts.timers->wall(t->parts.timers->self);
     v->at_mono = t->parts.timers->now(t->parts.timers->self);
-    v->fit_known = f->fit != NULL;
-    for (uint32_t i = 0; i < cluster_node_limit(f->cluster); i++) {
-        const struct cluster_node *n = cluster_node(f->cluster, i);
+    v->fit_known = fit != NULL;
+    for (uint32_t i = 0; i < cluster_node_limit(c); i++) {
+        const struct cluster_node *n = cluster_node(c, i);
 
         if (n != NULL)
-            add_node(n, f->fit, i, v);
+            add_node(n, fit, i, v);
     }
     nodes_board_set(board, v);
 }
@@ -249,26 +345,57 @@ static void fill_history(const struct turn *t, struct snapshot_history *h)
                                    .errors_total = status.errors};
 }
 
+/* Policies in the order of their names. */
+static size_t fillers_by_name(const struct turn *t, const struct turn_filler **ret_fillers)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        size_t at = n;
+
+        if (t->fillers[i] == NULL)
+            continue;
+        for (; at > 0 && sv_cmp(t->fillers[i]->policy->name, ret_fillers[at - 1]->policy->name) < 0;
+             at--)
+            ret_fillers[at] = ret_fillers[at - 1];
+        ret_fillers[at] = t->fillers[i];
+        n++;
+    }
+    return n;
+}
+
+static void fill_fillers(const struct turn *t, const struct turn_filler *const *fillers,
+                         struct snapshot *s)
+{
+    bool pretending = s->n_fillers != 0;
+
+    for (size_t i = 0; i < s->n_fillers; i++) {
+        fill_filler(t, fillers[i], &s->fillers[i]);
+        pretending &= fillers[i]->policy->mode == MODE_DRY_RUN;
+    }
+    s->dry_run = t->parts.dry_run || pretending;
+}
+
 void publish(const struct turn *t)
 {
-    struct snapshot *s = snapshot_new(1);
+    const struct turn_filler *fillers[PLANNER_MAX_FILLERS], *wide = widest(t);
+    struct snapshot *s = snapshot_new(fillers_by_name(t, fillers));
     const struct facts *f = t->parts.facts;
 
     s->at = t->parts.timers->wall(t->parts.timers->self);
     s->at_mono = t->parts.timers->now(t->parts.timers->self);
     s->started = t->started;
-    s->dry_run = t->parts.dry_run || t->parts.policy->mode == MODE_DRY_RUN;
     fill_watch(&s->watches[0], "pods", t->parts.pods);
     fill_watch(&s->watches[1], "nodes", t->parts.nodes);
     s->ready = s->watches[0].synced && s->watches[1].synced;
-    s->nodes = (int64_t)cluster_node_count(f->cluster);
-    s->eligible_nodes = t->room.nodes;
-    s->pods = (int64_t)cluster_pod_count(f->cluster);
+    s->nodes = (int64_t)cluster_node_count(facts_cluster(f));
+    s->eligible_nodes = wide != NULL ? wide->plan.room.nodes : 0;
+    s->pods = (int64_t)cluster_pod_count(facts_cluster(f));
     s->paid_pods_total = f->paid_pods_total;
     s->paid_pods_blocked_total = f->blocked_total;
     s->waiting_pods = t->claims.pods;
     fill_history(t, &s->history);
-    fill_filler(t, &s->fillers[0]);
+    fill_fillers(t, fillers, s);
     fill_day(t, s);
     publish_nodes(t);
     snapshot_slot_set(t->parts.slot, s);

@@ -33,47 +33,48 @@ static int64_t now_ms(const struct recorder *r)
 }
 
 /* Reserve and headroom in whole holes; without a filler's request there are none. */
-static int64_t kept_milli(const struct turn *t)
+static int64_t kept_milli(const struct planner_plan *plan)
 {
-    const struct controller_facts *in = &t->input;
     int64_t kept;
 
-    if (in->slot_milli <= 0)
-        return in->reserve_milli + in->headroom_milli;
-    return __builtin_mul_overflow(t->decision.kept_slots, in->slot_milli, &kept) ? INT64_MAX : kept;
+    if (plan->slot_milli <= 0)
+        return plan->reserve_milli + plan->headroom.milli;
+    return __builtin_mul_overflow(plan->decision.kept_slots, plan->slot_milli, &kept) ? INT64_MAX
+                                                                                     : kept;
 }
 
-static void sample(struct recorder *r)
+static void sample(struct recorder *r, const struct turn_filler *tf)
 {
     const struct turn *t = r->turn;
-    const struct controller_facts *in = &t->input;
-    struct filler_count count = cluster_filler_count(t->parts.facts->cluster, 0);
-    int64_t remaining = t->room.room_milli - in->reserve_milli;
+    const struct planner_plan *plan = &tf->plan;
+    struct filler_count count = cluster_filler_count(facts_cluster(t->parts.facts), tf->index);
+    int64_t remaining = plan->room.room_milli - plan->reserve_milli;
     struct sample s = {
         .t_ms = now_ms(r),
         .at =
             {
-                [SAMPLE_ALLOCATABLE] = t->room.allocatable_milli,
-                [SAMPLE_PAID] = t->room.paid_milli,
-                [SAMPLE_PENDING] = t->room.claimed_milli,
+                [SAMPLE_ALLOCATABLE] = plan->room.allocatable_milli,
+                [SAMPLE_PAID] = plan->room.paid_milli,
+                [SAMPLE_PENDING] = plan->room.claimed_milli,
                 [SAMPLE_READY] = count.cpu_milli[FILLER_READY],
                 [SAMPLE_STARTING] = count.cpu_milli[FILLER_STARTING],
                 [SAMPLE_LEAVING] = count.cpu_milli[FILLER_LEAVING],
                 [SAMPLE_REMAINING] = remaining > 0 ? remaining : 0,
-                [SAMPLE_RESERVE] = in->reserve_milli,
-                [SAMPLE_HEADROOM] = in->headroom_milli,
-                [SAMPLE_KEPT] = kept_milli(t),
-                [SAMPLE_SET_POINT] = t->decision.set_point,
-                [SAMPLE_DAMPED] = t->decision.damped,
-                [SAMPLE_REPLICAS] = in->replicas,
+                [SAMPLE_RESERVE] = plan->reserve_milli,
+                [SAMPLE_HEADROOM] = plan->headroom.milli,
+                [SAMPLE_KEPT] = kept_milli(plan),
+                [SAMPLE_SET_POINT] = plan->decision.set_point,
+                [SAMPLE_DAMPED] = plan->decision.damped,
+                [SAMPLE_REPLICAS] = tf->input.replicas,
                 [SAMPLE_WAITING] = t->claims.pods,
             },
     };
 
     /* What is not known is a gap in the history, not a zero. */
-    if (!in->known || !in->fresh)
+    if (!t->stepped || !tf->input.known || !tf->input.fresh ||
+        !planner_has_shape(t->parts.facts->planner, tf->index))
         return;
-    (void)snprintf(s.policy, sizeof s.policy, "%.*s", SV_ARG(t->parts.policy->name));
+    (void)snprintf(s.policy, sizeof s.policy, "%.*s", SV_ARG(tf->policy->name));
     writer_sample(r->writer, &s);
 }
 
@@ -110,7 +111,10 @@ static void step(void *self)
     struct recorder *r = self;
 
     loop_timer_set(r->timer, SAMPLES_STEP_MS * US_PER_MS);
-    sample(r);
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (r->turn->fillers[i] != NULL)
+            sample(r, r->turn->fillers[i]);
+    }
     journal_cut(r->journal, now_ms(r));
     writer_wake(r->writer);
     report(r);
@@ -173,10 +177,10 @@ void recorder_follow(struct recorder *r, const struct turn *t)
     loop_timer_set(r->timer, SAMPLES_STEP_MS * US_PER_MS);
 }
 
-void recorder_decided(struct recorder *r)
+void recorder_decided(struct recorder *r, const struct turn_filler *tf)
 {
-    const struct snapshot_decision *d = &r->turn->recent[0];
-    const struct controller_facts *in = &r->turn->input;
+    const struct snapshot_decision *d = &tf->recent[0];
+    const struct planner_plan *plan = &tf->plan;
     struct decision_entry entry = {
         .id = d->id,
         .t_ms = d->at.us / US_PER_MS,
@@ -188,22 +192,30 @@ void recorder_decided(struct recorder *r)
                 [DECISION_DAMPED] = d->decision.damped,
                 [DECISION_SLOTS] = d->decision.slots,
                 [DECISION_KEPT_SLOTS] = d->decision.kept_slots,
-                [DECISION_SLOT] = in->slot_milli,
-                [DECISION_HOLE_SLOTS] = in->hole_slots,
+                [DECISION_SLOT] = plan->slot_milli,
+                [DECISION_HOLE_SLOTS] = plan->hole_slots,
                 [DECISION_ALLOCATABLE] = d->allocatable_milli,
                 [DECISION_PAID] = d->paid_milli,
                 [DECISION_PENDING] = d->pending_milli,
-                [DECISION_RESERVE] = in->reserve_milli,
-                [DECISION_HEADROOM] = in->headroom_milli,
+                [DECISION_RESERVE] = plan->reserve_milli,
+                [DECISION_HEADROOM] = plan->headroom.milli,
             },
     };
 
-    (void)snprintf(entry.policy, sizeof entry.policy, "%.*s", SV_ARG(r->turn->parts.policy->name));
+    (void)snprintf(entry.policy, sizeof entry.policy, "%.*s", SV_ARG(tf->policy->name));
     (void)snprintf(entry.reason, sizeof entry.reason, "%s", reason_name(d->decision.reason));
     (void)snprintf(entry.bound, sizeof entry.bound, "%s", bound_name(d->decision.bound));
     (void)snprintf(entry.detail, sizeof entry.detail, "%s", d->detail);
     writer_decision(r->writer, &entry);
-    sample(r);
+    sample(r, tf);
+}
+
+struct past *recorder_past(struct recorder *r)
+{
+    struct past *past = past_new();
+
+    past_ask(past, r->writer, loop_wall(r->loop), clock_system());
+    return past;
 }
 
 void recorder_status(struct recorder *r, struct writer_status *ret_status)

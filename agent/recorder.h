@@ -1,5 +1,5 @@
 /*
- * recorder: hands what the loop knows to the disk thread: the event journal, a sample of the policy's
+ * recorder: hands what the loop knows to the disk thread: the event journal, a sample of each policy's
  * world every SAMPLES_STEP_MS and at each decision that is carried out, and the decisions.
  *
  * Nothing here waits, whatever the disk does (storage/writer.h). Everything is on the loop's thread.
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "agent/loop.h"
+#include "agent/past.h"
 #include "base/err.h"
 #include "capacity/records.h"
 #include "storage/journal.h"
@@ -23,6 +24,7 @@
 #define RECORDER_MAX_BYTES       (INT64_C(256) << 20)
 
 struct turn;
+struct turn_filler;
 struct recorder;
 
 /* Starts the disk thread on the file at `path`. `names` as in journal_new(). */
@@ -41,8 +43,11 @@ uint64_t recorder_first_id(const struct recorder *r);
 /* The turn whose world is sampled; from now on every SAMPLES_STEP_MS. Borrowed. */
 void recorder_follow(struct recorder *r, const struct turn *t);
 
-/* The newest of the turn's decisions, and a sample with it. */
-void recorder_decided(struct recorder *r);
+/* The newest decision of a filler of the turn's, and a sample with it. */
+void recorder_decided(struct recorder *r, const struct turn_filler *tf);
+
+/* What the file tells of the time before now; it is being read (past.h). One reference. */
+struct past *recorder_past(struct recorder *r);
 
 /* For showing; any thread. */
 void recorder_status(struct recorder *r, struct writer_status *ret_status);

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "policy/controller.h"
+#include "policy/headroom.h"
 
 enum { SNAPSHOT_NAME_SIZE = 256, SNAPSHOT_TEXT_SIZE = 256, SNAPSHOT_DECISIONS = 64 };
 
@@ -60,6 +61,7 @@ struct snapshot_condition {
 
 struct snapshot_filler {
     char policy[SNAPSHOT_NAME_SIZE];
+    char target_api_version[SNAPSHOT_NAME_SIZE];
     char target_kind[64], target_ns[SNAPSHOT_NAME_SIZE], target_name[SNAPSHOT_NAME_SIZE];
     int64_t min, max;
     bool known; /* room is known: both watches complete and the shape is; else the figures up to
@@ -67,11 +69,15 @@ struct snapshot_filler {
     int64_t allocatable_milli, requested_milli, pending_milli, reserved_milli, remaining_milli,
         headroom_milli;
     int64_t slots, kept_slots, set_point, damped, slot_milli, hole_slots;
+    int64_t settle_us;                /* T in force */
+    struct headroom_state headroom;   /* where headroom_milli comes from, and what would have sufficed */
     bool has_replicas;                               /* the target was read */
     int64_t replicas;                                /* what the target asks for */
     int64_t desired;                                 /* what brim wants */
     int64_t ready, starting, leaving, unschedulable; /* filler pods */
     int64_t ready_milli, starting_milli, leaving_milli;
+    int64_t gated, admitted;          /* filler pods that wait, and that were let in and are not bound */
+    uint64_t admitted_total, refused_total, place_errors_total;
     enum reason reason;
     enum bound bound;
     bool has_wake;
@@ -79,7 +85,10 @@ struct snapshot_filler {
     uint64_t decisions_total[REASON_COUNT_];
     uint64_t scale_errors_total;
     struct snapshot_latency yield_latency;
+    bool paused_up, paused_down;
     struct snapshot_condition able, active, limited;
+    struct snapshot_condition placed;  /* pods go where brim wants them */
+    struct snapshot_condition covered; /* headroom.max is no lower than what would be needed */
     struct snapshot_decision decisions[SNAPSHOT_DECISIONS]; /* newest first */
     size_t n_decisions;
 };

@@ -52,6 +52,90 @@ void tell_target(struct tell *told, const struct policy *p, struct workload *w)
                  F_SV("policy", p->name), F_STR("error", v->owner_problem));
 }
 
+void tell_overlap(struct tell *told, const struct policy *p, const struct policy *other)
+{
+    if ((other != NULL) == told->overlaps)
+        return;
+    told->overlaps = other != NULL;
+    if (other != NULL)
+        log_error("target is left alone: its selector matches pods of another policy's target",
+                  F_SV("policy", p->name), F_SV("other", other->name));
+    else
+        log_info("no pod belongs to two policies any more", F_SV("policy", p->name));
+}
+
+static void tell_gate(struct tell *told, const struct policy *p, struct workload *w,
+                      const struct facts_filler *facts)
+{
+    bool missing =
+        p->placement == PLACEMENT_GATE && facts->template_known && !facts->template_gated;
+    static const char note[] = "Its pod template has no scheduling gate " ROOM_GATE
+                               ": brim cannot choose nodes, pods go where the scheduler puts them";
+
+    if (missing == told->gate_missing)
+        return;
+    told->gate_missing = missing;
+    if (!missing) {
+        log_info("pods are placed by gate", F_SV("policy", p->name));
+        return;
+    }
+    log_warn("the template has no gate: pods go where the scheduler puts them",
+             F_SV("policy", p->name), F_STR("gate", ROOM_GATE));
+    workload_event(w, true, "GateMissing", "Place", sv_from(note));
+}
+
+void tell_places(struct tell *told, const struct policy *p, struct workload *w,
+                 const struct facts_filler *facts, const char *missing)
+{
+    char note[TELL_TEXT_SIZE];
+
+    tell_gate(told, p, w, facts);
+    if ((missing != NULL) == told->places_forbidden)
+        return;
+    told->places_forbidden = missing != NULL;
+    if (missing == NULL) {
+        log_info("pods can be patched again", F_SV("policy", p->name));
+        return;
+    }
+    log_warn("pods are not placed: a right is missing", F_SV("policy", p->name),
+             F_STR("missing", missing));
+    (void)snprintf(note, sizeof note, "brim cannot place pods: it may not %s", missing);
+    workload_event(w, true, "PlacementForbidden", "Place", sv_from(note));
+}
+
+void tell_settle(int64_t *told_us, const struct policy *p, int64_t settle_us)
+{
+    if (p->settle_auto || settle_us == *told_us || settle_us == 0)
+        return;
+    *told_us = settle_us;
+    if (settle_us != p->settle_us)
+        log_info("settle is raised to twice the time a yield takes", F_SV("policy", p->name),
+                 F_INT("settle_ms", settle_us / US_PER_MS),
+                 F_INT("asked_ms", p->settle_us / US_PER_MS));
+}
+
+void tell_headroom(struct tell *told, const struct policy *p, struct workload *w,
+                   const struct headroom_state *h)
+{
+    char note[TELL_TEXT_SIZE];
+
+    if (h->capped == told->capped)
+        return;
+    told->capped = h->capped;
+    if (!h->capped) {
+        log_info("headroom suffices again", F_SV("policy", p->name));
+        return;
+    }
+    log_warn("headroom stands at its cap and does not suffice", F_SV("policy", p->name),
+             F_INT("max_milli", h->usual), F_INT("need_milli", h->need));
+    (void)snprintf(note, sizeof note,
+                   "More paid pods than headroom.blocked allows find too little room: headroom.max "
+                   "is %lld.%03lld cores, %lld.%03lld would have met it",
+                   (long long)(h->usual / 1000), (long long)(h->usual % 1000),
+                   (long long)(h->need / 1000), (long long)(h->need % 1000));
+    workload_event(w, true, "HeadroomCapped", "Rescale", sv_from(note));
+}
+
 void tell_reason(struct tell *told, const struct policy *p, struct workload *w,
                  const struct decision *d, int64_t replicas)
 {

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/facts.h"
 #include "agent/workload.h"
 #include "policy/controller.h"
 #include "policy/policy.h"
@@ -21,10 +22,30 @@ struct tell {
     bool owner_unknown;
     enum reason reason;
     enum bound bound;
+    bool overlaps;
+    bool gate_missing;
+    bool places_forbidden;
+    bool capped;
 };
 
 /* A target that is missing, unreadable, scaled by somebody else, or can be controlled again. */
 void tell_target(struct tell *told, const struct policy *p, struct workload *w);
+
+/* That another policy's target has pods which match this one's selector too, or (NULL) no longer. */
+void tell_overlap(struct tell *told, const struct policy *p, const struct policy *other);
+
+/* That the filler cannot be placed as the policy says: its template has no gate, or (`missing`) a
+ * right is missing; and the end of it. */
+void tell_places(struct tell *told, const struct policy *p, struct workload *w,
+                 const struct facts_filler *facts, const char *missing);
+
+/* That settle is raised to twice the time that a yield takes; `*told_us` is what was told last. */
+void tell_settle(int64_t *told_us, const struct policy *p, int64_t settle_us);
+
+/* That more paid pods than the policy wants find the headroom too small, while it stands at its
+ * cap; and the end of it. */
+void tell_headroom(struct tell *told, const struct policy *p, struct workload *w,
+                   const struct headroom_state *h);
 
 /* That somebody else scales the target, that facts are stale, that growth is held back; and the
  * end of each. */

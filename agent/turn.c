@@ -4,8 +4,10 @@
 
 #include "agent/publish.h"
 #include "agent/recorder.h"
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "policy/schedule.h"
 
 static struct mono now_of(const struct turn *t)
 {
@@ -24,12 +26,10 @@ static void wake_up(void *self)
 
 void turn_init(struct turn *t, const struct turn_parts *parts)
 {
-    struct controller_config config = facts_config(parts->facts);
-
-    *t = (struct turn){.parts = *parts, .dirty = true, .settle_us = parts->policy->settle_us};
-    t->controller = controller_new(&config);
+    *t = (struct turn){.parts = *parts, .dirty = true};
     t->wake = parts->timers->timer_new(parts->timers->self, wake_up, t);
     t->started = wall_now(t);
+    t->began = now_of(t);
     if (parts->recorder != NULL)
         t->last_id = recorder_first_id(parts->recorder) - 1;
 }
@@ -37,13 +37,126 @@ void turn_init(struct turn *t, const struct turn_parts *parts)
 void turn_done(struct turn *t)
 {
     t->parts.timers->timer_free(t->wake);
-    controller_free(t->controller);
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
+        free(t->fillers[i]);
 }
 
 void turn_mark(struct turn *t)
 {
     t->dirty = true;
 }
+
+/* Fillers. */
+
+/*
+ * The planner is given the policy as it can be carried out: without the right to patch pods nothing
+ * can be let in nor marked, and pods that have no gate go where the scheduler puts them.
+ */
+static enum placement_mode placement_mode(const struct turn *t, const struct turn_filler *tf,
+                                          struct mono now)
+{
+    const struct facts_filler *ff = &t->parts.facts->fillers[tf->index];
+    struct places_view view = places_view(tf->places, now);
+
+    if (!view.allowed && !view.trying)
+        return PLACEMENT_SPREAD;
+    if (tf->policy->placement == PLACEMENT_GATE && ff->template_known && !ff->template_gated)
+        return PLACEMENT_AFFINITY;
+    return tf->policy->placement;
+}
+
+static void set_effective(struct turn *t, struct turn_filler *tf, enum placement_mode mode)
+{
+    tf->effective = *tf->policy;
+    tf->effective.placement = mode;
+    planner_set_policy(t->parts.facts->planner, tf->index, &tf->effective);
+}
+
+/* Looks at the pods anew: whose they are, or whether they claim, has changed. */
+static void relist(struct turn *t)
+{
+    if (watch_state(t->parts.pods) == WATCH_OFF)
+        return;
+    watch_stop(t->parts.pods);
+    watch_start(t->parts.pods);
+}
+
+/* Takes the values that the policy's schedule has for this time. */
+static void put_in_force(struct turn *t, struct turn_filler *tf, struct wall wall)
+{
+    struct policy policy;
+    struct err err = {0};
+    bool anew = false;
+
+    tf->scheduled_at = wall;
+    tf->has_next = schedule_at(tf->text, wall, &policy, &tf->next);
+    if (memcmp(&policy, tf->policy, sizeof policy) == 0)
+        return;
+    log_debug("a policy is put in force", F_SV("policy", tf->text->name));
+    if (!facts_set_policy(t->parts.facts, tf->index, &policy, &anew, &err)) {
+        log_error("a policy cannot be put in force", F_SV("policy", tf->text->name), F_ERR(&err));
+        return;
+    }
+    set_effective(t, tf, policy.placement);
+    if (anew)
+        relist(t);
+}
+
+static void follow_schedule(struct turn *t, struct turn_filler *tf)
+{
+    struct wall wall = wall_now(t);
+    bool set_back = wall.us < tf->scheduled_at.us;
+
+    if (set_back || (tf->has_next && wall.us >= tf->next.us))
+        put_in_force(t, tf, wall);
+}
+
+void turn_add(struct turn *t, int filler, const struct policy *policy, struct workload *workload,
+              struct places *places)
+{
+    struct turn_filler *tf = xcalloc(1, sizeof *tf);
+
+    *tf = (struct turn_filler){.index = filler,
+                               .text = policy,
+                               .policy = &t->parts.facts->fillers[filler].policy,
+                               .workload = workload,
+                               .places = places,
+                               .settle_us = policy->settle_us,
+                               .decision.reason = REASON_UNKNOWN};
+    t->fillers[filler] = tf;
+    set_effective(t, tf, policy->placement);
+    put_in_force(t, tf, wall_now(t));
+    turn_mark(t);
+}
+
+void turn_set_policy(struct turn *t, int filler, const struct policy *policy)
+{
+    struct turn_filler *tf = t->fillers[filler];
+
+    tf->text = policy;
+    put_in_force(t, tf, wall_now(t));
+    turn_mark(t);
+}
+
+void turn_let_go(struct turn *t, int filler, bool let_go)
+{
+    t->fillers[filler]->let_go = let_go;
+    turn_mark(t);
+}
+
+void turn_remove(struct turn *t, int filler)
+{
+    free(t->fillers[filler]);
+    t->fillers[filler] = NULL;
+    turn_mark(t);
+}
+
+bool turn_writes(const struct turn *t, const struct turn_filler *tf)
+{
+    return tf->policy->mode == MODE_CONTROL && !t->parts.dry_run && !tf->let_go;
+}
+
+/* Gathering. */
 
 /* When the older of the two watches was last heard; false before both have been complete once. */
 static bool heard(const struct turn *t, struct mono *ret_at)
@@ -57,217 +170,215 @@ static bool heard(const struct turn *t, struct mono *ret_at)
     return true;
 }
 
-/* A settle time below twice the time that a yield takes would let filler back in before it has left. */
-static void keep_settle_above_actuation(struct turn *t)
-{
-    const struct policy *p = t->parts.policy;
-    struct controller_config config = facts_config(t->parts.facts);
-
-    if (config.settle.settle_us == t->settle_us)
-        return;
-    if (config.settle.settle_us != p->settle_us)
-        log_info("settle is raised to twice the time a yield takes", F_SV("policy", p->name),
-                 F_INT("settle_ms", config.settle.settle_us / US_PER_MS),
-                 F_INT("asked_ms", p->settle_us / US_PER_MS));
-    t->settle_us = config.settle.settle_us;
-    controller_configure(t->controller, &config);
-}
-
 /* What the target asks for, or in a dry run would ask for had brim written. */
-static int64_t replicas_now(struct turn *t, const struct workload_view *view)
+static int64_t replicas_now(struct turn_filler *tf, const struct workload_view *view)
 {
-    if (t->has_virtual && t->virtual_from != view->replicas)
-        t->has_virtual = false; /* somebody changed the real count: take that up */
-    return t->has_virtual ? t->virtual_replicas : view->replicas;
+    if (tf->has_virtual && tf->virtual_from != view->replicas)
+        tf->has_virtual = false; /* somebody changed the real count: take that up */
+    return tf->has_virtual ? tf->virtual_replicas : view->replicas;
 }
 
-static bool writes(const struct turn *t)
+static struct planner_input gather(struct turn *t, struct turn_filler *tf, struct mono now)
 {
-    return t->parts.policy->mode == MODE_CONTROL && !t->parts.dry_run;
-}
-
-static struct controller_facts gather(struct turn *t, struct mono now)
-{
-    const struct policy *p = t->parts.policy;
-    const struct workload_view *view = workload_view(t->parts.workload);
-    struct facts *f = t->parts.facts;
+    const struct facts *f = t->parts.facts;
+    const struct facts_filler *ff = &f->fillers[tf->index];
+    const struct workload_view *view = workload_view(tf->workload);
     struct mono heard_at = {0};
     bool synced = heard(t, &heard_at);
-    struct controller_facts in = {0};
 
-    t->claims = facts_measure(f, now);
-    in.known = synced && f->classified && f->fit != NULL && view->known &&
-               (!writes(t) || (view->owners_known && view->owner[0] == '\0'));
-    in.fresh = synced && mono_since_us(heard_at, now) <= p->stale_after_us;
-    in.replicas = replicas_now(t, view);
-    if (f->fit == NULL)
-        return in;
-    t->room = fit_sum(f->fit);
-    facts_room(f, &in);
-    return in;
+    return (struct planner_input){
+        .known = synced && f->classified && view->known && ff->overlaps < 0 && !tf->let_go &&
+                 (!turn_writes(t, tf) || (view->owners_known && view->owner[0] == '\0')),
+        .fresh = synced && mono_since_us(heard_at, now) <= tf->policy->stale_after_us,
+        .paused_up = view->paused_up,
+        .paused_down = view->paused_down,
+        .carries_out = turn_writes(t, tf),
+        .replicas = replicas_now(tf, view),
+    };
+}
+
+/* May the planner be asked yet? What it learns of the past it must be told before. */
+static bool may_step(struct turn *t, struct mono now)
+{
+    struct mono heard_at;
+
+    if (t->stepped)
+        return true;
+    if (!heard(t, &heard_at) || !t->parts.facts->classified)
+        return false;
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        const struct turn_filler *tf = t->fillers[i];
+
+        if (tf != NULL && workload_view(tf->workload)->state == WORKLOAD_FOUND &&
+            !workload_view(tf->workload)->template_known)
+            return false;
+    }
+    if (t->parts.past != NULL && !past_ready(t->parts.past) &&
+        mono_since_us(t->began, now) < TURN_PAST_US)
+        return false;
+    if (t->parts.past != NULL)
+        past_feed(t->parts.past, t->parts.facts->planner, now, wall_now(t));
+    t->stepped = true;
+    return true;
 }
 
 /* Keeps a decision for showing: those that change the count, and those whose reason is new. */
-static void record(struct turn *t)
+static void record(struct turn *t, struct turn_filler *tf)
 {
-    struct snapshot_decision *d = t->recent;
+    struct snapshot_decision *d = tf->recent;
     struct strbuf text;
 
-    if (t->n_recent < SNAPSHOT_DECISIONS)
-        t->n_recent++;
-    memmove(t->recent + 1, t->recent, (t->n_recent - 1) * sizeof *t->recent);
+    if (tf->n_recent < SNAPSHOT_DECISIONS)
+        tf->n_recent++;
+    memmove(tf->recent + 1, tf->recent, (tf->n_recent - 1) * sizeof *tf->recent);
     *d = (struct snapshot_decision){.id = ++t->last_id,
                                     .at = wall_now(t),
-                                    .from = t->from,
-                                    .decision = t->decision,
-                                    .paid_milli = t->room.paid_milli,
-                                    .pending_milli = t->room.claimed_milli,
-                                    .allocatable_milli = t->room.allocatable_milli};
+                                    .from = tf->from,
+                                    .decision = tf->decision,
+                                    .paid_milli = tf->plan.room.paid_milli,
+                                    .pending_milli = tf->plan.room.claimed_milli,
+                                    .allocatable_milli = tf->plan.room.allocatable_milli};
     strbuf_init(&text, sizeof d->detail - 1);
-    decision_text(&t->decision, t->from, &text);
+    decision_text(&tf->decision, tf->from, &text);
     (void)snprintf(d->detail, sizeof d->detail, "%s", strbuf_str(&text));
     strbuf_done(&text);
-    t->decisions_total[t->decision.reason]++;
+    tf->decisions_total[tf->decision.reason]++;
     t->unpublished = true;
     if (t->parts.recorder != NULL)
-        recorder_decided(t->parts.recorder);
+        recorder_decided(t->parts.recorder, tf);
 }
 
-static void count_latency(struct turn *t)
+/* Acting. */
+
+static void count_latency(struct turn *t, struct turn_filler *tf)
 {
     static const double bounds[] = SNAPSHOT_LATENCY_BOUNDS;
-    int64_t us =
-        mono_since_us(t->parts.facts->urgent_since, t->parts.clock.mono(t->parts.clock.self));
+    int64_t us = mono_since_us(t->parts.facts->fillers[tf->index].urgent_since,
+                               t->parts.clock.mono(t->parts.clock.self));
     size_t i = 0;
 
     while (i < COUNT_OF(bounds) && (double)us / 1e6 > bounds[i])
         i++;
-    t->latency.bucket[i]++;
-    t->latency.count++;
-    t->latency.sum_us += us;
+    tf->latency.bucket[i]++;
+    tf->latency.count++;
+    tf->latency.sum_us += us;
 }
 
-/* What is not known at the start, when nothing can be, is no news. */
-static bool is_news(const struct turn *t, enum reason before)
+static bool is_urgent(const struct turn *t, const struct turn_filler *tf)
 {
-    return t->decision.reason != before &&
-           (t->n_recent != 0 || t->decision.reason != REASON_UNKNOWN);
+    const struct facts_filler *ff = &t->parts.facts->fillers[tf->index];
+
+    return ff->urgent && !ff->urgent_served && t->claims.urgent != 0;
 }
 
-/* Carries a move out, or in a dry run takes it as carried out. */
-static void carry_out(struct turn *t, const struct act_result *move, struct mono now)
+/* A dry run takes a move as carried out. */
+static void pretend(struct turn *t, struct turn_filler *tf, int64_t to, struct mono now)
 {
-    bool urgent = move->move == ACT_SHRINK && t->claims.urgent != 0 && t->parts.facts->urgent &&
-                  !t->parts.facts->urgent_served;
+    tf->has_virtual = true;
+    tf->virtual_from = workload_view(tf->workload)->replicas;
+    tf->virtual_replicas = to;
+    (void)act_answered(&tf->act, true, now);
+    planner_wrote(t->parts.facts->planner, tf->index, to, now);
+    turn_mark(t);
+}
 
-    t->decision.replicas = move->to;
-    record(t);
-    if (!writes(t)) {
-        t->has_virtual = true;
-        t->virtual_from = workload_view(t->parts.workload)->replicas;
-        t->virtual_replicas = move->to;
-        (void)act_answered(&t->act, true, now);
-        controller_wrote(t->controller, move->to, now);
-        tell_rescale(t->parts.policy, t->parts.workload, true, t->from, &t->decision,
-                     t->recent[0].detail);
-        turn_mark(t);
-        return;
+static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_result *move,
+                      struct mono now)
+{
+    struct facts_filler *ff = &t->parts.facts->fillers[tf->index];
+    bool urgent = move->move == ACT_SHRINK && is_urgent(t, tf);
+
+    tf->decision.replicas = move->to;
+    record(t, tf);
+    if (turn_writes(t, tf)) {
+        if (move->move == ACT_SHRINK)
+            workload_shrink(tf->workload, move->to);
+        else
+            workload_grow(tf->workload, move->to);
+        if (urgent)
+            count_latency(t, tf);
+        ff->urgent_served |= move->move == ACT_SHRINK;
+    } else {
+        pretend(t, tf, move->to, now);
     }
-    if (move->move == ACT_SHRINK)
-        workload_shrink(t->parts.workload, move->to);
-    else
-        workload_grow(t->parts.workload, move->to);
-    if (urgent)
-        count_latency(t);
-    t->parts.facts->urgent_served |= move->move == ACT_SHRINK;
-    tell_rescale(t->parts.policy, t->parts.workload, false, t->from, &t->decision,
-                 t->recent[0].detail);
+    tell_rescale(tf->policy, tf->workload, !turn_writes(t, tf), tf->from, &tf->decision,
+                 tf->recent[0].detail);
 }
 
-static struct act_facts wishes(const struct turn *t)
+static struct act_facts wishes(const struct turn *t, const struct turn_filler *tf,
+                               struct mono now)
 {
     const struct claims_sum *c = &t->claims;
-    struct act_facts f = {
-        .write = t->decision.write && t->parts.policy->mode != MODE_METRICS_ONLY,
-        .from = t->input.replicas,
-        .to = t->decision.replicas,
-        .urgent = t->parts.facts->urgent && !t->parts.facts->urgent_served && c->urgent != 0,
-        .urgent_since = t->parts.facts->urgent_since,
+    struct places_view places = places_view(tf->places, now);
+
+    return (struct act_facts){
+        .write = tf->decision.write && tf->policy->mode != MODE_METRICS_ONLY && !tf->let_go,
+        .from = tf->input.replicas,
+        .to = tf->decision.replicas,
+        .urgent = is_urgent(t, tf),
+        .urgent_since = t->parts.facts->fillers[tf->index].urgent_since,
         .helpless = c->helpless != 0,
         .victims_seen = c->uncovered == 0 && c->pods == c->unschedulable,
+        .marking = places.costs != 0,
+        .marking_since = places.costs_since,
+        .coalesce_us = tf->policy->advanced.coalesce_us,
     };
-
-    if (f.to > f.from) {
-        f.to = facts_growth(t->parts.facts, f.from, f.to);
-        f.write = f.write && f.to != f.from;
-    }
-    return f;
 }
 
 /*
  * More filler pods than the target's known count explains mean that somebody scaled it since it was
  * read: it is read again, once for each such number, since pods may also outlast a count.
  */
-static void notice_growth(struct turn *t)
+static void notice_growth(struct turn *t, struct turn_filler *tf)
 {
-    struct filler_count count = cluster_filler_count(t->parts.facts->cluster, 0);
+    struct filler_count count = cluster_filler_count(facts_cluster(t->parts.facts), tf->index);
     int64_t staying =
         count.pods[FILLER_READY] + count.pods[FILLER_STARTING] + count.pods[FILLER_UNSCHEDULABLE];
-    const struct workload_view *view = workload_view(t->parts.workload);
-    bool more = view->known && t->act.in_flight == 0 && staying > view->replicas;
+    const struct workload_view *view = workload_view(tf->workload);
+    bool more = view->known && tf->act.in_flight == 0 && staying > view->replicas;
 
-    if (more && staying != t->noticed)
-        workload_refresh(t->parts.workload);
-    t->noticed = more ? staying : 0;
+    if (more && staying != tf->noticed)
+        workload_refresh(tf->workload);
+    tf->noticed = more ? staying : 0;
 }
 
 /* Another object under the target's name: what was learned of the old one's count is void. */
-static void notice_new_target(struct turn *t)
+static void notice_new_target(struct turn *t, struct turn_filler *tf)
 {
-    const struct workload_view *view = workload_view(t->parts.workload);
-    struct controller_config config = facts_config(t->parts.facts);
+    const struct workload_view *view = workload_view(tf->workload);
 
-    if (!view->known || uid_eq(view->uid, t->uid))
+    if (!view->known || uid_eq(view->uid, tf->uid))
         return;
-    if (!uid_is_zero(t->uid)) {
-        controller_free(t->controller);
-        t->controller = controller_new(&config);
-        t->has_virtual = t->has_found = false;
+    if (!uid_is_zero(tf->uid)) {
+        planner_restart(t->parts.facts->planner, tf->index);
+        tf->has_virtual = tf->has_found = false;
     }
-    t->uid = view->uid;
+    tf->uid = view->uid;
 }
 
-static void evaluate(struct turn *t, struct mono now)
+/* What another autoscaler sets is no foreign change where brim only measures. */
+static void notice_found(struct turn *t, struct turn_filler *tf, struct mono now)
 {
-    enum reason before = t->decision.reason;
-    struct act_facts facts;
-    struct act_result move;
+    if (tf->policy->mode != MODE_METRICS_ONLY || !tf->input.known ||
+        (tf->has_found && tf->found_replicas == tf->input.replicas))
+        return;
+    tf->has_found = true;
+    tf->found_replicas = tf->input.replicas;
+    planner_wrote(t->parts.facts->planner, tf->index, tf->input.replicas, now);
+}
 
-    notice_new_target(t);
-    keep_settle_above_actuation(t);
-    t->input = gather(t, now);
-    if (t->parts.policy->mode == MODE_METRICS_ONLY && t->input.known &&
-        (!t->has_found || t->found_replicas != t->input.replicas)) {
-        t->has_found = true;
-        t->found_replicas = t->input.replicas;
-        controller_wrote(t->controller, t->input.replicas, now);
-    }
-    t->from = t->input.replicas;
-    t->decision = controller_step(t->controller, &t->input, now);
-    tell_reason(&t->told, t->parts.policy, t->parts.workload, &t->decision, t->from);
-    t->ticked_at = now;
-    t->unpublished = true;
-    facts = wishes(t);
-    move = act_step(&t->act, &facts, now);
-    if (move.move != ACT_NOTHING)
-        carry_out(t, &move, now);
-    else if (is_news(t, before) && !facts.write)
-        record(t);
-    if (move.has_wake && (!t->decision.has_wake || move.wake.us < t->decision.wake.us)) {
-        t->decision.has_wake = true;
-        t->decision.wake = move.wake;
-    }
-    notice_growth(t);
+static void prepare(struct turn *t, struct turn_filler *tf, struct mono now)
+{
+    enum placement_mode mode;
+
+    follow_schedule(t, tf);
+    notice_new_target(t, tf);
+    mode = placement_mode(t, tf, now);
+    if (tf->effective.placement != mode)
+        set_effective(t, tf, mode);
+    tf->input = gather(t, tf, now);
+    tf->from = tf->input.replicas;
+    notice_found(t, tf, now);
 }
 
 static int64_t earliest(int64_t a, int64_t b)
@@ -275,21 +386,146 @@ static int64_t earliest(int64_t a, int64_t b)
     return a == 0 || b < a ? b : a;
 }
 
+static void act(struct turn *t, struct turn_filler *tf, struct mono now)
+{
+    enum reason before = tf->decision.reason;
+    struct act_facts facts;
+    struct act_result move;
+
+    tf->decision = tf->plan.decision;
+    tell_reason(&tf->told, tf->policy, tf->workload, &tf->decision, tf->from);
+    tell_headroom(&tf->told, tf->policy, tf->workload, &tf->plan.headroom);
+    tell_settle(&tf->settle_us, tf->policy, tf->plan.settle_us);
+    if (tf->plan.placement != NULL && turn_writes(t, tf))
+        places_carry(tf->places, facts_cluster(t->parts.facts), tf->plan.placement, now);
+    facts = wishes(t, tf, now);
+    move = act_step(&tf->act, &facts, now);
+    if (move.move != ACT_NOTHING)
+        carry_out(t, tf, &move, now);
+    else if (tf->decision.reason != before && !facts.write)
+        record(t, tf);
+    if (move.has_wake)
+        t->due.us = earliest(t->due.us, move.wake.us);
+    notice_growth(t, tf);
+}
+
+/* The plans before the planner may be asked. */
+static void plan_nothing(const struct planner_input *in, struct planner_plan *plans)
+{
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
+        plans[i] = (struct planner_plan){
+            .decision = {.reason = REASON_UNKNOWN, .replicas = in[i].replicas}};
+}
+
+static void evaluate(struct turn *t, struct mono now)
+{
+    struct planner_input in[PLANNER_MAX_FILLERS] = {0};
+    struct planner_plan plans[PLANNER_MAX_FILLERS];
+    struct planner_result result = {0};
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] == NULL)
+            continue;
+        prepare(t, t->fillers[i], now);
+        in[i] = t->fillers[i]->input;
+    }
+    if (may_step(t, now)) {
+        result = planner_step(t->parts.facts->planner, in, plans, now);
+        t->claims = result.claims;
+        facts_stepped(t->parts.facts, &result.claims);
+    } else {
+        plan_nothing(in, plans);
+        t->parts.facts->changed = false;
+    }
+    t->due.us = result.has_wake ? result.wake.us : 0;
+    t->ticked_at = now;
+    t->unpublished = true;
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] == NULL)
+            continue;
+        t->fillers[i]->plan = plans[i];
+        act(t, t->fillers[i], now);
+    }
+}
+
+/* When the facts become stale for somebody, of whom that is not known yet. */
+static int64_t stale_at(const struct turn *t, struct mono now)
+{
+    struct mono heard_at;
+    int64_t at = 0;
+
+    if (!heard(t, &heard_at))
+        return 0;
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        const struct turn_filler *tf = t->fillers[i];
+
+        if (tf != NULL && heard_at.us + tf->policy->stale_after_us >= now.us)
+            at = earliest(at, heard_at.us + tf->policy->stale_after_us + 1);
+    }
+    return at;
+}
+
+/* How long until a schedule changes a policy; INT64_MAX: none does. */
+static int64_t schedule_us(const struct turn *t)
+{
+    int64_t left = INT64_MAX;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] != NULL && t->fillers[i]->has_next)
+            left = min_i64(left, max_i64(t->fillers[i]->next.us - wall_now(t).us, 0));
+    }
+    return left;
+}
+
+/* The longest time without an evaluation. */
+static int64_t tick_us(const struct turn *t)
+{
+    int64_t tick = TURN_TICK_US;
+
+    if (!t->stepped && t->parts.past != NULL)
+        return TURN_PAST_LOOK_US;
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] != NULL)
+            tick = min_i64(tick, t->fillers[i]->policy->advanced.tick_us);
+    }
+    return tick;
+}
+
 /* Sets the timer to the first moment at which something is due though nothing happens. */
 static void set_wake(struct turn *t, struct mono now)
 {
-    int64_t at = t->ticked_at.us + TURN_TICK_US;
-    struct mono heard_at;
+    int64_t at = t->ticked_at.us + tick_us(t);
+    int64_t stale = stale_at(t, now);
 
-    if (t->decision.has_wake)
-        at = earliest(at, t->decision.wake.us);
-    if (t->claims.has_deadline)
-        at = earliest(at, t->claims.deadline.us);
-    if (heard(t, &heard_at) && heard_at.us + t->parts.policy->stale_after_us >= now.us)
-        at = earliest(at, heard_at.us + t->parts.policy->stale_after_us + 1);
+    int64_t scheduled = schedule_us(t);
+
+    if (t->due.us != 0)
+        at = earliest(at, t->due.us);
+    if (scheduled != INT64_MAX)
+        at = earliest(at, now.us + scheduled);
+    if (stale != 0)
+        at = earliest(at, stale);
     if (t->unpublished)
         at = earliest(at, t->published_at.us + TURN_PUBLISH_US);
     t->parts.timers->timer_set(t->wake, at > now.us ? at - now.us : 0);
+}
+
+static void tell_targets(struct turn *t, struct mono now)
+{
+    const struct facts *f = t->parts.facts;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        struct turn_filler *tf = t->fillers[i];
+        int other;
+
+        if (tf == NULL)
+            continue;
+        other = f->fillers[i].overlaps;
+        tell_target(&tf->told, tf->policy, tf->workload);
+        tell_overlap(&tf->told, tf->policy, other >= 0 ? &f->fillers[other].policy : NULL);
+        tell_places(&tf->told, tf->policy, tf->workload, &f->fillers[i],
+                    places_view(tf->places, now).missing);
+    }
 }
 
 void turn_run(void *self)
@@ -301,7 +537,7 @@ void turn_run(void *self)
     if (!t->dirty && !t->parts.facts->changed)
         return;
     t->dirty = false;
-    tell_target(&t->told, t->parts.policy, t->parts.workload);
+    tell_targets(t, now);
     evaluate(t, now);
     if (t->last_id != decided || mono_since_us(t->published_at, now) >= TURN_PUBLISH_US) {
         publish(t);
@@ -311,20 +547,36 @@ void turn_run(void *self)
     set_wake(t, now);
 }
 
-void turn_written(struct turn *t, int64_t replicas, const struct err *err)
+void turn_written(struct turn *t, int filler, int64_t replicas, const struct err *err)
 {
+    struct turn_filler *tf = t->fillers[filler];
     struct mono now = now_of(t);
-    bool again = act_answered(&t->act, err == NULL, now);
+    bool again;
 
+    if (tf == NULL)
+        return;
+    again = act_answered(&tf->act, err == NULL, now);
     if (err == NULL) {
-        controller_wrote(t->controller, replicas, now);
+        planner_wrote(t->parts.facts->planner, filler, replicas, now);
     } else {
-        t->scale_errors_total++;
-        t->parts.facts->urgent_served = false;
-        log_warn("the target could not be scaled", F_SV("policy", t->parts.policy->name),
+        tf->scale_errors_total++;
+        t->parts.facts->fillers[filler].urgent_served = false;
+        log_warn("the target could not be scaled", F_SV("policy", tf->policy->name),
                  F_INT("to", replicas), F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
     }
     if (again)
-        workload_refresh(t->parts.workload);
+        workload_refresh(tf->workload);
+    turn_mark(t);
+}
+
+void turn_admitted(struct turn *t, int filler, struct uid uid, bool ok)
+{
+    planner_admitted(t->parts.facts->planner, filler, uid, ok, now_of(t));
+    turn_mark(t);
+}
+
+void turn_costed(struct turn *t, int filler, struct uid uid, int32_t cost, bool ok)
+{
+    planner_costed(t->parts.facts->planner, filler, uid, cost, ok);
     turn_mark(t);
 }

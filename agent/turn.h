@@ -1,9 +1,13 @@
 /*
- * turn: what happens once at the end of each round of the loop: gather, decide once, act, publish.
+ * turn: what happens once at the end of each round of the loop: gather, decide once for all fillers,
+ * act, publish.
  *
- *     facts_measure() -> controller_step() -> act_step() -> workload_shrink() or workload_grow() -> publish()
+ *     planner_step() -> for each filler: places_carry(), act_step() -> workload_shrink() or
+ *     workload_grow() -> publish()
  *
- * A turn in which nothing came in and nothing is due does nothing. All times are the loop's one `now`.
+ * A turn in which nothing came in and nothing is due does nothing. All times are the loop's one
+ * `now`. The planner is asked first when pods and nodes have been listed, every target was looked
+ * for, and the past (past.h) was read or took too long.
  */
 #ifndef BRIM_AGENT_TURN_H
 #define BRIM_AGENT_TURN_H
@@ -15,15 +19,19 @@
 #include "agent/facts.h"
 #include "agent/kube/timers.h"
 #include "agent/kube/watch.h"
+#include "agent/past.h"
+#include "agent/places.h"
 #include "agent/snapshot.h"
 #include "agent/tell.h"
 #include "agent/workload.h"
-#include "policy/controller.h"
 
 /* At most one snapshot in this time, unless something was decided. */
 #define TURN_PUBLISH_US (100 * US_PER_MS)
-/* The controller is asked at least this often (g of docs/CONTROL.md 10). */
+/* The planner is asked at least this often (g of docs/CONTROL.md 10). */
 #define TURN_TICK_US (5 * US_PER_S)
+/* How long the first step waits for the past, and how often it looks. */
+#define TURN_PAST_US      (2 * US_PER_S)
+#define TURN_PAST_LOOK_US (50 * US_PER_MS)
 
 struct recorder;
 
@@ -31,51 +39,79 @@ struct recorder;
 struct turn_parts {
     const struct timers *timers; /* the turn's time, and what wakes it */
     struct clock clock;          /* the machine's, to measure inside a turn */
-    const struct policy *policy;
     struct facts *facts;
-    struct workload *workload;
     struct watch *pods, *nodes;
     struct snapshot_slot *slot;
     struct recorder *recorder; /* NULL: no history */
+    struct past *past;         /* what the history tells; NULL: nothing. Borrowed */
     bool dry_run;
 };
 
-struct turn {
-    struct turn_parts parts;
-    struct controller *controller;
+/* One filler's part of it. */
+struct turn_filler {
+    int index;                   /* the planner's */
+    const struct policy *text;   /* the policy as it was read. Borrowed, as are the next three */
+    const struct policy *policy; /* as it is in force now: the facts' copy */
+    struct workload *workload;
+    struct places *places;
+    struct policy effective; /* what the planner was given: the policy with another placement */
     struct act act;
-    void *wake;
-    struct mono ticked_at, published_at;
-    bool dirty; /* evaluate at the end of this turn */
-    bool unpublished;
-    int64_t settle_us; /* in force: the policy's, or 2A */
-    bool has_virtual;  /* dry run: what would have been written, on top of `virtual_from` */
+    struct wall scheduled_at; /* when the schedule was last asked */
+    bool has_next;
+    struct wall next; /* and when another policy is in force */
+    bool let_go;      /* its policy is gone: its count is held */
+    bool has_virtual; /* dry run: what would have been written, on top of `virtual_from` */
     int64_t virtual_replicas, virtual_from;
-    bool has_found;         /* the target's count was seen once */
-    int64_t found_replicas; /* the count at the last evaluation, for metrics-only */
+    bool has_found;         /* metrics-only: the count that the planner was told */
+    int64_t found_replicas;
+    int64_t noticed; /* filler pods, beyond the target's count, that were noticed */
+    struct uid uid;  /* of the target */
+    int64_t settle_us; /* as it was told last */
 
     /* What the last evaluation saw and decided. */
-    struct controller_facts input;
-    struct decision decision;
-    int64_t from; /* replicas before the decision */
-    struct claims_sum claims;
-    struct fit_sum room;
+    struct planner_input input;
+    struct planner_plan plan;
+    struct decision decision; /* the plan's, with the count that was written */
+    int64_t from;             /* replicas before the decision */
 
     /* What is counted and kept for showing. */
-    struct wall started;
     uint64_t decisions_total[REASON_COUNT_];
     uint64_t scale_errors_total;
     struct snapshot_latency latency;
     struct snapshot_decision recent[SNAPSHOT_DECISIONS]; /* newest first */
     size_t n_recent;
-    uint64_t last_id;
     struct tell told;
-    int64_t noticed; /* filler pods, beyond the target's count, that were noticed */
-    struct uid uid;  /* of the target */
+};
+
+struct turn {
+    struct turn_parts parts;
+    void *wake;
+    struct mono ticked_at, published_at;
+    struct mono began;
+    bool dirty;   /* evaluate at the end of this turn */
+    bool stepped; /* the planner was asked once */
+    bool unpublished;
+    struct turn_filler *fillers[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
+
+    struct claims_sum claims; /* of the last evaluation, as the next */
+    struct mono due;          /* when the planner wants to be asked again; 0: no sooner than the tick */
+
+    struct wall started;
+    uint64_t last_id; /* of the newest decision; one count for all fillers */
 };
 
 void turn_init(struct turn *t, const struct turn_parts *parts);
 void turn_done(struct turn *t);
+
+/* A filler that facts_add() gave this index; policy, workload and places are borrowed. */
+void turn_add(struct turn *t, int filler, const struct policy *policy, struct workload *workload,
+              struct places *places);
+/* Another text of its policy. */
+void turn_set_policy(struct turn *t, int filler, const struct policy *policy);
+/* Its policy is gone (true) or back: its count stays as it is. */
+void turn_let_go(struct turn *t, int filler, bool let_go);
+/* Before facts_remove(). */
+void turn_remove(struct turn *t, int filler);
 
 /* Something came in: evaluate at the end of this round. */
 void turn_mark(struct turn *t);
@@ -83,7 +119,13 @@ void turn_mark(struct turn *t);
 /* The round's end; give it to loop_at_turn(). */
 void turn_run(void *self);
 
-/* A write of the target was answered. */
-void turn_written(struct turn *t, int64_t replicas, const struct err *err);
+/* A write of a filler's target was answered. */
+void turn_written(struct turn *t, int filler, int64_t replicas, const struct err *err);
+/* So were an admission and a deletion cost (places.h). */
+void turn_admitted(struct turn *t, int filler, struct uid uid, bool ok);
+void turn_costed(struct turn *t, int filler, struct uid uid, int32_t cost, bool ok);
+
+/* Is what is decided for it written? */
+bool turn_writes(const struct turn *t, const struct turn_filler *tf);
 
 #endif

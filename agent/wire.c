@@ -23,7 +23,7 @@
 #define LAST_PAUSE_US  (15 * US_PER_S)
 
 struct agent {
-    const struct agent_options *options;
+    struct agent_options *options;
     struct loop *loop;
     struct kube_config config;
     struct transport_curl *curl;
@@ -39,11 +39,22 @@ struct agent {
     struct err fatal; /* why it cannot start after all; ERR_NONE: it can */
 
     bool started; /* all below is there */
+    struct podreq_rules rules;
     struct facts facts;
     struct recorder *recorder; /* NULL: no history */
-    struct workload *workload;
+    struct past *past;
     struct watch *pods, *nodes;
     struct turn turn;
+    struct lane *lanes[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
+};
+
+/* One filler: its policy and its target. */
+struct lane {
+    struct agent *agent;
+    int filler;
+    const struct policy *policy; /* borrowed from the list in force */
+    struct workload *workload;
+    struct places *places;
 };
 
 /* Watches: what they bring goes into the facts. */
@@ -70,8 +81,8 @@ static void pods_synced(void *self)
     struct agent *a = self;
 
     a->facts.wall = loop_wall(a->loop);
-    facts_list_end(&a->facts, CLUSTER_PODS);
-    log_info("pods listed", F_INT("pods", cluster_pod_count(a->facts.cluster)));
+    facts_list_end(&a->facts, CLUSTER_PODS, loop_now(a->loop));
+    log_info("pods listed", F_INT("pods", cluster_pod_count(facts_cluster(&a->facts))));
 }
 
 static void pods_trouble(void *self UNUSED, const struct err *err)
@@ -101,8 +112,8 @@ static void nodes_synced(void *self)
     struct agent *a = self;
 
     a->facts.wall = loop_wall(a->loop);
-    facts_list_end(&a->facts, CLUSTER_NODES);
-    log_info("nodes listed", F_INT("nodes", cluster_node_count(a->facts.cluster)));
+    facts_list_end(&a->facts, CLUSTER_NODES, loop_now(a->loop));
+    log_info("nodes listed", F_INT("nodes", cluster_node_count(facts_cluster(&a->facts))));
 }
 
 static void nodes_trouble(void *self UNUSED, const struct err *err)
@@ -110,62 +121,112 @@ static void nodes_trouble(void *self UNUSED, const struct err *err)
     log_warn("watching nodes", F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
 }
 
-/* The target. */
+/* Targets. */
 
-/* Pods are told apart by the target's selector: another one means that they must be looked at anew.
+/* Pods are listed once every target was looked for: till then filler would be taken for paid. */
+static bool targets_read(const struct agent *a)
+{
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (a->lanes[i] != NULL &&
+            workload_view(a->lanes[i]->workload)->state == WORKLOAD_UNREAD)
+            return false;
+    }
+    return true;
+}
+
+static void list_pods(struct agent *a, bool anew)
+{
+    if (anew && watch_state(a->pods) != WATCH_OFF)
+        watch_stop(a->pods);
+    if (targets_read(a) && watch_state(a->pods) == WATCH_OFF)
+        watch_start(a->pods);
+}
+
+/* Pods are told apart by the targets' selectors: another one means that they must be looked at anew.
  */
 static void workload_changed(void *self)
 {
-    struct agent *a = self;
-    const struct workload_view *view = workload_view(a->workload);
+    struct lane *l = self;
+    struct agent *a = l->agent;
+    const struct workload_view *view = workload_view(l->workload);
     bool selector_changed = false;
     struct err err = {0};
 
     turn_mark(&a->turn);
     if (view->state == WORKLOAD_UNREAD)
         return;
-    if (!facts_set_selector(&a->facts, sv_from(view->selector), &selector_changed, &err)) {
-        log_warn("the target cannot be followed", F_SV("policy", a->options->policy->name),
-                 F_ERR(&err));
-        return;
-    }
-    if (selector_changed && watch_state(a->pods) != WATCH_OFF)
-        watch_stop(a->pods);
-    if (selector_changed || watch_state(a->pods) == WATCH_OFF)
-        watch_start(a->pods);
+    if (!facts_set_selector(&a->facts, l->filler, sv_from(view->selector), loop_now(a->loop),
+                            &selector_changed, &err))
+        log_warn("the target cannot be followed", F_SV("policy", l->policy->name), F_ERR(&err));
+    list_pods(a, selector_changed);
 }
 
 static void template_read(void *self, const struct pod_record *pod)
 {
-    struct agent *a = self;
+    struct lane *l = self;
 
-    facts_set_template(&a->facts, pod);
-    turn_mark(&a->turn);
+    facts_set_template(&l->agent->facts, l->filler, pod);
+    turn_mark(&l->agent->turn);
 }
 
 static void written(void *self, int64_t replicas, const struct err *err)
 {
-    struct agent *a = self;
+    struct lane *l = self;
 
-    turn_written(&a->turn, replicas, err);
+    turn_written(&l->agent->turn, l->filler, replicas, err);
 }
 
-/* Begins to watch and to control, now that the server's release is known. */
-static bool start_parts(struct agent *a, const struct podreq_rules *rules, struct err *err)
+static void admitted(void *self, struct uid uid, bool ok)
 {
-    const struct policy *policy = a->options->policy;
+    struct lane *l = self;
+
+    turn_admitted(&l->agent->turn, l->filler, uid, ok);
+}
+
+static void costed(void *self, struct uid uid, int32_t cost, bool ok)
+{
+    struct lane *l = self;
+
+    turn_costed(&l->agent->turn, l->filler, uid, cost, ok);
+}
+
+static bool lane_add(struct agent *a, const struct policy *policy, struct err *err)
+{
+    struct lane *l;
+    int filler;
+
+    if (!facts_add(&a->facts, policy, &filler, err))
+        return false;
+    l = xcalloc(1, sizeof *l);
+    *l = (struct lane){.agent = a, .filler = filler, .policy = policy};
+    a->lanes[filler] = l;
+    l->workload = workload_new(a->client, policy, cluster_names(facts_cluster(&a->facts)),
+                               &a->rules,
+                               &(struct workload_handler){.changed = workload_changed,
+                                                          .template_read = template_read,
+                                                          .written = written,
+                                                          .self = l});
+    l->places =
+        places_new(a->client, policy->target_ns,
+                   &(struct places_handler){.admitted = admitted, .costed = costed, .self = l});
+    turn_add(&a->turn, filler, policy, l->workload, l->places);
+    return true;
+}
+
+static void lane_free(struct lane *l)
+{
+    if (l == NULL)
+        return;
+    places_free(l->places);
+    workload_free(l->workload);
+    free(l);
+}
+
+/* The watches, before they are started. */
+static void make_watches(struct agent *a)
+{
     uint64_t seed = (uint64_t)loop_wall(a->loop).us * 31 + (uint64_t)getpid();
 
-    if (!facts_init(&a->facts, policy, rules, err))
-        return false;
-    if (a->options->db != NULL &&
-        !recorder_new(a->loop, a->options->db, cluster_names(a->facts.cluster), &a->recorder,
-                      err)) {
-        facts_done(&a->facts);
-        return false;
-    }
-    if (a->recorder != NULL)
-        a->facts.journal = recorder_journal(a->recorder);
     a->pods =
         watch_new(a->client,
                   &(struct watch_options){
@@ -182,27 +243,42 @@ static bool start_parts(struct agent *a, const struct podreq_rules *rules, struc
                                           .synced = nodes_synced,
                                           .trouble = nodes_trouble,
                                           .self = a});
-    a->workload = workload_new(a->client, policy, cluster_names(a->facts.cluster), rules,
-                               &(struct workload_handler){.changed = workload_changed,
-                                                          .template_read = template_read,
-                                                          .written = written,
-                                                          .self = a});
+}
+
+/* Begins to watch and to control, now that the server's release is known. */
+static bool start_parts(struct agent *a, struct err *err)
+{
+    facts_init(&a->facts, &a->rules);
+    if (a->options->db != NULL &&
+        !recorder_new(a->loop, a->options->db, cluster_names(facts_cluster(&a->facts)),
+                      &a->recorder, err)) {
+        facts_done(&a->facts);
+        return false;
+    }
+    if (a->recorder != NULL) {
+        a->facts.journal = recorder_journal(a->recorder);
+        a->past = recorder_past(a->recorder);
+    }
+    make_watches(a);
     turn_init(&a->turn, &(struct turn_parts){.timers = &a->timers,
                                              .clock = clock_system(),
-                                             .policy = policy,
                                              .facts = &a->facts,
-                                             .workload = a->workload,
                                              .pods = a->pods,
                                              .nodes = a->nodes,
                                              .slot = a->slot,
                                              .recorder = a->recorder,
+                                             .past = a->past,
                                              .dry_run = a->options->dry_run});
+    a->started = true;
+    for (size_t i = 0; i < a->options->policies.len; i++) {
+        if (!lane_add(a, a->options->policies.at[i], err))
+            return false;
+    }
     if (a->recorder != NULL)
         recorder_follow(a->recorder, &a->turn);
     watch_start(a->nodes);
     loop_at_turn(a->loop, turn_run, &a->turn);
     client_keep_warm(a->client);
-    a->started = true;
     return true;
 }
 
@@ -222,15 +298,13 @@ static void try_again(struct agent *a, const struct err *err)
 static void version_came(void *self, const struct kube_version *version, const struct err *problem)
 {
     struct agent *a = self;
-    struct podreq_rules rules;
     struct err err = {0};
 
     if (problem != NULL) {
         try_again(a, problem);
         return;
     }
-    if (!podreq_rules_for(sv_from(version->release), &rules, &err) ||
-        !start_parts(a, &rules, &err)) {
+    if (!podreq_rules_for(sv_from(version->release), &a->rules, &err) || !start_parts(a, &err)) {
         a->fatal = err;
         loop_stop(a->loop);
         return;
@@ -278,10 +352,12 @@ static bool build(struct agent *a, struct err *err)
 static void take_apart(struct agent *a)
 {
     recorder_free(a->recorder);
+    past_unref(a->past);
     a->facts.journal = NULL;
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
+        lane_free(a->lanes[i]);
     if (a->started)
         turn_done(&a->turn);
-    workload_free(a->workload);
     watch_free(a->pods);
     watch_free(a->nodes);
     if (a->started)
@@ -298,7 +374,22 @@ static void take_apart(struct agent *a)
     kube_config_done(&a->config);
 }
 
-bool agent_run(const struct agent_options *options, struct err *err)
+static void tell_start(const struct agent *a)
+{
+    const struct agent_options *options = a->options;
+
+    log_info("brim " BRIM_VERSION, F_STR("server", a->config.server),
+             F_STR("listen", options->listen), F_INT("policies", options->policies.len));
+    for (size_t i = 0; i < options->policies.len; i++) {
+        const struct policy *p = options->policies.at[i];
+
+        log_info("policy", F_SV("policy", p->name),
+                 F_STR("mode", options->dry_run ? "dry-run" : policy_mode_name(p->mode)),
+                 F_SV("namespace", p->target_ns), F_SV("target", p->target_name));
+    }
+}
+
+bool agent_run(struct agent_options *options, struct err *err)
 {
     struct agent a = {.options = options};
     bool ok = build(&a, err);
@@ -307,10 +398,7 @@ bool agent_run(const struct agent_options *options, struct err *err)
         /* A peer that is gone, or a log at its file's limit, is an error of that write alone. */
         (void)signal(SIGPIPE, SIG_IGN);
         (void)signal(SIGXFSZ, SIG_IGN);
-        log_info(
-            "brim " BRIM_VERSION, F_SV("policy", options->policy->name),
-            F_STR("server", a.config.server), F_STR("listen", options->listen),
-            F_STR("mode", options->dry_run ? "dry-run" : policy_mode_name(options->policy->mode)));
+        tell_start(&a);
         ask_version(&a);
         loop_run(a.loop);
         ok = a.fatal.kind == ERR_NONE;
@@ -318,6 +406,6 @@ bool agent_run(const struct agent_options *options, struct err *err)
             *err = a.fatal;
     }
     take_apart(&a);
-    policy_free(options->policy);
+    policy_list_done(&options->policies);
     return ok;
 }

@@ -2,9 +2,9 @@
  * wire: builds the agent's parts, joins them, and takes them apart again.
  *
  * Order of a start: the serve thread answers at once (/livez ok, /readyz not yet); the API server's
- * version tells how pods are counted; then nodes are listed and the target is read; with the
- * target's selector known, pods are listed. From the moment both lists are complete the controller
- * works. An API server that cannot be reached is tried again for ever, with a growing pause.
+ * version tells how pods are counted; then nodes are listed and the policies' targets are read; with
+ * their selectors known, pods are listed. From the moment both lists are complete the controllers
+ * work. An API server that cannot be reached is tried again for ever, with a growing pause.
  */
 #ifndef BRIM_AGENT_WIRE_H
 #define BRIM_AGENT_WIRE_H
@@ -18,12 +18,12 @@
 struct agent_options {
     struct kube_config_options kube;
     const char *listen;
-    const char *db;        /* the history's file; NULL: no history */
-    struct policy *policy; /* taken over */
+    const char *db;              /* the history's file; NULL: no history */
+    struct policy_list policies; /* taken over */
     bool dry_run;
 };
 
 /* Runs until SIGTERM or SIGINT. False if it could not begin. */
-bool agent_run(const struct agent_options *options, struct err *err) MUST_CHECK;
+bool agent_run(struct agent_options *options, struct err *err) MUST_CHECK;
 
 #endif

@@ -34,7 +34,9 @@ struct workload {
     struct decoder decoder;
     void *timer;
     struct scale_op *reading, *reading_template, *reading_owner;
-    struct mono slow_at;     /* when template and owners were last asked for; 0: never */
+    struct mono slow_at;     /* when owners were last asked for; 0: never */
+    uint64_t version;        /* of the target, as a hash: its newest scale's */
+    uint64_t looked_version; /* and the one that was looked at as a whole; 0: none */
     struct writing *writing; /* newest first */
     struct workload_view view;
     uint64_t writes_begun;  /* a reading that began before the newest write tells nothing new */
@@ -71,6 +73,9 @@ static uint64_t fingerprint(const struct workload *w)
         (uint64_t)v->replicas,
         (uint64_t)v->status_replicas,
         v->owners_known,
+        v->template_known,
+        v->paused_up,
+        v->paused_down,
         sv_hash(sv_from(w->selector)),
         sv_hash(sv_from(w->owner)),
         sv_hash(sv_from(w->problem)),
@@ -116,6 +121,7 @@ static bool take_scale(struct workload *w, const struct scale *s)
     w->view.uid = uid_parse(s->uid);
     w->view.replicas = s->replicas;
     w->view.status_replicas = s->status_replicas;
+    w->version = sv_hash(s->resource_version);
     set_problem(w, NULL);
     return true;
 }
@@ -129,9 +135,11 @@ static void scale_failed(struct workload *w, const struct err *err)
     }
     /* Its pods may outlive it: the selector stays, so that they are not taken for paid ones. */
     w->view.state = WORKLOAD_MISSING;
-    w->view.known = false;
+    w->view.known = w->view.template_known = false;
+    w->looked_version = 0;
 }
 
+static void read_target(struct workload *w);
 static void read_slow(struct workload *w);
 
 static void scale_read(void *self, const struct scale_result *result)
@@ -147,6 +155,7 @@ static void scale_read(void *self, const struct scale_result *result)
     } else if (result->problem != NULL) {
         scale_failed(w, &result->problem->err);
     } else if (take_scale(w, &result->scale)) {
+        read_target(w);
         read_slow(w);
     }
     if (w->read_again && w->writing == NULL)
@@ -157,13 +166,21 @@ static void scale_read(void *self, const struct scale_result *result)
 static void template_read(void *self, const struct scale_result *result)
 {
     struct workload *w = self;
+    uint64_t before = fingerprint(w);
     struct pod_record pod;
 
     w->reading_template = NULL;
-    if (result->problem != NULL)
-        return; /* no spec.template: live pods or the policy tell the shape */
-    if (decode_pod(&w->decoder, DECODE_JSON, result->pod_json, &pod, NULL))
+    w->view.template_known = true; /* or it cannot be: nobody waits for it any longer */
+    if (result->read) {
+        w->looked_version = sv_hash(result->resource_version);
+        w->view.paused_up = result->pause.up;
+        w->view.paused_down = result->pause.down;
+    }
+    /* Without a spec.template live pods or the policy tell the shape. */
+    if (result->problem == NULL &&
+        decode_pod(&w->decoder, DECODE_JSON, result->pod_json, &pod, NULL))
         w->handler.template_read(w->handler.self, &pod);
+    tell_if_changed(w, before);
 }
 
 static void owner_read(void *self, const struct scale_result *result)
@@ -193,7 +210,14 @@ static void owner_read(void *self, const struct scale_result *result)
     tell_if_changed(w, before);
 }
 
-/* The template, and who else scales the target: asked for now and then. */
+/* Template and annotations: asked for when the target has changed. */
+static void read_target(struct workload *w)
+{
+    if (w->reading_template == NULL && w->looked_version != w->version)
+        w->reading_template = scale_template(w->scaler, template_read, w);
+}
+
+/* Who else scales the target: asked for now and then. */
 static void read_slow(struct workload *w)
 {
     struct mono now = w->timers->now(w->timers->self);
@@ -202,8 +226,6 @@ static void read_slow(struct workload *w)
         w->view.owners_known)
         return;
     w->slow_at = now;
-    if (w->reading_template == NULL)
-        w->reading_template = scale_template(w->scaler, template_read, w);
     if (w->reading_owner == NULL)
         w->reading_owner = scale_find_hpa(w->scaler, owner_read, w);
 }

@@ -1,8 +1,9 @@
 /*
  * workload: the target that brim scales, followed and written through the API server.
  *
- * Its scale is read every WORKLOAD_POLL_US and after each write that failed or was overtaken, its
- * template and the autoscalers of its namespace every WORKLOAD_SLOW_POLL_US. A target that is
+ * Its scale is read every WORKLOAD_POLL_US and after each write that failed or was overtaken; its
+ * template and annotations when its resourceVersion is another one then, so that `brim pause` takes
+ * hold by the next poll; the autoscalers of its namespace every WORKLOAD_SLOW_POLL_US. A target that is
  * missing, or that a HorizontalPodAutoscaler scales, is reported and left alone; both are looked at
  * again for ever. Writes are guarded as DESIGN says: growth by the replicas that were seen, a yield
  * by the uid alone.
@@ -43,6 +44,8 @@ struct workload_view {
     const char *owner; /* "HorizontalPodAutoscaler filler/miner" scales it too; "" if nobody does */
     const char *owner_problem; /* why nobody can tell who else scales it; "" if that is known */
     const char *problem;       /* "" if the last reading went well */
+    bool template_known;       /* the target as a whole was looked at; the next two are of it */
+    bool paused_up, paused_down; /* by annotation (kube/scale.h) */
 };
 
 struct workload_handler {

@@ -28,7 +28,7 @@ struct scaler {
     struct scale_op *ops;
 };
 
-enum op_kind { OP_GET, OP_PATCH, OP_TEMPLATE, OP_HPA };
+enum op_kind { OP_GET, OP_PATCH, OP_TEMPLATE, OP_PAUSE, OP_HPA };
 
 struct scale_op {
     struct scaler *scaler;
@@ -37,7 +37,7 @@ struct scale_op {
     scale_fn *fn;
     void *self;
     struct client_call *call;
-    const char *content_type; /* OP_PATCH */
+    const char *content_type; /* OP_PATCH, OP_PAUSE */
     struct strbuf body;
     struct strbuf token; /* OP_HPA: continue */
 };
@@ -120,17 +120,38 @@ static void take_scale(struct scale_op *op, const cJSON *root)
     finish(op, &r);
 }
 
+static bool is_set(const cJSON *annotations, const char *key)
+{
+    return get(annotations, key) != NULL && !sv_eq(text_of(annotations, key), SV("false"));
+}
+
+static struct scale_pause pause_of(const cJSON *metadata)
+{
+    const cJSON *annotations = get(metadata, "annotations");
+    bool all = is_set(annotations, SCALE_PAUSED);
+
+    return (struct scale_pause){.up = all || is_set(annotations, SCALE_PAUSED_UP),
+                                .down = all || is_set(annotations, SCALE_PAUSED_DOWN)};
+}
+
 static void take_template(struct scale_op *op, cJSON *root)
 {
+    const cJSON *metadata = get(root, "metadata");
+    struct client_problem p = {.retry_after_s = -1};
+    struct scale_result r = {.read = true,
+                             .uid = text_of(metadata, "uid"),
+                             .resource_version = text_of(metadata, "resourceVersion"),
+                             .pause = pause_of(metadata)};
     struct strbuf pod;
-    struct err err = {0};
 
     strbuf_init(&pod, TEMPLATE_MAX_POD);
-    if (template_of_tree(root, sv_from(op->scaler->ns), &pod, &err))
-        finish(op, &(struct scale_result){.pod_json = strbuf_sv(&pod),
-                                          .uid = text_of(get(root, "metadata"), "uid")});
-    else
-        fail(op, err.kind, err.text);
+    if (template_of_tree(root, sv_from(op->scaler->ns), &pod, &p.err)) {
+        r.pod_json = strbuf_sv(&pod);
+    } else {
+        r.problem = &p;
+        (void)err_wrap(&p.err, "%s %s/%s", op->scaler->kind, op->scaler->ns, op->scaler->name);
+    }
+    finish(op, &r);
     strbuf_done(&pod);
 }
 
@@ -236,6 +257,8 @@ static void on_answer(void *self, const struct client_answer *answer)
         take_template(op, root);
     else if (op->kind == OP_HPA)
         take_hpas(op, root);
+    else if (op->kind == OP_PAUSE)
+        finish(op, &(struct scale_result){.read = true, .pause = pause_of(get(root, "metadata"))});
     else
         take_scale(op, root);
     cJSON_Delete(root);
@@ -265,6 +288,11 @@ static void add_version(struct strbuf *path, const char *api_version)
     }
 }
 
+static bool is_write(const struct scale_op *op)
+{
+    return op->kind == OP_PATCH || op->kind == OP_PAUSE;
+}
+
 static void add_path(struct strbuf *path, const struct scale_op *op)
 {
     const struct scaler *s = op->scaler;
@@ -286,15 +314,15 @@ static void add_path(struct strbuf *path, const struct scale_op *op)
     add_segment(path, s->ns);
     add_segment(path, s->plural);
     add_segment(path, s->name);
-    if (op->kind != OP_TEMPLATE)
+    if (op->kind == OP_GET || op->kind == OP_PATCH)
         add_segment(path, "scale");
-    if (op->kind == OP_PATCH)
+    if (is_write(op))
         (void)strbuf_addf(path, "?fieldManager=brim");
 }
 
 static void request(struct scale_op *op)
 {
-    bool patch = op->kind == OP_PATCH && op->scaler->plural != NULL;
+    bool patch = is_write(op) && op->scaler->plural != NULL;
     struct strbuf path;
 
     strbuf_init(&path, MAX_PATH);
@@ -429,6 +457,29 @@ struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from,
 struct scale_op *scale_template(struct scaler *s, scale_fn *fn, void *self)
 {
     return simple(s, OP_TEMPLATE, fn, self);
+}
+
+struct scale_op *scale_patch_pause(struct scaler *s, int annotations, bool set, scale_fn *fn,
+                                   void *self)
+{
+    static const char *const keys[] = {SCALE_PAUSED, SCALE_PAUSED_UP, SCALE_PAUSED_DOWN};
+    struct scale_op *op = op_new(s, OP_PAUSE, fn, self);
+    struct jsonw w;
+
+    op->content_type = CLIENT_MERGE_PATCH;
+    jsonw_init(&w, &op->body);
+    jsonw_object(&w, NULL);
+    jsonw_object(&w, "metadata");
+    jsonw_object(&w, "annotations");
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        if ((annotations & 1 << i) != 0)
+            jsonw_cstr(&w, keys[i], set ? "true" : NULL);
+    }
+    jsonw_end(&w);
+    jsonw_end(&w);
+    jsonw_end(&w);
+    request(op);
+    return op;
 }
 
 struct scale_op *scale_find_hpa(struct scaler *s, scale_fn *fn, void *self)

@@ -35,12 +35,27 @@ struct scale {
     int64_t status_replicas;    /* pods that exist */
 };
 
+/* Annotations of a target: it shall not be scaled, not up, not down. Any value but "false" counts. */
+#define SCALE_PAUSED      "brim.dev/paused"
+#define SCALE_PAUSED_UP   "brim.dev/paused-up"
+#define SCALE_PAUSED_DOWN "brim.dev/paused-down"
+
+/* What they come to. */
+struct scale_pause {
+    bool up, down;
+};
+/* Single annotations, to be or-ed. */
+enum { SCALE_PAUSE_ALL = 1, SCALE_PAUSE_UP = 2, SCALE_PAUSE_DOWN = 4 };
+
 /* All text is valid during the call. */
 struct scale_result {
     const struct client_problem *problem; /* NULL: none, and only then the rest counts */
     struct scale scale;                   /* of scale_get() and the patches: as it is now */
     struct sv pod_json;                   /* of scale_template() */
-    struct sv uid;                        /* of scale_template(): the target's */
+    struct sv uid;                        /* of scale_template(): the target's, as the next two */
+    bool read;                /* the target was read, though maybe it has no template (problem) */
+    struct scale_pause pause; /* as its annotations say, if it was read; of scale_patch_pause(), too */
+    struct sv resource_version; /* if it was read */
     struct sv hpa;                        /* of scale_find_hpa(): its name; empty: none */
 };
 
@@ -62,10 +77,14 @@ struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from,
                                   scale_fn *fn, void *self);
 
 /*
- * The target's pod template as the pod it would become (template.h), for decode_pod(DECODE_JSON), with the target's
- * namespace. ERR_NOT_FOUND: the target has no spec.template.
+ * The target's annotations, and its pod template as the pod it would become (template.h), for decode_pod(DECODE_JSON),
+ * with the target's namespace. ERR_NOT_FOUND: there is no such target, or it has no spec.template.
  */
 struct scale_op *scale_template(struct scaler *s, scale_fn *fn, void *self);
+
+/* Sets these annotations of the target to "true", or takes them away; the others stay. */
+struct scale_op *scale_patch_pause(struct scaler *s, int annotations, bool set, scale_fn *fn,
+                                   void *self);
 
 /* Is there a HorizontalPodAutoscaler for the target? (A ScaledObject of KEDA makes one, too.) */
 struct scale_op *scale_find_hpa(struct scaler *s, scale_fn *fn, void *self);

@@ -134,6 +134,50 @@ static void filler_cores(struct page *p, const struct metric *m)
     }
 }
 
+static void headroom(struct page *p, const struct metric *m)
+{
+    for (size_t i = 0; i < p->s->n_fillers; i++) {
+        const struct snapshot_filler *f = &p->s->fillers[i];
+
+        if (f->known)
+            add_sample(p, m, policy_of(f),
+                       (struct pair){"kind", headroom_kind_name(f->headroom.kind)},
+                       f->headroom_milli, 3);
+    }
+}
+
+static void headroom_need(struct page *p, const struct metric *m)
+{
+    for (size_t i = 0; i < p->s->n_fillers; i++) {
+        const struct snapshot_filler *f = &p->s->fillers[i];
+
+        if (f->known && f->headroom.values != 0)
+            add_sample(p, m, policy_of(f), none, f->headroom.need, 3);
+    }
+}
+
+static void headroom_capped(struct page *p, const struct metric *m)
+{
+    for (size_t i = 0; i < p->s->n_fillers; i++) {
+        const struct snapshot_filler *f = &p->s->fillers[i];
+
+        if (f->known)
+            add_sample(p, m, policy_of(f), none, f->headroom.capped, 0);
+    }
+}
+
+static void paused(struct page *p, const struct metric *m)
+{
+    for (size_t i = 0; i < p->s->n_fillers; i++) {
+        const struct snapshot_filler *f = &p->s->fillers[i];
+
+        if (!f->has_replicas)
+            continue;
+        add_sample(p, m, policy_of(f), (struct pair){"direction", "up"}, f->paused_up, 0);
+        add_sample(p, m, policy_of(f), (struct pair){"direction", "down"}, f->paused_down, 0);
+    }
+}
+
 static void filler_pods(struct page *p, const struct metric *m)
 {
     for (size_t i = 0; i < p->s->n_fillers; i++) {
@@ -146,6 +190,8 @@ static void filler_pods(struct page *p, const struct metric *m)
         add_sample(p, m, policy_of(f), (struct pair){"state", "leaving"}, f->leaving, 0);
         add_sample(p, m, policy_of(f), (struct pair){"state", "unschedulable"}, f->unschedulable,
                    0);
+        add_sample(p, m, policy_of(f), (struct pair){"state", "gated"}, f->gated, 0);
+        add_sample(p, m, policy_of(f), (struct pair){"state", "admitted"}, f->admitted, 0);
     }
 }
 
@@ -258,9 +304,24 @@ static const struct metric metrics[] = {
      "CPU that pending paid pods claim on those nodes.", ROOM(pending_milli, 3)},
     {"cpu_capacity_reserved", TYPE_GAUGE, "cores", "policy",
      "CPU that the policy always keeps free.", ROOM(reserved_milli, 3)},
-    {"brim_headroom_cores", TYPE_GAUGE, "cores", "policy",
-     "CPU kept free beyond the reserve because paid load may soon want it.",
-     ROOM(headroom_milli, 3)},
+    {"brim_headroom_cores", TYPE_GAUGE, "cores",
+     "policy, kind (fixed, careful, usual, surge, expected, ceiling)",
+     "CPU kept free beyond the reserve because paid load may soon want it, and which part of what "
+     "was learned it comes from.",
+     FUNCTION(headroom)},
+    {"brim_headroom_need_cores", TYPE_GAUGE, "cores", "policy",
+     "Headroom that would have met headroom.blocked; absent until paid pods have arrived.",
+     FUNCTION(headroom_need)},
+    {"brim_headroom_capped", TYPE_GAUGE, "", "policy",
+     "1 while headroom stands at headroom.max and more paid pods than headroom.blocked allows need "
+     "more.",
+     FUNCTION(headroom_capped)},
+    {"brim_hole_replicas", TYPE_GAUGE, "", "policy",
+     "Filler pods that one hole holds: room is kept free in pieces of this size.",
+     ROOM(hole_slots, 0)},
+    {"brim_settle_seconds", TYPE_GAUGE, "seconds", "policy",
+     "How long room must have been free before filler takes it, as it is in force.",
+     ROOM(settle_us, 6)},
     {"brim_fit_replicas", TYPE_GAUGE, "", "policy",
      "Filler pods that fit beside paid pods and claims, counted node by node.", ROOM(slots, 0)},
     {"brim_desired_replicas", TYPE_GAUGE, "", "policy",
@@ -272,8 +333,18 @@ static const struct metric metrics[] = {
      FUNCTION(scale_ratio)},
     {"brim_filler_cores", TYPE_GAUGE, "cores", "policy, state (ready, starting, leaving)",
      "CPU that filler pods ask for, by what the pods do.", FUNCTION(filler_cores)},
-    {"brim_filler_pods", TYPE_GAUGE, "", "policy, state (ready, starting, leaving, unschedulable)",
-     "Filler pods, by what they do.", FUNCTION(filler_pods)},
+    {"brim_filler_pods", TYPE_GAUGE, "",
+     "policy, state (ready, starting, leaving, unschedulable, gated, admitted)",
+     "Filler pods, by what they do; gated and admitted ones are among those that start.",
+     FUNCTION(filler_pods)},
+    {"brim_admissions_total", TYPE_COUNTER, "", "policy", "Filler pods that were let in to a node.",
+     FILLER(admitted_total)},
+    {"brim_admissions_refused_total", TYPE_COUNTER, "", "policy",
+     "Of them given up, as they were not bound in time.", FILLER(refused_total)},
+    {"brim_placement_errors_total", TYPE_COUNTER, "", "policy",
+     "Patches of filler pods that failed.", FILLER(place_errors_total)},
+    {"brim_paused", TYPE_GAUGE, "", "policy, direction (up, down)",
+     "1 while an annotation of the target holds it.", FUNCTION(paused)},
     {"brim_decisions_total", TYPE_COUNTER, "", "policy, reason",
      "Decisions that changed the replicas or the reason, by reason.", FUNCTION(decisions)},
     {"brim_scale_errors_total", TYPE_COUNTER, "", "policy", "Writes of the replicas that failed.",

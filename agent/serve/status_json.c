@@ -110,9 +110,40 @@ static void write_condition(struct jsonw *w, const char *type, const struct snap
 static void write_target(struct jsonw *w, const struct snapshot_filler *f)
 {
     jsonw_object(w, "target");
+    jsonw_cstr(w, "api_version", f->target_api_version);
     jsonw_cstr(w, "kind", f->target_kind);
     jsonw_cstr(w, "namespace", f->target_ns);
     jsonw_cstr(w, "name", f->target_name);
+    jsonw_end(w);
+}
+
+/* Where the headroom comes from, and what would have sufficed. */
+static void write_headroom(struct jsonw *w, const struct snapshot_filler *f)
+{
+    const struct headroom_state *h = &f->headroom;
+
+    if (!f->known) {
+        jsonw_null(w, "headroom");
+        return;
+    }
+    jsonw_object(w, "headroom");
+    jsonw_i64(w, "milli", h->milli);
+    jsonw_cstr(w, "kind", headroom_kind_name(h->kind));
+    jsonw_i64(w, "usual_milli", h->usual);
+    jsonw_i64(w, "surge_milli", h->surge);
+    jsonw_i64(w, "expected_milli", h->expected);
+    known_i64(w, "ceiling_milli", h->ceiling != INT64_MAX, h->ceiling);
+    known_i64(w, "need_milli", h->values != 0, h->need);
+    jsonw_i64(w, "values", (int64_t)h->values);
+    jsonw_bool(w, "capped", h->capped);
+    jsonw_end(w);
+}
+
+static void write_paused(struct jsonw *w, const struct snapshot_filler *f)
+{
+    jsonw_object(w, "paused");
+    jsonw_bool(w, "up", f->paused_up);
+    jsonw_bool(w, "down", f->paused_down);
     jsonw_end(w);
 }
 
@@ -129,6 +160,9 @@ static void write_filler(struct jsonw *w, const struct snapshot *s, const struct
     known_i64(w, "starting", pods_known, f->starting);
     known_i64(w, "leaving", pods_known, f->leaving);
     known_i64(w, "unschedulable", pods_known, f->unschedulable);
+    known_i64(w, "gated", pods_known, f->gated);
+    known_i64(w, "admitted", pods_known, f->admitted);
+    jsonw_i64(w, "refused", (int64_t)f->refused_total);
     known_i64(w, "fit", f->known, f->slots);
     known_i64(w, "kept", f->known, f->kept_slots);
     known_i64(w, "set_point", f->known, f->set_point);
@@ -136,6 +170,9 @@ static void write_filler(struct jsonw *w, const struct snapshot *s, const struct
     known_i64(w, "remaining_milli", f->known, f->remaining_milli);
     known_i64(w, "slot_milli", f->known, f->slot_milli);
     known_i64(w, "z", f->known, f->hole_slots);
+    known_i64(w, "settle_ms", f->known, f->settle_us / US_PER_MS);
+    write_headroom(w, f);
+    write_paused(w, f);
     jsonw_i64(w, "min", f->min);
     jsonw_i64(w, "max", f->max);
     jsonw_cstr(w, "state", reason_name(f->reason));
@@ -145,6 +182,8 @@ static void write_filler(struct jsonw *w, const struct snapshot *s, const struct
     write_condition(w, "AbleToScale", &f->able);
     write_condition(w, "ScalingActive", &f->active);
     write_condition(w, "ScalingLimited", &f->limited);
+    write_condition(w, "PodsPlaced", &f->placed);
+    write_condition(w, "HeadroomSufficient", &f->covered);
     jsonw_end(w);
     jsonw_object(w, "decisions");
     for (int r = 0; r < REASON_COUNT_; r++)
@@ -334,6 +373,9 @@ static void write_decision(struct jsonw *w, const char *key, const struct snapsh
                d->decision.bound == BOUND_NONE ? NULL : bound_name(d->decision.bound));
     jsonw_i64(w, "fit", d->decision.slots);
     jsonw_i64(w, "kept", d->decision.kept_slots);
+    known_i64(w, "headroom_milli", d->decision.why.known, d->decision.why.headroom_milli);
+    jsonw_cstr(w, "headroom_kind",
+               d->decision.why.known ? headroom_kind_name(d->decision.why.headroom) : NULL);
     jsonw_i64(w, "set_point", d->decision.set_point);
     jsonw_i64(w, "damped", d->decision.damped);
     jsonw_i64(w, "allocatable_milli", d->allocatable_milli);

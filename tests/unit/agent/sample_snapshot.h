@@ -24,6 +24,21 @@ static inline void sample_filler(struct snapshot_filler *f, const char *policy)
     f->reserved_milli = 250;
     f->remaining_milli = 171250;
     f->headroom_milli = 30000;
+    f->headroom = (struct headroom_state){.milli = 30000,
+                                          .kind = HEADROOM_SURGE,
+                                          .usual = 24000,
+                                          .surge = 30000,
+                                          .ceiling = INT64_MAX,
+                                          .need = 41500,
+                                          .values = 40,
+                                          .capped = true};
+    f->settle_us = 22600 * US_PER_MS;
+    f->gated = 6;
+    f->admitted = 4;
+    f->admitted_total = 90;
+    f->refused_total = 2;
+    f->place_errors_total = 1;
+    f->paused_up = true;
     f->slots = 171;
     f->kept_slots = 32;
     f->set_point = 139;

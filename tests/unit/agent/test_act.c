@@ -9,7 +9,8 @@ static struct mono at_ms(int64_t ms)
 
 static struct act_facts want(int64_t from, int64_t to)
 {
-    return (struct act_facts){.write = from != to, .from = from, .to = to};
+    return (struct act_facts){
+        .write = from != to, .from = from, .to = to, .coalesce_us = ACT_COALESCE_US};
 }
 
 Test(act, harvest_and_restoring_yield_wait_for_their_like)
@@ -112,4 +113,38 @@ Test(act, a_failed_write_is_tried_again_after_a_growing_pause)
     cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK);
     cr_assert_not(act_answered(&a, true, at_ms(t)));
     cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK, "a success forgets the pause");
+}
+
+Test(act, a_restoring_yield_waits_for_deletion_costs_but_a_second_at_most)
+{
+    struct act a = {0}, b = {0};
+    struct act_facts f = want(10, 6);
+
+    f.marking = true;
+    f.marking_since = at_ms(1000);
+    cr_assert_eq(act_step(&a, &f, at_ms(1000)).wake.us, at_ms(2000).us);
+    cr_assert_eq(act_step(&a, &f, at_ms(1999)).move, ACT_NOTHING);
+    cr_assert_eq(act_step(&a, &f, at_ms(2000)).move, ACT_SHRINK);
+    (void)act_step(&b, &f, at_ms(1000));
+    f.marking = false;
+    cr_assert_eq(act_step(&b, &f, at_ms(1150)).move, ACT_SHRINK, "they are written");
+}
+
+Test(act, an_urgent_yield_waits_for_no_deletion_cost)
+{
+    struct act a = {0};
+    struct act_facts f = want(10, 6);
+
+    f.marking = f.urgent = f.helpless = true;
+    f.marking_since = f.urgent_since = at_ms(1000);
+    cr_assert_eq(act_step(&a, &f, at_ms(1000)).move, ACT_SHRINK);
+}
+
+Test(act, how_long_events_are_gathered_is_the_policy_s)
+{
+    struct act a = {0};
+    struct act_facts f = want(10, 6);
+
+    f.coalesce_us = 30 * US_PER_MS;
+    cr_assert_eq(act_step(&a, &f, at_ms(1000)).wake.us, at_ms(1030).us);
 }

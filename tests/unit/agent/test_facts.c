@@ -24,18 +24,30 @@ struct world {
     struct policy_list policies;
     struct facts facts;
     struct mono now;
+    struct planner_plan plans[PLANNER_MAX_FILLERS];
     bool no_owner; /* pods come without a controller */
 };
 
-static void world_init(struct world *w)
+static void world_init_of(struct world *w, const char *text)
 {
     struct podreq_rules rules;
     struct err err = {0};
 
     *w = (struct world){.now = {.us = US_PER_S}};
-    cr_assert(policy_read(SV("test.yaml"), SV(policy_text), &w->policies, &err), "%s", err.text);
+    cr_assert(policy_read(SV("test.yaml"), sv_from(text), &w->policies, &err), "%s", err.text);
     cr_assert(podreq_rules_for(SV("1.35"), &rules, &err), "%s", err.text);
-    cr_assert(facts_init(&w->facts, w->policies.at[0], &rules, &err), "%s", err.text);
+    facts_init(&w->facts, &rules);
+    for (size_t i = 0; i < w->policies.len; i++) {
+        int filler;
+
+        cr_assert(facts_add(&w->facts, w->policies.at[i], &filler, &err), "%s", err.text);
+        cr_assert_eq(filler, (int)i);
+    }
+}
+
+static void world_init(struct world *w)
+{
+    world_init_of(w, policy_text);
 }
 
 static void world_done(struct world *w)
@@ -89,13 +101,33 @@ static void take_pod(struct world *w, const char *name)
     cr_assert(facts_pod(&w->facts, true, DECODE_JSON, sv_from(text), w->now, &err), "%s", err.text);
 }
 
-static void follow(struct world *w, const char *selector)
+static void follow_as(struct world *w, int filler, const char *selector)
 {
     bool changed;
     struct err err = {0};
 
-    cr_assert(facts_set_selector(&w->facts, sv_from(selector), &changed, &err), "%s", err.text);
+    cr_assert(facts_set_selector(&w->facts, filler, sv_from(selector), w->now, &changed, &err), "%s",
+              err.text);
     cr_assert(changed);
+}
+
+static void follow(struct world *w, const char *selector)
+{
+    follow_as(w, 0, selector);
+}
+
+static struct claims_sum measure(struct world *w)
+{
+    const struct planner_input in[PLANNER_MAX_FILLERS] = {0};
+    struct planner_result r = planner_step(w->facts.planner, in, w->plans, w->now);
+
+    facts_stepped(&w->facts, &r.claims);
+    return r.claims;
+}
+
+static const struct cluster_node *node(const struct world *w, uint32_t index)
+{
+    return cluster_node(facts_cluster(&w->facts), index);
 }
 
 #define FILLER_SPEC                                                                                \
@@ -118,12 +150,12 @@ Test(facts, filler_is_told_by_namespace_and_selector)
     give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
     give_pod(&w, "other", "p1", "\"app\":\"miner\"", "2", BOUND, RUNNING);
     give_pod(&w, "filler", "p2", "\"app\":\"web\"", "3", BOUND, RUNNING);
-    (void)facts_measure(&w.facts, w.now);
-    cr_assert_eq(w.facts.shape_source, SHAPE_POD);
-    cr_assert_eq(fit_sum(w.facts.fit).paid_milli, 5000);
-    cr_assert_eq(fit_sum(w.facts.fit).slots, 5);
-    cr_assert_eq(cluster_filler_count(w.facts.cluster, 0).pods[FILLER_STARTING], 1);
-    cr_assert_eq(w.facts.filler.grace_us, 10 * US_PER_S);
+    (void)measure(&w);
+    cr_assert_eq(w.facts.fillers[0].shape_source, SHAPE_POD);
+    cr_assert_eq(w.plans[0].room.paid_milli, 5000);
+    cr_assert_eq(w.plans[0].room.slots, 5);
+    cr_assert_eq(cluster_filler_count(facts_cluster(&w.facts), 0).pods[FILLER_STARTING], 1);
+    cr_assert_eq(w.facts.fillers[0].claims.grace_us, 10 * US_PER_S);
     world_done(&w);
 }
 
@@ -134,8 +166,8 @@ Test(facts, without_a_target_all_pods_are_paid)
     world_init(&w);
     give_node(&w, "n1", 10);
     give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
-    cr_assert_null(w.facts.fit, "nobody told the filler's shape");
-    cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 1000);
+    cr_assert_not(planner_has_shape(w.facts.planner, 0), "nobody told the filler's shape");
+    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 1000);
     world_done(&w);
 }
 
@@ -148,8 +180,8 @@ Test(facts, a_pod_that_nobody_controls_is_paid_whatever_its_labels)
     give_node(&w, "n1", 10);
     w.no_owner = true;
     give_pod(&w, "filler", "stray", "\"app\":\"miner\"", "5", BOUND, RUNNING);
-    cr_assert_eq(w.facts.shape_source, SHAPE_NONE, "it teaches no shape");
-    cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 5000);
+    cr_assert_eq(w.facts.fillers[0].shape_source, SHAPE_NONE, "it teaches no shape");
+    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 5000);
     world_done(&w);
 }
 
@@ -159,19 +191,19 @@ Test(facts, paid_and_filler_are_told_apart_once_a_list_began_and_ended_under_the
 
     world_init(&w);
     facts_list_begin(&w.facts, CLUSTER_PODS);
-    facts_list_end(&w.facts, CLUSTER_PODS);
+    facts_list_end(&w.facts, CLUSTER_PODS, w.now);
     cr_assert(w.facts.classified, "no target: all pods are paid");
     facts_list_begin(&w.facts, CLUSTER_PODS);
     follow(&w, "app=miner");
     cr_assert_not(w.facts.classified);
-    facts_list_end(&w.facts, CLUSTER_PODS);
+    facts_list_end(&w.facts, CLUSTER_PODS, w.now);
     cr_assert_not(w.facts.classified, "that list began under another selector");
     facts_list_begin(&w.facts, CLUSTER_NODES);
-    facts_list_end(&w.facts, CLUSTER_NODES);
+    facts_list_end(&w.facts, CLUSTER_NODES, w.now);
     cr_assert_not(w.facts.classified);
     facts_list_begin(&w.facts, CLUSTER_PODS);
     cr_assert_not(w.facts.classified);
-    facts_list_end(&w.facts, CLUSTER_PODS);
+    facts_list_end(&w.facts, CLUSTER_PODS, w.now);
     cr_assert(w.facts.classified);
     world_done(&w);
 }
@@ -184,9 +216,9 @@ Test(facts, a_selector_that_cannot_be_read_changes_nothing)
 
     world_init(&w);
     follow(&w, "app=miner");
-    cr_assert_not(facts_set_selector(&w.facts, SV("app in (miner"), &changed, &err));
-    cr_assert_str_eq(w.facts.selector_text, "app=miner");
-    cr_assert(facts_set_selector(&w.facts, SV("app=miner"), &changed, &err));
+    cr_assert_not(facts_set_selector(&w.facts, 0, SV("app in (miner"), w.now, &changed, &err));
+    cr_assert_str_eq(w.facts.fillers[0].selector_text, "app=miner");
+    cr_assert(facts_set_selector(&w.facts, 0, SV("app=miner"), w.now, &changed, &err));
     cr_assert_not(changed);
     world_done(&w);
 }
@@ -201,10 +233,10 @@ Test(facts, the_policy_s_ignored_pods_claim_nothing)
     give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
     give_pod(&w, "sandbox", "p1", "", "1", "", PENDING);
     give_pod(&w, "prod", "p2", "\"tier\":\"batch\"", "1", ",\"priority\":5", PENDING);
-    cr_assert_eq(facts_measure(&w.facts, w.now).pods, 0);
+    cr_assert_eq(measure(&w).pods, 0);
     give_pod(&w, "prod", "p3", "\"tier\":\"batch\"", "1", ",\"priority\":50", PENDING);
     give_pod(&w, "prod", "p4", "\"tier\":\"web\"", "1", "", PENDING);
-    cr_assert_eq(facts_measure(&w.facts, w.now).pods, 2);
+    cr_assert_eq(measure(&w).pods, 2);
     world_done(&w);
 }
 
@@ -223,20 +255,20 @@ Test(facts, arrivals_and_blocked_pods_are_counted_once_the_first_list_is_whole)
         give_pod(&w, "filler", name, "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
     }
     give_pod(&w, "prod", "old", "", "0", BOUND, RUNNING);
-    facts_list_end(&w.facts, CLUSTER_PODS);
+    facts_list_end(&w.facts, CLUSTER_PODS, w.now);
     cr_assert_eq(w.facts.paid_pods_total, 0);
     give_pod(&w, "prod", "new", "", "4", "", PENDING);
-    cr_assert_eq(facts_measure(&w.facts, w.now).urgent, 0, "the scheduler has not tried it yet");
+    cr_assert_eq(measure(&w).urgent, 0, "the scheduler has not tried it yet");
     w.now.us += 5000;
     give_pod(&w, "prod", "new", "", "4", "", UNSCHEDULABLE);
-    cr_assert(w.facts.urgent);
-    cr_assert_eq(w.facts.urgent_since.us, w.now.us);
-    cr_assert_eq(facts_measure(&w.facts, w.now).urgent, 1);
+    cr_assert(w.facts.fillers[0].urgent);
+    cr_assert_eq(w.facts.fillers[0].urgent_since.us, w.now.us);
+    cr_assert_eq(measure(&w).urgent, 1);
     cr_assert_eq(w.facts.blocked_total, 1);
     cr_assert_eq(w.facts.paid_pods_total, 1);
     take_pod(&w, "new");
-    (void)facts_measure(&w.facts, w.now);
-    cr_assert_not(w.facts.urgent);
+    (void)measure(&w);
+    cr_assert_not(w.facts.fillers[0].urgent);
     cr_assert_eq(w.facts.blocked_total, 1);
     world_done(&w);
 }
@@ -250,18 +282,18 @@ Test(facts, a_template_s_class_is_below_everybody_until_a_pod_tells_its_number)
 
     world_init(&w);
     follow(&w, "app=miner");
-    facts_set_template(&w.facts, &template);
-    cr_assert_eq(w.facts.shape_source, SHAPE_TEMPLATE);
-    cr_assert_eq(w.facts.filler.priority, INT32_MIN);
+    facts_set_template(&w.facts, 0, &template);
+    cr_assert_eq(w.facts.fillers[0].shape_source, SHAPE_TEMPLATE);
+    cr_assert_eq(w.facts.fillers[0].claims.priority, INT32_MIN);
     give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "2", FILLER_SPEC, PENDING);
-    cr_assert_eq(w.facts.filler.priority, -100);
-    facts_set_template(&w.facts, &template);
-    cr_assert_eq(w.facts.shape_source, SHAPE_POD, "a live pod knows better");
+    cr_assert_eq(w.facts.fillers[0].claims.priority, -100);
+    facts_set_template(&w.facts, 0, &template);
+    cr_assert_eq(w.facts.fillers[0].shape_source, SHAPE_POD, "a live pod knows better");
     take_pod(&w, "f1");
-    facts_set_template(&w.facts, &template);
-    cr_assert_eq(w.facts.shape_source, SHAPE_TEMPLATE);
-    cr_assert_eq(fit_request(w.facts.fit)->at[RESOURCE_CPU], 1000);
-    cr_assert_eq(w.facts.filler.priority, -100, "what a pod told stays known");
+    facts_set_template(&w.facts, 0, &template);
+    cr_assert_eq(w.facts.fillers[0].shape_source, SHAPE_TEMPLATE);
+    cr_assert_eq(fit_request(planner_fit(w.facts.planner, 0))->at[RESOURCE_CPU], 1000);
+    cr_assert_eq(w.facts.fillers[0].claims.priority, -100, "what a pod told stays known");
     world_done(&w);
 }
 
@@ -281,7 +313,7 @@ Test(facts, a_broken_pod_is_refused_and_leaves_everything_as_it_was)
            "[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1.5GB\"}}}]},\"status\":{}}"),
         w.now, &err));
     cr_assert_eq(err.kind, ERR_INPUT);
-    cr_assert_eq(cluster_pod_count(w.facts.cluster), 1);
-    cr_assert_eq(cluster_node(w.facts.cluster, 0)->paid.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_pod_count(facts_cluster(&w.facts)), 1);
+    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 4000);
     world_done(&w);
 }

@@ -33,6 +33,7 @@ struct world {
     struct facts facts;
     struct watch *pods, *nodes;
     struct workload *workload;
+    struct places *places;
     struct snapshot_slot *slot;
     struct turn turn;
 
@@ -63,7 +64,9 @@ static bool pods_object(void *self, enum watch_change change, enum decode_format
 
 static void pods_synced(void *self)
 {
-    facts_list_end(&((struct world *)self)->facts, CLUSTER_PODS);
+    struct world *w = self;
+
+    facts_list_end(&w->facts, CLUSTER_PODS, w->fake.now);
 }
 
 static void nodes_begin(void *self)
@@ -79,7 +82,9 @@ static bool nodes_object(void *self, enum watch_change change, enum decode_forma
 
 static void nodes_synced(void *self)
 {
-    facts_list_end(&((struct world *)self)->facts, CLUSTER_NODES);
+    struct world *w = self;
+
+    facts_list_end(&w->facts, CLUSTER_NODES, w->fake.now);
 }
 
 static void trouble(void *self UNUSED, const struct err *err UNUSED)
@@ -96,7 +101,8 @@ static void workload_changed(void *self)
     turn_mark(&w->turn);
     if (view->state == WORKLOAD_UNREAD)
         return;
-    cr_assert(facts_set_selector(&w->facts, sv_from(view->selector), &changed, NULL));
+    cr_assert(facts_set_selector(&w->facts, 0, sv_from(view->selector), w->fake.now, &changed,
+                                 NULL));
     if (changed)
         watch_stop(w->pods);
     watch_start(w->pods);
@@ -104,18 +110,44 @@ static void workload_changed(void *self)
 
 static void template_read(void *self, const struct pod_record *pod)
 {
-    facts_set_template(&((struct world *)self)->facts, pod);
+    facts_set_template(&((struct world *)self)->facts, 0, pod);
 }
 
 static void written(void *self, int64_t replicas, const struct err *err)
 {
-    turn_written(&((struct world *)self)->turn, replicas, err);
+    turn_written(&((struct world *)self)->turn, 0, replicas, err);
 }
 
-static void world_init(struct world *w, long replicas, long paid_cores)
+static void admitted(void *self, struct uid uid, bool ok)
+{
+    turn_admitted(&((struct world *)self)->turn, 0, uid, ok);
+}
+
+static void costed(void *self, struct uid uid, int32_t cost, bool ok)
+{
+    turn_costed(&((struct world *)self)->turn, 0, uid, cost, ok);
+}
+
+/* The policy's filler is joined in. */
+static void begin(struct world *w, const char *text)
+{
+    const struct podreq_rules rules = {.status = true, .pod_level = true};
+    struct err err = {0};
+    int filler;
+
+    cr_assert(policy_read(SV("p"), sv_from(text), &w->policies, &err), "%s", err.text);
+    cr_assert(facts_add(&w->facts, w->policies.at[0], &filler, &err), "%s", err.text);
+    cr_assert_eq(filler, 0);
+    w->workload =
+        workload_new(w->client, w->policies.at[0], cluster_names(facts_cluster(&w->facts)), &rules,
+                     &(struct workload_handler){workload_changed, template_read, written, w});
+    w->places = places_new(w->client, SV("filler"), &(struct places_handler){admitted, costed, w});
+    turn_add(&w->turn, 0, w->policies.at[0], w->workload, w->places);
+}
+
+static void world_init_of(struct world *w, const char *text, long replicas, long paid_cores)
 {
     struct podreq_rules rules = {.status = true, .pod_level = true};
-    struct err err = {0};
 
     *w = (struct world){
         .uid = "u1", .replicas = replicas, .filler_pods = replicas, .paid_cores = paid_cores};
@@ -124,31 +156,32 @@ static void world_init(struct world *w, long replicas, long paid_cores)
     w->timers = fake_timers(&w->fake);
     w->config = (struct kube_config){.server = (char[]){"http://x"}, .plain = true};
     w->client = client_new(&w->config, &w->transport, &w->timers);
-    cr_assert(policy_read(SV("p"), SV(policy_text), &w->policies, &err), "%s", err.text);
-    cr_assert(facts_init(&w->facts, w->policies.at[0], &rules, &err), "%s", err.text);
+    facts_init(&w->facts, &rules);
     w->pods = watch_new(w->client, &(struct watch_options){.path = WATCH_PODS_PATH, .seed = 1},
                         &(struct watch_handler){pods_begin, pods_object, pods_synced, trouble, w});
     w->nodes =
         watch_new(w->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = 2},
                   &(struct watch_handler){nodes_begin, nodes_object, nodes_synced, trouble, w});
-    w->workload =
-        workload_new(w->client, w->policies.at[0], cluster_names(w->facts.cluster), &rules,
-                     &(struct workload_handler){workload_changed, template_read, written, w});
     w->slot = snapshot_slot_new();
     turn_init(&w->turn, &(struct turn_parts){.timers = &w->timers,
                                              .clock = clock_system(),
-                                             .policy = w->policies.at[0],
                                              .facts = &w->facts,
-                                             .workload = w->workload,
                                              .pods = w->pods,
                                              .nodes = w->nodes,
                                              .slot = w->slot});
+    begin(w, text);
     watch_start(w->nodes);
+}
+
+static void world_init(struct world *w, long replicas, long paid_cores)
+{
+    world_init_of(w, policy_text, replicas, paid_cores);
 }
 
 static void world_done(struct world *w)
 {
     turn_done(&w->turn);
+    places_free(w->places);
     workload_free(w->workload);
     watch_free(w->pods);
     watch_free(w->nodes);
@@ -327,17 +360,17 @@ Test(turn, a_start_is_no_decision_but_a_target_that_vanishes_is)
 
     world_init(&w, 66, 30);
     turn_run(&w.turn);
-    cr_assert_eq(w.turn.decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.n_recent, 0);
+    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.fillers[0]->n_recent, 0);
     live(&w, 10000);
-    cr_assert_neq(w.turn.decision.reason, REASON_UNKNOWN);
-    for (size_t i = 0; i < w.turn.n_recent; i++)
-        cr_assert_neq(w.turn.recent[i].decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.decisions_total[REASON_UNKNOWN], 0);
+    cr_assert_neq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    for (size_t i = 0; i < w.turn.fillers[0]->n_recent; i++)
+        cr_assert_neq(w.turn.fillers[0]->recent[i].decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.fillers[0]->decisions_total[REASON_UNKNOWN], 0);
     w.missing = true;
     live(&w, 10000);
-    cr_assert_eq(w.turn.recent[0].decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.decisions_total[REASON_UNKNOWN], 1);
+    cr_assert_eq(w.turn.fillers[0]->recent[0].decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.fillers[0]->decisions_total[REASON_UNKNOWN], 1);
     world_done(&w);
 }
 
@@ -401,7 +434,7 @@ Test(turn, a_stray_pod_with_filler_s_labels_costs_no_requests)
     cr_assert_leq(w.scale_reads - reads, 5, "the scale is read every 5 s: %d in 20 s",
                   w.scale_reads - reads);
     cr_assert_eq(w.patches, 0);
-    cr_assert_eq(w.facts.filler.grace_us, 10 * US_PER_S);
+    cr_assert_eq(w.facts.fillers[0].claims.grace_us, 10 * US_PER_S);
     world_done(&w);
 }
 
@@ -425,7 +458,7 @@ Test(turn, a_write_that_is_not_answered_is_not_followed_by_growth)
     w.hold_patches = true;
     live(&w, 40000);
     cr_assert_eq(w.patches, 0);
-    cr_assert_eq(w.turn.act.in_flight, 1);
+    cr_assert_eq(w.turn.fillers[0]->act.in_flight, 1);
     w.hold_patches = false;
     live(&w, 3000);
     cr_assert_eq(w.patches, 1);
