@@ -10,6 +10,7 @@ static const struct cmd commands[] = {
     {"check", cmd_check, "validate policy files"},
     {"decide", cmd_decide, "the controller as a filter: facts in, decisions out"},
     {"explain", cmd_explain, "how a pod, a quantity, a policy's key or a decision comes about"},
+    {"replay", cmd_replay, "the past played again under policies and other ways to run filler"},
     {"report", cmd_report, "what the cluster was used for, by hour or day, from a history file"},
     {"status", cmd_status, "what the agent does now and why"},
     {"top", cmd_top, "the cluster live, in a terminal"},

@@ -27,7 +27,7 @@ struct places {
 
 /* A pod's spec, shared by all pods of a template. */
 struct spec {
-    struct sim_pod_spec view; /* stands first: sim_pod_create_kept() goes by it */
+    struct sim_pod_spec view;   /* stands first: sim_pod_create_kept() goes by it */
     struct packed_node *text;   /* namespace and labels */
     struct packed_rules *rules; /* NULL: none */
     char *priority_class;       /* NULL: none */
@@ -147,6 +147,18 @@ struct pod_heap {
     bool (*before)(const struct pod *a, const struct pod *b);
 };
 
+/* What attempts look at, of one node; beside those of all other nodes. */
+struct glance {
+    int64_t free_cpu, free_mem, free_pods;
+    int64_t total_cpu, total_mem;
+    int64_t score_cpu, score_mem; /* sums of what pods ask for in the scheduler's scores */
+    double per_cpu, per_mem;      /* SCORE_FULL / total */
+    uint64_t changed;             /* the node's */
+    bool gone;
+    bool promised; /* pods are nominated here */
+    bool large;    /* totals with which a product would overflow */
+};
+
 struct shape;
 enum { SHAPES_MAX = 64 }; /* more kinds of pods than that at a time are built anew each time */
 
@@ -160,7 +172,10 @@ struct sched {
     uint64_t shape_hashes[SHAPES_MAX]; /* beside them, for a quick search */
     size_t n_shapes;
     uint64_t shape_clock;
-    uint32_t *changed; /* nodes that changed, for the shapes to catch up */
+    struct glance *glances; /* by node id */
+    size_t n_glances, glances_cap;
+    uint64_t facts_clock; /* rises whenever facts of a node change */
+    uint32_t *changed;    /* nodes that changed, for the shapes to catch up */
     size_t n_changed, changed_cap;
     uint64_t changed_base;         /* how many were dropped before changed[0] */
     struct pod_list victims, best; /* scratch of preempt.c */

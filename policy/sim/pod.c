@@ -440,6 +440,7 @@ void node_set(struct sim *s, struct node *node, const struct node_record *record
     node->free = record->allocatable;
     resources_sub(&node->free, &node->view.used);
     node->facts = ++s->serial;
+    s->sched.facts_clock = node->facts;
     shape_node_changed(s, node);
 }
 

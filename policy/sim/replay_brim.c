@@ -205,7 +205,7 @@ static bool fly(struct brim *b, struct err *err)
     b->w->pilot = (struct replay_pilot){.see = see, .step = step, .self = b};
     b->w->done = carried_out;
     b->w->done_self = b;
-    b->w->wake = (struct mono){0};
+    b->w->wake = (struct mono){.us = 1}; /* what is there at 0 did not arrive */
     return world_add_filler(b->w, 0, b->policy->placement == PLACEMENT_GATE, err) &&
            world_play(b->w, err);
 }

@@ -284,11 +284,11 @@ bool world_play(struct replay_world *w, struct err *err)
         if (now.us >= end.us)
             break;
         sim_run_until(w->sim, now);
-        if (!play_rows(w, now.us, err))
-            return false;
         carry_out_due(w, now);
         if (w->pilot.step != NULL && w->wake.us <= now.us)
             w->wake = w->pilot.step(w->pilot.self, now);
+        if (!play_rows(w, now.us, err))
+            return false;
         tell_progress(w, now.us);
     }
     sim_run_until(w->sim, end);

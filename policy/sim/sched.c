@@ -33,6 +33,7 @@ void sched_done(struct sched *sched)
     free(sched->active.list.at);
     free(sched->backoff.list.at);
     free(sched->unschedulable.at);
+    free(sched->glances);
     free(sched->changed);
     free(sched->victims.at);
     free(sched->best.at);

@@ -1,8 +1,10 @@
 /*
- * A shape is what pods with one request, one priority and one set of rules see of the nodes: a
- * score for each node that would take one now, under a tree of winners. It is brought up to date
- * just before it is asked, from the list of nodes that changed since: an attempt costs O(changed
- * log nodes), and nothing at all where the cluster stood still.
+ * A shape is what pods with one request, one priority and one set of rules see of the nodes: a key
+ * for each node that would take one now, the largest of which wins. It is brought up to date just
+ * before it is asked, from the list of nodes that changed since: an attempt costs O(changed), plus a
+ * scan of what changed in blocks of SHAPE_BLOCK keys, and nothing at all where the cluster stood
+ * still. With many kinds of pods most of a replay's time is spent here: what is looked at lies
+ * densely (struct glance, keys), apart from the nodes themselves.
  */
 #include <math.h>
 
@@ -12,25 +14,29 @@
  * of kube-scheduler's plugins); maxSkew of the default constraint on hostnames. */
 enum { SCORE_FULL = 100, WEIGHT_COMPANY = 2, SPREAD_SKEW = 3 };
 
-struct leaf {
-    uint64_t key; /* score + 1 above, a random number below: ties fall by chance. 0: does not fit */
-    uint64_t facts;   /* the node's, when `accepts` was found */
-    uint64_t changed; /* the node's, when all this was found */
-    bool accepts;
-};
+/* Keys under one maximum. */
+enum { SHAPE_BLOCK = 64 };
 
 struct shape {
     struct resources request;
     struct packed_rules *rules;
     struct places places;
+    bool common; /* asks for cpu, memory and a place alone */
     int64_t score_cpu, score_mem;
     int32_t priority;
-    uint64_t used;    /* when it was last asked, for making place */
-    uint64_t seen;    /* changes it knows */
-    uint32_t cap;     /* leaves, a power of two */
-    uint32_t accepts; /* nodes that would take it but for room */
-    struct leaf *leaves;
-    uint32_t *winner; /* of the inner nodes of the tree, 1 .. cap - 1; children 2i and 2i + 1 */
+    uint64_t used;       /* when it was last asked, for making place */
+    uint64_t seen;       /* changes it knows */
+    uint64_t facts_seen; /* the facts' clock when all of accept[] was known */
+    uint32_t cap;        /* nodes there is room for: a multiple of SHAPE_BLOCK */
+    uint32_t n_accept;   /* nodes that would take it but for room */
+    /* By node. */
+    uint64_t *key;     /* score + 1 above, a random number below: ties fall by chance. 0: no room */
+    uint64_t *changed; /* the node's, when its key was found */
+    uint64_t *facts;   /* the node's, when accept was found */
+    bool *accept;
+    /* By block. */
+    uint32_t *best; /* the node with the largest key */
+    bool *stale;    /* a key changed */
 };
 
 void shape_free(struct shape *shape)
@@ -38,8 +44,12 @@ void shape_free(struct shape *shape)
     if (shape == NULL)
         return;
     free(shape->rules);
-    free(shape->leaves);
-    free(shape->winner);
+    free(shape->key);
+    free(shape->changed);
+    free(shape->facts);
+    free(shape->accept);
+    free(shape->best);
+    free(shape->stale);
     free(shape);
 }
 
@@ -49,11 +59,42 @@ static size_t changes_kept(const struct sim *s)
     return 2 * s->n_nodes + 1024;
 }
 
+static void glance_at(struct sched *q, const struct node *node)
+{
+    const struct resources *total = &node->view.record.allocatable;
+    uint32_t id = node->view.id;
+    size_t old = q->glances_cap;
+
+    if (id >= old) {
+        q->glances = vec_reserve(q->glances, &q->glances_cap, id + 1U, sizeof *q->glances);
+        memset(q->glances + old, 0, (q->glances_cap - old) * sizeof *q->glances);
+    }
+
+    struct glance *g = &q->glances[id];
+
+    if (g->total_cpu != total->at[RESOURCE_CPU] || g->total_mem != total->at[RESOURCE_MEMORY]) {
+        g->total_cpu = total->at[RESOURCE_CPU];
+        g->total_mem = total->at[RESOURCE_MEMORY];
+        g->per_cpu = SCORE_FULL / (double)g->total_cpu;
+        g->per_mem = SCORE_FULL / (double)g->total_mem;
+        g->large = g->total_cpu > INT64_MAX / SCORE_FULL || g->total_mem > INT64_MAX / SCORE_FULL;
+    }
+    g->free_cpu = node->free.at[RESOURCE_CPU];
+    g->free_mem = node->free.at[RESOURCE_MEMORY];
+    g->free_pods = node->free.at[RESOURCE_PODS];
+    g->score_cpu = node->score_cpu;
+    g->score_mem = node->score_mem;
+    g->changed = node->changed;
+    g->gone = node->view.gone;
+    g->promised = node->nominated.n != 0;
+}
+
 void shape_node_changed(struct sim *s, struct node *node)
 {
     struct sched *q = &s->sched;
 
     node->changed = ++s->serial;
+    glance_at(q, node);
     if (q->n_shapes == 0)
         return;
     /* Noted already, and not seen since: the first shape was asked last and has seen most. */
@@ -67,13 +108,20 @@ void shape_node_changed(struct sim *s, struct node *node)
     VEC_PUSH(q->changed, q->n_changed, q->changed_cap, node->view.id);
 }
 
-/* NodeResourcesFit's LeastAllocated over cpu and memory, whole numbers as there. */
-static int64_t least_allocated(const struct node *node, const struct shape *shape)
+/* SCORE_FULL * left / total, rounded down; `per` is SCORE_FULL / total and saves the division. */
+static int64_t part_of(int64_t left, int64_t total, double per)
 {
-    const int64_t total[] = {node->view.record.allocatable.at[RESOURCE_CPU],
-                             node->view.record.allocatable.at[RESOURCE_MEMORY]};
-    const int64_t asked[] = {node->score_cpu + shape->score_cpu,
-                             node->score_mem + shape->score_mem};
+    int64_t part = (int64_t)((double)left * per), rest = left * SCORE_FULL - part * total;
+
+    return part + (rest >= total) - (rest < 0);
+}
+
+/* NodeResourcesFit's LeastAllocated over cpu and memory, whole numbers as there. */
+static int64_t least_allocated(const struct glance *g, const struct shape *shape)
+{
+    const int64_t total[] = {g->total_cpu, g->total_mem};
+    const int64_t asked[] = {g->score_cpu + shape->score_cpu, g->score_mem + shape->score_mem};
+    const double per[] = {g->per_cpu, g->per_mem};
     int64_t sum = 0, weights = 0;
 
     for (size_t i = 0; i < COUNT_OF(total); i++) {
@@ -82,27 +130,31 @@ static int64_t least_allocated(const struct node *node, const struct shape *shap
         weights++;
         if (asked[i] > total[i])
             continue;
-        if (total[i] <= INT64_MAX / SCORE_FULL)
+        if (!g->large)
+            sum += part_of(total[i] - asked[i], total[i], per[i]);
+        else if (total[i] <= INT64_MAX / SCORE_FULL)
             sum += (total[i] - asked[i]) * SCORE_FULL / total[i];
         else
             sum += (total[i] - asked[i]) / (total[i] / SCORE_FULL);
     }
-    return weights != 0 ? sum / weights : 0;
+    return weights == 2 ? sum / 2 : sum;
 }
 
 /* NodeResourcesBalancedAllocation: how near the shares of cpu and memory are to each other. It goes
  * by what was really asked for; pods that ask for neither are not scored. */
-static int64_t balanced(const struct node *node, const struct shape *shape)
+static int64_t balanced(const struct glance *g, const struct shape *shape)
 {
-    static const int kinds[] = {RESOURCE_CPU, RESOURCE_MEMORY};
-    double shares[COUNT_OF(kinds)];
+    const int64_t *request = shape->request.at;
+    const int64_t totals[] = {g->total_cpu, g->total_mem};
+    const int64_t askeds[] = {g->total_cpu - g->free_cpu + request[RESOURCE_CPU],
+                              g->total_mem - g->free_mem + request[RESOURCE_MEMORY]};
+    double shares[COUNT_OF(totals)];
     size_t n = 0;
 
-    if (shape->request.at[RESOURCE_CPU] == 0 && shape->request.at[RESOURCE_MEMORY] == 0)
+    if (request[RESOURCE_CPU] == 0 && request[RESOURCE_MEMORY] == 0)
         return 0;
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        double total = (double)node->view.record.allocatable.at[kinds[i]];
-        double asked = (double)(node->view.used.at[kinds[i]] + shape->request.at[kinds[i]]);
+    for (size_t i = 0; i < COUNT_OF(totals); i++) {
+        double total = (double)totals[i], asked = (double)askeds[i];
 
         if (total > 0)
             shares[n++] = asked < total ? asked / total : 1.0;
@@ -110,94 +162,121 @@ static int64_t balanced(const struct node *node, const struct shape *shape)
     return (int64_t)((1.0 - (n == 2 ? fabs((shares[0] - shares[1]) / 2) : 0.0)) * SCORE_FULL);
 }
 
-static bool fits(const struct shape *shape, const struct resources *room)
-{
-    for (size_t i = 0; i < shape->places.n; i++) {
-        size_t place = shape->places.at[i];
-
-        if (shape->request.at[place] > room->at[place])
-            return false;
-    }
-    return true;
-}
-
-static uint64_t key_of(struct sim *s, const struct shape *shape, const struct node *node)
+/* With all the resources there are, and what other pods were promised. */
+static bool fits_closely(const struct shape *shape, const struct node *node)
 {
     struct resources room;
 
     if (node->nominated.n != 0)
         room = sched_room(node, NULL, shape->priority);
-    if (!fits(shape, node->nominated.n != 0 ? &room : &node->free))
-        return 0;
-    return (uint64_t)(least_allocated(node, shape) + balanced(node, shape) + 1) << 32 |
-           (sim_random(s) >> 32);
-}
+    else
+        room = node->free;
+    for (size_t i = 0; i < shape->places.n; i++) {
+        size_t place = shape->places.at[i];
 
-/* False: nothing is new about the node. */
-static bool look_at(struct sim *s, struct shape *shape, uint32_t id)
-{
-    const struct node *node = s->nodes[id];
-    struct leaf *leaf = &shape->leaves[id];
-
-    if (node != NULL && leaf->changed == node->changed)
-        return false;
-    shape->accepts -= leaf->accepts;
-    if (node == NULL || node->view.gone) {
-        *leaf = (struct leaf){0};
-        return true;
+        if (shape->request.at[place] > room.at[place])
+            return false;
     }
-    if (leaf->facts != node->facts) {
-        leaf->facts = node->facts;
-        leaf->accepts = rules_check_node(&shape->rules->rules, &node->view.record) == NODE_ACCEPTS;
-    }
-    leaf->changed = node->changed;
-    shape->accepts += leaf->accepts;
-    leaf->key = leaf->accepts ? key_of(s, shape, node) : 0;
     return true;
 }
 
-static uint32_t winner_of(const struct shape *shape, uint32_t at)
+static bool fits(const struct sim *s, const struct shape *shape, uint32_t id)
 {
-    return at >= shape->cap ? at - shape->cap : shape->winner[at];
+    const struct glance *g = &s->sched.glances[id];
+    const int64_t *asked = shape->request.at;
+
+    if (!shape->common || g->promised)
+        return fits_closely(shape, s->nodes[id]);
+    return (asked[RESOURCE_CPU] == 0 || asked[RESOURCE_CPU] <= g->free_cpu) &&
+           (asked[RESOURCE_MEMORY] == 0 || asked[RESOURCE_MEMORY] <= g->free_mem) &&
+           asked[RESOURCE_PODS] <= g->free_pods;
 }
 
-static void play(struct shape *shape, uint32_t at)
+static uint64_t key_of(struct sim *s, const struct shape *shape, uint32_t id)
 {
-    uint32_t left = winner_of(shape, 2 * at), right = winner_of(shape, 2 * at + 1);
+    const struct glance *g = &s->sched.glances[id];
 
-    shape->winner[at] = shape->leaves[left].key >= shape->leaves[right].key ? left : right;
+    if (!fits(s, shape, id))
+        return 0;
+    return (uint64_t)(least_allocated(g, shape) + balanced(g, shape) + 1) << 32 |
+           (sim_random(s) >> 32);
 }
 
-/* From a leaf up, as far as it makes a difference. */
-static void climb(struct shape *shape, uint32_t id)
+static void set_accept(struct shape *shape, uint32_t id, bool accept)
 {
-    for (uint32_t at = (shape->cap + id) / 2; at >= 1; at /= 2) {
-        uint32_t before = shape->winner[at];
+    shape->n_accept -= shape->accept[id];
+    shape->accept[id] = accept;
+    shape->n_accept += accept;
+}
 
-        play(shape, at);
-        if (before != id && shape->winner[at] == before)
-            return;
+/* Nothing changes where nothing is new about the node. `facts`: those of a node may be new. */
+static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
+{
+    const struct glance *g = &s->sched.glances[id];
+
+    if (shape->changed[id] == g->changed)
+        return;
+    shape->changed[id] = g->changed;
+    shape->stale[id / SHAPE_BLOCK] = true;
+    if (g->gone) {
+        set_accept(shape, id, false);
+        shape->facts[id] = 0;
+    } else if (facts && shape->facts[id] != s->nodes[id]->facts) {
+        shape->facts[id] = s->nodes[id]->facts;
+        set_accept(shape, id,
+                   rules_check_node(&shape->rules->rules, &s->nodes[id]->view.record) ==
+                       NODE_ACCEPTS);
     }
+    shape->key[id] = shape->accept[id] ? key_of(s, shape, id) : 0;
 }
 
-static void rebuild(struct sim *s, struct shape *shape)
+/* The first of the largest keys of a block. */
+static void find_best(struct shape *shape, uint32_t block)
 {
-    uint32_t cap = 2;
+    uint32_t begin = block * SHAPE_BLOCK, best = begin;
+    uint64_t most = 0;
 
-    while (cap < s->n_nodes)
-        cap *= 2;
-    if (cap != shape->cap) {
-        free(shape->leaves);
-        free(shape->winner);
-        shape->leaves = xcalloc(cap, sizeof *shape->leaves);
-        shape->winner = xcalloc(cap, sizeof *shape->winner);
-        shape->cap = cap;
-        shape->accepts = 0;
+    for (uint32_t id = begin; id < begin + SHAPE_BLOCK; id++)
+        most = shape->key[id] > most ? shape->key[id] : most;
+    while (shape->key[best] != most)
+        best++;
+    shape->best[block] = best;
+    shape->stale[block] = false;
+}
+
+static uint32_t winner(struct shape *shape)
+{
+    uint32_t best = 0;
+
+    for (uint32_t block = 0; block < shape->cap / SHAPE_BLOCK; block++) {
+        if (shape->stale[block])
+            find_best(shape, block);
+        if (block == 0 || shape->key[shape->best[block]] > shape->key[best])
+            best = shape->best[block];
     }
-    for (uint32_t id = 0; id < s->n_nodes; id++)
-        (void)look_at(s, shape, id);
-    for (uint32_t at = cap - 1; at >= 1; at--)
-        play(shape, at);
+    return best;
+}
+
+static void reserve(struct shape *shape, size_t nodes)
+{
+    uint32_t cap = (uint32_t)((nodes + SHAPE_BLOCK - 1) / SHAPE_BLOCK * SHAPE_BLOCK);
+
+    free(shape->key);
+    free(shape->changed);
+    free(shape->facts);
+    free(shape->accept);
+    free(shape->best);
+    free(shape->stale);
+    shape->key = xcalloc(cap, sizeof *shape->key);
+    shape->changed = xcalloc(cap, sizeof *shape->changed);
+    shape->facts = xcalloc(cap, sizeof *shape->facts);
+    shape->accept = xcalloc(cap, sizeof *shape->accept);
+    shape->best = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->best);
+    shape->stale = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->stale);
+    memset(shape->stale, true, cap / SHAPE_BLOCK);
+    shape->cap = cap;
+    shape->n_accept = 0;
+    shape->facts_seen = 0; /* nothing is known */
 }
 
 static void catch_up(struct sim *s, struct shape *shape)
@@ -205,18 +284,20 @@ static void catch_up(struct sim *s, struct shape *shape)
     const struct sched *q = &s->sched;
     uint64_t end = q->changed_base + q->n_changed;
 
-    if (shape->cap < s->n_nodes || shape->seen < q->changed_base ||
-        end - shape->seen > s->n_nodes) {
-        rebuild(s, shape);
-    } else {
-        for (uint64_t i = shape->seen; i < end; i++) {
-            uint32_t id = q->changed[i - q->changed_base];
+    if (shape->cap < s->n_nodes)
+        reserve(shape, s->n_nodes);
 
-            if (look_at(s, shape, id))
-                climb(shape, id);
-        }
+    bool facts = shape->facts_seen != q->facts_clock;
+
+    if (shape->facts_seen == 0 || shape->seen < q->changed_base || end - shape->seen > s->n_nodes) {
+        for (uint32_t id = 0; id < s->n_nodes; id++)
+            look_at(s, shape, id, true);
+    } else {
+        for (uint64_t i = shape->seen; i < end; i++)
+            look_at(s, shape, q->changed[i - q->changed_base], facts);
     }
     shape->seen = end;
+    shape->facts_seen = q->facts_clock;
 }
 
 static struct shape *shape_new(const struct pod *pod)
@@ -226,6 +307,11 @@ static struct shape *shape_new(const struct pod *pod)
     shape->request = pod->spec->view.request;
     shape->rules = pack_rules(pod_rules_of(pod));
     shape->places = pod->spec->places;
+    shape->common = true;
+    for (size_t i = 0; i < shape->places.n; i++)
+        shape->common &= shape->places.at[i] == RESOURCE_CPU ||
+                         shape->places.at[i] == RESOURCE_MEMORY ||
+                         shape->places.at[i] == RESOURCE_PODS;
     shape->score_cpu = pod->spec->score_cpu;
     shape->score_mem = pod->spec->score_mem;
     shape->priority = pod->spec->view.priority;
@@ -309,15 +395,15 @@ static int64_t company_score(const struct company *c, uint32_t count)
 }
 
 /* The scores are relative to the nodes that fit, so that it needs a look at all of them. */
-static uint32_t best_in_company(const struct sim *s, const struct shape *shape,
+static uint32_t best_in_company(const struct sim *s, const struct shape *shape, uint32_t best,
                                 const struct workload *w, bool packs)
 {
     struct company c = {.w = w, .packs = packs, .least = UINT32_MAX};
-    uint32_t best = shape->winner[1], fitting = 0;
+    uint32_t fitting = 0;
     uint64_t best_key = 0;
 
     for (uint32_t id = 0; id < s->n_nodes; id++) {
-        if (shape->leaves[id].key == 0)
+        if (shape->key[id] == 0)
             continue;
 
         uint32_t count = company_on(&c, id);
@@ -330,7 +416,7 @@ static uint32_t best_in_company(const struct sim *s, const struct shape *shape,
         return best;
     c.spread_weight = log(fitting + 2.0);
     for (uint32_t id = 0; id < s->n_nodes; id++) {
-        uint64_t key = shape->leaves[id].key;
+        uint64_t key = shape->key[id];
 
         if (key == 0)
             continue;
@@ -352,13 +438,13 @@ struct node *shape_pick(struct sim *s, const struct pod *pod, bool *ret_acceptin
     struct shape *shape = shape_for(&s->sched, pod);
 
     catch_up(s, shape);
-    *ret_accepting = shape->accepts != 0;
+    *ret_accepting = shape->n_accept != 0;
 
-    uint32_t id = shape->winner[1];
+    uint32_t id = winner(shape);
 
-    if (shape->leaves[id].key == 0)
+    if (shape->key[id] == 0)
         return NULL;
     if (pod->owner != NULL)
-        id = best_in_company(s, shape, pod->owner, pod->spec->view.packs);
+        id = best_in_company(s, shape, id, pod->owner, pod->spec->view.packs);
     return s->nodes[id];
 }

@@ -316,6 +316,7 @@ void sim_node_remove(struct sim *s, const struct sim_node *view)
     }
     node->view.gone = true;
     node->facts = ++s->serial;
+    s->sched.facts_clock = node->facts;
     node->removed++;
     s->live_nodes--;
     shape_node_changed(s, node);
