@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/sim/replay_parts.h"
@@ -57,7 +58,7 @@ Test(replay, preemption_alone_blocks_every_pod_of_a_full_cluster)
     cr_assert_float_eq(r.wait_core_h * 3600, 8 * 2 * 10, 8);
     /* All of what paid pods leave, but for start and grace of the 12 that came back. */
     cr_assert(r.fill > 0.95 && r.fill <= 1, "found %f", r.fill);
-    cr_assert_eq(r.pod_turns, 7);
+    cr_assert_eq(r.pod_turns, 6);
     cr_assert_eq(r.paid_turns, 6);
     replay_result_done(&r);
     trace_done(&t);
@@ -170,4 +171,93 @@ Test(peers, are_found_by_their_names)
     for (enum peer peer = 0; peer < PEER_COUNT_; peer++)
         cr_assert_eq(peer_find(sv_from(peer_name(peer))), peer);
     cr_assert_eq(peer_find(SV("hpa-")), PEER_COUNT_);
+}
+
+static struct replay_result played_policy(const struct trace *t, const struct replay_setting *s,
+                                          const char *spec)
+{
+    struct policy_list policies = {0};
+    struct oracle past = played_past(t, s);
+    struct replay_result r;
+    struct strbuf text;
+    struct err err = {0};
+
+    strbuf_init(&text, 4096);
+    (void)strbuf_addf(&text,
+                      "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: test}\n"
+                      "spec:\n  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, "
+                      "name: filler}\n  replicas: {max: 16}\n%s",
+                      spec);
+    cr_assert(policy_read(SV("test"), strbuf_sv(&text), &policies, &err), "%s", err.text);
+    cr_assert(replay_run(t, s, &past, policies.at[0], &r, &err), "%s", err.text);
+    strbuf_done(&text);
+    policy_list_done(&policies);
+    oracle_done(&past);
+    return r;
+}
+
+Test(replay, the_live_controller_keeps_room_and_settles)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, burst_nodes, burst_pods, 720);
+
+    struct replay_result r =
+        played_policy(&t, &s, "  headroom: {mode: fixed, max: 4}\n  settle: 90s\n");
+
+    cr_assert_eq(r.blocked, 0, "each burst fits in the four cores that are kept");
+    cr_assert_eq(r.rows[5].active, 0, "at 50 s no room has been free for 90 s");
+    cr_assert_eq(r.rows[13].active, 6, "at 130 s: 16 - 6 - 4, found %d", r.rows[13].active);
+    cr_assert_eq(r.rows[13].set_point, 6);
+    cr_assert_eq(r.rows[23].active, 6, "bursts 90 s apart are one load");
+    cr_assert_eq(r.pod_turns, 0);
+    cr_assert_eq(r.kills, 0);
+    replay_result_done(&r);
+    trace_done(&t);
+}
+
+Test(replay, each_placement_is_played_with_and_without_a_class)
+{
+    static const char *const modes[] = {"gate", "affinity", "spread"};
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, burst_nodes, burst_pods, 720);
+    for (size_t i = 0; i < 2 * COUNT_OF(modes); i++) {
+        char spec[200];
+
+        s.same_class = i >= COUNT_OF(modes);
+        (void)snprintf(spec, sizeof spec,
+                       "  headroom: {mode: fixed, max: 0}\n  settle: 30s\n  placement: %s\n",
+                       modes[i % COUNT_OF(modes)]);
+
+        struct replay_result r = played_policy(&t, &s, spec);
+
+        cr_assert_gt(r.fill, 0.7, "%s: found %f", modes[i % 3], r.fill);
+        cr_assert_gt(r.blocked, 0, "%s", modes[i % 3]);
+        cr_assert_lt(r.wait_max_us, 30 * US_PER_S, "%s: somebody waited for %f s", modes[i % 3],
+                     (double)r.wait_max_us / 1e6);
+        cr_assert_eq(r.pod_writes != 0, i % 3 == 0 || s.same_class, "%s", modes[i % 3]);
+        replay_result_done(&r);
+    }
+    trace_done(&t);
+}
+
+Test(replay, advice_for_the_policy_s_own_settle_is_what_was_played)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, burst_nodes, burst_pods, 720);
+
+    struct replay_result r =
+        played_policy(&t, &s, "  headroom: {mode: fixed, max: 4}\n  settle: 30s\n");
+    struct replay_advice a = replay_advise(&r, &s, t.end_us, 30 * US_PER_S, 0);
+
+    cr_assert_float_eq(a.fill, r.fill, 0.02, "advised %f, played %f", a.fill, r.fill);
+    cr_assert_float_eq(a.kills_h * r.hours, (double)r.kills, 1e-6, "advised %f, played %llu",
+                       a.kills_h * r.hours, (unsigned long long)r.kills);
+    replay_result_done(&r);
+    trace_done(&t);
 }
