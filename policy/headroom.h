@@ -48,7 +48,7 @@ enum { HEADROOM_MAX_SAMPLES = 20000 };
 
 /* What is out of range is taken as the nearest value that is in it. */
 struct headroom_config {
-    int64_t settle_us, actuation_us; /* T (the least T with settle: auto), at least A; A, above 0 */
+    int64_t settle_us, actuation_us; /* T in force, at least A; A, above 0 */
     int64_t min_milli, max_milli;    /* reserve_min, at most max; reserve_max */
     int32_t blocked_ppm;             /* epsilon in millionths */
     bool fixed;                      /* H is max always; rises are learned all the same */

@@ -128,7 +128,7 @@ static struct headroom_config headroom_config_of(const struct filler *f)
     int64_t largest = by_node && f->fit != NULL ? fit_largest_node_milli(f->fit) : 0;
 
     return (struct headroom_config){
-        .settle_us = settle_least_us(&f->config.settle),
+        .settle_us = controller_settle_us(f->controller),
         .actuation_us = actuation_us(f),
         .min_milli = room_spec_milli(&policy->headroom_min, room.allocatable_milli, largest),
         .max_milli = room_spec_milli(&policy->headroom_max, room.allocatable_milli, largest),

@@ -36,7 +36,7 @@ struct settle_config {
     int64_t kill_us;      /* K */
 };
 
-/* The least T that may be in force: what headroom must be learned with. */
+/* The least T that may be in force. */
 int64_t settle_least_us(const struct settle_config *config);
 
 struct settle;
