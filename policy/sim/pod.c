@@ -252,21 +252,32 @@ static void crowd_add(const struct pod *pod, int sign)
         w->on_node[id].staying += (uint32_t)sign;
 }
 
-/* Adds (sign 1) or takes out (-1) the pod from its node's sums. */
+/* As resources_add(): saturated. */
+static int64_t sum(int64_t a, int64_t b)
+{
+    int64_t result;
+
+    if (__builtin_add_overflow(a, b, &result))
+        return a < 0 ? INT64_MIN : INT64_MAX;
+    return result;
+}
+
+/* Adds (sign 1) or takes out (-1) the pod from its node's sums. Only what it asks for changes. */
 static void count_on_node(struct sim *s, struct pod *pod, int sign)
 {
     struct node *node = pod->node;
     const struct spec *spec = pod->spec;
 
-    if (sign > 0)
-        resources_add(&node->view.used, &spec->view.request);
-    else
-        resources_sub(&node->view.used, &spec->view.request);
+    for (size_t i = 0; i < spec->places.n; i++) {
+        size_t place = spec->places.at[i];
+        int64_t *used = &node->view.used.at[place];
+
+        *used = sum(*used, sign > 0 ? spec->view.request.at[place] : -spec->view.request.at[place]);
+        node->free.at[place] = sum(node->view.record.allocatable.at[place], -*used);
+    }
     node->score_cpu += sign * spec->score_cpu;
     node->score_mem += sign * spec->score_mem;
     node->view.pods += (uint32_t)sign;
-    node->free = node->view.record.allocatable;
-    resources_sub(&node->free, &node->view.used);
     pod->counted = sign > 0;
 
     if (pod->owner != NULL)

@@ -2,8 +2,7 @@
  * A shape is what pods with one request, one priority and one set of rules see of the nodes: a key
  * for each node that would take one now, the largest of which wins. It is brought up to date just
  * before it is asked, from the list of nodes that changed since: an attempt costs O(changed), plus a
- * scan of what changed in blocks of SHAPE_BLOCK keys, and nothing at all where the cluster stood
- * still. With many kinds of pods most of a replay's time is spent here: what is looked at lies
+ * look at the largest key of each block of SHAPE_BLOCK nodes. With many kinds of pods most of a replay's time is spent here: what is looked at lies
  * densely (struct glance, keys), apart from the nodes themselves.
  */
 #include <math.h>
@@ -15,7 +14,7 @@
 enum { SCORE_FULL = 100, WEIGHT_COMPANY = 2, SPREAD_SKEW = 3 };
 
 /* Keys under one maximum. */
-enum { SHAPE_BLOCK = 64 };
+enum { SHAPE_BLOCK = 16 };
 
 struct shape {
     struct resources request;
@@ -35,8 +34,9 @@ struct shape {
     uint64_t *facts;   /* the node's, when accept was found */
     bool *accept;
     /* By block. */
-    uint32_t *best; /* the node with the largest key */
-    bool *stale;    /* a key changed */
+    uint64_t *most; /* its largest key */
+    uint32_t *best; /* the node that has it */
+    bool *stale;    /* that key became smaller */
 };
 
 void shape_free(struct shape *shape)
@@ -48,6 +48,7 @@ void shape_free(struct shape *shape)
     free(shape->changed);
     free(shape->facts);
     free(shape->accept);
+    free(shape->most);
     free(shape->best);
     free(shape->stale);
     free(shape);
@@ -209,6 +210,20 @@ static void set_accept(struct shape *shape, uint32_t id, bool accept)
     shape->n_accept += accept;
 }
 
+static void set_key(struct shape *shape, uint32_t id, uint64_t key)
+{
+    uint32_t block = id / SHAPE_BLOCK;
+
+    shape->key[id] = key;
+    if (key >= shape->most[block]) {
+        shape->most[block] = key;
+        shape->best[block] = id;
+        shape->stale[block] = false;
+    } else if (shape->best[block] == id) {
+        shape->stale[block] = true;
+    }
+}
+
 /* Nothing changes where nothing is new about the node. `facts`: those of a node may be new. */
 static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
 {
@@ -217,7 +232,6 @@ static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
     if (shape->changed[id] == g->changed)
         return;
     shape->changed[id] = g->changed;
-    shape->stale[id / SHAPE_BLOCK] = true;
     if (g->gone) {
         set_accept(shape, id, false);
         shape->facts[id] = 0;
@@ -227,32 +241,35 @@ static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
                    rules_check_node(&shape->rules->rules, &s->nodes[id]->view.record) ==
                        NODE_ACCEPTS);
     }
-    shape->key[id] = shape->accept[id] ? key_of(s, shape, id) : 0;
+    set_key(shape, id, shape->accept[id] ? key_of(s, shape, id) : 0);
 }
 
-/* The first of the largest keys of a block. */
 static void find_best(struct shape *shape, uint32_t block)
 {
     uint32_t begin = block * SHAPE_BLOCK, best = begin;
-    uint64_t most = 0;
 
-    for (uint32_t id = begin; id < begin + SHAPE_BLOCK; id++)
-        most = shape->key[id] > most ? shape->key[id] : most;
-    while (shape->key[best] != most)
-        best++;
+    for (uint32_t id = begin + 1; id < begin + SHAPE_BLOCK; id++)
+        best = shape->key[id] > shape->key[best] ? id : best;
+    shape->most[block] = shape->key[best];
     shape->best[block] = best;
     shape->stale[block] = false;
 }
 
+/* The key that a stale block is said to have is more than it has. */
 static uint32_t winner(struct shape *shape)
 {
     uint32_t best = 0;
+    uint64_t most = 0;
 
     for (uint32_t block = 0; block < shape->cap / SHAPE_BLOCK; block++) {
+        if (shape->most[block] <= most)
+            continue;
         if (shape->stale[block])
             find_best(shape, block);
-        if (block == 0 || shape->key[shape->best[block]] > shape->key[best])
+        if (shape->most[block] > most) {
+            most = shape->most[block];
             best = shape->best[block];
+        }
     }
     return best;
 }
@@ -265,15 +282,16 @@ static void reserve(struct shape *shape, size_t nodes)
     free(shape->changed);
     free(shape->facts);
     free(shape->accept);
+    free(shape->most);
     free(shape->best);
     free(shape->stale);
     shape->key = xcalloc(cap, sizeof *shape->key);
     shape->changed = xcalloc(cap, sizeof *shape->changed);
     shape->facts = xcalloc(cap, sizeof *shape->facts);
     shape->accept = xcalloc(cap, sizeof *shape->accept);
+    shape->most = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->most);
     shape->best = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->best);
     shape->stale = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->stale);
-    memset(shape->stale, true, cap / SHAPE_BLOCK);
     shape->cap = cap;
     shape->n_accept = 0;
     shape->facts_seen = 0; /* nothing is known */
