@@ -98,6 +98,17 @@ static bool more_room(const struct cluster *c, uint32_t node, int64_t room_milli
     return strcmp(cluster_node(c, node)->name, cluster_node(c, best)->name) < 0;
 }
 
+/* fit_room() in cpu alone. */
+static int64_t room_cpu(const struct cluster_node *n)
+{
+    int64_t room;
+
+    if (__builtin_sub_overflow(n->allocatable.at[RESOURCE_CPU], n->paid.at[RESOURCE_CPU], &room) ||
+        __builtin_sub_overflow(room, n->claimed.at[RESOURCE_CPU], &room))
+        return INT64_MIN;
+    return room;
+}
+
 /* The node for a pod that has none: one with room beside filler (*ret_free), else the one with most
  * room; CLUSTER_NO_NODE if it fits nowhere. */
 static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p, bool *ret_free)
@@ -110,7 +121,8 @@ static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p
     for (uint32_t i = 0; i < limit; i++) {
         const struct cluster_node *n = cluster_node(c, i);
 
-        if (n == NULL || !fits_without_filler(p, n))
+        /* One with less room than a free one that was found is not looked at closely. */
+        if (n == NULL || (best_free && room_cpu(n) < best_room) || !fits_without_filler(p, n))
             continue;
 
         struct resources room = fit_room(n);
