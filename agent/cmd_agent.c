@@ -1,6 +1,7 @@
 #include "agent/cli.h"
 #include "agent/cmd.h"
 #include "agent/policy_files.h"
+#include "agent/recorder.h"
 #include "agent/serve/httpd.h"
 #include "agent/wire.h"
 #include "base/log.h"
@@ -41,18 +42,36 @@ static enum log_level level_of(struct sv name)
                                       : LOG_INFO;
 }
 
-static bool read_policies(const char *path, struct policy_list *to, struct err *err)
+static bool count_policies(const char *path, const struct policy_list *list, struct err *err)
 {
+    if (list->len == 0)
+        return err_set(err, ERR_INPUT, 0, "%s: found no policy, expected at least one", path);
+    if (list->len > PLANNER_MAX_FILLERS)
+        return err_set(err, ERR_LIMIT, 0, "%s: found %zu policies, expected at most %d", path,
+                       list->len, PLANNER_MAX_FILLERS);
+    return true;
+}
+
+/* Files that are broken at a start are an error, unless a good text was kept by an earlier run. */
+static bool read_policies(const char *path, struct agent_options *options, struct err *err)
+{
+    struct err stored = {0};
+
     if (path == NULL)
         return err_set(err, ERR_INPUT, 0,
                        "--policy is missing: a FillerPolicy file or a directory of them");
-    if (!policy_files_read(path, to, err))
+    if (policy_files_read(path, &options->policies, err) &&
+        count_policies(path, &options->policies, err)) {
+        if (!sv_eq(sv_from(path), SV("-"))) {
+            policy_list_done(&options->policies);
+            options->policy = path;
+        }
+        return true;
+    }
+    if (options->db == NULL || !recorder_stored_policies(options->db, &options->stored, &stored) ||
+        options->stored.len == 0)
         return false;
-    if (to->len == 0)
-        return err_set(err, ERR_INPUT, 0, "%s: found no policy, expected at least one", path);
-    if (to->len > PLANNER_MAX_FILLERS)
-        return err_set(err, ERR_LIMIT, 0, "%s: found %zu policies, expected at most %d", path,
-                       to->len, PLANNER_MAX_FILLERS);
+    options->policy = path;
     return true;
 }
 
@@ -68,7 +87,7 @@ static bool begin(const struct cli *cli, struct err *err)
 
     log_setup(level_of(sv_from(cli_value(cli, "log-level"))),
               sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
-    if (read_policies(cli_value(cli, "policy"), &options.policies, err))
+    if (read_policies(cli_value(cli, "policy"), &options, err))
         return agent_run(&options, err);
     policy_list_done(&options.policies);
     return false;

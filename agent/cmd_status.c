@@ -182,6 +182,11 @@ static void show_status(struct sv json, struct strbuf *out)
         show_moment(t, out);
     }
     (void)strbuf_add_char(out, '\n');
+    if (json_at(json, "policy_error").len > 2 && json_at(json, "policy_error").at[0] == '"') {
+        (void)strbuf_add(out, SV("Policies that cannot be read; older ones are in force: "));
+        show_text(json, "policy_error", out);
+        (void)strbuf_add_char(out, '\n');
+    }
     while (json_next(&rest, &filler))
         show_filler(filler, out);
 }

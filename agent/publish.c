@@ -394,6 +394,8 @@ void publish(const struct turn *t)
     s->paid_pods_total = f->paid_pods_total;
     s->paid_pods_blocked_total = f->blocked_total;
     s->waiting_pods = t->claims.pods;
+    s->policies_broken = t->policy_error[0] != '\0';
+    copy(s->policy_error, sizeof s->policy_error, sv_from(t->policy_error));
     fill_history(t, &s->history);
     fill_fillers(t, fillers, s);
     fill_day(t, s);

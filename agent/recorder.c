@@ -5,6 +5,7 @@
 #include "agent/turn.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "storage/policies.h"
 
 /* How long a start waits for the file, so that the ids of decisions go on where they ended. */
 #define FIRST_ID_WAIT_US (2 * US_PER_S)
@@ -208,6 +209,61 @@ void recorder_decided(struct recorder *r, const struct turn_filler *tf)
     (void)snprintf(entry.detail, sizeof entry.detail, "%s", d->detail);
     writer_decision(r->writer, &entry);
     sample(r, tf);
+}
+
+/* Texts on their way to the disk thread. */
+struct keeping {
+    struct policy_texts texts;
+    int64_t at_ms;
+};
+
+static void keep_policies(void *self, struct history *history, const struct err *why_not UNUSED)
+{
+    struct keeping *k = self;
+    struct policies_text *texts = xcalloc(k->texts.len, sizeof *texts);
+    struct err err = {0};
+
+    for (size_t i = 0; i < k->texts.len; i++)
+        texts[i] = (struct policies_text){.name = sv_from(k->texts.at[i].name),
+                                          .text = {k->texts.at[i].at, k->texts.at[i].len}};
+    if (history != NULL &&
+        !policies_save(history->db, texts, k->texts.len, k->at_ms, &err))
+        log_warn("the policies' text could not be kept for a restart", F_ERR(&err));
+    free(texts);
+    policy_texts_done(&k->texts);
+    free(k);
+}
+
+void recorder_keep_policies(struct recorder *r, const struct policy_texts *texts)
+{
+    struct keeping *k = xcalloc(1, sizeof *k);
+
+    k->at_ms = now_ms(r);
+    for (size_t i = 0; i < texts->len; i++)
+        policy_texts_add(&k->texts, sv_from(texts->at[i].name),
+                         (struct sv){texts->at[i].at, texts->at[i].len});
+    if (!writer_ask(r->writer, keep_policies, k)) {
+        policy_texts_done(&k->texts);
+        free(k);
+    }
+}
+
+static void add_stored(void *self, const struct policies_text *text, int64_t saved_at_ms UNUSED)
+{
+    policy_texts_add(self, text->name, text->text);
+}
+
+bool recorder_stored_policies(const char *path, struct policy_texts *to, struct err *err)
+{
+    const struct db_options options = {.path = path, .read_only = true};
+    struct history history = {0};
+    bool ok = history_open(&options, &history, err) &&
+              policies_load(history.db, add_stored, to, err);
+
+    history_close(&history);
+    if (!ok)
+        policy_texts_done(to);
+    return ok;
 }
 
 struct past *recorder_past(struct recorder *r)

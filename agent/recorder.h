@@ -12,6 +12,7 @@
 
 #include "agent/loop.h"
 #include "agent/past.h"
+#include "agent/policy_files.h"
 #include "base/err.h"
 #include "capacity/records.h"
 #include "storage/journal.h"
@@ -45,6 +46,13 @@ void recorder_follow(struct recorder *r, const struct turn *t);
 
 /* The newest decision of a filler of the turn's, and a sample with it. */
 void recorder_decided(struct recorder *r, const struct turn_filler *tf);
+
+/* Keeps the text of the policies that are in force now. */
+void recorder_keep_policies(struct recorder *r, const struct policy_texts *texts);
+/* What was kept so in the file at `path`, for a start with policies that cannot be read; empty where
+ * nothing was. Waits for the disk. `to` is zeroed, to be freed by policy_texts_done(). */
+bool recorder_stored_policies(const char *path, struct policy_texts *to,
+                              struct err *err) MUST_CHECK;
 
 /* What the file tells of the time before now; it is being read (past.h). One reference. */
 struct past *recorder_past(struct recorder *r);

@@ -118,6 +118,8 @@ struct snapshot {
     struct wall started;
     bool dry_run;
     bool ready; /* both watches synced: /readyz */
+    bool policies_broken; /* their files are no good, what was in force before still is */
+    char policy_error[SNAPSHOT_TEXT_SIZE];
     int64_t nodes, eligible_nodes, pods;
     uint64_t paid_pods_total;         /* paid pods seen to arrive after the first list */
     uint64_t paid_pods_blocked_total; /* of them blocked: unschedulable at first, although it would

@@ -151,6 +151,12 @@ void turn_remove(struct turn *t, int filler)
     turn_mark(t);
 }
 
+void turn_policy_error(struct turn *t, const char *text)
+{
+    (void)snprintf(t->policy_error, sizeof t->policy_error, "%s", text != NULL ? text : "");
+    turn_mark(t);
+}
+
 bool turn_writes(const struct turn *t, const struct turn_filler *tf)
 {
     return tf->policy->mode == MODE_CONTROL && !t->parts.dry_run && !tf->let_go;

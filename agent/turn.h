@@ -97,6 +97,7 @@ struct turn {
     struct mono due;          /* when the planner wants to be asked again; 0: no sooner than the tick */
 
     struct wall started;
+    char policy_error[SNAPSHOT_TEXT_SIZE]; /* "" where there is none */
     uint64_t last_id; /* of the newest decision; one count for all fillers */
 };
 
@@ -112,6 +113,9 @@ void turn_set_policy(struct turn *t, int filler, const struct policy *policy);
 void turn_let_go(struct turn *t, int filler, bool let_go);
 /* Before facts_remove(). */
 void turn_remove(struct turn *t, int filler);
+
+/* What is wrong with the policies' files now, while older ones are in force; NULL: nothing. */
+void turn_policy_error(struct turn *t, const char *text);
 
 /* Something came in: evaluate at the end of this round. */
 void turn_mark(struct turn *t);

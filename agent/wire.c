@@ -10,6 +10,7 @@
 #include "agent/kube/version.h"
 #include "agent/kube/watch.h"
 #include "agent/loop.h"
+#include "agent/policy_watch.h"
 #include "agent/recorder.h"
 #include "agent/serve/httpd.h"
 #include "agent/snapshot.h"
@@ -46,15 +47,22 @@ struct agent {
     struct watch *pods, *nodes;
     struct turn turn;
     struct lane *lanes[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
+    struct lane *leaving;                    /* let go, their last write is not answered */
+    struct loop_timer *bury;
+    struct policy_watch *watch; /* NULL: policies come from standard input */
 };
 
 /* One filler: its policy and its target. */
 struct lane {
     struct agent *agent;
     int filler;
-    const struct policy *policy; /* borrowed from the list in force */
+    const struct policy *policy; /* borrowed from the set in force; NULL once let go */
     struct workload *workload;
     struct places *places;
+    bool has_found;
+    int64_t found; /* the target's count when it was first read */
+    struct lane *next_leaving;
+    bool done; /* leaving: the last write was answered */
 };
 
 /* Watches: what they bring goes into the facts. */
@@ -152,6 +160,12 @@ static void workload_changed(void *self)
     bool selector_changed = false;
     struct err err = {0};
 
+    if (l->policy == NULL)
+        return;
+    if (view->known && !l->has_found) {
+        l->has_found = true;
+        l->found = view->replicas;
+    }
     turn_mark(&a->turn);
     if (view->state == WORKLOAD_UNREAD)
         return;
@@ -165,6 +179,8 @@ static void template_read(void *self, const struct pod_record *pod)
 {
     struct lane *l = self;
 
+    if (l->policy == NULL)
+        return;
     facts_set_template(&l->agent->facts, l->filler, pod);
     turn_mark(&l->agent->turn);
 }
@@ -173,7 +189,14 @@ static void written(void *self, int64_t replicas, const struct err *err)
 {
     struct lane *l = self;
 
-    turn_written(&l->agent->turn, l->filler, replicas, err);
+    if (l->policy != NULL) {
+        turn_written(&l->agent->turn, l->filler, replicas, err);
+        return;
+    }
+    if (err != NULL)
+        log_warn("the target could not be restored", F_INT("to", replicas), F_ERR(err));
+    l->done = true;
+    loop_timer_set(l->agent->bury, 0); /* not inside a function of its own */
 }
 
 static void admitted(void *self, struct uid uid, bool ok)
@@ -210,6 +233,9 @@ static bool lane_add(struct agent *a, const struct policy *policy, struct err *e
         places_new(a->client, policy->target_ns,
                    &(struct places_handler){.admitted = admitted, .costed = costed, .self = l});
     turn_add(&a->turn, filler, policy, l->workload, l->places);
+    log_info("policy in force", F_SV("policy", policy->name),
+             F_STR("mode", policy_mode_name(policy->mode)), F_SV("namespace", policy->target_ns),
+             F_SV("target", policy->target_name));
     return true;
 }
 
@@ -220,6 +246,163 @@ static void lane_free(struct lane *l)
     places_free(l->places);
     workload_free(l->workload);
     free(l);
+}
+
+static void bury(void *self)
+{
+    struct agent *a = self;
+
+    for (struct lane **at = &a->leaving; *at != NULL;) {
+        struct lane *l = *at;
+
+        if (!l->done) {
+            at = &l->next_leaving;
+            continue;
+        }
+        *at = l->next_leaving;
+        lane_free(l);
+    }
+}
+
+/* Gives the target back, with the count that it had if the policy says so. */
+static void let_go(struct agent *a, struct lane *l, const struct policy *policy)
+{
+    const struct workload_view *view = workload_view(l->workload);
+    bool restores = policy->on_remove == REMOVE_RESTORE && policy->mode == MODE_CONTROL &&
+                    !a->options->dry_run && view->known && l->has_found &&
+                    l->found != view->replicas;
+
+    log_info("the policy is gone: its target is let go", F_SV("policy", policy->name),
+             F_INT("replicas", restores ? l->found : view->replicas));
+    places_free(TAKE(l->places));
+    l->policy = NULL;
+    l->next_leaving = a->leaving;
+    a->leaving = l;
+    l->done = !restores;
+    if (!restores)
+        loop_timer_set(a->bury, 0);
+    else if (l->found < view->replicas)
+        workload_shrink(l->workload, l->found);
+    else
+        workload_grow(l->workload, l->found);
+}
+
+static void lane_remove(struct agent *a, struct lane *l)
+{
+    turn_remove(&a->turn, l->filler);
+    facts_remove(&a->facts, l->filler, loop_now(a->loop));
+    a->lanes[l->filler] = NULL;
+    let_go(a, l, l->policy);
+}
+
+/* Policies. */
+
+static const struct policy_set_entry *find_entry(const struct policy_set *set, struct sv name)
+{
+    for (size_t i = 0; i < set->len; i++) {
+        if (sv_eq(set->at[i].policy->name, name))
+            return &set->at[i];
+    }
+    return NULL;
+}
+
+static bool same_target(const struct policy *a, const struct policy *b)
+{
+    return sv_eq(a->target_api_version, b->target_api_version) &&
+           sv_eq(a->target_kind, b->target_kind) && sv_eq(a->target_ns, b->target_ns) &&
+           sv_eq(a->target_name, b->target_name);
+}
+
+/* Brings a filler in step with its entry of the set; false: it has none, or another target. */
+static bool keep_lane(struct agent *a, struct lane *l, const struct policy_set *set)
+{
+    const struct policy_set_entry *e = find_entry(set, l->policy->name);
+
+    if (e == NULL || !same_target(e->policy, l->policy))
+        return false;
+    if (e->policy != l->policy) {
+        log_debug("policy read anew", F_SV("policy", e->policy->name));
+        l->policy = e->policy;
+        turn_set_policy(&a->turn, l->filler, e->policy);
+    }
+    turn_let_go(&a->turn, l->filler, !e->present);
+    return true;
+}
+
+static bool has_lane(const struct agent *a, struct sv name)
+{
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (a->lanes[i] != NULL && sv_eq(a->lanes[i]->policy->name, name))
+            return true;
+    }
+    return false;
+}
+
+static void apply_set(struct agent *a, const struct policy_set *set)
+{
+    bool removed = false;
+    struct err err = {0};
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (a->lanes[i] != NULL && !keep_lane(a, a->lanes[i], set)) {
+            lane_remove(a, a->lanes[i]);
+            removed = true;
+        }
+    }
+    for (size_t i = 0; i < set->len; i++) {
+        const struct policy *p = set->at[i].policy;
+
+        if (set->at[i].present && !has_lane(a, p->name) && !lane_add(a, p, &err))
+            log_error("a policy is left out", F_SV("policy", p->name), F_ERR(&err));
+    }
+    if (removed)
+        list_pods(a, true);
+    turn_policy_error(&a->turn, NULL);
+}
+
+static void policies_changed(void *self, const struct policy_set *set)
+{
+    apply_set(self, set);
+}
+
+static void policies_broken(void *self, const struct err *err)
+{
+    struct agent *a = self;
+
+    log_error("policies are broken: what was in force stays", F_ERR(err));
+    turn_policy_error(&a->turn, err->text);
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (a->lanes[i] != NULL)
+            workload_event(a->lanes[i]->workload, true, "PolicyBroken", "Reload",
+                           sv_from(err->text));
+    }
+}
+
+static void policies_keep(void *self, const struct policy_texts *texts)
+{
+    struct agent *a = self;
+
+    if (a->recorder != NULL)
+        recorder_keep_policies(a->recorder, texts);
+}
+
+/* Takes the policies into force, from now on as their files say. */
+static bool follow_policies(struct agent *a, struct err *err)
+{
+    const struct agent_options *o = a->options;
+    struct policy_watch_options options = policy_watch_options_default(o->policy);
+
+    for (size_t i = 0; o->policy == NULL && i < o->policies.len; i++) {
+        if (!lane_add(a, o->policies.at[i], err))
+            return false;
+    }
+    if (o->policy != NULL)
+        a->watch = policy_watch_new(a->loop, &options, &o->stored,
+                                    &(struct policy_watch_handler){.changed = policies_changed,
+                                                                   .broken = policies_broken,
+                                                                   .keep = policies_keep,
+                                                                   .self = a});
+    return true;
 }
 
 /* The watches, before they are started. */
@@ -270,10 +453,8 @@ static bool start_parts(struct agent *a, struct err *err)
                                              .past = a->past,
                                              .dry_run = a->options->dry_run});
     a->started = true;
-    for (size_t i = 0; i < a->options->policies.len; i++) {
-        if (!lane_add(a, a->options->policies.at[i], err))
-            return false;
-    }
+    if (!follow_policies(a, err))
+        return false;
     if (a->recorder != NULL)
         recorder_follow(a->recorder, &a->turn);
     watch_start(a->nodes);
@@ -345,17 +526,25 @@ static bool build(struct agent *a, struct err *err)
     a->on_term = loop_signal_new(a->loop, SIGTERM, stop, a);
     a->on_int = loop_signal_new(a->loop, SIGINT, stop, a);
     a->retry = loop_timer_new(a->loop, ask_version, a);
+    a->bury = loop_timer_new(a->loop, bury, a);
     a->pause_us = FIRST_PAUSE_US;
     return true;
 }
 
 static void take_apart(struct agent *a)
 {
+    policy_watch_free(a->watch);
     recorder_free(a->recorder);
     past_unref(a->past);
     a->facts.journal = NULL;
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
         lane_free(a->lanes[i]);
+    while (a->leaving != NULL) {
+        struct lane *l = a->leaving;
+
+        a->leaving = l->next_leaving;
+        lane_free(l);
+    }
     if (a->started)
         turn_done(&a->turn);
     watch_free(a->pods);
@@ -363,6 +552,7 @@ static void take_apart(struct agent *a)
     if (a->started)
         facts_done(&a->facts);
     loop_timer_free(a->retry);
+    loop_timer_free(a->bury);
     loop_signal_free(a->on_term);
     loop_signal_free(a->on_int);
     client_free(a->client);
@@ -374,21 +564,6 @@ static void take_apart(struct agent *a)
     kube_config_done(&a->config);
 }
 
-static void tell_start(const struct agent *a)
-{
-    const struct agent_options *options = a->options;
-
-    log_info("brim " BRIM_VERSION, F_STR("server", a->config.server),
-             F_STR("listen", options->listen), F_INT("policies", options->policies.len));
-    for (size_t i = 0; i < options->policies.len; i++) {
-        const struct policy *p = options->policies.at[i];
-
-        log_info("policy", F_SV("policy", p->name),
-                 F_STR("mode", options->dry_run ? "dry-run" : policy_mode_name(p->mode)),
-                 F_SV("namespace", p->target_ns), F_SV("target", p->target_name));
-    }
-}
-
 bool agent_run(struct agent_options *options, struct err *err)
 {
     struct agent a = {.options = options};
@@ -398,7 +573,10 @@ bool agent_run(struct agent_options *options, struct err *err)
         /* A peer that is gone, or a log at its file's limit, is an error of that write alone. */
         (void)signal(SIGPIPE, SIG_IGN);
         (void)signal(SIGXFSZ, SIG_IGN);
-        tell_start(&a);
+        log_info("brim " BRIM_VERSION, F_STR("server", a.config.server),
+                 F_STR("listen", options->listen),
+                 F_STR("policies", options->policy != NULL ? options->policy : "standard input"),
+                 F_STR("mode", options->dry_run ? "dry-run" : "as the policies say"));
         ask_version(&a);
         loop_run(a.loop);
         ok = a.fatal.kind == ERR_NONE;
@@ -407,5 +585,6 @@ bool agent_run(struct agent_options *options, struct err *err)
     }
     take_apart(&a);
     policy_list_done(&options->policies);
+    policy_texts_done(&options->stored);
     return ok;
 }

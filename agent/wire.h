@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "agent/kube/config.h"
+#include "agent/policy_files.h"
 #include "base/err.h"
 #include "policy/policy.h"
 
@@ -19,7 +20,9 @@ struct agent_options {
     struct kube_config_options kube;
     const char *listen;
     const char *db;              /* the history's file; NULL: no history */
-    struct policy_list policies; /* taken over */
+    const char *policy;          /* where policies are read and followed; NULL: `policies` it is */
+    struct policy_list policies; /* taken over, as is the next */
+    struct policy_texts stored;  /* the last good text, for files that are broken */
     bool dry_run;
 };
 

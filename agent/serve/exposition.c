@@ -258,6 +258,11 @@ static void watch_staleness(struct page *p, const struct metric *m)
     }
 }
 
+static void policies_broken(struct page *p, const struct metric *m)
+{
+    add_sample(p, m, none, none, p->s->policies_broken, 0);
+}
+
 static void build_info(struct page *p, const struct metric *m)
 {
     add_sample(p, m, (struct pair){"version", BRIM_VERSION}, none, 1, 0);
@@ -360,6 +365,9 @@ static const struct metric metrics[] = {
      SNAPSHOT(paid_pods_blocked_total)},
     {"brim_paid_pods_waiting", TYPE_GAUGE, "", "", "Pending paid pods that have a claim now.",
      SNAPSHOT(waiting_pods)},
+    {"brim_policies_broken", TYPE_GAUGE, "", "",
+     "1 while the policies' files cannot be read; what was in force before still is.",
+     FUNCTION(policies_broken)},
     {"brim_nodes", TYPE_GAUGE, "", "", "Nodes in the cluster.", SNAPSHOT(nodes)},
     {"brim_eligible_nodes", TYPE_GAUGE, "", "", "Nodes that can take filler.",
      SNAPSHOT(eligible_nodes)},

@@ -353,6 +353,7 @@ void status_json_write(const struct snapshot *s, struct sv policy, struct mono n
     known_i64(&w, "nodes", s != NULL && s->ready, s != NULL ? s->nodes : 0);
     known_i64(&w, "eligible_nodes", s != NULL && s->ready, s != NULL ? s->eligible_nodes : 0);
     known_i64(&w, "pods", s != NULL && s->ready, s != NULL ? s->pods : 0);
+    jsonw_cstr(&w, "policy_error", s != NULL && s->policies_broken ? s->policy_error : NULL);
     write_fillers(&w, s, policy);
     write_say(&w, s, f);
     jsonw_end(&w);

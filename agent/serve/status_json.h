@@ -7,7 +7,8 @@
  * left until then. Pure; `s` may be NULL: no turn has ended yet.
  *
  * status: v t boot version state dry_run watch{pods_ms nodes_ms} cpu{allocatable paid pending
- * filler leaving headroom reserve}_milli waiting{pods total{} day{}} earned{day{}} nodes eligible_nodes pods fillers[]
+ * filler leaving headroom reserve}_milli waiting{pods total{} day{}} earned{day{}} nodes eligible_nodes pods
+ * policy_error fillers[]
  * fillers_total say{doing why}. `state` is "starting", "no-policy", or the reason
  * (policy/controller.h) of the filler that `say` speaks of. `cpu` is as the filler sees it that may
  * use most of the cluster; filler and leaving are the sums over all fillers.

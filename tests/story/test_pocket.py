@@ -66,10 +66,11 @@ class Agent:
     def __init__(self, pocket, settle="25s"):
         with open(os.path.join(ROOT, "deploy", "examples", "003", "policy.yaml")) as f:
             policy = re.sub(r"(?m)^  settle: .*$", "  settle: %s" % settle, f.read())
+        self.path = pocket.file("policy.yaml", policy)
         self.log = open(os.path.join(pocket.dir.name, "agent.log"), "w+")
         self.url = "http://127.0.0.1:%d" % free_port()
         self.process = subprocess.Popen([BRIM, "agent", "--kubeconfig", pocket.kubeconfig, "--policy",
-                                         pocket.file("policy.yaml", policy), "--listen", self.url[7:]], stderr=self.log)
+                                         self.path, "--listen", self.url[7:]], stderr=self.log)
         self.wait_log("listen=")
 
     def text(self):
@@ -85,6 +86,12 @@ class Agent:
                 return found.group(1) if found.groups() else found.group(0)
             time.sleep(0.05)
         raise AssertionError("the log never said %r:\n%s" % (pattern, self.text()))
+
+    def policy(self, text):
+        """Other policies in the file that the agent follows: swapped, as an editor does."""
+        with open(self.path + ".new", "w") as f:
+            f.write(text)
+        os.replace(self.path + ".new", self.path)
 
     def status(self):
         with urllib.request.urlopen(self.url + "/api/v1/status", timeout=5) as answer:
@@ -252,6 +259,67 @@ class Story(unittest.TestCase):
             agent.wait_log("too old resource version")
             wait_until(lambda: replicas(p, WEB) < 17, 40, "the load to end")
             wait_until(lambda: agent.status()["pods"] == len(p.server.get("/api/v1/pods")["items"]), 20, "both to count the same pods")
+
+
+POLICY = """apiVersion: brim.dev/v1
+kind: FillerPolicy
+metadata: {name: %s}
+spec:
+  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: %s}
+  replicas: {min: 0, max: %d}
+  headroom: {mode: fixed, max: 4}
+  settle: 1s
+"""
+
+
+def brim(*args):
+    return subprocess.run([BRIM, *args], capture_output=True, text=True, timeout=20)
+
+
+class Policies(unittest.TestCase):
+    """Policy files that change while the agent runs, and annotations of the target."""
+
+    def condition(self, agent, kind):
+        return next(c for c in agent.status()["fillers"][0]["conditions"] if c["type"] == kind)
+
+    def test_files_are_followed_and_broken_ones_change_nothing(self):
+        with Pocket("--scenario", "003", "--speed", "20") as p, Agent(p, settle="1s") as agent:
+            agent.wait_log("pods listed")
+            agent.policy(POLICY % ("miner", "miner", 5))
+            wait_until(lambda: agent.status()["fillers"][0]["max"] == 5, 10, "the new text")
+            wait_until(lambda: replicas(p, MINER) == 5, 40, "5 replicas")
+            agent.policy("spec: {")
+            wait_until(lambda: agent.status()["policy_error"], 10, "the error in the status")
+            self.assertIn("policy.yaml:", agent.status()["policy_error"])
+            self.assertEqual(agent.status()["fillers"][0]["max"], 5)
+            # A second filler, whose target does not exist, and the first with another maximum.
+            agent.policy(POLICY % ("miner", "miner", 3) + "---\n" + POLICY % ("other", "other", 9))
+            wait_until(lambda: agent.status()["fillers_total"] == 2, 10, "two fillers")
+            wait_until(lambda: replicas(p, MINER) == 3, 40, "3 replicas")
+            self.assertIsNone(agent.status()["policy_error"])
+            self.assertEqual([f["policy"] for f in agent.status()["fillers"]], ["miner", "other"])
+            # A policy that vanishes: its count is held.
+            agent.policy(POLICY % ("other", "other", 9))
+            wait_until(lambda: self.condition(agent, "AbleToScale")["reason"] == "PolicyGone", 10, "the policy to be gone")
+            self.assertEqual(replicas(p, MINER), 3)
+
+    def test_pause_and_resume(self):
+        with Pocket("--scenario", "003", "--speed", "20") as p, Agent(p, settle="1s") as agent:
+            agent.policy(POLICY % ("miner", "miner", 5))
+            wait_until(lambda: agent.status()["fillers"] and replicas(p, MINER) == 5, 40, "5 replicas")
+            run = brim("pause", "miner", "--kubeconfig", p.kubeconfig, "--agent", agent.url)
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "Deployment filler/miner: paused\n", ""))
+            self.assertEqual(p.server.get(MINER)["metadata"]["annotations"]["brim.dev/paused"], "true")
+            wait_until(lambda: agent.status()["fillers"][0]["paused"] == {"up": True, "down": True}, 10, "the pause")
+            agent.policy(POLICY % ("miner", "miner", 8))
+            wait_until(lambda: agent.status()["fillers"][0]["max"] == 8, 10, "the new text")
+            wait_until(lambda: agent.status()["fillers"][0]["state"] == "paused", 10, "growth to be held")
+            self.assertEqual(replicas(p, MINER), 5)
+            run = brim("resume", "miner", "--kubeconfig", p.kubeconfig, "--policy", agent.path)
+            self.assertEqual((run.returncode, run.stdout), (0, "Deployment filler/miner: not paused\n"))
+            wait_until(lambda: replicas(p, MINER) == 8, 40, "8 replicas")
+            run = brim("pause", "nobody", "--kubeconfig", p.kubeconfig, "--agent", agent.url)
+            self.assertEqual((run.returncode, run.stderr), (2, "brim pause: the agent has no policy nobody\n"))
 
 
 def main():

@@ -317,3 +317,96 @@ Test(facts, a_broken_pod_is_refused_and_leaves_everything_as_it_was)
     cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 4000);
     world_done(&w);
 }
+
+static const char two_policies[] =
+    "apiVersion: brim.dev/v1\n"
+    "kind: FillerPolicy\n"
+    "metadata: {name: zeta}\n"
+    "spec:\n"
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: zeta}\n"
+    "  replicas: {max: 10}\n"
+    "  paid:\n"
+    "    ignore:\n"
+    "      - {namespace: sandbox}\n"
+    "      - {namespace: lab}\n"
+    "---\n"
+    "apiVersion: brim.dev/v1\n"
+    "kind: FillerPolicy\n"
+    "metadata: {name: alpha}\n"
+    "spec:\n"
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: alpha}\n"
+    "  replicas: {max: 10}\n"
+    "  paid: {ignore: [{namespace: lab}]}\n";
+
+Test(facts, a_pod_that_two_policies_match_is_the_first_by_name_s_and_the_other_is_told)
+{
+    struct world w;
+
+    world_init_of(&w, two_policies);
+    follow_as(&w, 0, "app=miner");
+    follow_as(&w, 1, "app in (miner,render)");
+    give_node(&w, "n1", 10);
+    give_pod(&w, "filler", "f1", "\"app\":\"render\"", "1", FILLER_SPEC BOUND, RUNNING);
+    cr_assert_eq(w.facts.fillers[0].overlaps, -1);
+    give_pod(&w, "filler", "f2", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    cr_assert_eq(w.facts.fillers[0].overlaps, 1);
+    cr_assert_eq(w.facts.fillers[1].overlaps, -1);
+    cr_assert_eq(cluster_filler_count(facts_cluster(&w.facts), 1).pods[FILLER_STARTING], 2);
+    cr_assert_eq(cluster_filler_count(facts_cluster(&w.facts), 0).pods[FILLER_STARTING], 0);
+    follow_as(&w, 1, "app=render");
+    cr_assert_eq(w.facts.fillers[0].overlaps, -1, "all pods are looked at anew");
+    world_done(&w);
+}
+
+Test(facts, a_pod_is_ignored_only_if_every_policy_ignores_it)
+{
+    struct world w;
+
+    world_init_of(&w, two_policies);
+    follow_as(&w, 0, "app=zeta");
+    follow_as(&w, 1, "app=alpha");
+    give_node(&w, "n1", 10);
+    give_pod(&w, "filler", "f1", "\"app\":\"alpha\"", "1", FILLER_SPEC BOUND, RUNNING);
+    give_pod(&w, "lab", "p1", "", "1", "", PENDING);
+    cr_assert_eq(measure(&w).pods, 0);
+    give_pod(&w, "sandbox", "p2", "", "1", "", PENDING);
+    cr_assert_eq(measure(&w).pods, 1);
+    world_done(&w);
+}
+
+Test(facts, other_ignore_rules_mean_that_pods_are_listed_anew)
+{
+    struct world w;
+    struct policy changed;
+    struct err err = {0};
+    bool relist = true;
+
+    world_init(&w);
+    changed = *w.policies.at[0];
+    changed.max = 7;
+    cr_assert(facts_set_policy(&w.facts, 0, &changed, &relist, &err), "%s", err.text);
+    cr_assert_not(relist);
+    changed.n_ignore = 1;
+    cr_assert(facts_set_policy(&w.facts, 0, &changed, &relist, &err), "%s", err.text);
+    cr_assert(relist);
+    world_done(&w);
+}
+
+Test(facts, the_node_that_a_pod_was_let_in_to_is_no_part_of_the_shape)
+{
+    struct world w;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    give_node(&w, "n1", 10);
+    give_node(&w, "n2", 10);
+    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1",
+             FILLER_SPEC BOUND
+             ",\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
+             "\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\","
+             "\"values\":[\"n1\"]}]}]}}}",
+             RUNNING);
+    (void)measure(&w);
+    cr_assert_eq(w.plans[0].room.nodes, 2);
+    world_done(&w);
+}
