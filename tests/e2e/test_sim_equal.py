@@ -362,12 +362,14 @@ class Doubt:
 
     def verdict(self):
         """"again" until there are plays enough; "luck", if the real plays differ among each other; "wrong", if they agree and the
-        simulation differed from more than one of them. If it differed from the first alone its own luck did it: "luck", too."""
+        simulation differed from most of them. If it also came out equal in two of the four, at times that are milliseconds apart, then
+        it varies itself, and what was drawn is no history whose outcome is determined: "luck", too. (Of two that vary alike one agrees
+        with itself four times, while the other does twice, in one case of five; while the other does once, in one of fourteen.)"""
         if any(a.differences(b) for a, b in itertools.combinations(self.real, 2)):
             return "luck"
         if len(self.real) <= MORE_PLAYS:
             return "again"
-        return "wrong" if sum(map(bool, self.differences)) > 1 else "luck"
+        return "wrong" if sum(map(bool, self.differences)) > 2 else "luck"
 
 
 class Sums:
@@ -449,7 +451,8 @@ def a_difference_is_luck_only_if_the_control_plane_itself_varies(t):
             ("a real play differs in a wait", [(a, other), (near_a, a), (late, a)], "luck"),
             ("the real plays agree, three of four", [(a, other)] * 3, "again"),
             ("the real plays agree, the simulation differs", [(a, other)] * 4, "wrong"),
-            ("it differs twice", [(a, other), (a, a), (near_a, late), (near_a, other)], "wrong"),
+            ("it differs in three of four", [(a, other), (a, a), (near_a, late), (near_a, other)], "wrong"),
+            ("it differs in two of four", [(a, other), (a, a), (near_a, late), (near_a, a)], "luck"),
             ("a wait differs", [(a, late)] * 4, "wrong"),
             ("a wait beyond the end", [(Outcome(history, [(5, "create", "p")], [(1, 2, 0)], {"p": wait}) for wait in (99, None))], "equal"),
             ("it differs once", [(a, other)] + [(a, a)] * 3, "luck")]
