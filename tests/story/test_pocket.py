@@ -303,6 +303,21 @@ class Policies(unittest.TestCase):
             wait_until(lambda: self.condition(agent, "AbleToScale")["reason"] == "PolicyGone", 10, "the policy to be gone")
             self.assertEqual(replicas(p, MINER), 3)
 
+    def test_gated_pods_are_let_in_one_by_one_where_holes_stay_whole(self):
+        with Pocket("--scenario", "003", "--speed", "20") as p:
+            gate = {"spec": {"template": {"spec": {"schedulingGates": [{"name": "brim.dev/room"}]}}}}
+            status, body = p.server.ask("PATCH", MINER, gate, "application/merge-patch+json")
+            self.assertEqual(status, 200, body)
+            with Agent(p, settle="1s") as agent:
+                agent.policy(POLICY % ("miner", "miner", 40))
+                wait_until(lambda: agent.status()["fillers"] and agent.status()["fillers"][0]["running"] == 40, 60, "40 running pods")
+                self.assertEqual(self.condition(agent, "PodsPlaced")["reason"], "ByGate")
+                pods = p.server.get("/api/v1/namespaces/filler/pods")["items"]
+                terms = [t["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+                         for t in pods]
+                self.assertTrue(all(t[0]["matchFields"][0]["values"] == [pod["spec"]["nodeName"]] for t, pod in zip(terms, pods)))
+                self.assertLessEqual(len({pod["spec"]["nodeName"] for pod in pods}), 3, "the fullest node first")
+
     def test_pause_and_resume(self):
         with Pocket("--scenario", "003", "--speed", "20") as p, Agent(p, settle="1s") as agent:
             agent.policy(POLICY % ("miner", "miner", 5))
