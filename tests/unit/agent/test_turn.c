@@ -21,6 +21,7 @@ static const char policy_text[] =
     "  headroom: {mode: fixed, max: 4}\n"
     "  settle: 25s\n";
 
+#define POD_PATH   "/api/v1/namespaces/filler/pods/"
 #define SCALE_PATH "/apis/apps/v1/namespaces/filler/deployments/miner/scale"
 
 struct world {
@@ -47,6 +48,13 @@ struct world {
     long paid_cores;  /* in pods of two */
     int scale_reads, patches;
     bool hold_patches; /* they stay unanswered */
+    int version;             /* of the target */
+    const char *annotations; /* of the target */
+    bool gated;              /* its template has the gate */
+    long gated_pods;         /* that wait behind it */
+    bool pods_forbidden, hold_pods; /* patches of pods */
+    int pod_patches;
+    int64_t scaled_at_us; /* when the newest patch of the scale came */
 };
 
 static void pods_begin(void *self)
@@ -230,16 +238,26 @@ static void write_pods(const struct world *w, struct strbuf *out)
         (void)snprintf(name, sizeof name, "paid%ld", i);
         add_pod(out, "prod", name, 2, "", "", 30);
     }
+    for (long i = 0; i < w->gated_pods; i++)
+        (void)strbuf_addf(
+            out,
+            "%s{\"metadata\":{\"name\":\"g%ld\",\"namespace\":\"filler\",\"uid\":\"g%ld\",\"labels\":{"
+            "\"app\":\"miner\"},\"creationTimestamp\":\"2026-10-01T10:00:00Z\",\"ownerReferences\":[{"
+            "\"kind\":\"ReplicaSet\",\"uid\":\"rs\",\"controller\":true}]},\"spec\":{\"priority\":-100,"
+            "\"terminationGracePeriodSeconds\":10,\"schedulingGates\":[{\"name\":\"brim.dev/room\"}],"
+            "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]},"
+            "\"status\":{\"phase\":\"Pending\"}}",
+            out->at[out->len - 1] == '[' ? "" : ",", i, i);
     (void)strbuf_addf(out, "]}");
 }
 
 static void write_scale(const struct world *w, struct strbuf *out)
 {
     (void)strbuf_addf(out,
-                      "{\"kind\":\"Scale\",\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\"},"
-                      "\"spec\":{\"replicas\":%ld},\"status\":{\"replicas\":%ld,\"selector\":"
+                      "{\"kind\":\"Scale\",\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\","
+                      "\"resourceVersion\":\"%d\"},\"spec\":{\"replicas\":%ld},\"status\":{\"replicas\":%ld,\"selector\":"
                       "\"app=miner\"}}",
-                      w->uid, w->replicas, w->filler_pods);
+                      w->uid, w->version, w->replicas, w->filler_pods);
 }
 
 static bool path_is(const struct transfer *t, const char *prefix)
@@ -262,6 +280,7 @@ static void answer_scale(struct world *w, struct transfer *t)
         const char *value = strstr(t->body, "\"replicas\":");
 
         w->patches++;
+        w->scaled_at_us = w->fake.now.us;
         if (value == NULL)
             value = strrchr(t->body, ':') - strlen("\"replicas\"");
         cr_assert_eq(sscanf(value + strlen("\"replicas\":"), "%ld", &w->replicas), 1, "%s",
@@ -283,6 +302,14 @@ static void answer(struct world *w, struct transfer *t)
         answer_scale(w, t);
         return;
     }
+    if (path_is(t, POD_PATH) && strcmp(t->method, "PATCH") == 0) {
+        w->pod_patches++;
+        fake_json(t, w->pods_forbidden ? 403 : 200,
+                  w->pods_forbidden ? "{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\","
+                                      "\"message\":\"pods is forbidden\"}"
+                                    : "{}");
+        return;
+    }
     if (strstr(t->path, "watch=") != NULL) {
         (void)fake_head(t, 200, "application/json", -1);
         return;
@@ -300,11 +327,12 @@ static void answer(struct world *w, struct transfer *t)
     } else if (path_is(t, "/apis/apps/v1/")) {
         (void)strbuf_addf(
             &body,
-            "{\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\"},\"spec\":{\"template\":{"
-            "\"spec\":{\"terminationGracePeriodSeconds\":10,\"priorityClassName\":\"f\","
+            "{\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\",\"resourceVersion\":\"%d\","
+            "\"annotations\":{%s}},\"spec\":{\"template\":{\"spec\":{%s\"terminationGracePeriodSeconds\":10,\"priorityClassName\":\"f\","
             "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]"
             "}}}}",
-            w->uid);
+            w->uid, w->version, w->annotations != NULL ? w->annotations : "",
+            w->gated ? "\"schedulingGates\":[{\"name\":\"brim.dev/room\"}]," : "");
     } else {
         (void)strbuf_addf(&body, "{}");
     }
@@ -312,9 +340,10 @@ static void answer(struct world *w, struct transfer *t)
     strbuf_done(&body);
 }
 
-static bool is_patch(const struct transfer *t)
+static bool is_held(const struct world *w, const struct transfer *t)
 {
-    return strcmp(t->method, "PATCH") == 0 && path_is(t, SCALE_PATH);
+    return strcmp(t->method, "PATCH") == 0 && ((w->hold_patches && path_is(t, SCALE_PATH)) ||
+                                               (w->hold_pods && path_is(t, POD_PATH)));
 }
 
 /* Answers all that lies there (patches apart where they are held), a turn behind each answer. */
@@ -323,7 +352,9 @@ static void serve(struct world *w)
     for (int i = 0; i < 1000; i++) {
         struct transfer *t = fake_pending(&w->fake);
 
-        if (t == NULL || (is_patch(t) && w->hold_patches))
+        while (t != NULL && (t->answering || is_held(w, t)))
+            t = t->next;
+        if (t == NULL)
             return;
         answer(w, t);
         turn_run(&w->turn);
@@ -481,5 +512,104 @@ Test(turn, the_snapshot_tells_what_was_decided)
     cr_assert_eq(s->fillers[0].kept_slots, 4);
     cr_assert_str_eq(s->fillers[0].able.reason, "ReadyForNewScale");
     snapshot_unref(s);
+    world_done(&w);
+}
+
+Test(turn, annotations_of_the_target_hold_it_and_let_it_go)
+{
+    struct world w;
+
+    world_init(&w, 0, 30);
+    w.version = 1;
+    w.annotations = "\"brim.dev/paused-up\":\"true\"";
+    live(&w, 40000);
+    cr_assert_eq(w.patches, 0);
+    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_PAUSED);
+    w.version = 2;
+    w.annotations = "\"brim.dev/paused-up\":\"false\"";
+    live(&w, 8000);
+    cr_assert_eq(w.replicas, 66);
+    world_done(&w);
+}
+
+Test(turn, without_the_right_to_patch_pods_one_is_tried_a_minute_and_scaling_goes_on)
+{
+    struct world w;
+    struct snapshot *s;
+    int before;
+
+    world_init(&w, 66, 30);
+    w.filler_pods = 60;
+    w.gated_pods = 6;
+    w.gated = w.pods_forbidden = true;
+    live(&w, 30000);
+    cr_assert_gt(w.pod_patches, 0);
+    s = snapshot_slot_get(w.slot);
+    cr_assert_str_eq(s->fillers[0].placed.reason, "Forbidden");
+    cr_assert_not_null(strstr(s->fillers[0].placed.message, "patch"));
+    snapshot_unref(s);
+    before = w.pod_patches;
+    live(&w, 120000);
+    cr_assert_leq(w.pod_patches - before, 2);
+    cr_assert_geq(w.pod_patches - before, 1);
+    w.pods_forbidden = false;
+    live(&w, 70000);
+    s = snapshot_slot_get(w.slot);
+    cr_assert_str_eq(s->fillers[0].placed.reason, "ByGate");
+    cr_assert_geq(s->fillers[0].admitted_total, 1);
+    snapshot_unref(s);
+    world_done(&w);
+}
+
+Test(turn, deletion_costs_go_before_the_scale_but_hold_it_for_a_second_at_most)
+{
+    static const struct {
+        const char *name;
+        bool hold;
+        int64_t least_ms, most_ms;
+    } rows[] = {{"answered", false, 0, 500}, {"not answered", true, 900, 1500}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+        int64_t from;
+
+        world_init(&w, 66, 30);
+        live(&w, 30000);
+        w.hold_pods = rows[i].hold;
+        w.replicas = w.filler_pods = 70;
+        watch_stop(w.pods);
+        watch_start(w.pods);
+        workload_refresh(w.workload);
+        from = w.fake.now.us;
+        live(&w, 3000);
+        w.hold_pods = false;
+        live(&w, 100);
+        cr_assert_eq(w.replicas, 66, "%s", rows[i].name);
+        cr_assert_gt(w.pod_patches, 0, "%s: no costs", rows[i].name);
+        cr_assert_geq(w.scaled_at_us - from, rows[i].least_ms * US_PER_MS, "%s", rows[i].name);
+        cr_assert_leq(w.scaled_at_us - from, rows[i].most_ms * US_PER_MS, "%s: %lld us",
+                      rows[i].name, (long long)(w.scaled_at_us - from));
+        world_done(&w);
+    }
+}
+
+Test(turn, a_schedule_changes_the_policy_at_its_time)
+{
+    static const char text[] =
+        "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: miner}\nspec:\n"
+        "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+        "  replicas: {min: 0, max: 150}\n"
+        "  headroom: {mode: fixed, max: 4}\n"
+        "  settle: 25s\n"
+        "  schedule:\n"
+        "    - {days: mon-sun, from: \"14:15\", to: \"15:00\", zone: UTC, replicas: {max: 20}}\n";
+    struct world w;
+
+    world_init_of(&w, text, 66, 30);
+    /* The fake's clock begins at 14:13:20. */
+    live(&w, 90000);
+    cr_assert_eq(w.replicas, 66);
+    live(&w, 15000);
+    cr_assert_eq(w.replicas, 20, "%ld", w.replicas);
     world_done(&w);
 }
