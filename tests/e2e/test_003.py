@@ -60,16 +60,21 @@ class Run:
         self.pods = lab.watch("/api/v1/pods", slim)
         lab.apply(deployment("base", BASE, cpu="1", memory="1Gi", grace=5))
         lab.apply(example("web.yaml"))
-        lab.apply(example("filler.yaml"))
+        self.make_filler()
         self.pods.wait(lambda w: sum(p["ready"] for p in w.objects.values()) == BASE + WEB[0], 30, "the paid pods to be ready")
         self.target = lab.watch("/apis/apps/v1/namespaces/filler/deployments", lambda d: {
             "metadata": {k: d["metadata"][k] for k in ("namespace", "name")}, "replicas": d["spec"]["replicas"]})
-        self.agent = t.agent(lab, policy_text(self.settle))
+        self.agent = t.agent(lab, policy_text(self.settle, **self.policy))
         self.phase(None, WEB[0])
         for before, after in zip(WEB, WEB[1:]):
             lab.scale("default", "web", after)
             self.phase(before, after)
         self.now = time.monotonic()
+
+    policy = {}  # lines of the policy that differ from the example's
+
+    def make_filler(self):
+        self.lab.apply(example("filler.yaml"))
 
     def lasts(self, p):
         """Seconds until all is settled, and STEADY more."""
