@@ -99,7 +99,7 @@ void tell_places(struct tell *told, const struct policy *p, struct workload *w,
     }
     log_warn("pods are not placed: a right is missing", F_SV("policy", p->name),
              F_STR("missing", missing));
-    (void)snprintf(note, sizeof note, "brim cannot place pods: it may not %s", missing);
+    (void)snprintf(note, sizeof note, "Pods are not placed: %s", missing);
     workload_event(w, true, "PlacementForbidden", "Place", sv_from(note));
 }
 

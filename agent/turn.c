@@ -392,6 +392,20 @@ static int64_t earliest(int64_t a, int64_t b)
     return a == 0 || b < a ? b : a;
 }
 
+/* Affinity and spread are promised to work without any right on pods: then no cost is written. */
+static void place(struct turn *t, struct turn_filler *tf, struct mono now)
+{
+    const struct placement_plan *plan = tf->plan.placement;
+
+    if (tf->policy->placement == PLACEMENT_GATE) {
+        places_carry(tf->places, facts_cluster(t->parts.facts), plan, now);
+        return;
+    }
+    for (size_t i = 0; i < plan->n_costs; i++)
+        planner_costed(t->parts.facts->planner, tf->index, plan->costs[i].uid, plan->costs[i].cost,
+                       false);
+}
+
 static void act(struct turn *t, struct turn_filler *tf, struct mono now)
 {
     enum reason before = tf->decision.reason;
@@ -403,7 +417,7 @@ static void act(struct turn *t, struct turn_filler *tf, struct mono now)
     tell_headroom(&tf->told, tf->policy, tf->workload, &tf->plan.headroom);
     tell_settle(&tf->settle_us, tf->policy, tf->plan.settle_us);
     if (tf->plan.placement != NULL && turn_writes(t, tf))
-        places_carry(tf->places, facts_cluster(t->parts.facts), tf->plan.placement, now);
+        place(t, tf, now);
     facts = wishes(t, tf, now);
     move = act_step(&tf->act, &facts, now);
     if (move.move != ACT_NOTHING)

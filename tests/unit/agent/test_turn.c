@@ -613,3 +613,21 @@ Test(turn, a_schedule_changes_the_policy_at_its_time)
     cr_assert_eq(w.replicas, 20, "%ld", w.replicas);
     world_done(&w);
 }
+
+Test(turn, without_the_gate_no_pod_is_patched)
+{
+    static const char text[] =
+        "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: miner}\nspec:\n"
+        "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+        "  replicas: {min: 0, max: 150}\n"
+        "  headroom: {mode: fixed, max: 4}\n"
+        "  settle: 25s\n"
+        "  placement: affinity\n";
+    struct world w;
+
+    world_init_of(&w, text, 70, 30);
+    live(&w, 3000);
+    cr_assert_eq(w.replicas, 66);
+    cr_assert_eq(w.pod_patches, 0);
+    world_done(&w);
+}
