@@ -36,6 +36,7 @@ struct placer {
     size_t n_order, cap_order, cap_rank;
     uint64_t order_generation;
     struct mono *shun; /* by node: nothing is let in before */
+    int silences;      /* times that pods were given up of which the scheduler said nothing; none was bound since */
     size_t n_shun;
 
     struct candidate *heap;
@@ -191,6 +192,8 @@ void placement_put(struct placer *p, struct cluster *c, const struct pod_record 
         pod = roster_add(r, record->uid, record->name, record->created);
     pod_at(p, pod)->listed = true;
     put_cost(p, pod, record->deletion_cost);
+    if (record->node.len != 0 && pod_at(p, pod)->state < ROSTER_BOUND)
+        p->silences = 0;
     if (record->deleting)
         roster_move(r, pod, ROSTER_LEAVING, ROSTER_NONE, ROSTER_UNASSIGNED);
     else if (record->node.len != 0)
@@ -392,33 +395,41 @@ static void shun(struct placer *p, uint32_t node)
     p->shun[node] = mono_plus_us(p->now, PLACEMENT_SHUN_US);
 }
 
-static struct mono patience_ends(const struct roster_pod *f, int64_t refused_after_us)
+static struct mono patience_ends(const struct placer *p, const struct roster_pod *f,
+                                 int64_t refused_after_us)
 {
-    struct mono at = mono_plus_us(f->let_in_at, refused_after_us);
+    int64_t patience = refused_after_us;
 
     if (f->unschedulable_at.us != 0)
-        at.us = min_i64(at.us, f->unschedulable_at.us + refused_after_us / 2);
-    return at;
+        return (struct mono){.us = min_i64(f->let_in_at.us + patience,
+                                           f->unschedulable_at.us + patience / 2)};
+    for (int i = 0; i < p->silences && patience < PLACEMENT_PATIENCE_US; i++)
+        patience *= 2;
+    return mono_plus_us(f->let_in_at,
+                        max_i64(refused_after_us, min_i64(patience, PLACEMENT_PATIENCE_US)));
 }
 
 /* Who was let in and is not bound in time; all of them must leave. */
 static void give_up(struct placer *p, const struct placement_input *in)
 {
+    bool silent = false;
+
     for (size_t i = 0; i < p->roster.n_waiting; i++) {
         uint32_t pod = p->roster.waiting[i];
         struct roster_pod *f = pod_at(p, pod);
 
-        if (!f->given_up && must_wait(p, patience_ends(f, in->refused_after_us)))
+        if (!f->given_up && must_wait(p, patience_ends(p, f, in->refused_after_us)))
             continue;
         if (!f->given_up) {
             f->given_up = true;
             p->refused++;
+            silent = silent || f->unschedulable_at.us == 0;
             if (f->unschedulable_at.us != 0 && f->node != ROSTER_NONE)
                 shun(p, f->node);
         }
         f->chosen = true;
         VEC_PUSH(p->required, p->n_required, p->cap_required, pod);
-    }
+    }    p->silences += silent;
 }
 
 /* Victims. */

@@ -18,7 +18,9 @@
  * admissions are under way at once: ask again after the answers.
  *
  * A pod that was let in and is not bound after `refused_after_us`, or half of it after the scheduler
- * called it unschedulable, is given up: it must leave, and a node that was called unschedulable for
+ * called it unschedulable, is given up (where the scheduler says nothing of pods, as while it is down,
+ * each time that ends so doubles the time that the next ones have, up to PLACEMENT_PATIENCE_US, until
+ * one is bound): it must leave, and a node that was called unschedulable for
  * it is left alone for PLACEMENT_SHUN_US. It keeps its room until it is gone, as it may still be
  * bound.
  *
@@ -56,6 +58,8 @@ enum { PLACEMENT_UNDER_WAY = 100, PLACEMENT_MAX_COSTS = 500 };
 
 /* A write that failed is tried again after this. */
 #define PLACEMENT_RETRY_US (1 * US_PER_S)
+/* The longest that a pod of which the scheduler says nothing is waited for. */
+#define PLACEMENT_PATIENCE_US (600 * US_PER_S)
 /* How long nothing is let in to a node that refused a pod. */
 #define PLACEMENT_SHUN_US (60 * US_PER_S)
 

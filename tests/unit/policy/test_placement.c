@@ -393,6 +393,36 @@ Test(placement, gives_up_whom_nobody_binds)
     bench_done(&b);
 }
 
+/* A scheduler that is down costs no more pods than the doubling of patience lets go. */
+Test(placement, gives_up_ever_more_slowly_while_nobody_is_bound)
+{
+    struct bench b = bench_new();
+    int64_t patience = b.in.refused_after_us;
+
+    (void)add_node(&b, "n1", 2);
+    for (int i = 1; i <= 9; i++) {
+        const struct placement_plan *plan;
+
+        put_gated(&b, (uint64_t)i, (uint64_t)i);
+        answer(&b, step(&b, 1, 1), true);
+        plan = step(&b, 1, 1);
+        cr_assert_eq(plan->wake.us, b.in.now.us + min_i64(patience, PLACEMENT_PATIENCE_US),
+                     "the %d. pod", i);
+        b.in.now = plan->wake;
+        (void)step(&b, 1, 1);
+        gone(&b, (uint64_t)i);
+        patience *= 2;
+    }
+    put_gated(&b, 10, 10);
+    answer(&b, step(&b, 1, 1), true);
+    put_bound(&b, 10, 10, "n1");
+    gone(&b, 10);
+    put_gated(&b, 11, 11);
+    answer(&b, step(&b, 1, 1), true);
+    cr_assert_eq(step(&b, 1, 1)->wake.us, b.in.now.us + b.in.refused_after_us, "one was bound");
+    bench_done(&b);
+}
+
 Test(placement, marks_what_stands_in_a_claim_then_in_holes_youngest_first)
 {
     struct bench b = bench_new();
