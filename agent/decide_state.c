@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "capacity/pack.h"
 #include "policy/ignore.h"
+#include "policy/schedule.h"
 
 /* A pod as its lines left it. The record's texts are the members below. */
 struct pod_entry {
@@ -22,7 +23,12 @@ struct pod_entry {
 
 /* A filler as its lines left it. Its index is the planner's. */
 struct filler_facts {
-    const struct policy *policy;
+    const struct policy *policy; /* in force: `effective` once a step was made */
+    const struct policy *text;   /* as its file says */
+    struct policy effective;     /* what its schedule makes of it; borrows from the text */
+    bool scheduled;              /* `effective` is set */
+    bool changes;                /* … until `next` */
+    struct wall next;
     struct ignore *ignore;
     bool known;
     bool has_priority;
@@ -116,7 +122,7 @@ bool decide_new(const struct policy_list *policies, struct decide **ret_d, struc
     for (size_t i = 0; i < policies->len; i++) {
         struct filler_facts *filler = &d->fillers[i];
 
-        filler->policy = policies->at[i];
+        filler->policy = filler->text = policies->at[i];
         d->n_fillers++;
         if (!ignore_new(filler->policy, &filler->ignore, err))
             return false;
@@ -555,6 +561,43 @@ static void renominate(struct decide *d)
     d->nodes_came = false;
 }
 
+/* What is ignored from now on: what waits is looked at anew. */
+static void take_ignored(struct decide *d, struct filler_facts *f)
+{
+    ignore_free(f->ignore);
+    if (!ignore_new(f->policy, &f->ignore, NULL))
+        f->ignore = NULL; /* cannot be: its selectors were read */
+    for (size_t i = 0; i < d->n_pods; i++) {
+        const struct pod_entry *e = &d->pods[i];
+
+        if (e->name != NULL && e->node == NULL)
+            show_pod(d, e);
+    }
+}
+
+/* The policy as it is at this time. */
+static void follow_schedule(struct decide *d, int filler)
+{
+    struct filler_facts *f = &d->fillers[filler];
+    const struct paid_ignore *ignored = f->policy->ignore;
+    enum policy_mode mode = f->policy->mode;
+
+    if (f->text->n_overrides == 0 ||
+        (f->scheduled && !(f->changes && d->now.us >= f->next.us)))
+        return;
+    f->changes =
+        schedule_at(f->text, (struct wall){.us = d->now.us}, &f->effective, &f->next);
+    f->scheduled = true;
+    f->policy = &f->effective;
+    planner_set_policy(d->planner, filler, f->policy);
+    if (f->policy->mode != mode) {
+        planner_restart(d->planner, filler);
+        f->has_found = false;
+    }
+    if (f->policy->ignore != ignored)
+        take_ignored(d, f);
+}
+
 /* What another autoscaler does to a target that is only measured is nobody's reset. */
 static void take_found(struct decide *d, int filler)
 {
@@ -572,6 +615,7 @@ static void prepare(struct decide *d, int filler)
 {
     struct filler_facts *f = &d->fillers[filler];
 
+    follow_schedule(d, filler);
     d->input[filler] = (struct planner_input){
         .known = f->known && planner_has_shape(d->planner, filler),
         .fresh = true,
@@ -618,8 +662,18 @@ const struct decide_answer *decide_step(struct decide *d, size_t *ret_n)
 
 bool decide_wake(const struct decide *d, int64_t *ret_us)
 {
+    bool has = d->result.has_wake;
+
     *ret_us = d->result.wake.us;
-    return d->result.has_wake;
+    for (int i = 0; i < d->n_fillers; i++) {
+        const struct filler_facts *f = &d->fillers[i];
+
+        if (f->changes && (!has || f->next.us < *ret_us)) {
+            *ret_us = f->next.us;
+            has = true;
+        }
+    }
+    return has;
 }
 
 struct sv decide_node(const struct decide *d, uint32_t node)

@@ -383,6 +383,22 @@ Test(decide, every_policy_has_its_decision)
     run_done(&run);
 }
 
+Test(decide, a_schedule_goes_by_t)
+{
+    struct run run;
+
+    run_init(&run, NO_HEADROOM "  schedule:\n"
+                               "    - {from: \"00:01\", to: \"00:02\", zone: UTC, replicas: {max: 7}}\n");
+    feed(&run, NODE FILLER "{\"t\":0,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "\"wake\":60}") != NULL, "%s", last(&run));
+    feed(&run, "{\"t\":60,\"step\":true}\n{\"t\":90,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "\"replicas\":7,") != NULL, "%s", last(&run));
+    cr_expect(strstr(last(&run), "\"wake\":120}") != NULL, "%s", last(&run));
+    feed(&run, "{\"t\":120,\"step\":true}\n{\"t\":210,\"step\":true}\n");
+    cr_expect(strstr(last(&run), "\"replicas\":30,") != NULL, "%s", last(&run));
+    run_done(&run);
+}
+
 Test(decide, a_claim_that_does_not_use_its_room_lapses_when_wake_says)
 {
     struct run run;
