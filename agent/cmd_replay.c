@@ -172,6 +172,16 @@ static bool make_policy(struct run *run, struct err *err)
     return ok;
 }
 
+/* A trace has no time of day. */
+static void warn_of_schedule(const struct policy *p)
+{
+    if (p->n_overrides != 0)
+        (void)fprintf(stderr,
+                      "brim replay: policy %.*s: its schedule is not followed, what its spec says "
+                      "holds at all times\n",
+                      SV_ARG(p->name));
+}
+
 static bool read_policies(struct run *run, struct err *err)
 {
     for (size_t i = 0; cli_many(&run->cli, "policy", i) != NULL; i++) {
@@ -179,8 +189,10 @@ static bool read_policies(struct run *run, struct err *err)
 
         if (!policy_files_read(cli_many(&run->cli, "policy", i), &list, err))
             return false;
-        for (size_t k = 0; k < list.len; k++)
+        for (size_t k = 0; k < list.len; k++) {
+            warn_of_schedule(list.at[k]);
             VEC_PUSH(run->policies.at, run->policies.len, run->policies.cap, list.at[k]);
+        }
         free(list.at);
     }
     return run->policies.len != 0 || make_policy(run, err);
