@@ -7,9 +7,17 @@
 #include "policy/hole.h"
 #include "policy/share.h"
 
+/* How a filler takes part when room is shared, by what is known of it at a step. */
+enum part {
+    PART_NONE,     /* nothing is known of its target: its slots are shown */
+    PART_OBSERVED, /* nothing is written: it takes nothing from others */
+    PART_SHARES,
+};
+
 /* One filler. */
 struct filler {
     bool used;
+    enum part part;
     const struct policy *policy;
     bool has_shape;
     struct resources request;
@@ -366,26 +374,6 @@ void planner_past_gap(struct planner *p, struct mono at)
 
 /* Steps. */
 
-/* Who claims is decided by the lowest filler; whose grace is the longest decides when a claim lapses. */
-static struct claims_filler claims_filler(const struct planner *p)
-{
-    struct claims_filler lowest = {0};
-    bool any = false;
-
-    for (int i = 0; i < p->limit; i++) {
-        const struct filler *f = &p->fillers[i];
-        int64_t grace = max_i64(lowest.grace_us, f->claims.grace_us);
-
-        if (!f->used || !f->has_shape)
-            continue;
-        if (!any || f->claims.priority < lowest.priority)
-            lowest = f->claims;
-        lowest.grace_us = grace;
-        any = true;
-    }
-    return lowest;
-}
-
 static void reserve_slots(struct filler *f, size_t n)
 {
     if (n <= f->n_slots)
@@ -414,21 +402,58 @@ static void copy_slots(struct filler *f, const struct cluster *c)
         f->slots[changed[i]] = fit_node(f->fit, changed[i]).slots;
 }
 
-static int count_shaped(const struct planner *p)
+/* With nobody who writes, as in a dry run of all, it is shown how they would share. */
+static void set_parts(struct planner *p, const struct planner_input *in)
+{
+    bool any = false;
+
+    for (int i = 0; i < p->limit; i++)
+        any = any || (p->fillers[i].has_shape && in[i].known && in[i].carries_out);
+    for (int i = 0; i < p->limit; i++) {
+        if (!in[i].known)
+            p->fillers[i].part = PART_NONE;
+        else
+            p->fillers[i].part = in[i].carries_out || !any ? PART_SHARES : PART_OBSERVED;
+    }
+}
+
+static int count_sharing(const struct planner *p)
 {
     int n = 0;
 
     for (int i = 0; i < p->limit; i++)
-        n += p->fillers[i].used && p->fillers[i].has_shape;
+        n += p->fillers[i].has_shape && p->fillers[i].part == PART_SHARES;
     return n;
+}
+
+/* Who claims is decided by the lowest filler, of those that share if there are any; whose grace is the longest decides when a claim
+ * lapses. */
+static struct claims_filler claims_filler(const struct planner *p)
+{
+    struct claims_filler lowest = {0};
+    bool any = false, shared = count_sharing(p) != 0;
+
+    for (int i = 0; i < p->limit; i++) {
+        const struct filler *f = &p->fillers[i];
+        int64_t grace = max_i64(lowest.grace_us, f->claims.grace_us);
+
+        if (!f->has_shape || (shared && f->part != PART_SHARES))
+            continue;
+        if (!any || f->claims.priority < lowest.priority)
+            lowest = f->claims;
+        lowest.grace_us = grace;
+        any = true;
+    }
+    return lowest;
 }
 
 static void update_rooms(struct planner *p)
 {
-    bool alone = count_shaped(p) == 1;
+    int sharing = count_sharing(p);
 
     for (int i = 0; i < p->limit; i++) {
         struct filler *f = &p->fillers[i];
+        bool alone = f->part == PART_NONE || (f->part == PART_SHARES && sharing == 1);
 
         if (!f->used || !f->has_shape)
             continue;
@@ -524,13 +549,95 @@ static struct share_filler share_of(const struct planner *p, const struct filler
     };
 }
 
-/* What one filler's step needs of what all share. */
+/* What one filler's step needs of what those share that it is computed with. */
 struct common {
     int64_t reserve_milli, headroom_milli; /* of the filler that keeps most free */
     enum headroom_kind headroom;
     int64_t helpless; /* waiting pods for which the scheduler will not preempt */
     struct mono now;
 };
+
+static void keep_most(struct common *common, const struct planner_plan *plan)
+{
+    if (plan->reserve_milli + plan->headroom.milli <=
+        common->reserve_milli + common->headroom_milli)
+        return;
+    common->reserve_milli = plan->reserve_milli;
+    common->headroom_milli = plan->headroom.milli;
+    common->headroom = plan->headroom.kind;
+}
+
+/* What is shared in a step: by filler index. */
+struct sharing {
+    struct share_filler shares[PLANNER_MAX_FILLERS];
+    struct common common[PLANNER_MAX_FILLERS];
+};
+
+static void share_room(struct share_filler *shares, size_t n, const struct cluster *c,
+                       const struct common *common)
+{
+    if (n != 0)
+        share_out(shares, n, c, common->reserve_milli + common->headroom_milli);
+}
+
+/* Those that share do so among themselves; `all` is theirs. */
+static void share_among(struct planner *p, struct sharing *s, const struct planner_plan *plans,
+                        struct common *all)
+{
+    struct share_filler among[PLANNER_MAX_FILLERS];
+    size_t n = 0;
+
+    for (int i = 0; i < p->limit; i++) {
+        if (!p->fillers[i].has_shape || p->fillers[i].part != PART_SHARES)
+            continue;
+        keep_most(all, &plans[i]);
+        among[n++] = s->shares[i];
+    }
+    share_room(among, n, p->cluster, all);
+    n = 0;
+    for (int i = 0; i < p->limit; i++) {
+        if (!p->fillers[i].has_shape || p->fillers[i].part != PART_SHARES)
+            continue;
+        s->shares[i] = among[n++];
+        s->common[i] = *all;
+    }
+}
+
+/* One that does not: as it would be beside those that do, which keep what they have. */
+static void share_beside(struct planner *p, struct sharing *s, const struct planner_plan *plans,
+                         int filler)
+{
+    uint32_t n_nodes = cluster_node_limit(p->cluster);
+    bool observed = p->fillers[filler].part == PART_OBSERVED;
+    size_t n = 1, n_others = observed ? (size_t)count_sharing(p) : 0;
+    CLEANUP(free_ptr) int64_t *slots = xcalloc(n_others * n_nodes + 1, sizeof *slots);
+    struct share_filler among[PLANNER_MAX_FILLERS] = {s->shares[filler]};
+
+    for (int i = 0; i < p->limit && observed; i++) {
+        if (!p->fillers[i].has_shape || p->fillers[i].part != PART_SHARES)
+            continue;
+        among[n] = s->shares[i];
+        among[n].slots = slots + (n - 1) * n_nodes;
+        n++;
+    }
+    keep_most(&s->common[filler], &plans[filler]);
+    share_room(among, n, p->cluster, &s->common[filler]);
+    s->shares[filler] = among[0];
+}
+
+static void share_all(struct planner *p, struct sharing *s, const struct planner_plan *plans,
+                      struct common base)
+{
+    struct common all = base;
+
+    share_among(p, s, plans, &all);
+    for (int i = 0; i < p->limit; i++) {
+        if (!p->fillers[i].has_shape || p->fillers[i].part == PART_SHARES)
+            continue;
+        s->common[i] = p->fillers[i].part == PART_OBSERVED ? all : base;
+        share_beside(p, s, plans, i);
+    }
+}
 
 /* Growth goes no further than what terminating filler leaves; then the decision is to wait for it. */
 static void bound_growth(const struct filler *f, const struct share_filler *share,
@@ -683,50 +790,46 @@ void planner_past_begin(struct planner *p)
     }
 }
 
+/* What one filler wants before anything is shared. */
+static void measure(const struct planner *p, struct filler *f, struct planner_plan *plan,
+                    struct share_filler *share, struct mono now)
+{
+    plan->room = fit_sum(f->fit);
+    plan->reserve_milli = reserve_milli(f);
+    plan->slot_milli = f->request.at[RESOURCE_CPU];
+    plan->headroom = headroom_at(f->headroom, now);
+    *share = share_of(p, f);
+    plan->hole_slots = share->hole_slots;
+}
+
 struct planner_result planner_step(struct planner *p, const struct planner_input *in,
                                    struct planner_plan *plans, struct mono now)
 {
-    struct claims_filler lowest = claims_filler(p);
-    struct planner_result result = {.claims = claims_update(p->claims, p->cluster, &lowest, now)};
-    struct share_filler shares[PLANNER_MAX_FILLERS];
-    struct common common = {.helpless = result.claims.helpless, .now = now};
-    size_t n = 0;
+    struct planner_result result = {0};
+    struct claims_filler lowest;
+    struct common common = {.now = now};
+    struct sharing sharing;
 
+    set_parts(p, in);
+    lowest = claims_filler(p);
+    result.claims = claims_update(p->claims, p->cluster, &lowest, now);
+    common.helpless = result.claims.helpless;
     wake_at(&result, result.claims.has_deadline, result.claims.deadline);
     update_rooms(p);
     learn(p, now);
     for (int i = 0; i < p->limit; i++) {
-        struct filler *f = &p->fillers[i];
-        struct planner_plan *plan = &plans[i];
-
-        *plan = (struct planner_plan){0};
-        if (!f->used || !f->has_shape)
-            continue;
-
-        int64_t reserve = reserve_milli(f);
-
-        plan->room = fit_sum(f->fit);
-        plan->reserve_milli = reserve;
-        plan->slot_milli = f->request.at[RESOURCE_CPU];
-        plan->headroom = headroom_at(f->headroom, now);
-        if (reserve + plan->headroom.milli > common.reserve_milli + common.headroom_milli) {
-            common.reserve_milli = reserve;
-            common.headroom_milli = plan->headroom.milli;
-            common.headroom = plan->headroom.kind;
-        }
-        shares[n] = share_of(p, f);
-        plan->hole_slots = shares[n++].hole_slots;
+        plans[i] = (struct planner_plan){0};
+        if (p->fillers[i].has_shape)
+            measure(p, &p->fillers[i], &plans[i], &sharing.shares[i], now);
     }
-    if (n != 0)
-        share_out(shares, n, p->cluster, common.reserve_milli + common.headroom_milli);
-    n = 0;
+    share_all(p, &sharing, plans, common);
     for (int i = 0; i < p->limit; i++) {
         struct filler *f = &p->fillers[i];
 
         if (!f->used)
             continue;
         if (f->has_shape)
-            step_filler(p, f, &shares[n++], &common, &in[i], &plans[i]);
+            step_filler(p, f, &sharing.shares[i], &sharing.common[i], &in[i], &plans[i]);
         else
             step_unknown(f, &in[i], &plans[i], now);
         collect_wakes(&result, &plans[i]);

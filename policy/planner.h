@@ -7,8 +7,10 @@
  * Whoever has the facts shows every pod and node as it comes, says of each pod whose it is, then asks once: planner_step(). What a
  * step plans is carried out by the caller, who says how that went: planner_wrote(), planner_admitted(), planner_costed().
  *
- * Fillers share the room in order of their policy's priority (high first), then of weight (docs/CONTROL.md 3): each sees the room that
+ * Fillers share the room in order of their policy's priority (high first), then of name (docs/CONTROL.md 3): each sees the room that
  * the set points of those above it leave, whatever they happen to run; what is kept free is taken once, the largest R0 + H of all.
+ * Only fillers that are known and carried out share. One that is merely observed (dry run, metrics-only) is computed as if it shared
+ * with these, and takes nothing from them; with none of these, all that are known share as they would.
  * Claims are made by paid pods whose priority is above that of the lowest filler.
  *
  * Demand D is what paid pods ask for on the nodes that the filler may use, and what waiting ones claim there. A pod arrives when it is
@@ -134,11 +136,6 @@ int planner_limit(const struct planner *p);
 void planner_wrote(struct planner *p, int filler, int64_t replicas, struct mono now);
 void planner_admitted(struct planner *p, int filler, struct uid uid, bool ok, struct mono now);
 void planner_costed(struct planner *p, int filler, struct uid uid, int32_t cost, bool ok);
-
-/* How far growth from `from` to `to` may go now: terminating filler still holds its room, and new
- * pods would wait for it. At least `from`. Pods behind a gate wait without harm: with gates it is
- * `to`. */
-int64_t planner_growth(const struct planner *p, int filler, int64_t from, int64_t to);
 
 /* Pods of the filler one by one, as placement sees them. */
 struct placement_counts planner_placement(const struct planner *p, int filler);

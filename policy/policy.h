@@ -109,7 +109,7 @@ struct policy {
     struct sv name;
     struct sv target_api_version, target_kind, target_ns, target_name;
     int32_t min, max;
-    int32_t priority, weight;      /* among several fillers; higher first, then by weight */
+    int32_t priority, weight;      /* among several fillers; higher first, equals by weight */
     struct room_spec reserve;      /* R0 */
     bool headroom_fixed;           /* H is headroom_max always; else it is learned */
     struct room_spec headroom_min; /* reserve_min */

@@ -475,3 +475,101 @@ Test(planner, a_pause_stops_its_direction)
     cr_assert_eq(w.input[0].replicas, 6);
     world_done(&w);
 }
+
+#define TWO_FIXED                                                                                  \
+    POLICY("a")                                                                                    \
+    "  priority: 1\n  headroom: {mode: fixed, max: 20}\n---\n" POLICY(                            \
+        "b") "  headroom: {mode: fixed, max: 4}\n"
+
+Test(planner, one_that_is_not_carried_out_or_not_known_takes_nothing_from_others)
+{
+    struct world w;
+
+    world_init(&w, TWO_FIXED);
+    put_node(&w, 0, 40000);
+    set_shape(&w, 0, 1000);
+    set_shape(&w, 1, 1000);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].decision.set_point, 20);
+    cr_assert_eq(w.plans[1].decision.set_point, 0);
+    w.input[0].carries_out = false;
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].decision.set_point, 20, "what it would have");
+    cr_assert_eq(w.plans[1].decision.set_point, 36, "alone, with its own headroom");
+    cr_assert_eq(planner_node_slots(w.planner, 1, 0), 40);
+    w.input[0].known = false;
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.plans[1].decision.set_point, 36);
+    world_done(&w);
+}
+
+Test(planner, one_below_that_is_not_carried_out_sees_what_those_above_leave)
+{
+    struct world w;
+
+    world_init(&w, TWO_FIXED);
+    put_node(&w, 0, 40000);
+    set_shape(&w, 0, 1000);
+    set_shape(&w, 1, 1000);
+    planner_set_policy(w.planner, 0, w.policies.at[1]);
+    planner_set_policy(w.planner, 1, w.policies.at[0]);
+    w.input[0].carries_out = false; /* b, below */
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].decision.set_point, 0);
+    cr_assert_eq(w.plans[0].decision.slots, 20);
+    cr_assert_eq(w.plans[1].decision.set_point, 20);
+    w.input[1].carries_out = false;
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].decision.slots, 20, "in a dry run of all they share as they would");
+    cr_assert_eq(w.plans[1].decision.set_point, 20);
+    world_done(&w);
+}
+
+/* Whatever one that is not carried out wants, the others decide as if it were not there. */
+Test(planner, the_others_decide_as_if_what_is_not_carried_out_were_not_there)
+{
+    struct random r = random_start("the others decide as if it were not there");
+
+    for (int run = 0; run < 200; run++) {
+        struct world with, without;
+        int nodes = (int)random_in(&r, 1, MAX_NODES), dry = (int)random_in(&r, 0, 2);
+
+        world_init(&with, THREE);
+        world_init(&without, THREE);
+        for (int i = 0; i < nodes; i++) {
+            int64_t cpu = random_in(&r, 1, 32) * 1000;
+
+            put_node(&with, i, cpu);
+            put_node(&without, i, cpu);
+        }
+        for (int i = 0; i < 3; i++) {
+            int64_t cpu = random_in(&r, 1, 4) * 500;
+
+            set_shape(&with, i, cpu);
+            if (i != dry)
+                set_shape(&without, i, cpu);
+        }
+        with.input[dry].carries_out = false;
+        for (int e = 0; e < 30; e++) {
+            int64_t cpu = random_in(&r, 100, 4000);
+            int node = random_percent(&r, 30) ? -1 : (int)random_in(&r, 0, nodes - 1);
+
+            (void)put_pod(&with, e, CLUSTER_PAID, cpu, node);
+            (void)put_pod(&without, e, CLUSTER_PAID, cpu, node);
+            (void)step(&with);
+            (void)step(&without);
+            for (int i = 0; i < 3; i++) {
+                cr_assert(i == dry || with.plans[i].decision.set_point ==
+                                          without.plans[i].decision.set_point,
+                          "seed %llu run %d event %d", (unsigned long long)r.seed, run, e);
+                cr_assert(i == dry || with.plans[i].decision.damped ==
+                                          without.plans[i].decision.damped);
+            }
+            wait(&with, (double)random_in(&r, 0, 60));
+            without.now = with.now;
+        }
+        world_done(&with);
+        world_done(&without);
+    }
+}
