@@ -77,7 +77,6 @@ struct node {
     struct sim_node view;
     bool live;
     uint64_t facts;   /* another value whenever the record changed or the node went */
-    uint64_t changed; /* another value whenever anything did that the scheduler goes by */
     uint64_t removed; /* counts removals: an orphan event of an earlier one is void */
     struct packed_node *packed;
     struct resources free;        /* allocatable - used; may be negative */
@@ -147,16 +146,26 @@ struct pod_heap {
     bool (*before)(const struct pod *a, const struct pod *b);
 };
 
-/* What attempts look at, of one node; beside those of all other nodes. */
+/* Amounts of cpu and memory that are worked on together; a vector has no other spelling. */
+typedef double pair __attribute__((vector_size(2 * sizeof(double))));
+
+/* What attempts look at, of one node; beside those of all other nodes. Whole numbers below
+ * GLANCE_LIMIT, so that sums, SCORE_FULL times as much, and the whole part of a quotient are exact. */
+#define GLANCE_LIMIT (INT64_C(1) << 46)
 struct glance {
-    int64_t free_cpu, free_mem, free_pods;
-    int64_t total_cpu, total_mem;
-    int64_t score_cpu, score_mem; /* sums of what pods ask for in the scheduler's scores */
-    double per_cpu, per_mem;      /* SCORE_FULL / total */
-    uint64_t changed;             /* the node's */
+    pair total, used;
+    pair score;     /* sums of what pods ask for in the scheduler's scores */
+    uint64_t noted; /* where it stands last in sched.changed, and one more; 0: nowhere */
+    int32_t free_pods;
     bool gone;
     bool promised; /* pods are nominated here */
-    bool large;    /* totals with which a product would overflow */
+    bool plain;    /* it has cpu and memory, and no amount reaches the limit */
+};
+
+/* A node changed. */
+struct change {
+    uint64_t before; /* as its glance's `noted` before this */
+    uint32_t node;
 };
 
 struct shape;
@@ -174,8 +183,8 @@ struct sched {
     uint64_t shape_clock;
     struct glance *glances; /* by node id */
     size_t n_glances, glances_cap;
-    uint64_t facts_clock; /* rises whenever facts of a node change */
-    uint32_t *changed;    /* nodes that changed, for the shapes to catch up */
+    uint64_t facts_clock;   /* rises whenever facts of a node change */
+    struct change *changed; /* for the shapes to catch up */
     size_t n_changed, changed_cap;
     uint64_t changed_base;         /* how many were dropped before changed[0] */
     struct pod_list victims, best; /* scratch of preempt.c */

@@ -2,11 +2,13 @@
  * A shape is what pods with one request, one priority and one set of rules see of the nodes: a key
  * for each node that would take one now, the largest of which wins. It is brought up to date just
  * before it is asked, from the list of nodes that changed since: an attempt costs O(changed), plus a
- * look at the largest key of each block of SHAPE_BLOCK nodes. With many kinds of pods most of a replay's time is spent here: what is looked at lies
- * densely (struct glance, keys), apart from the nodes themselves.
+ * look at the largest key of each block of SHAPE_BLOCK nodes. With many kinds of pods much of a
+ * replay's time is spent here: what is looked at lies densely (struct glance, keys), apart from the
+ * nodes themselves, and branches that would be guessed wrong are avoided.
  */
 #include <math.h>
 
+#include "base/num.h"
 #include "policy/sim/parts.h"
 
 /* Least and balanced allocation count once, pod affinity and topology spread twice (default weights
@@ -16,27 +18,32 @@ enum { SCORE_FULL = 100, WEIGHT_COMPANY = 2, SPREAD_SKEW = 3 };
 /* Keys under one maximum. */
 enum { SHAPE_BLOCK = 16 };
 
+/* Above all random numbers of a key; a key is a whole number that a double holds exactly. */
+#define KEY_SCORE 4294967296.0
+
 struct shape {
     struct resources request;
     struct packed_rules *rules;
     struct places places;
-    bool common; /* asks for cpu, memory and a place alone */
+    bool small;  /* no amount reaches GLANCE_LIMIT */
+    bool common; /* it is small and asks for cpu, memory and a place alone */
+    bool bare;   /* asks for neither cpu nor memory */
     int64_t score_cpu, score_mem;
+    pair score, asked; /* for a glance */
+    pair needed;       /* as asked; what is not asked for is below all there is */
     int32_t priority;
     uint64_t used;       /* when it was last asked, for making place */
     uint64_t seen;       /* changes it knows */
-    uint64_t facts_seen; /* the facts' clock when all of accept[] was known */
+    uint64_t facts_seen; /* the facts' clock when all of accept[] was known; 0: nothing is known */
     uint32_t cap;        /* nodes there is room for: a multiple of SHAPE_BLOCK */
     uint32_t n_accept;   /* nodes that would take it but for room */
     /* By node. */
-    uint64_t *key;     /* score + 1 above, a random number below: ties fall by chance. 0: no room */
-    uint64_t *changed; /* the node's, when its key was found */
-    uint64_t *facts;   /* the node's, when accept was found */
+    double *key; /* KEY_SCORE * (score + 1) and a random number: ties fall by chance. 0: no room */
+    uint64_t *facts; /* the node's, when accept was found */
     bool *accept;
     /* By block. */
-    uint64_t *most; /* its largest key */
-    uint32_t *best; /* the node that has it */
-    bool *stale;    /* that key became smaller */
+    double *most; /* its largest key … */
+    bool *stale;  /* … unless one has changed since */
 };
 
 void shape_free(struct shape *shape)
@@ -45,11 +52,9 @@ void shape_free(struct shape *shape)
         return;
     free(shape->rules);
     free(shape->key);
-    free(shape->changed);
     free(shape->facts);
     free(shape->accept);
     free(shape->most);
-    free(shape->best);
     free(shape->stale);
     free(shape);
 }
@@ -60,9 +65,24 @@ static size_t changes_kept(const struct sim *s)
     return 2 * s->n_nodes + 1024;
 }
 
-static void glance_at(struct sched *q, const struct node *node)
+static bool below_limit(int64_t amount)
 {
-    const struct resources *total = &node->view.record.allocatable;
+    return amount > -GLANCE_LIMIT && amount < GLANCE_LIMIT;
+}
+
+static pair pair_of(int64_t cpu, int64_t mem)
+{
+    return (pair){(double)cpu, (double)mem};
+}
+
+static int32_t within_int32(int64_t value)
+{
+    return (int32_t)max_i64(min_i64(value, INT32_MAX), INT32_MIN);
+}
+
+static struct glance *glance_at(struct sched *q, const struct node *node)
+{
+    const int64_t *total = node->view.record.allocatable.at, *left = node->free.at;
     uint32_t id = node->view.id;
     size_t old = q->glances_cap;
 
@@ -73,56 +93,47 @@ static void glance_at(struct sched *q, const struct node *node)
 
     struct glance *g = &q->glances[id];
 
-    if (g->total_cpu != total->at[RESOURCE_CPU] || g->total_mem != total->at[RESOURCE_MEMORY]) {
-        g->total_cpu = total->at[RESOURCE_CPU];
-        g->total_mem = total->at[RESOURCE_MEMORY];
-        g->per_cpu = SCORE_FULL / (double)g->total_cpu;
-        g->per_mem = SCORE_FULL / (double)g->total_mem;
-        g->large = g->total_cpu > INT64_MAX / SCORE_FULL || g->total_mem > INT64_MAX / SCORE_FULL;
-    }
-    g->free_cpu = node->free.at[RESOURCE_CPU];
-    g->free_mem = node->free.at[RESOURCE_MEMORY];
-    g->free_pods = node->free.at[RESOURCE_PODS];
-    g->score_cpu = node->score_cpu;
-    g->score_mem = node->score_mem;
-    g->changed = node->changed;
+    g->total = pair_of(total[RESOURCE_CPU], total[RESOURCE_MEMORY]);
+    g->used = g->total - pair_of(left[RESOURCE_CPU], left[RESOURCE_MEMORY]);
+    g->score = pair_of(node->score_cpu, node->score_mem);
+    g->free_pods = within_int32(left[RESOURCE_PODS]);
     g->gone = node->view.gone;
     g->promised = node->nominated.n != 0;
+    g->plain = total[RESOURCE_CPU] > 0 && total[RESOURCE_MEMORY] > 0 &&
+               below_limit(total[RESOURCE_CPU]) && below_limit(total[RESOURCE_MEMORY]) &&
+               below_limit(left[RESOURCE_CPU]) && below_limit(left[RESOURCE_MEMORY]) &&
+               below_limit(node->score_cpu) && below_limit(node->score_mem);
+    return g;
 }
 
 void shape_node_changed(struct sim *s, struct node *node)
 {
     struct sched *q = &s->sched;
+    struct glance *g = glance_at(q, node);
+    uint32_t id = node->view.id;
 
-    node->changed = ++s->serial;
-    glance_at(q, node);
     if (q->n_shapes == 0)
         return;
     /* Noted already, and not seen since: the first shape was asked last and has seen most. */
-    if (q->n_changed != 0 && q->changed[q->n_changed - 1] == node->view.id &&
+    if (q->n_changed != 0 && q->changed[q->n_changed - 1].node == id &&
         q->shapes[0]->seen != q->changed_base + q->n_changed)
         return;
     if (q->n_changed >= changes_kept(s)) {
         q->changed_base += q->n_changed;
         q->n_changed = 0;
     }
-    VEC_PUSH(q->changed, q->n_changed, q->changed_cap, node->view.id);
-}
-
-/* SCORE_FULL * left / total, rounded down; `per` is SCORE_FULL / total and saves the division. */
-static int64_t part_of(int64_t left, int64_t total, double per)
-{
-    int64_t part = (int64_t)((double)left * per), rest = left * SCORE_FULL - part * total;
-
-    return part + (rest >= total) - (rest < 0);
+    VEC_PUSH(q->changed, q->n_changed, q->changed_cap,
+             ((struct change){.before = g->noted, .node = id}));
+    g->noted = q->changed_base + q->n_changed;
 }
 
 /* NodeResourcesFit's LeastAllocated over cpu and memory, whole numbers as there. */
-static int64_t least_allocated(const struct glance *g, const struct shape *shape)
+static int64_t least_allocated(const struct node *node, const struct shape *shape)
 {
-    const int64_t total[] = {g->total_cpu, g->total_mem};
-    const int64_t asked[] = {g->score_cpu + shape->score_cpu, g->score_mem + shape->score_mem};
-    const double per[] = {g->per_cpu, g->per_mem};
+    const int64_t *totals = node->view.record.allocatable.at;
+    const int64_t total[] = {totals[RESOURCE_CPU], totals[RESOURCE_MEMORY]};
+    const int64_t asked[] = {node->score_cpu + shape->score_cpu,
+                             node->score_mem + shape->score_mem};
     int64_t sum = 0, weights = 0;
 
     for (size_t i = 0; i < COUNT_OF(total); i++) {
@@ -131,9 +142,7 @@ static int64_t least_allocated(const struct glance *g, const struct shape *shape
         weights++;
         if (asked[i] > total[i])
             continue;
-        if (!g->large)
-            sum += part_of(total[i] - asked[i], total[i], per[i]);
-        else if (total[i] <= INT64_MAX / SCORE_FULL)
+        if (total[i] <= INT64_MAX / SCORE_FULL)
             sum += (total[i] - asked[i]) * SCORE_FULL / total[i];
         else
             sum += (total[i] - asked[i]) / (total[i] / SCORE_FULL);
@@ -143,24 +152,47 @@ static int64_t least_allocated(const struct glance *g, const struct shape *shape
 
 /* NodeResourcesBalancedAllocation: how near the shares of cpu and memory are to each other. It goes
  * by what was really asked for; pods that ask for neither are not scored. */
-static int64_t balanced(const struct glance *g, const struct shape *shape)
+static int64_t balanced(const struct node *node, const struct shape *shape)
 {
-    const int64_t *request = shape->request.at;
-    const int64_t totals[] = {g->total_cpu, g->total_mem};
-    const int64_t askeds[] = {g->total_cpu - g->free_cpu + request[RESOURCE_CPU],
-                              g->total_mem - g->free_mem + request[RESOURCE_MEMORY]};
+    const int64_t *request = shape->request.at, *left = node->free.at;
+    const int64_t *total = node->view.record.allocatable.at;
+    const int64_t totals[] = {total[RESOURCE_CPU], total[RESOURCE_MEMORY]};
+    const int64_t askeds[] = {total[RESOURCE_CPU] - left[RESOURCE_CPU] + request[RESOURCE_CPU],
+                              total[RESOURCE_MEMORY] - left[RESOURCE_MEMORY] +
+                                  request[RESOURCE_MEMORY]};
     double shares[COUNT_OF(totals)];
     size_t n = 0;
 
-    if (request[RESOURCE_CPU] == 0 && request[RESOURCE_MEMORY] == 0)
+    if (shape->bare)
         return 0;
     for (size_t i = 0; i < COUNT_OF(totals); i++) {
-        double total = (double)totals[i], asked = (double)askeds[i];
+        double of = (double)totals[i], asked = (double)askeds[i];
 
-        if (total > 0)
-            shares[n++] = asked < total ? asked / total : 1.0;
+        if (of > 0)
+            shares[n++] = asked < of ? asked / of : 1.0;
     }
     return (int64_t)((1.0 - (n == 2 ? fabs((shares[0] - shares[1]) / 2) : 0.0)) * SCORE_FULL);
+}
+
+static double at_least_0(double value)
+{
+    return value > 0 ? value : 0;
+}
+
+static double at_most_1(double value)
+{
+    return value < 1 ? value : 1;
+}
+
+/* least_allocated() + balanced(), of a plain node and a small shape. */
+static int64_t plain_score(const struct glance *g, const struct shape *shape)
+{
+    pair left = (double)SCORE_FULL * (g->total - g->score - shape->score) / g->total;
+    pair share = (g->used + shape->asked) / g->total;
+    int64_t least = ((int64_t)at_least_0(left[0]) + (int64_t)at_least_0(left[1])) / 2;
+    double apart = fabs((at_most_1(share[0]) - at_most_1(share[1])) / 2);
+
+    return least + (shape->bare ? 0 : (int64_t)((1.0 - apart) * SCORE_FULL));
 }
 
 /* With all the resources there are, and what other pods were promised. */
@@ -184,23 +216,22 @@ static bool fits_closely(const struct shape *shape, const struct node *node)
 static bool fits(const struct sim *s, const struct shape *shape, uint32_t id)
 {
     const struct glance *g = &s->sched.glances[id];
-    const int64_t *asked = shape->request.at;
 
-    if (!shape->common || g->promised)
+    if (!shape->common || !g->plain || g->promised)
         return fits_closely(shape, s->nodes[id]);
-    return (asked[RESOURCE_CPU] == 0 || asked[RESOURCE_CPU] <= g->free_cpu) &&
-           (asked[RESOURCE_MEMORY] == 0 || asked[RESOURCE_MEMORY] <= g->free_mem) &&
-           asked[RESOURCE_PODS] <= g->free_pods;
+
+    pair then = g->used + shape->needed;
+
+    return (then[0] <= g->total[0]) & (then[1] <= g->total[1]) & (g->free_pods >= 1);
 }
 
-static uint64_t key_of(struct sim *s, const struct shape *shape, uint32_t id)
+static int64_t score(const struct sim *s, const struct shape *shape, uint32_t id)
 {
     const struct glance *g = &s->sched.glances[id];
 
-    if (!fits(s, shape, id))
-        return 0;
-    return (uint64_t)(least_allocated(g, shape) + balanced(g, shape) + 1) << 32 |
-           (sim_random(s) >> 32);
+    if (shape->small && g->plain)
+        return plain_score(g, shape);
+    return least_allocated(s->nodes[id], shape) + balanced(s->nodes[id], shape);
 }
 
 static void set_accept(struct shape *shape, uint32_t id, bool accept)
@@ -210,67 +241,71 @@ static void set_accept(struct shape *shape, uint32_t id, bool accept)
     shape->n_accept += accept;
 }
 
-static void set_key(struct shape *shape, uint32_t id, uint64_t key)
+/* Is the node one that takes the shape but for room? */
+static bool accepts(struct sim *s, struct shape *shape, uint32_t id, bool facts)
 {
-    uint32_t block = id / SHAPE_BLOCK;
+    const struct node *node;
 
-    shape->key[id] = key;
-    if (key >= shape->most[block]) {
-        shape->most[block] = key;
-        shape->best[block] = id;
-        shape->stale[block] = false;
-    } else if (shape->best[block] == id) {
-        shape->stale[block] = true;
-    }
-}
-
-/* Nothing changes where nothing is new about the node. `facts`: those of a node may be new. */
-static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
-{
-    const struct glance *g = &s->sched.glances[id];
-
-    if (shape->changed[id] == g->changed)
-        return;
-    shape->changed[id] = g->changed;
-    if (g->gone) {
+    if (s->sched.glances[id].gone) {
         set_accept(shape, id, false);
         shape->facts[id] = 0;
-    } else if (facts && shape->facts[id] != s->nodes[id]->facts) {
-        shape->facts[id] = s->nodes[id]->facts;
-        set_accept(shape, id,
-                   rules_check_node(&shape->rules->rules, &s->nodes[id]->view.record) ==
-                       NODE_ACCEPTS);
+        return false;
     }
-    set_key(shape, id, shape->accept[id] ? key_of(s, shape, id) : 0);
+    if (!facts)
+        return shape->accept[id];
+    node = s->nodes[id];
+    if (shape->facts[id] != node->facts) {
+        shape->facts[id] = node->facts;
+        set_accept(shape, id,
+                   rules_check_node(&shape->rules->rules, &node->view.record) == NODE_ACCEPTS);
+    }
+    return shape->accept[id];
 }
 
-static void find_best(struct shape *shape, uint32_t block)
+/* A node changed. `facts`: those of a node may be new. Only where there is room is a random number
+ * drawn. */
+static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
 {
-    uint32_t begin = block * SHAPE_BLOCK, best = begin;
+    shape->stale[id / SHAPE_BLOCK] = true;
+    shape->key[id] = 0;
+    if (!accepts(s, shape, id, facts))
+        return;
 
-    for (uint32_t id = begin + 1; id < begin + SHAPE_BLOCK; id++)
-        best = shape->key[id] > shape->key[best] ? id : best;
-    shape->most[block] = shape->key[best];
-    shape->best[block] = best;
-    shape->stale[block] = false;
+    uint64_t before = s->random, drawn = sim_random(s) >> 32;
+    bool room = fits(s, shape, id);
+    double key = (double)(score(s, shape, id) + 1) * KEY_SCORE + (double)drawn;
+
+    s->random = room ? s->random : before;
+    shape->key[id] = room ? key : 0;
 }
 
-/* The key that a stale block is said to have is more than it has. */
+static double most_of(const double *key)
+{
+    double even = 0, odd = 0;
+
+    for (size_t i = 0; i < SHAPE_BLOCK; i += 2) {
+        even = key[i] > even ? key[i] : even;
+        odd = key[i + 1] > odd ? key[i + 1] : odd;
+    }
+    return even > odd ? even : odd;
+}
+
+/* The node with the largest key; one without a key if there is no room. */
 static uint32_t winner(struct shape *shape)
 {
     uint32_t best = 0;
-    uint64_t most = 0;
+    double most = 0;
 
     for (uint32_t block = 0; block < shape->cap / SHAPE_BLOCK; block++) {
-        if (shape->most[block] <= most)
-            continue;
         if (shape->stale[block])
-            find_best(shape, block);
-        if (shape->most[block] > most) {
-            most = shape->most[block];
-            best = shape->best[block];
-        }
+            shape->most[block] = most_of(&shape->key[block * SHAPE_BLOCK]);
+        shape->stale[block] = false;
+        best = shape->most[block] > most ? block : best;
+        most = shape->most[block] > most ? shape->most[block] : most;
     }
+    best *= SHAPE_BLOCK;
+    while (shape->key[best] < most)
+        best++;
     return best;
 }
 
@@ -279,22 +314,18 @@ static void reserve(struct shape *shape, size_t nodes)
     uint32_t cap = (uint32_t)((nodes + SHAPE_BLOCK - 1) / SHAPE_BLOCK * SHAPE_BLOCK);
 
     free(shape->key);
-    free(shape->changed);
     free(shape->facts);
     free(shape->accept);
     free(shape->most);
-    free(shape->best);
     free(shape->stale);
     shape->key = xcalloc(cap, sizeof *shape->key);
-    shape->changed = xcalloc(cap, sizeof *shape->changed);
     shape->facts = xcalloc(cap, sizeof *shape->facts);
     shape->accept = xcalloc(cap, sizeof *shape->accept);
     shape->most = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->most);
-    shape->best = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->best);
     shape->stale = xcalloc(cap / SHAPE_BLOCK, sizeof *shape->stale);
     shape->cap = cap;
     shape->n_accept = 0;
-    shape->facts_seen = 0; /* nothing is known */
+    shape->facts_seen = 0;
 }
 
 static void catch_up(struct sim *s, struct shape *shape)
@@ -305,14 +336,21 @@ static void catch_up(struct sim *s, struct shape *shape)
     if (shape->cap < s->n_nodes)
         reserve(shape, s->n_nodes);
 
-    bool facts = shape->facts_seen != q->facts_clock;
+    bool known = shape->facts_seen != 0, facts = shape->facts_seen != q->facts_clock;
 
-    if (shape->facts_seen == 0 || shape->seen < q->changed_base || end - shape->seen > s->n_nodes) {
-        for (uint32_t id = 0; id < s->n_nodes; id++)
-            look_at(s, shape, id, true);
+    if (!known || shape->seen < q->changed_base || end - shape->seen > s->n_nodes) {
+        for (uint32_t id = 0; id < s->n_nodes; id++) {
+            if (!known || q->glances[id].noted > shape->seen)
+                look_at(s, shape, id, true);
+        }
     } else {
-        for (uint64_t i = shape->seen; i < end; i++)
-            look_at(s, shape, q->changed[i - q->changed_base], facts);
+        for (uint64_t i = shape->seen; i < end; i++) {
+            const struct change *change = &q->changed[i - q->changed_base];
+
+            /* Of several changes of a node the first is looked at. */
+            if (change->before <= shape->seen)
+                look_at(s, shape, change->node, facts);
+        }
     }
     shape->seen = end;
     shape->facts_seen = q->facts_clock;
@@ -321,17 +359,24 @@ static void catch_up(struct sim *s, struct shape *shape)
 static struct shape *shape_new(const struct pod *pod)
 {
     struct shape *shape = xcalloc(1, sizeof *shape);
+    const int64_t *request = pod->spec->view.request.at;
 
     shape->request = pod->spec->view.request;
     shape->rules = pack_rules(pod_rules_of(pod));
     shape->places = pod->spec->places;
-    shape->common = true;
+    shape->small = below_limit(request[RESOURCE_CPU]) && below_limit(request[RESOURCE_MEMORY]);
+    shape->bare = request[RESOURCE_CPU] == 0 && request[RESOURCE_MEMORY] == 0;
+    shape->common = shape->small;
     for (size_t i = 0; i < shape->places.n; i++)
         shape->common &= shape->places.at[i] == RESOURCE_CPU ||
                          shape->places.at[i] == RESOURCE_MEMORY ||
                          shape->places.at[i] == RESOURCE_PODS;
     shape->score_cpu = pod->spec->score_cpu;
     shape->score_mem = pod->spec->score_mem;
+    shape->score = pair_of(shape->score_cpu, shape->score_mem);
+    shape->asked = pair_of(request[RESOURCE_CPU], request[RESOURCE_MEMORY]);
+    shape->needed = (pair){request[RESOURCE_CPU] > 0 ? shape->asked[0] : -INFINITY,
+                           request[RESOURCE_MEMORY] > 0 ? shape->asked[1] : -INFINITY};
     shape->priority = pod->spec->view.priority;
     return shape;
 }
@@ -418,7 +463,7 @@ static uint32_t best_in_company(const struct sim *s, const struct shape *shape, 
 {
     struct company c = {.w = w, .packs = packs, .least = UINT32_MAX};
     uint32_t fitting = 0;
-    uint64_t best_key = 0;
+    double best_key = 0;
 
     for (uint32_t id = 0; id < s->n_nodes; id++) {
         if (shape->key[id] == 0)
@@ -434,11 +479,11 @@ static uint32_t best_in_company(const struct sim *s, const struct shape *shape, 
         return best;
     c.spread_weight = log(fitting + 2.0);
     for (uint32_t id = 0; id < s->n_nodes; id++) {
-        uint64_t key = shape->key[id];
+        double key = shape->key[id];
 
         if (key == 0)
             continue;
-        key += (uint64_t)(WEIGHT_COMPANY * company_score(&c, company_on(&c, id))) << 32;
+        key += KEY_SCORE * (double)(WEIGHT_COMPANY * company_score(&c, company_on(&c, id)));
         if (key > best_key) {
             best_key = key;
             best = id;
