@@ -80,10 +80,11 @@ static bool wants(const struct pending_pod *p, const struct claims_filler *fille
 /* Would the pod fit there if all filler were gone? Its own claim must not stand on the node. */
 static bool fits_without_filler(const struct pending_pod *p, const struct cluster_node *n)
 {
-    struct resources room = fit_room(n);
+    struct resources room;
     struct node_record record;
 
-    if (!resources_fit(&p->request, &room, NULL))
+    fit_room_at(n, &p->places, &room);
+    if (!resources_fit_at(&p->request, &room, &p->places))
         return false;
     record = cluster_node_record(n);
     return rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
@@ -98,15 +99,28 @@ static bool more_room(const struct cluster *c, uint32_t node, int64_t room_milli
     return strcmp(cluster_node(c, node)->name, cluster_node(c, best)->name) < 0;
 }
 
-/* fit_room() in cpu alone. */
 static int64_t room_cpu(const struct cluster_node *n)
 {
-    int64_t room;
+    static const struct resource_places cpu = {.n = 1, .at = {RESOURCE_CPU}};
+    struct resources room;
 
-    if (__builtin_sub_overflow(n->allocatable.at[RESOURCE_CPU], n->paid.at[RESOURCE_CPU], &room) ||
-        __builtin_sub_overflow(room, n->claimed.at[RESOURCE_CPU], &room))
-        return INT64_MIN;
-    return room;
+    fit_room_at(n, &cpu, &room);
+    return room.at[RESOURCE_CPU];
+}
+
+/* Does the pod fit beside paid pods, what is claimed, `filler` and what was let in? `claims_here`:
+ * its own claim is a part of what is claimed. */
+static bool fits_beside(const struct pending_pod *p, const struct cluster_node *n,
+                        const struct resources *filler, bool claims_here)
+{
+    struct resources room;
+
+    fit_room_at(n, &p->places, &room);
+    resources_sub_at(&room, filler, &p->places);
+    resources_sub_at(&room, &n->admitted, &p->places);
+    if (claims_here)
+        resources_add_at(&room, &p->request, &p->places);
+    return resources_fit_at(&p->request, &room, &p->places);
 }
 
 /* The node for a pod that has none: one with room beside filler (*ret_free), else the one with most
@@ -125,13 +139,8 @@ static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p
         if (n == NULL || (best_free && room_cpu(n) < best_room) || !fits_without_filler(p, n))
             continue;
 
-        struct resources room = fit_room(n);
-        int64_t room_milli = room.at[RESOURCE_CPU];
-
-        resources_sub(&room, &n->filler);
-        resources_sub(&room, &n->admitted);
-
-        bool is_free = resources_fit(&p->request, &room, NULL);
+        int64_t room_milli = room_cpu(n);
+        bool is_free = fits_beside(p, n, &n->filler, false);
 
         if (best == CLUSTER_NO_NODE || (is_free && !best_free) ||
             (is_free == best_free && more_room(c, i, room_milli, best, best_room))) {
@@ -148,7 +157,7 @@ static void unplace(struct cluster *c, struct pending_pod *p)
 {
     if (p->claim.node == CLUSTER_NO_NODE)
         return;
-    cluster_claim(c, p->claim.node, &p->request, -1);
+    cluster_claim(c, p->claim.node, p, -1);
     p->claim.node = CLUSTER_NO_NODE;
 }
 
@@ -161,11 +170,12 @@ static bool still_holds(const struct cluster *c, const struct pending_pod *p)
     if (n == NULL)
         return false;
 
-    struct resources room = fit_room(n);
+    struct resources room;
     struct node_record record = cluster_node_record(n);
 
-    resources_add(&room, &p->request);
-    return resources_fit(&p->request, &room, NULL) &&
+    fit_room_at(n, &p->places, &room);
+    resources_add_at(&room, &p->request, &p->places);
+    return resources_fit_at(&p->request, &room, &p->places) &&
            rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
 }
 
@@ -200,7 +210,7 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
             return;
         }
     }
-    cluster_claim(c, node, &p->request, 1);
+    cluster_claim(c, node, p, 1);
     p->claim.node = node;
 }
 
@@ -223,20 +233,8 @@ static void move_to_free(struct claims *cl, struct cluster *c, struct pending_po
         return;
     }
     unplace(c, p);
-    cluster_claim(c, node, &p->request, 1);
+    cluster_claim(c, node, p, 1);
     p->claim.node = node;
-}
-
-/* Does everything that is claimed on the node fit beside paid pods, `filler` and what was let in? */
-static bool room_beside(const struct cluster_node *n, const struct resources *filler,
-                        const struct resources *request)
-{
-    struct resources room = fit_room(n);
-
-    resources_sub(&room, filler);
-    resources_sub(&room, &n->admitted);
-    resources_add(&room, request);
-    return resources_fit(request, &room, NULL);
 }
 
 /* Lapsing and renewal: one move of the claim's little state machine. Returns true if the claim
@@ -290,7 +288,7 @@ static void count_claim(struct claims_sum *sum, const struct pending_pod *p,
 
     sum->urgent++;
     resources_sub(&staying, &n->leaving);
-    if (room_beside(n, &staying, &p->request))
+    if (fits_beside(p, n, &staying, true))
         return;
     sum->uncovered++;
     sum->helpless += p->preempts_never || p->priority <= filler->priority;
@@ -321,13 +319,13 @@ static void update_one(struct claims *cl, struct cluster *c, struct pending_pod 
         return;
 
     const struct cluster_node *n = cluster_node(c, claim->node);
-    bool room_is_free = room_beside(n, &n->filler, &p->request);
+    bool room_is_free = fits_beside(p, n, &n->filler, true);
 
     sum->blocked += first_report && !room_is_free;
     if (p->unschedulable && !room_is_free && retry) {
         move_to_free(cl, c, p);
         n = cluster_node(c, claim->node);
-        room_is_free = room_beside(n, &n->filler, &p->request);
+        room_is_free = fits_beside(p, n, &n->filler, true);
     }
     if (age(c, p, room_is_free, filler, now)) {
         sum->lapsed++;
@@ -346,9 +344,9 @@ static bool overdrawn(const struct cluster *c, const struct pending_pod *p)
 
     if (n == NULL)
         return true;
-    room = fit_room(n);
-    for (int i = 0; i < RESOURCE_MAX; i++) {
-        if (p->request.at[i] > 0 && room.at[i] < 0)
+    fit_room_at(n, &p->places, &room);
+    for (int i = 0; i < p->places.n; i++) {
+        if (p->request.at[p->places.at[i]] > 0 && room.at[p->places.at[i]] < 0)
             return true;
     }
     return false;

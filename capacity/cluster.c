@@ -29,6 +29,7 @@ _Static_assert(sizeof(struct pod) == 40, "the pod table is sized for 150,000 pod
 /* A request that pods share; most clusters have a few hundred different ones. */
 struct shape {
     struct resources request;
+    struct resource_places places;
     uint32_t refs; /* 0: unused, `next` is the next unused one */
     uint32_t next;
 };
@@ -58,6 +59,7 @@ struct cluster {
 
     struct filler_count fillers[CLUSTER_MAX_FILLERS];
     uint64_t room_generation, node_generation;
+    uint64_t facts; /* of the node that was told of last */
 };
 
 static uint64_t pod_hash(const void *self, uint32_t index)
@@ -222,6 +224,7 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
     }
     free(n->packed);
     n->packed = packed;
+    n->facts = ++c->facts;
     n->allocatable = node->allocatable;
     n->unschedulable = node->unschedulable;
     n->ready = node->ready;
@@ -302,15 +305,15 @@ void cluster_changed_clear(struct cluster *c)
     c->n_changed = 0;
 }
 
-void cluster_claim(struct cluster *c, uint32_t node, const struct resources *request, int sign)
+void cluster_claim(struct cluster *c, uint32_t node, const struct pending_pod *pod, int sign)
 {
     struct cluster_node *n = c->nodes[node];
 
     if (sign > 0) {
-        resources_add(&n->claimed, request);
+        resources_add_at(&n->claimed, &pod->request, &pod->places);
         n->pods++;
     } else {
-        resources_sub(&n->claimed, request);
+        resources_sub_at(&n->claimed, &pod->request, &pod->places);
         n->pods--;
         c->room_generation++;
     }
@@ -342,7 +345,7 @@ static uint32_t shape_ref(struct cluster *c, const struct resources *request)
             index = (uint32_t)c->n_shapes;
             VEC_PUSH(c->shapes, c->n_shapes, c->cap_shapes, (struct shape){0});
         }
-        c->shapes[index] = (struct shape){.request = *request};
+        c->shapes[index] = (struct shape){.request = *request, .places = resources_places(request)};
         map_put(&c->by_shape, hash, index);
     }
     c->shapes[index].refs++;
@@ -437,7 +440,7 @@ static void drop_claim(struct cluster *c, struct pending_pod *p)
 {
     if (p->claim.node == CLUSTER_NO_NODE)
         return;
-    cluster_claim(c, p->claim.node, &p->request, -1);
+    cluster_claim(c, p->claim.node, p, -1);
     p->claim.node = CLUSTER_NO_NODE;
 }
 
@@ -447,12 +450,12 @@ static void admit(struct cluster *c, struct pending_pod *p, uint32_t node)
     uint32_t old = p->admitted;
 
     if (node != CLUSTER_NO_NODE) {
-        resources_add(&c->nodes[node]->admitted, &p->request);
+        resources_add_at(&c->nodes[node]->admitted, &p->request, &p->places);
         c->nodes[node]->pods++;
     }
     p->admitted = node;
     if (old != CLUSTER_NO_NODE) {
-        resources_sub(&c->nodes[old]->admitted, &p->request);
+        resources_sub_at(&c->nodes[old]->admitted, &p->request, &p->places);
         c->nodes[old]->pods--;
         c->room_generation++;
         maybe_forget(c, old);
@@ -506,6 +509,7 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
         resources_add(&c->nodes[p->admitted]->admitted, &record->request);
     }
     p->request = record->request;
+    p->places = c->shapes[pod->shape].places;
     free(p->rules);
     p->rules = rules;
     nominate(c, p, record->nominated.len != 0 ? want_node(c, record->nominated) : CLUSTER_NO_NODE);
@@ -540,7 +544,8 @@ static enum filler_state filler_state(const struct pod *pod)
 /* Adds the pod to (1), or takes it from (-1), every sum it stands in. */
 static void account(struct cluster *c, const struct pod *pod, int sign)
 {
-    const struct resources *request = &c->shapes[pod->shape].request;
+    const struct shape *shape = &c->shapes[pod->shape];
+    const struct resources *request = &shape->request;
 
     if (pod->filler != CLUSTER_PAID) {
         struct filler_count *count = &c->fillers[pod->filler];
@@ -554,13 +559,13 @@ static void account(struct cluster *c, const struct pod *pod, int sign)
 
     struct cluster_node *n = c->nodes[pod->node];
     struct resources *sum = pod->filler == CLUSTER_PAID ? &n->paid : &n->filler;
-    void (*apply)(struct resources *, const struct resources *) =
-        sign > 0 ? resources_add : resources_sub;
+    void (*apply)(struct resources *, const struct resources *, const struct resource_places *) =
+        sign > 0 ? resources_add_at : resources_sub_at;
 
     n->pods += (uint32_t)sign;
-    apply(sum, request);
+    apply(sum, request, &shape->places);
     if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
-        apply(&n->leaving, request);
+        apply(&n->leaving, request, &shape->places);
     if (sign < 0)
         c->room_generation++;
     mark_changed(c, pod->node);
@@ -608,18 +613,27 @@ struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid)
     return change;
 }
 
+/* As a rule a pod asks for what it asked for before. */
+static void set_shape(struct cluster *c, struct pod *pod, const struct resources *request)
+{
+    uint32_t old = pod->shape;
+
+    if (old != NO_INDEX && resources_equal(&c->shapes[old].request, request))
+        return;
+    pod->shape = shape_ref(c, request);
+    if (old != NO_INDEX)
+        shape_unref(c, old);
+}
+
 /* Writes node, request and flags of a pod that stands in no sum. */
 static void take_over(struct cluster *c, uint32_t index, const struct pod_record *record,
                       int filler)
 {
     uint32_t node = record->node.len != 0 ? want_node(c, record->node) : CLUSTER_NO_NODE;
-    uint32_t shape = shape_ref(c, &record->request);
     struct pod *pod = &c->pods[index];
     uint8_t keep = pod->flags & POD_UNSCHEDULABLE;
 
-    if (pod->shape != NO_INDEX)
-        shape_unref(c, pod->shape);
-    pod->shape = shape;
+    set_shape(c, pod, &record->request);
     pod->node = node;
     pod->filler = (int8_t)filler;
     pod->flags = (uint8_t)(keep | POD_LISTED | (record->deleting ? POD_DELETING : 0) |

@@ -29,6 +29,7 @@ enum { CLUSTER_PAID = -1, CLUSTER_MAX_FILLERS = 32 };
 struct cluster_node {
     struct packed_node *packed; /* NULL: pods name it, but it was not seen (or is gone) */
     char *name;
+    uint64_t facts; /* another value whenever what `packed` says may have changed; never 0 */
     struct resources allocatable;
     struct resources paid;    /* counted paid pods bound here */
     struct resources filler;  /* counted filler pods bound here, of all fillers */
@@ -83,6 +84,7 @@ struct pending_pod {
     struct wall created;
     struct packed_rules *rules;
     struct resources request;
+    struct resource_places places; /* of the request */
     struct claim claim;
     uint32_t admitted; /* filler: the node it was let in to, or CLUSTER_NO_NODE */
 };
@@ -145,8 +147,8 @@ struct pending_pod **cluster_pending(struct cluster *c, size_t *ret_n);
 /* NULL: the pod is not pending. */
 const struct pending_pod *cluster_find_pending(const struct cluster *c, struct uid uid);
 
-/* Adds to (sign 1) or takes from (sign -1) the claims of a node. */
-void cluster_claim(struct cluster *c, uint32_t node, const struct resources *request, int sign);
+/* Adds a pod to (sign 1), or takes it from (sign -1), the claims of a node. */
+void cluster_claim(struct cluster *c, uint32_t node, const struct pending_pod *pod, int sign);
 
 /*
  * A pending pod is let in to a node, or (CLUSTER_NO_NODE) not any more: its request counts there as

@@ -1,16 +1,29 @@
 #include "capacity/fit.h"
 
 #include "base/alloc.h"
+#include "base/num.h"
 #include "capacity/selector.h"
 
 struct fit {
     struct resources request;
+    struct resource_places places; /* of the request, and cpu */
     struct packed_rules *rules;
     int64_t min_paid_milli;
     struct fit_node *nodes;
+    uint64_t *facts; /* of each node, when its rules were looked at */
+    bool *accepts;
     size_t n_nodes;
     struct fit_sum sum;
 };
+
+/* The room in cpu is shown, whatever is asked for. */
+static struct resource_places places_with_cpu(const struct resources *request)
+{
+    struct resources more = *request;
+
+    more.at[RESOURCE_CPU] = 1;
+    return resources_places(&more);
+}
 
 struct fit *fit_new(const struct resources *request, const struct pod_rules *rules,
                     int64_t min_paid_milli)
@@ -19,6 +32,7 @@ struct fit *fit_new(const struct resources *request, const struct pod_rules *rul
 
     f->request = *request;
     f->request.at[RESOURCE_PODS] = 1;
+    f->places = places_with_cpu(&f->request);
     f->rules = pack_rules(rules);
     f->min_paid_milli = min_paid_milli;
     return f;
@@ -30,6 +44,8 @@ void fit_free(struct fit *f)
         return;
     free(f->rules);
     free(f->nodes);
+    free(f->facts);
+    free(f->accepts);
     free(f);
 }
 
@@ -58,35 +74,45 @@ struct resources fit_room(const struct cluster_node *n)
     return room;
 }
 
-static int64_t at_least_0(int64_t value)
+void fit_room_at(const struct cluster_node *n, const struct resource_places *places,
+                 struct resources *ret_room)
 {
-    return value > 0 ? value : 0;
+    for (int i = 0; i < places->n; i++)
+        ret_room->at[places->at[i]] = n->allocatable.at[places->at[i]];
+    resources_sub_at(ret_room, &n->paid, places);
+    resources_sub_at(ret_room, &n->claimed, places);
 }
 
-static struct fit_node measure(const struct fit *f, const struct cluster_node *n)
+/* Does the node take the filler but for room? Its rules are looked at when its facts are new. */
+static bool accepts(struct fit *f, uint32_t index, const struct cluster_node *n)
+{
+    if (f->facts[index] != n->facts) {
+        struct node_record record = cluster_node_record(n);
+
+        f->facts[index] = n->facts;
+        f->accepts[index] = rules_check_node(&f->rules->rules, &record) == NODE_ACCEPTS;
+    }
+    return f->accepts[index];
+}
+
+static struct fit_node measure(struct fit *f, uint32_t index, const struct cluster_node *n)
 {
     struct fit_node result = {0};
+    struct resources room;
 
-    if (n == NULL)
+    if (n == NULL || !accepts(f, index, n))
         return result;
-
-    struct node_record record = cluster_node_record(n);
-
-    if (rules_check_node(&f->rules->rules, &record) != NODE_ACCEPTS)
-        return result;
-
-    struct resources room = fit_room(n);
-
+    fit_room_at(n, &f->places, &room);
     result.eligible = true;
     result.allocatable_milli = n->allocatable.at[RESOURCE_CPU];
     result.paid_milli = n->paid.at[RESOURCE_CPU];
     result.claimed_milli = n->claimed.at[RESOURCE_CPU];
-    result.room_milli = at_least_0(room.at[RESOURCE_CPU]);
+    result.room_milli = max_i64(room.at[RESOURCE_CPU], 0);
     if (result.paid_milli < f->min_paid_milli)
         return result;
-    result.slots = resources_times(&f->request, &room, NULL);
-    resources_sub(&room, &n->leaving);
-    result.slots_now = resources_times(&f->request, &room, NULL);
+    result.slots = resources_times_at(&f->request, &room, &f->places);
+    resources_sub_at(&room, &n->leaving, &f->places);
+    result.slots_now = resources_times_at(&f->request, &room, &f->places);
     return result;
 }
 
@@ -101,17 +127,24 @@ static void sum_add(struct fit_sum *sum, const struct fit_node *node, int sign)
     sum->slots_now += sign * node->slots_now;
 }
 
+static void reserve(struct fit *f, size_t nodes)
+{
+    size_t old = f->n_nodes, cap = old, facts_cap = old, accepts_cap = old;
+
+    f->nodes = vec_reserve(f->nodes, &cap, nodes, sizeof *f->nodes);
+    f->facts = vec_reserve(f->facts, &facts_cap, cap, sizeof *f->facts);
+    f->accepts = vec_reserve(f->accepts, &accepts_cap, cap, sizeof *f->accepts);
+    memset(f->nodes + old, 0, (cap - old) * sizeof *f->nodes);
+    memset(f->facts + old, 0, (cap - old) * sizeof *f->facts);
+    f->n_nodes = cap;
+}
+
 static void look_at(struct fit *f, const struct cluster *c, uint32_t index)
 {
-    if (index >= f->n_nodes) {
-        size_t cap = f->n_nodes;
-
-        f->nodes = vec_reserve(f->nodes, &cap, cluster_node_limit(c), sizeof *f->nodes);
-        memset(f->nodes + f->n_nodes, 0, (cap - f->n_nodes) * sizeof *f->nodes);
-        f->n_nodes = cap;
-    }
+    if (index >= f->n_nodes)
+        reserve(f, cluster_node_limit(c));
     sum_add(&f->sum, &f->nodes[index], -1);
-    f->nodes[index] = measure(f, cluster_node(c, index));
+    f->nodes[index] = measure(f, index, cluster_node(c, index));
     sum_add(&f->sum, &f->nodes[index], 1);
 }
 

@@ -61,5 +61,8 @@ int64_t fit_largest_node_milli(const struct fit *f);
 
 /* The room of a node that filler may count on: allocatable - paid - claims. */
 struct resources fit_room(const struct cluster_node *n);
+/* The same in some places alone: the others are not written. O(places). */
+void fit_room_at(const struct cluster_node *n, const struct resource_places *places,
+                 struct resources *ret_room);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/num.h"
 #include "capacity/names.h"
 
 /* The scheduler's fit check looks at pods first (noderesources/fit.go); the others follow by place.
@@ -94,27 +95,31 @@ static inline int64_t saturate(uint64_t left, uint64_t result, uint64_t overflow
     return (int64_t)((limit & mask) | (result & ~mask));
 }
 
+static inline int64_t sum(uint64_t a, uint64_t b)
+{
+    return saturate(a, a + b, ~(a ^ b) & (a ^ (a + b)));
+}
+
+static inline int64_t difference(uint64_t a, uint64_t b)
+{
+    return saturate(a, a - b, (a ^ b) & (a ^ (a - b)));
+}
+
 /* The copies tell the compiler that the two sides do not overlap. */
 void resources_add(struct resources *to, const struct resources *what)
 {
     const struct resources other = *what;
 
-    for (int i = 0; i < RESOURCE_MAX; i++) {
-        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)other.at[i], sum = a + b;
-
-        to->at[i] = saturate(a, sum, ~(a ^ b) & (a ^ sum));
-    }
+    for (int i = 0; i < RESOURCE_MAX; i++)
+        to->at[i] = sum((uint64_t)to->at[i], (uint64_t)other.at[i]);
 }
 
 void resources_sub(struct resources *to, const struct resources *what)
 {
     const struct resources other = *what;
 
-    for (int i = 0; i < RESOURCE_MAX; i++) {
-        uint64_t a = (uint64_t)to->at[i], b = (uint64_t)other.at[i], rest = a - b;
-
-        to->at[i] = saturate(a, rest, (a ^ b) & (a ^ rest));
-    }
+    for (int i = 0; i < RESOURCE_MAX; i++)
+        to->at[i] = difference((uint64_t)to->at[i], (uint64_t)other.at[i]);
 }
 
 void resources_max(struct resources *to, const struct resources *other)
@@ -166,7 +171,74 @@ int64_t resources_times(const struct resources *request, const struct resources 
     return times;
 }
 
+/* Most places are 0 and cost no more than a look. */
 uint64_t resources_hash(const struct resources *r)
 {
-    return sv_hash((struct sv){.at = (const char *)r, .len = sizeof *r});
+    uint64_t hash = 0;
+
+    for (int i = 0; i < RESOURCE_MAX; i++) {
+        if (r->at[i] == 0)
+            continue;
+        hash = (hash ^ (uint64_t)r->at[i]) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+struct resource_places resources_places(const struct resources *request)
+{
+    struct resource_places places = {0};
+
+    for (int turn = 0; turn < RESOURCE_MAX; turn++) {
+        if (request->at[place_in_turn(turn)] != 0)
+            places.at[places.n++] = (uint8_t)place_in_turn(turn);
+    }
+    return places;
+}
+
+void resources_add_at(struct resources *to, const struct resources *what,
+                      const struct resource_places *places)
+{
+    for (int i = 0; i < places->n; i++) {
+        uint64_t a = (uint64_t)to->at[places->at[i]], b = (uint64_t)what->at[places->at[i]];
+
+        to->at[places->at[i]] = sum(a, b);
+    }
+}
+
+void resources_sub_at(struct resources *to, const struct resources *what,
+                      const struct resource_places *places)
+{
+    for (int i = 0; i < places->n; i++) {
+        uint64_t a = (uint64_t)to->at[places->at[i]], b = (uint64_t)what->at[places->at[i]];
+
+        to->at[places->at[i]] = difference(a, b);
+    }
+}
+
+bool resources_fit_at(const struct resources *request, const struct resources *free,
+                      const struct resource_places *places)
+{
+    for (int i = 0; i < places->n; i++) {
+        int64_t asked = request->at[places->at[i]];
+
+        if (asked > 0 && asked > free->at[places->at[i]])
+            return false;
+    }
+    return true;
+}
+
+int64_t resources_times_at(const struct resources *request, const struct resources *free,
+                           const struct resource_places *places)
+{
+    int64_t times = INT64_MAX;
+
+    for (int i = 0; i < places->n; i++) {
+        int64_t asked = request->at[places->at[i]], left = free->at[places->at[i]];
+        int64_t here = left > 0 ? left / max_i64(asked, 1) : 0;
+
+        if (asked > 0)
+            times = min_i64(times, here);
+    }
+    return times;
 }

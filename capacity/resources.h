@@ -79,4 +79,26 @@ int64_t resources_times(const struct resources *request, const struct resources 
 
 uint64_t resources_hash(const struct resources *r);
 
+/*
+ * Where something is asked for at all, as a rule two to four places: what is summed up and compared
+ * for one request need not look at the others. The results are those of the functions above.
+ */
+struct resource_places {
+    uint8_t n;
+    uint8_t at[RESOURCE_MAX]; /* in the scheduler's order */
+};
+
+struct resource_places resources_places(const struct resources *request);
+
+/* `what` is 0 outside of the places. O(places). */
+void resources_add_at(struct resources *to, const struct resources *what,
+                      const struct resource_places *places);
+void resources_sub_at(struct resources *to, const struct resources *what,
+                      const struct resource_places *places);
+/* `places` are those of the request; what `free` has elsewhere is not read. O(places). */
+bool resources_fit_at(const struct resources *request, const struct resources *free,
+                      const struct resource_places *places);
+int64_t resources_times_at(const struct resources *request, const struct resources *free,
+                           const struct resource_places *places);
+
 #endif

@@ -238,6 +238,50 @@ Test(resources, go_in_as_often_as_they_fit)
     }
 }
 
+/* Often 0, sometimes at an end. */
+static int64_t any_amount(struct dice *d)
+{
+    switch (dice_below(d, 6)) {
+    case 0:
+        return (int64_t)dice_below(d, 40) - 10;
+    case 1:
+        return INT64_MAX - (int64_t)dice_below(d, 3);
+    case 2:
+        return INT64_MIN + (int64_t)dice_below(d, 3);
+    default:
+        return 0;
+    }
+}
+
+/* To look at the places of a request alone comes to the same as to look at all. */
+Test(resources, are_the_same_place_by_place)
+{
+    struct dice d = dice_new("are_the_same_place_by_place");
+
+    for (int round = 0; round < 20000; round++) {
+        struct resources request, all, some;
+
+        for (int i = 0; i < RESOURCE_MAX; i++) {
+            request.at[i] = any_amount(&d);
+            all.at[i] = any_amount(&d);
+        }
+        some = all;
+
+        struct resource_places places = resources_places(&request);
+
+        cr_assert_eq(resources_fit_at(&request, &some, &places),
+                     resources_fit(&request, &all, NULL));
+        cr_assert_eq(resources_times_at(&request, &some, &places),
+                     resources_times(&request, &all, NULL));
+        resources_add(&all, &request);
+        resources_add_at(&some, &request, &places);
+        cr_assert(resources_equal(&all, &some));
+        resources_sub(&all, &request);
+        resources_sub_at(&some, &request, &places);
+        cr_assert(resources_equal(&all, &some));
+    }
+}
+
 Test(resources, hash_every_place)
 {
     const struct resources zero = {{0}};
