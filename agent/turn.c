@@ -81,9 +81,17 @@ static void relist(struct turn *t)
     watch_start(t->parts.pods);
 }
 
+/* What the target was taken to ask for, and who is taken to have asked, is void. */
+static void start_anew(struct turn *t, struct turn_filler *tf)
+{
+    planner_restart(t->parts.facts->planner, tf->index);
+    tf->has_virtual = tf->has_found = false;
+}
+
 /* Takes the values that the policy's schedule has for this time. */
 static void put_in_force(struct turn *t, struct turn_filler *tf, struct wall wall)
 {
+    enum policy_mode mode = tf->policy->mode;
     struct policy policy;
     struct err err = {0};
     bool anew = false;
@@ -98,6 +106,8 @@ static void put_in_force(struct turn *t, struct turn_filler *tf, struct wall wal
         return;
     }
     set_effective(t, tf, policy.placement);
+    if (policy.mode != mode)
+        start_anew(t, tf);
     if (anew)
         relist(t);
 }
@@ -162,6 +172,12 @@ bool turn_writes(const struct turn *t, const struct turn_filler *tf)
     return tf->policy->mode == MODE_CONTROL && !t->parts.dry_run && !tf->let_go;
 }
 
+static bool is_dry_run(const struct turn *t, const struct turn_filler *tf)
+{
+    return tf->policy->mode == MODE_DRY_RUN ||
+           (tf->policy->mode == MODE_CONTROL && t->parts.dry_run);
+}
+
 /* Gathering. */
 
 /* When the older of the two watches was last heard; false before both have been complete once. */
@@ -177,10 +193,12 @@ static bool heard(const struct turn *t, struct mono *ret_at)
 }
 
 /* What the target asks for, or in a dry run would ask for had brim written. */
-static int64_t replicas_now(struct turn_filler *tf, const struct workload_view *view)
+static int64_t replicas_now(const struct turn *t, struct turn_filler *tf,
+                            const struct workload_view *view)
 {
-    if (tf->has_virtual && tf->virtual_from != view->replicas)
-        tf->has_virtual = false; /* somebody changed the real count: take that up */
+    /* Once somebody changed the real count, that is taken up. */
+    if (!is_dry_run(t, tf) || tf->virtual_from != view->replicas)
+        tf->has_virtual = false;
     return tf->has_virtual ? tf->virtual_replicas : view->replicas;
 }
 
@@ -199,7 +217,7 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
         .paused_up = view->paused_up,
         .paused_down = view->paused_down,
         .carries_out = turn_writes(t, tf),
-        .replicas = replicas_now(tf, view),
+        .replicas = replicas_now(t, tf, view),
     };
 }
 
@@ -355,10 +373,8 @@ static void notice_new_target(struct turn *t, struct turn_filler *tf)
 
     if (!view->known || uid_eq(view->uid, tf->uid))
         return;
-    if (!uid_is_zero(tf->uid)) {
-        planner_restart(t->parts.facts->planner, tf->index);
-        tf->has_virtual = tf->has_found = false;
-    }
+    if (!uid_is_zero(tf->uid))
+        start_anew(t, tf);
     tf->uid = view->uid;
 }
 

@@ -631,3 +631,39 @@ Test(turn, without_the_gate_no_pod_is_patched)
     cr_assert_eq(w.pod_patches, 0);
     world_done(&w);
 }
+
+Test(turn, what_a_dry_run_pretended_counts_no_more_once_the_policy_controls)
+{
+    static const char text[] =
+        "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: miner}\nspec:\n"
+        "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+        "  replicas: {min: 0, max: 150}\n"
+        "  headroom: {mode: fixed, max: 4}\n"
+        "  settle: 25s\n"
+        "  mode: dry-run\n";
+    struct world w;
+    struct policy_list control = {0};
+
+    cr_assert(policy_read(SV("p"), sv_from(policy_text), &control, NULL));
+    world_init_of(&w, text, 0, 30);
+    live(&w, 30000);
+    cr_assert_eq(w.turn.fillers[0]->decision.replicas, 66);
+    cr_assert_eq(w.patches, 0);
+    turn_set_policy(&w.turn, 0, control.at[0]);
+    live(&w, 24000);
+    cr_assert_eq(w.turn.fillers[0]->from, 0, "the real count");
+    cr_assert_eq(w.patches, 0, "room that was free for settle is asked for, replicas %ld",
+                 w.replicas);
+    live(&w, 6000);
+    cr_assert_eq(w.replicas, 66, "%ld", w.replicas);
+    cr_assert_eq(w.patches, 1);
+    turn_set_policy(&w.turn, 0, w.policies.at[0]);
+    w.paid_cores = 60;
+    watch_stop(w.pods);
+    watch_start(w.pods);
+    live(&w, 10000);
+    cr_assert_eq(w.turn.fillers[0]->decision.replicas, 36);
+    cr_assert_eq(w.replicas, 66, "a dry run writes nothing");
+    world_done(&w);
+    policy_list_done(&control);
+}
