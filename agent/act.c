@@ -37,6 +37,7 @@ static bool may_overtake(const struct act *a, const struct act_facts *facts, str
 struct act_result act_step(struct act *a, const struct act_facts *facts, struct mono now)
 {
     bool down = facts->to < facts->from;
+    const struct act_backoff *backoff = down ? &a->shrink : &a->grow;
     struct mono at, overtake_at = now;
 
     if (!facts->write) {
@@ -52,8 +53,8 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
         return (struct act_result){.move = ACT_NOTHING};
     if (overtake_at.us > now.us)
         return wait_until(overtake_at);
-    if (a->retry_at.us > now.us)
-        return wait_until(a->retry_at);
+    if (backoff->at.us > now.us)
+        return wait_until(backoff->at);
     at = due(a, facts, now);
     if (at.us > now.us)
         return wait_until(at);
@@ -66,20 +67,21 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
     return (struct act_result){.move = down ? ACT_SHRINK : ACT_GROW, .to = facts->to};
 }
 
-bool act_answered(struct act *a, bool ok, struct mono now)
+static void back_off(struct act_backoff *b, struct mono now)
+{
+    b->us = b->us == 0 ? ACT_RETRY_FIRST_US : min_i64(b->us * 2, ACT_RETRY_LAST_US);
+    b->at = mono_plus_us(now, b->us);
+}
+
+bool act_answered(struct act *a, bool down, bool ok, struct mono now)
 {
     bool again;
 
     a->in_flight--;
-    if (ok) {
-        a->retry_us = 0;
-        a->retry_at.us = 0;
-    } else {
-        a->retry_us = a->retry_us == 0 ? ACT_RETRY_FIRST_US : a->retry_us * 2;
-        if (a->retry_us > ACT_RETRY_LAST_US)
-            a->retry_us = ACT_RETRY_LAST_US;
-        a->retry_at = mono_plus_us(now, a->retry_us);
-    }
+    if (ok)
+        a->grow = a->shrink = (struct act_backoff){0};
+    else
+        back_off(down ? &a->shrink : &a->grow, now);
     again = !ok || (a->overtook && a->in_flight == 0);
     if (a->in_flight == 0)
         a->overtook = false;

@@ -13,7 +13,8 @@
  *   names the count it starts from; another yield only once that hangs for ACT_OVERTAKE_US: yields
  *   that arrive in the wrong order would raise the count. Then the target is read again.
  * - After a failed write: again after a back-off that doubles from ACT_RETRY_FIRST_US to
- *   ACT_RETRY_LAST_US; until then nothing is written.
+ *   ACT_RETRY_LAST_US. Growth and yields have one each: no yield waits for a growth that failed. A
+ *   write that goes through ends both.
  *
  * docs/CONTROL.md 9.8 has the properties.
  */
@@ -51,6 +52,11 @@ struct act_facts {
     int64_t coalesce_us; /* the policy's, ACT_COALESCE_US unless it says otherwise */
 };
 
+struct act_backoff {
+    struct mono at; /* no write before; 0: free */
+    int64_t us;     /* how long it was; 0: nothing failed */
+};
+
 struct act {
     int in_flight;        /* writes that were not answered yet */
     int64_t in_flight_to; /* of the newest, as the next two */
@@ -60,8 +66,7 @@ struct act {
     bool wants;    /* a write is due since `since` */
     bool wants_down;
     struct mono since;
-    struct mono retry_at; /* no write before; 0: free */
-    int64_t retry_us;     /* the next back-off */
+    struct act_backoff grow, shrink;
 };
 
 struct act_result {
@@ -74,8 +79,8 @@ struct act_result {
 /* What to do now. A move other than ACT_NOTHING counts as begun. */
 struct act_result act_step(struct act *a, const struct act_facts *facts, struct mono now);
 
-/* A write was answered. Returns true if the target should be read again, because writes overtook
- * each other or this one failed. */
-bool act_answered(struct act *a, bool ok, struct mono now);
+/* A write was answered, one for fewer (`down`) or for more. Returns true if the target should be read
+ * again, because writes overtook each other or this one failed. */
+bool act_answered(struct act *a, bool down, bool ok, struct mono now);
 
 #endif

@@ -296,13 +296,14 @@ static bool is_urgent(const struct turn *t, const struct turn_filler *tf)
 }
 
 /* A dry run takes a move as carried out. */
-static void pretend(struct turn *t, struct turn_filler *tf, int64_t to, struct mono now)
+static void pretend(struct turn *t, struct turn_filler *tf, const struct act_result *move,
+                    struct mono now)
 {
     tf->has_virtual = true;
     tf->virtual_from = workload_view(tf->workload)->replicas;
-    tf->virtual_replicas = to;
-    (void)act_answered(&tf->act, true, now);
-    planner_wrote(t->parts.facts->planner, tf->index, to, now);
+    tf->virtual_replicas = move->to;
+    (void)act_answered(&tf->act, move->move == ACT_SHRINK, true, now);
+    planner_wrote(t->parts.facts->planner, tf->index, move->to, now);
     turn_mark(t);
 }
 
@@ -323,7 +324,7 @@ static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_r
             count_latency(t, tf);
         ff->urgent_served |= move->move == ACT_SHRINK;
     } else {
-        pretend(t, tf, move->to, now);
+        pretend(t, tf, move, now);
     }
     tell_rescale(tf->policy, tf->workload, !turn_writes(t, tf), tf->from, &tf->decision,
                  tf->recent[0].detail);
@@ -583,7 +584,7 @@ void turn_run(void *self)
     set_wake(t, now);
 }
 
-void turn_written(struct turn *t, int filler, int64_t replicas, const struct err *err)
+void turn_written(struct turn *t, int filler, bool down, int64_t replicas, const struct err *err)
 {
     struct turn_filler *tf = t->fillers[filler];
     struct mono now = now_of(t);
@@ -591,7 +592,7 @@ void turn_written(struct turn *t, int filler, int64_t replicas, const struct err
 
     if (tf == NULL)
         return;
-    again = act_answered(&tf->act, err == NULL, now);
+    again = act_answered(&tf->act, down, err == NULL, now);
     if (err == NULL) {
         planner_wrote(t->parts.facts->planner, filler, replicas, now);
     } else {

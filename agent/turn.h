@@ -123,8 +123,8 @@ void turn_mark(struct turn *t);
 /* The round's end; give it to loop_at_turn(). */
 void turn_run(void *self);
 
-/* A write of a filler's target was answered. */
-void turn_written(struct turn *t, int filler, int64_t replicas, const struct err *err);
+/* A write of a filler's target was answered, as workload_handler.written() tells. */
+void turn_written(struct turn *t, int filler, bool down, int64_t replicas, const struct err *err);
 /* So were an admission and a deletion cost (places.h). */
 void turn_admitted(struct turn *t, int filler, struct uid uid, bool ok);
 void turn_costed(struct turn *t, int filler, struct uid uid, int32_t cost, bool ok);

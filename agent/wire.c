@@ -185,12 +185,12 @@ static void template_read(void *self, const struct pod_record *pod)
     turn_mark(&l->agent->turn);
 }
 
-static void written(void *self, int64_t replicas, const struct err *err)
+static void written(void *self, bool down, int64_t replicas, const struct err *err)
 {
     struct lane *l = self;
 
     if (l->policy != NULL) {
-        turn_written(&l->agent->turn, l->filler, replicas, err);
+        turn_written(&l->agent->turn, l->filler, down, replicas, err);
         return;
     }
     if (err != NULL)

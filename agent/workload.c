@@ -22,6 +22,7 @@ struct writing {
     struct workload *workload;
     struct scale_op *op;
     uint64_t number; /* rising */
+    bool down;
     int64_t replicas;
     struct writing *next;
 };
@@ -260,6 +261,7 @@ static void written(void *self, const struct scale_result *result)
 {
     struct writing *writing = self;
     struct workload *w = writing->workload;
+    bool down = writing->down;
     int64_t replicas = writing->replicas;
     uint64_t number = writing->number;
 
@@ -267,7 +269,7 @@ static void written(void *self, const struct scale_result *result)
     if (result->problem != NULL) {
         if (result->problem->err.kind == ERR_NOT_FOUND)
             scale_failed(w, &result->problem->err);
-        w->handler.written(w->handler.self, replicas, &result->problem->err);
+        w->handler.written(w->handler.self, down, replicas, &result->problem->err);
         return;
     }
     /* Writes may overtake each other: an older one's answer says nothing about what is now. */
@@ -276,29 +278,32 @@ static void written(void *self, const struct scale_result *result)
         if (!take_scale(w, &result->scale))
             workload_refresh(w);
     }
-    w->handler.written(w->handler.self, replicas, NULL);
+    w->handler.written(w->handler.self, down, replicas, NULL);
 }
 
-static struct writing *begin_write(struct workload *w, int64_t replicas)
+static struct writing *begin_write(struct workload *w, bool down, int64_t replicas)
 {
     struct writing *writing = xcalloc(1, sizeof *writing);
 
-    *writing = (struct writing){
-        .workload = w, .number = ++w->writes_begun, .replicas = replicas, .next = w->writing};
+    *writing = (struct writing){.workload = w,
+                                .number = ++w->writes_begun,
+                                .down = down,
+                                .replicas = replicas,
+                                .next = w->writing};
     w->writing = writing;
     return writing;
 }
 
 void workload_shrink(struct workload *w, int64_t replicas)
 {
-    struct writing *writing = begin_write(w, replicas);
+    struct writing *writing = begin_write(w, true, replicas);
 
     writing->op = scale_patch_yield(w->scaler, sv_from(w->uid), replicas, written, writing);
 }
 
 void workload_grow(struct workload *w, int64_t replicas)
 {
-    struct writing *writing = begin_write(w, replicas);
+    struct writing *writing = begin_write(w, false, replicas);
 
     writing->op =
         scale_patch_grow(w->scaler, sv_from(w->uid), w->view.replicas, replicas, written, writing);

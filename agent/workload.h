@@ -53,9 +53,9 @@ struct workload_handler {
     void (*changed)(void *self);
     /* The pod template, decoded; valid during the call. */
     void (*template_read)(void *self, const struct pod_record *pod);
-    /* A write was answered: err is NULL if it went through, and view.replicas is then what it set.
-     */
-    void (*written)(void *self, int64_t replicas, const struct err *err);
+    /* A write was answered, one by workload_shrink() (`down`) or by workload_grow(): err is NULL if
+     * it went through, and view.replicas is then what it set. */
+    void (*written)(void *self, bool down, int64_t replicas, const struct err *err);
     void *self;
 };
 

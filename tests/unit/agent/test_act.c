@@ -77,8 +77,8 @@ Test(act, growth_waits_for_the_answer_but_a_yield_overtakes)
     cr_assert_eq(act_step(&a, &more, at_ms(3000)).move, ACT_NOTHING);
     down.urgent = down.helpless = true;
     cr_assert_eq(act_step(&a, &down, at_ms(3001)).move, ACT_SHRINK);
-    cr_assert_not(act_answered(&a, true, at_ms(3010)), "one is still in flight");
-    cr_assert(act_answered(&a, true, at_ms(3011)),
+    cr_assert_not(act_answered(&a, false, true, at_ms(3010)), "one is still in flight");
+    cr_assert(act_answered(&a, true, true, at_ms(3011)),
               "they may have arrived in any order: read again");
     cr_assert_eq(a.in_flight, 0);
 }
@@ -93,8 +93,8 @@ Test(act, yields_do_not_overtake_each_other_unless_one_hangs)
     cr_assert_eq(act_step(&a, &further, at_ms(5)).wake.us, ACT_OVERTAKE_US);
     cr_assert_eq(act_step(&a, &down, at_ms(6)).move, ACT_NOTHING);
     cr_assert_eq(act_step(&a, &further, at_ms(500)).move, ACT_SHRINK);
-    cr_assert_not(act_answered(&a, true, at_ms(501)));
-    cr_assert(act_answered(&a, true, at_ms(502)), "read again: the older one may have come last");
+    cr_assert_not(act_answered(&a, true, true, at_ms(501)));
+    cr_assert(act_answered(&a, true, true, at_ms(502)), "read again: the older one may have come last");
 }
 
 Test(act, a_failed_write_is_tried_again_after_a_growing_pause)
@@ -106,13 +106,42 @@ Test(act, a_failed_write_is_tried_again_after_a_growing_pause)
     down.urgent = down.helpless = true;
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK);
-        cr_assert(act_answered(&a, false, at_ms(t)));
+        cr_assert(act_answered(&a, true, false, at_ms(t)));
         cr_assert_eq(act_step(&a, &down, at_ms(t)).wake.us, at_ms(t + expected[i]).us);
         t += expected[i];
     }
     cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK);
-    cr_assert_not(act_answered(&a, true, at_ms(t)));
+    cr_assert_not(act_answered(&a, true, true, at_ms(t)));
     cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK, "a success forgets the pause");
+}
+
+Test(act, no_yield_waits_for_a_growth_that_failed_nor_growth_for_a_yield)
+{
+    for (int down = 0; down < 2; down++) {
+        struct act a = {0};
+        struct act_facts failing = down ? want(10, 4) : want(10, 20);
+        struct act_facts other = down ? want(10, 20) : want(10, 4);
+        int64_t t = 1000;
+
+        for (int i = 0; i < 12; i++) {
+            struct act_result r = act_step(&a, &failing, at_ms(t));
+
+            while (r.move == ACT_NOTHING) {
+                t = r.wake.us / US_PER_MS;
+                r = act_step(&a, &failing, at_ms(t));
+            }
+            cr_assert(act_answered(&a, down, false, at_ms(t)));
+        }
+        cr_assert_eq(act_step(&a, &failing, at_ms(t)).wake.us, at_ms(t + 10000).us);
+        other.urgent = other.helpless = !down;
+        other.urgent_since = at_ms(t);
+        cr_assert_eq(act_step(&a, &other, at_ms(t)).move, down ? ACT_NOTHING : ACT_SHRINK);
+        if (down)
+            cr_assert_eq(act_step(&a, &other, at_ms(t + 1000)).move, ACT_GROW);
+        cr_assert_not(act_answered(&a, !down, true, at_ms(t + 1000)));
+        cr_assert_leq(act_step(&a, &failing, at_ms(t + 1000)).wake.us, at_ms(t + 2000).us,
+                      "a write that went through ends the other's pause, too");
+    }
 }
 
 Test(act, a_restoring_yield_waits_for_deletion_costs_but_a_second_at_most)

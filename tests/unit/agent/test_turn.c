@@ -121,9 +121,9 @@ static void template_read(void *self, const struct pod_record *pod)
     facts_set_template(&((struct world *)self)->facts, 0, pod);
 }
 
-static void written(void *self, int64_t replicas, const struct err *err)
+static void written(void *self, bool down, int64_t replicas, const struct err *err)
 {
-    turn_written(&((struct world *)self)->turn, 0, replicas, err);
+    turn_written(&((struct world *)self)->turn, 0, down, replicas, err);
 }
 
 static void admitted(void *self, struct uid uid, bool ok)
