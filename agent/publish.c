@@ -123,10 +123,17 @@ static void fill_placed(const struct turn *t, const struct turn_filler *tf,
 {
     const struct facts_filler *ff = &t->parts.facts->fillers[tf->index];
     struct places_view places = places_view(tf->places, t->parts.timers->now(t->parts.timers->self));
+    char text[SNAPSHOT_TEXT_SIZE];
 
-    if (places.missing != NULL)
-        set_condition(c, false, "Forbidden", places.missing);
-    else if (tf->policy->placement != PLACEMENT_GATE)
+    if (places.missing != NULL && turn_patches(t, tf)) {
+        (void)snprintf(text, sizeof text, "%s%s",
+                       tf->policy->placement == PLACEMENT_GATE
+                           ? ""
+                           : "paid pods may wait beside filler that has no PriorityClass of its "
+                             "own: ",
+                       places.missing);
+        set_condition(c, false, "Forbidden", text);
+    } else if (tf->policy->placement != PLACEMENT_GATE)
         set_condition(c, true, "ByScheduler", "the policy leaves nodes to the scheduler");
     else if (ff->template_known && !ff->template_gated)
         set_condition(c, false, "GateMissing",

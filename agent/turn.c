@@ -172,6 +172,12 @@ bool turn_writes(const struct turn *t, const struct turn_filler *tf)
     return tf->policy->mode == MODE_CONTROL && !t->parts.dry_run && !tf->let_go;
 }
 
+bool turn_patches(const struct turn *t, const struct turn_filler *tf)
+{
+    return tf->policy->placement == PLACEMENT_GATE ||
+           !t->parts.facts->fillers[tf->index].claims.own_class;
+}
+
 static bool is_dry_run(const struct turn *t, const struct turn_filler *tf)
 {
     return tf->policy->mode == MODE_DRY_RUN ||
@@ -409,12 +415,12 @@ static int64_t earliest(int64_t a, int64_t b)
     return a == 0 || b < a ? b : a;
 }
 
-/* Affinity and spread are promised to work without any right on pods: then no cost is written. */
+/* Where no pod is to be patched no cost is written. */
 static void place(struct turn *t, struct turn_filler *tf, struct mono now)
 {
     const struct placement_plan *plan = tf->plan.placement;
 
-    if (tf->policy->placement == PLACEMENT_GATE) {
+    if (turn_patches(t, tf)) {
         places_carry(tf->places, facts_cluster(t->parts.facts), plan, now);
         return;
     }
@@ -561,7 +567,7 @@ static void tell_targets(struct turn *t, struct mono now)
         tell_target(&tf->told, tf->policy, tf->workload);
         tell_overlap(&tf->told, tf->policy, other >= 0 ? &f->fillers[other].policy : NULL);
         tell_places(&tf->told, tf->policy, tf->workload, &f->fillers[i],
-                    places_view(tf->places, now).missing);
+                    turn_patches(t, tf) ? places_view(tf->places, now).missing : NULL);
     }
 }
 

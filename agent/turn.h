@@ -131,5 +131,8 @@ void turn_costed(struct turn *t, int filler, struct uid uid, int32_t cost, bool 
 
 /* Is what is decided for it written? */
 bool turn_writes(const struct turn *t, const struct turn_filler *tf);
+/* Does it take the right to patch pods? Affinity and spread need it only for filler that has no
+ * PriorityClass of its own: then nobody but brim makes room on the right node (docs/CONTROL.md 6). */
+bool turn_patches(const struct turn *t, const struct turn_filler *tf);
 
 #endif

@@ -51,6 +51,7 @@ struct world {
     int version;             /* of the target */
     const char *annotations; /* of the target */
     bool gated;              /* its template has the gate */
+    bool classless;          /* it has no PriorityClass */
     long gated_pods;         /* that wait behind it */
     bool pods_forbidden, hold_pods; /* patches of pods */
     int pod_patches;
@@ -203,7 +204,7 @@ static void world_done(struct world *w)
 /* The server. */
 
 static void add_pod(struct strbuf *out, const char *ns, const char *name, long cores,
-                    const char *labels, const char *owner, int grace)
+                    const char *labels, const char *owner, int priority, int grace)
 {
     (void)strbuf_addf(
         out,
@@ -215,7 +216,7 @@ static void add_pod(struct strbuf *out, const char *ns, const char *name, long c
         "\"type\":"
         "\"Ready\",\"status\":\"True\"}]}}",
         out->at[out->len - 1] == '[' ? "" : ",", name, ns, name, labels, owner,
-        strcmp(ns, "filler") == 0 ? -100 : 0, grace, cores);
+        priority, grace, cores);
 }
 
 static void write_pods(const struct world *w, struct strbuf *out)
@@ -228,15 +229,15 @@ static void write_pods(const struct world *w, struct strbuf *out)
         add_pod(
             out, "filler", name, 1, "\"app\":\"miner\"",
             ",\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"rs\",\"controller\":true}]",
-            10);
+            w->classless ? 0 : -100, 10);
     }
     for (long i = 0; i < w->stray_pods; i++) {
         (void)snprintf(name, sizeof name, "stray%ld", i);
-        add_pod(out, "filler", name, 1, "\"app\":\"miner\"", "", 300);
+        add_pod(out, "filler", name, 1, "\"app\":\"miner\"", "", -100, 300);
     }
     for (long i = 0; i < w->paid_cores; i += 2) {
         (void)snprintf(name, sizeof name, "paid%ld", i);
-        add_pod(out, "prod", name, 2, "", "", 30);
+        add_pod(out, "prod", name, 2, "", "", 0, 30);
     }
     for (long i = 0; i < w->gated_pods; i++)
         (void)strbuf_addf(
@@ -328,11 +329,12 @@ static void answer(struct world *w, struct transfer *t)
         (void)strbuf_addf(
             &body,
             "{\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\",\"resourceVersion\":\"%d\","
-            "\"annotations\":{%s}},\"spec\":{\"template\":{\"spec\":{%s\"terminationGracePeriodSeconds\":10,\"priorityClassName\":\"f\","
+            "\"annotations\":{%s}},\"spec\":{\"template\":{\"spec\":{%s%s\"terminationGracePeriodSeconds\":10,"
             "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]"
             "}}}}",
             w->uid, w->version, w->annotations != NULL ? w->annotations : "",
-            w->gated ? "\"schedulingGates\":[{\"name\":\"brim.dev/room\"}]," : "");
+            w->gated ? "\"schedulingGates\":[{\"name\":\"brim.dev/room\"}]," : "",
+            w->classless ? "" : "\"priorityClassName\":\"f\",");
     } else {
         (void)strbuf_addf(&body, "{}");
     }
@@ -614,22 +616,51 @@ Test(turn, a_schedule_changes_the_policy_at_its_time)
     world_done(&w);
 }
 
-Test(turn, without_the_gate_no_pod_is_patched)
+static const char affinity_text[] =
+    "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: miner}\nspec:\n"
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+    "  replicas: {min: 0, max: 150}\n"
+    "  headroom: {mode: fixed, max: 4}\n"
+    "  settle: 25s\n"
+    "  placement: affinity\n";
+
+Test(turn, without_the_gate_no_pod_of_a_filler_with_a_class_is_patched)
 {
-    static const char text[] =
-        "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: miner}\nspec:\n"
-        "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
-        "  replicas: {min: 0, max: 150}\n"
-        "  headroom: {mode: fixed, max: 4}\n"
-        "  settle: 25s\n"
-        "  placement: affinity\n";
     struct world w;
 
-    world_init_of(&w, text, 70, 30);
+    world_init_of(&w, affinity_text, 70, 30);
     live(&w, 3000);
     cr_assert_eq(w.replicas, 66);
     cr_assert_eq(w.pod_patches, 0);
     world_done(&w);
+}
+
+Test(turn, filler_without_a_class_is_marked_without_the_gate_too_where_that_is_allowed)
+{
+    static const struct {
+        const char *name;
+        bool forbidden;
+        const char *placed;
+    } rows[] = {{"allowed", false, "ByScheduler"}, {"forbidden", true, "Forbidden"}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+        struct snapshot *s;
+
+        world_init_of(&w, affinity_text, 70, 30);
+        w.classless = true;
+        w.pods_forbidden = rows[i].forbidden;
+        live(&w, 5000);
+        cr_assert_eq(w.replicas, 66, "%s: %ld", rows[i].name, w.replicas);
+        cr_assert_eq(w.pod_patches, 4, "%s: %d", rows[i].name, w.pod_patches);
+        s = snapshot_slot_get(w.slot);
+        cr_assert_str_eq(s->fillers[0].placed.reason, rows[i].placed, "%s", rows[i].name);
+        cr_assert_eq(s->fillers[0].placed.status, !rows[i].forbidden);
+        cr_assert_eq(strstr(s->fillers[0].placed.message, "PriorityClass") != NULL,
+                     rows[i].forbidden, "%s", s->fillers[0].placed.message);
+        snapshot_unref(s);
+        world_done(&w);
+    }
 }
 
 Test(turn, what_a_dry_run_pretended_counts_no_more_once_the_policy_controls)
