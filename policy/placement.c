@@ -285,6 +285,12 @@ struct placement_counts placement_counts(const struct placer *p)
     };
 }
 
+const int64_t *placement_by_node(const struct placer *p, size_t *ret_n)
+{
+    *ret_n = p->roster.n_nodes;
+    return p->roster.filler;
+}
+
 /* Nodes in order of their names; those without facts last, they have no slots. */
 
 struct sorting {

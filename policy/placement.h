@@ -159,6 +159,10 @@ struct placement_counts {
 
 struct placement_counts placement_counts(const struct placer *p);
 
+/* Pods by node index that stand there: bound and not terminating, let in, or being let in. Valid until
+ * the placer is changed. */
+const int64_t *placement_by_node(const struct placer *p, size_t *ret_n);
+
 /*
  * The caps alone (caps.h), ties by index; `filler`: pods by node index, or NULL for none.
  * O(n + the largest slots).

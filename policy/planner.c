@@ -26,7 +26,9 @@ struct filler {
     int64_t start_us;
     struct fit *fit; /* NULL while the shape is not known */
     int64_t *slots;  /* by node index */
-    size_t n_slots;
+    int64_t *places; /* by node index: slots for placement, where it shares with others */
+    size_t n_slots;  /* of either */
+    bool alone;      /* shares with nobody: its places are its slots */
     bool slots_whole; /* slots are those of fit: only changed nodes must be looked at */
     struct controller *controller;
     struct controller_config config;
@@ -75,6 +77,7 @@ static void filler_done(struct filler *f)
     free(f->rules);
     fit_free(f->fit);
     free(f->slots);
+    free(f->places);
     controller_free(f->controller);
     headroom_free(f->headroom);
     placement_free(f->placement);
@@ -379,10 +382,12 @@ static void reserve_slots(struct filler *f, size_t n)
     if (n <= f->n_slots)
         return;
 
-    size_t cap = f->n_slots;
+    size_t cap = f->n_slots, same = f->n_slots;
 
     f->slots = vec_reserve(f->slots, &cap, n, sizeof *f->slots);
+    f->places = vec_reserve(f->places, &same, n, sizeof *f->places);
     memset(f->slots + f->n_slots, 0, (cap - f->n_slots) * sizeof *f->slots);
+    memset(f->places + f->n_slots, 0, (same - f->n_slots) * sizeof *f->places);
     f->n_slots = cap;
 }
 
@@ -453,13 +458,13 @@ static void update_rooms(struct planner *p)
 
     for (int i = 0; i < p->limit; i++) {
         struct filler *f = &p->fillers[i];
-        bool alone = f->part == PART_NONE || (f->part == PART_SHARES && sharing == 1);
 
         if (!f->used || !f->has_shape)
             continue;
+        f->alone = f->part == PART_NONE || (f->part == PART_SHARES && sharing == 1);
         fit_update(f->fit, p->cluster);
         reserve_slots(f, cluster_node_limit(p->cluster));
-        if (alone)
+        if (f->alone)
             copy_slots(f, p->cluster);
         else
             f->slots_whole = false;
@@ -535,7 +540,13 @@ static int64_t reserve_milli(const struct filler *f)
 
 static struct share_filler share_of(const struct planner *p, const struct filler *f)
 {
+    size_t n_stands;
+    const int64_t *stands = placement_by_node(f->placement, &n_stands);
+
     return (struct share_filler){
+        .stands = stands,
+        .n_stands = n_stands,
+        .places = f->places,
         .name = f->policy->name,
         .priority = f->policy->priority,
         .weight = f->policy->weight,
@@ -610,14 +621,15 @@ static void share_beside(struct planner *p, struct sharing *s, const struct plan
     uint32_t n_nodes = cluster_node_limit(p->cluster);
     bool observed = p->fillers[filler].part == PART_OBSERVED;
     size_t n = 1, n_others = observed ? (size_t)count_sharing(p) : 0;
-    CLEANUP(free_ptr) int64_t *slots = xcalloc(n_others * n_nodes + 1, sizeof *slots);
+    CLEANUP(free_ptr) int64_t *slots = xcalloc(2 * n_others * n_nodes + 1, sizeof *slots);
     struct share_filler among[PLANNER_MAX_FILLERS] = {s->shares[filler]};
 
     for (int i = 0; i < p->limit && observed; i++) {
         if (!p->fillers[i].has_shape || p->fillers[i].part != PART_SHARES)
             continue;
         among[n] = s->shares[i];
-        among[n].slots = slots + (n - 1) * n_nodes;
+        among[n].slots = slots + 2 * (n - 1) * n_nodes;
+        among[n].places = among[n].slots + n_nodes;
         n++;
     }
     keep_most(&s->common[filler], &plans[filler]);
@@ -694,7 +706,7 @@ static const struct placement_plan *place(const struct planner *p, struct filler
         .mode = f->policy->placement,
         .cluster = p->cluster,
         .request = &f->request,
-        .slots = f->slots,
+        .slots = f->alone ? f->slots : f->places,
         .n_nodes = cluster_node_limit(p->cluster),
         .hole_slots = share->hole_slots,
         .kept_slots = share->kept,

@@ -19,6 +19,11 @@ struct sharing {
     struct resources *taken; /* by node: what the set points of those before ask for */
     struct caps *caps;
     uint32_t n_nodes;
+
+    /* Of where pods really stand. */
+    struct resources *stood; /* by node: what those before hold, and still want there */
+    struct resources *all;   /* by node: what all hold, and those before still want */
+    int64_t *here;           /* by node: pods of one filler */
 };
 
 static int by_rank(const void *a, const void *b, void *fillers)
@@ -36,22 +41,33 @@ static int64_t slot_milli(const struct share_filler *f)
     return fit_request(f->fit)->at[RESOURCE_CPU];
 }
 
-/* Slots on the room that is left. */
+/* Slots of a node on the room that is left beside what is taken. */
+static int64_t slots_beside(const struct sharing *s, const struct share_filler *f, uint32_t node,
+                            const struct resources *taken)
+{
+    struct resources room;
+
+    if (fit_node(f->fit, node).slots == 0)
+        return 0;
+    room = fit_room(cluster_node(s->cluster, node));
+    resources_sub(&room, taken);
+    return resources_times(fit_request(f->fit), &room, NULL);
+}
+
+/* Slots on the room that set points leave. */
 static void measure(const struct sharing *s, struct share_filler *f)
 {
     f->total = 0;
     for (uint32_t i = 0; i < s->n_nodes; i++) {
-        int64_t slots = fit_node(f->fit, i).slots;
-
-        if (slots != 0) {
-            struct resources room = fit_room(cluster_node(s->cluster, i));
-
-            resources_sub(&room, &s->taken[i]);
-            slots = resources_times(fit_request(f->fit), &room, NULL);
-        }
-        f->slots[i] = slots;
-        f->total += slots;
+        f->slots[i] = slots_beside(s, f, i, &s->taken[i]);
+        f->total += f->slots[i];
     }
+}
+
+static void add_pods(struct resources *to, const struct share_filler *f, int64_t pods)
+{
+    for (int r = 0; r < RESOURCE_MAX; r++)
+        to->at[r] += pods * fit_request(f->fit)->at[r];
 }
 
 static void settle_point(const struct sharing *s, struct share_filler *f)
@@ -93,10 +109,8 @@ static void take(struct sharing *s, const struct share_filler *f)
     qsort(nodes, s->n_nodes, sizeof *nodes, by_fullness);
     for (uint32_t i = 0; i < s->n_nodes && left > 0; i++) {
         int64_t here = min_i64(nodes[i].cap, left);
-        struct resources *taken = &s->taken[nodes[i].node];
 
-        for (int r = 0; r < RESOURCE_MAX; r++)
-            taken->at[r] += here * fit_request(f->fit)->at[r];
+        add_pods(&s->taken[nodes[i].node], f, here);
         left -= here;
     }
 }
@@ -159,6 +173,95 @@ static void share_group(struct sharing *s, const size_t *group, size_t n)
     }
 }
 
+/* Places. */
+
+static int64_t standing(const struct share_filler *f, uint32_t node)
+{
+    return node < f->n_stands ? f->stands[node] : 0;
+}
+
+/* What a filler wants beyond what stands is put first within caps where room is free of all filler, then within caps, then anywhere
+ * that those before leave. */
+enum pass { PASS_FREE, PASS_CAPPED, PASS_ANY, PASS_COUNT_ };
+
+static int64_t pass_room(const struct sharing *s, const struct share_filler *f, enum pass pass,
+                         const struct capped_node *n)
+{
+    int64_t capped = max_i64(n->cap - s->here[n->node], 0);
+
+    switch (pass) {
+    case PASS_FREE:
+        return min_i64(capped, slots_beside(s, f, n->node, &s->all[n->node]));
+    case PASS_CAPPED:
+        return capped;
+    case PASS_ANY:
+    case PASS_COUNT_:
+        break;
+    }
+    return f->places[n->node] - s->here[n->node];
+}
+
+/* Holds room for pods that do not stand yet. */
+static void put_missing(struct sharing *s, const struct share_filler *f, int64_t total,
+                        int64_t missing)
+{
+    CLEANUP(free_ptr) struct capped_node *nodes = xcalloc(s->n_nodes, sizeof *nodes);
+    const struct caps_input in = {.slots = f->places,
+                                  .filler = s->here,
+                                  .n = s->n_nodes,
+                                  .hole_slots = f->hole_slots,
+                                  .kept_slots = min_i64(f->kept, max_i64(total - f->point, 0))};
+    const int64_t *caps = caps_compute(s->caps, &in);
+
+    for (uint32_t i = 0; i < s->n_nodes; i++)
+        nodes[i] = (struct capped_node){
+            .node = i, .cap = caps[i], .slots = f->places[i] - s->here[i]};
+    qsort(nodes, s->n_nodes, sizeof *nodes, by_fullness);
+    for (enum pass pass = 0; pass < PASS_COUNT_; pass++) {
+        for (uint32_t i = 0; i < s->n_nodes && missing > 0; i++) {
+            uint32_t node = nodes[i].node;
+            int64_t pods = min_i64(pass_room(s, f, pass, &nodes[i]), missing);
+
+            add_pods(&s->stood[node], f, pods);
+            add_pods(&s->all[node], f, pods);
+            s->here[node] += pods;
+            missing -= pods;
+        }
+    }
+}
+
+/* Pods above the places leave: they hold no room. */
+static void find_places_of(struct sharing *s, const struct share_filler *f)
+{
+    int64_t total = 0, stand = 0;
+
+    for (uint32_t i = 0; i < s->n_nodes; i++) {
+        f->places[i] = slots_beside(s, f, i, &s->stood[i]);
+        s->here[i] = min_i64(standing(f, i), f->places[i]);
+        add_pods(&s->stood[i], f, s->here[i]);
+        total += f->places[i];
+        stand += s->here[i];
+    }
+    if (stand < f->point)
+        put_missing(s, f, total, f->point - stand);
+}
+
+static void find_places(struct sharing *s, size_t n)
+{
+    s->stood = xcalloc(s->n_nodes, sizeof *s->stood);
+    s->all = xcalloc(s->n_nodes, sizeof *s->all);
+    s->here = xcalloc(s->n_nodes, sizeof *s->here);
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t node = 0; node < s->n_nodes; node++)
+            add_pods(&s->all[node], &s->fillers[i], standing(&s->fillers[i], node));
+    }
+    for (size_t i = 0; i < n; i++)
+        find_places_of(s, &s->fillers[s->order[i]]);
+    free(s->stood);
+    free(s->all);
+    free(s->here);
+}
+
 void share_out(struct share_filler *fillers, size_t n, const struct cluster *c, int64_t kept_milli)
 {
     struct sharing s = {.fillers = fillers,
@@ -184,6 +287,7 @@ void share_out(struct share_filler *fillers, size_t n, const struct cluster *c, 
             ;
         share_group(&s, s.order + i, end - i);
     }
+    find_places(&s, n);
     caps_free(s.caps);
     free(s.order);
     free(s.taken);

@@ -10,6 +10,11 @@
  * Fillers of one priority split what their group may take in the ratio of their weights. The share of a filler that `max` keeps from
  * using it passes on to the others; min comes first as far as it fits, in order of name.
  *
+ * Where its pods may really go is another matter: a filler above may stand elsewhere than its caps would put it today. So for placement
+ * each filler has its places: the room that is left by the pods of those before it where they really stand, and by what these want
+ * beyond that, put by their caps where room is free of all filler now, else where it is free of those before. Places never are more
+ * than fits on a node beside what stands there of those before; a set point is never made of them.
+ *
  * Set points so depend on paid load alone, and pods of all fillers together never ask for more than fits.
  */
 #ifndef BRIM_POLICY_SHARE_H
@@ -31,19 +36,23 @@ struct share_filler {
     int64_t min, max;
     int64_t hole_slots;    /* z */
     const struct fit *fit; /* its shape and the nodes that take it */
+    const int64_t *stands; /* its pods by node index, n_stands of them; those beyond have none */
+    size_t n_stands;
 
     int64_t *
         slots; /* by node index, cluster_node_limit() of them, to be filled: slots on the room left */
-    int64_t total; /* S, their sum */
-    int64_t kept;  /* h */
-    int64_t point; /* x */
-    bool shared;   /* others of its priority want room, too: x is at most `share` */
+    int64_t *places; /* as many, to be filled where there is a second filler: slots for placement */
+    int64_t total;   /* S, the sum of slots */
+    int64_t kept;    /* h */
+    int64_t point;   /* x */
+    bool shared;     /* others of its priority want room, too: x is at most `share` */
     int64_t share;
 };
 
 /*
- * Fills in slots, total, kept, point and share of n fillers (in any order) for one amount that is kept free. O(n log n) and, from the
- * second filler on, O(nodes) each; a single filler's slots are taken over from its fit.
+ * Fills in slots, places, total, kept, point and share of n fillers (in any order) for one amount that is kept free. O(n log n) and,
+ * from the second filler on, O(nodes log nodes) each; a single filler's slots are those of its fit, and neither they nor places are
+ * written.
  */
 void share_out(struct share_filler *fillers, size_t n, const struct cluster *c, int64_t kept_milli);
 

@@ -573,3 +573,148 @@ Test(planner, the_others_decide_as_if_what_is_not_carried_out_were_not_there)
         world_done(&without);
     }
 }
+
+/* ---- several fillers behind gates ---- */
+
+#define TWO_GATED                                                                                  \
+    POLICY_MAX("a", "10")                                                                          \
+    "  priority: 10\n  headroom: {mode: fixed, max: 0}\n  settle: 0\n---\n" POLICY_MAX(           \
+        "b", "150") "  headroom: {mode: fixed, max: 0}\n  settle: 0\n"
+
+enum { GATED_PODS = 200, NOWHERE = -1, GONE = -2 };
+
+/* Pods of two fillers by number: where they are, and whose. */
+struct gated {
+    int filler[GATED_PODS], node[GATED_PODS];
+    int n;
+};
+
+static void put_filler_pod(struct world *w, const struct gated *g, int pod)
+{
+    struct pod_record record = {.uid = {2, (uint64_t)pod + 1},
+                                .phase = PHASE_PENDING,
+                                .gated = g->node[pod] == NOWHERE,
+                                .priority = -100};
+    char name[32];
+
+    (void)snprintf(name, sizeof name, "n%d", g->node[pod]);
+    if (g->node[pod] >= 0) {
+        record.node = sv_from(name);
+        record.phase = PHASE_RUNNING;
+        record.ready = true;
+    }
+    record.request.at[RESOURCE_CPU] = 1000;
+    record.request.at[RESOURCE_PODS] = 1;
+    record.created.us = pod;
+    (void)planner_put_pod(w->planner, &record, g->filler[pod], false, w->now);
+}
+
+static void remove_filler_pod(struct world *w, struct gated *g, int pod)
+{
+    g->node[pod] = GONE;
+    (void)planner_drop_pod(w->planner, (struct uid){2, (uint64_t)pod + 1}, w->now);
+}
+
+static int count_pods(const struct gated *g, int filler, int *ret_bound)
+{
+    int n = 0;
+
+    *ret_bound = 0;
+    for (int i = 0; i < g->n; i++) {
+        n += g->filler[i] == filler && g->node[i] != GONE;
+        *ret_bound += g->filler[i] == filler && g->node[i] >= 0;
+    }
+    return n;
+}
+
+/* What a ReplicaSet does: gated pods go first, then the newest. */
+static void follow_count(struct world *w, struct gated *g, int filler)
+{
+    int bound, n = count_pods(g, filler, &bound);
+
+    for (; n < w->input[filler].replicas; n++) {
+        cr_assert_lt(g->n, GATED_PODS);
+        g->filler[g->n] = filler;
+        g->node[g->n] = NOWHERE;
+        put_filler_pod(w, g, g->n++);
+    }
+    for (bool gated = n > bound; n > w->input[filler].replicas; n--) {
+        int pod = g->n - 1;
+
+        while (g->filler[pod] != filler || g->node[pod] == GONE ||
+               (gated && g->node[pod] != NOWHERE))
+            pod--;
+        remove_filler_pod(w, g, pod);
+        gated = n - 1 > bound;
+    }
+}
+
+/* Lets in what is admitted, until nothing changes any more. */
+static void let_in_and_follow(struct world *w, struct gated *g)
+{
+    for (int turn = 0; turn < 12; turn++) {
+        wait(w, 5);
+        (void)step(w);
+        for (int f = 0; f < 2; f++) {
+            const struct placement_plan *plan = w->plans[f].placement;
+
+            for (size_t i = 0; i < plan->n_admit; i++) {
+                int pod = (int)plan->admit[i].uid.lo - 1;
+                const struct cluster_node *node =
+                    cluster_node(planner_cluster(w->planner), plan->admit[i].node);
+
+                planner_admitted(w->planner, f, plan->admit[i].uid, true, w->now);
+                g->node[pod] = node->name[1] - '0';
+            }
+        }
+        for (int i = 0; i < g->n; i++) {
+            if (g->node[i] >= 0)
+                put_filler_pod(w, g, i);
+        }
+        for (int f = 0; f < 2; f++)
+            follow_count(w, g, f);
+        for (uint32_t i = 0; i < cluster_node_limit(planner_cluster(w->planner)); i++) {
+            const struct cluster_node *node = cluster_node(planner_cluster(w->planner), i);
+
+            cr_assert_leq(node->filler.at[RESOURCE_CPU] + node->paid.at[RESOURCE_CPU],
+                          node->allocatable.at[RESOURCE_CPU], "node %s", node->name);
+        }
+    }
+}
+
+Test(planner, a_lower_filler_fills_the_node_that_the_upper_one_left)
+{
+    struct world w;
+    struct gated g = {0};
+    int bound;
+
+    world_init(&w, TWO_GATED);
+    for (int i = 1; i <= 4; i++)
+        put_node(&w, i, 10000);
+    set_shape(&w, 0, 1000);
+    set_shape(&w, 1, 1000);
+    let_in_and_follow(&w, &g);
+    cr_assert_eq(count_pods(&g, 0, &bound), 10);
+    cr_assert_eq(bound, 10);
+    cr_assert_eq(count_pods(&g, 1, &bound), 30);
+    cr_assert_eq(bound, 30);
+
+    /* A paid pod takes the first node from whoever is there, and leaves again. */
+    for (int i = 0; i < g.n; i++) {
+        if (g.node[i] == 1)
+            remove_filler_pod(&w, &g, i);
+    }
+    (void)put_pod(&w, 1, CLUSTER_PAID, 10000, 1);
+    let_in_and_follow(&w, &g);
+    cr_assert_eq(count_pods(&g, 0, &bound), 10);
+    cr_assert_eq(bound, 10, "the upper one stands elsewhere");
+    cr_assert_eq(count_pods(&g, 1, &bound), 20);
+    cr_assert_eq(bound, 20);
+    drop_pod(&w, 1);
+    let_in_and_follow(&w, &g);
+    cr_assert_eq(count_pods(&g, 0, &bound), 10);
+    cr_assert_eq(bound, 10);
+    cr_assert_eq(count_pods(&g, 1, &bound), 30);
+    cr_assert_eq(bound, 30, "%d of 30 found a node", bound);
+    world_done(&w);
+}

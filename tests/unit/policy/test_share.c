@@ -17,7 +17,8 @@ struct world {
     struct cluster *cluster;
     struct share_filler fillers[MAX_FILLERS];
     struct fit *fits[MAX_FILLERS];
-    int64_t slots[MAX_FILLERS][MAX_NODES];
+    int64_t slots[MAX_FILLERS][MAX_NODES], places[MAX_FILLERS][MAX_NODES];
+    int64_t stands[MAX_FILLERS][MAX_NODES];
     size_t n;
 };
 
@@ -62,7 +63,10 @@ static struct share_filler *add_filler(struct world *w, int64_t cpu_milli, int64
                                           .max = 1000000,
                                           .hole_slots = 1,
                                           .fit = w->fits[i],
-                                          .slots = w->slots[i]};
+                                          .stands = w->stands[i],
+                                          .n_stands = MAX_NODES,
+                                          .slots = w->slots[i],
+                                          .places = w->places[i]};
     return &w->fillers[i];
 }
 
@@ -250,6 +254,101 @@ Test(share, what_a_filler_below_wants_changes_nothing_for_those_above)
         share(&w, kept);
         for (size_t n = 1; n < w.n; n++)
             cr_assert_eq(w.fillers[n].point, points[n]);
+        world_done(&w);
+    }
+}
+
+Test(share, the_places_of_a_lower_filler_are_where_the_upper_one_does_not_stand)
+{
+    struct world w;
+
+    world_init(&w);
+    for (int i = 0; i < 3; i++)
+        add_node(&w, i, 10000, 0);
+    add_filler(&w, 1000, 0, 1, 1)->max = 8;
+    add_filler(&w, 1000, 0, 0, 1);
+    w.stands[0][2] = 5;
+    w.stands[1][0] = 10;
+    w.stands[1][1] = 6;
+    w.stands[1][2] = 5;
+    share(&w, 0);
+    cr_assert_eq(w.slots[1][0], 2, "the set point's arithmetic puts the upper one on the first");
+    cr_assert_eq(w.places[1][0], 10);
+    cr_assert_eq(w.places[1][1], 7, "three more of the upper one find room beside what stands");
+    cr_assert_eq(w.places[1][2], 5);
+    cr_assert_eq(w.fillers[1].point, 22);
+    world_done(&w);
+}
+
+/* Pods of a filler that could stand there: no more than x, and no more than fit. */
+static void random_pods(struct world *w, struct random *r)
+{
+    for (size_t f = 0; f < w->n; f++) {
+        int64_t left = random_in(r, 0, w->fillers[f].point);
+
+        memset(w->stands[f], 0, sizeof w->stands[f]);
+        for (int node = 0; node < MAX_NODES && left > 0; node++) {
+            w->stands[f][node] = random_in(r, 0, min_i64(left, 12));
+            left -= w->stands[f][node];
+        }
+    }
+}
+
+/* Beside the pods above that stand in their places a filler's places fit; `ret_sum`: of the places. */
+static void check_places(const struct world *w, size_t filler, uint64_t seed, int64_t *ret_sum)
+{
+    const struct share_filler *f = &w->fillers[filler];
+
+    *ret_sum = 0;
+    for (uint32_t n = 0; n < cluster_node_limit(w->cluster); n++) {
+        struct resources room = fit_room(cluster_node(w->cluster, n));
+        int64_t places = w->places[filler][n];
+
+        for (size_t i = 0; i < w->n; i++) {
+            int64_t pods = min_i64(w->stands[i][n], w->places[i][n]);
+
+            for (int r = 0; r < RESOURCE_MAX && w->fillers[i].priority > f->priority; r++)
+                room.at[r] -= pods * fit_request(w->fillers[i].fit)->at[r];
+        }
+        cr_assert(places >= 0 && places <= fit_node(f->fit, n).slots);
+        for (int r = 0; r < RESOURCE_MAX; r++)
+            cr_assert(places == 0 || places * fit_request(f->fit)->at[r] <= max_i64(room.at[r], 0),
+                      "seed %llu", (unsigned long long)seed);
+        *ret_sum += places;
+    }
+}
+
+Test(share, places_fit_beside_those_above_and_with_one_shape_are_as_many_as_slots)
+{
+    struct random r = random_start("places fit beside those above");
+
+    for (int i = 0; i < 10000; i++) {
+        uint64_t seed = r.state;
+        int64_t kept = random_percent(&r, 30) ? 0 : random_in(&r, 0, 40000), sum;
+        struct world w;
+
+        random_world(&w, &r);
+        share(&w, kept);
+        random_pods(&w, &r);
+        share(&w, kept);
+        for (size_t f = 0; f < w.n; f++)
+            check_places(&w, f, seed, &sum);
+        world_done(&w);
+
+        world_init(&w);
+        for (int n = (int)random_in(&r, 1, MAX_NODES); n > 0; n--)
+            add_node(&w, n, random_in(&r, 0, 64) * 500, 0);
+        for (int f = 0; f < 3; f++)
+            add_filler(&w, 1000, 0, f, 1)->max = random_in(&r, 0, 100);
+        share(&w, kept);
+        random_pods(&w, &r);
+        share(&w, kept);
+        for (size_t f = 0; f < w.n; f++) {
+            check_places(&w, f, seed, &sum);
+            cr_assert_eq(sum, w.fillers[f].total, "seed %llu: %lld places of %s, %lld slots",
+                         (unsigned long long)seed, (long long)sum, names[f],
+                         (long long)w.fillers[f].total);
+        }
         world_done(&w);
     }
 }
