@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include "agent/cli.h"
 #include "agent/cmd.h"
 #include "agent/policy_files.h"
@@ -9,7 +11,8 @@
 
 static const struct cli_flag flags[] = {
     {"policy", 0, CLI_VALUE, "FILE|DIR", NULL, NULL,
-     "the fillers' policies; of a directory every *.yaml, *.yml and *.json"},
+     "the fillers' policies; of a directory, which may be filled later, every *.yaml, *.yml and "
+     "*.json"},
     {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL,
      "where metrics, probes and the API are served"},
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL,
@@ -42,14 +45,42 @@ static enum log_level level_of(struct sv name)
                                       : LOG_INFO;
 }
 
-static bool count_policies(const char *path, const struct policy_list *list, struct err *err)
+static bool count_policies(const char *path, const struct policy_list *list, size_t least,
+                           struct err *err)
 {
-    if (list->len == 0)
+    if (list->len < least)
         return err_set(err, ERR_INPUT, 0, "%s: found no policy, expected at least one", path);
     if (list->len > PLANNER_MAX_FILLERS)
         return err_set(err, ERR_LIMIT, 0, "%s: found %zu policies, expected at most %d", path,
                        list->len, PLANNER_MAX_FILLERS);
     return true;
+}
+
+static bool is_dir(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* A directory may be filled later, as that of a ConfigMap is. */
+static bool read_dir(const char *path, struct policy_list *list, struct err *err)
+{
+    CLEANUP(policy_texts_done) struct policy_texts texts = {0};
+
+    if (!policy_texts_load(path, &texts, err) || !policy_texts_read(&texts, list, err) ||
+        !count_policies(path, list, 0, err))
+        return false;
+    if (list->len == 0)
+        log_warn("there is no policy yet: waiting for one", F_STR("directory", path));
+    return true;
+}
+
+static bool read_good(const char *path, struct policy_list *list, struct err *err)
+{
+    if (is_dir(path))
+        return read_dir(path, list, err);
+    return policy_files_read(path, list, err) && count_policies(path, list, 1, err);
 }
 
 /* Files that are broken at a start are an error, unless a good text was kept by an earlier run. */
@@ -60,8 +91,7 @@ static bool read_policies(const char *path, struct agent_options *options, struc
     if (path == NULL)
         return err_set(err, ERR_INPUT, 0,
                        "--policy is missing: a FillerPolicy file or a directory of them");
-    if (policy_files_read(path, &options->policies, err) &&
-        count_policies(path, &options->policies, err)) {
+    if (read_good(path, &options->policies, err)) {
         if (!sv_eq(sv_from(path), SV("-"))) {
             policy_list_done(&options->policies);
             options->policy = path;

@@ -227,14 +227,23 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
     };
 }
 
-/* May the planner be asked yet? What it learns of the past it must be told before. */
+static bool has_fillers(const struct turn *t)
+{
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* May the planner be asked yet? What its fillers learn of the past they must be told before. */
 static bool may_step(struct turn *t, struct mono now)
 {
     struct mono heard_at;
 
     if (t->stepped)
         return true;
-    if (!heard(t, &heard_at) || !t->parts.facts->classified)
+    if (!has_fillers(t) || !heard(t, &heard_at) || !t->parts.facts->classified)
         return false;
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
         const struct turn_filler *tf = t->fillers[i];
@@ -525,7 +534,7 @@ static int64_t tick_us(const struct turn *t)
 {
     int64_t tick = TURN_TICK_US;
 
-    if (!t->stepped && t->parts.past != NULL)
+    if (!t->stepped && t->parts.past != NULL && has_fillers(t))
         return TURN_PAST_LOOK_US;
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
         if (t->fillers[i] != NULL)

@@ -455,6 +455,7 @@ static bool start_parts(struct agent *a, struct err *err)
     a->started = true;
     if (!follow_policies(a, err))
         return false;
+    list_pods(a, false);
     if (a->recorder != NULL)
         recorder_follow(a->recorder, &a->turn);
     watch_start(a->nodes);

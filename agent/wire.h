@@ -4,7 +4,8 @@
  * Order of a start: the serve thread answers at once (/livez ok, /readyz not yet); the API server's
  * version tells how pods are counted; then nodes are listed and the policies' targets are read; with
  * their selectors known, pods are listed. From the moment both lists are complete the controllers
- * work. An API server that cannot be reached is tried again for ever, with a growing pause.
+ * work. An API server that cannot be reached is tried again for ever, with a growing pause. Where
+ * there is no policy yet pods are listed at once, and again for each policy that comes.
  */
 #ifndef BRIM_AGENT_WIRE_H
 #define BRIM_AGENT_WIRE_H

@@ -296,6 +296,25 @@ class Policies(unittest.TestCase):
     def test_an_empty_folder_is_wrong(self):
         self.assertEqual(brim("check", self.folder.name)[0], 1)
 
+    def test_the_agent_waits_where_its_folder_is_empty(self):
+        config = self.write("config", "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+                            "users: [{name: u, user: {}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n")
+        folder = os.path.join(self.folder.name, "policies")
+        os.mkdir(folder)
+        agent = subprocess.Popen([BRIM, "agent", "--kubeconfig", config, "--listen", "127.0.0.1:0", "--policy", folder],
+                                 stderr=subprocess.PIPE, text=True)
+        try:
+            told = [agent.stderr.readline() for _ in range(3)]
+            self.assertIn("there is no policy yet", "".join(told))
+            self.assertIn("does not answer yet", "".join(told))
+        finally:
+            agent.terminate()
+            agent.communicate(timeout=60)
+        self.assertEqual(agent.returncode, 0)
+        code, _, err = brim("agent", "--kubeconfig", config, "--policy", self.write("none.yaml", "# none\n"))
+        self.assertEqual(code, 2)
+        self.assertIn("found no policy", err)
+
     def test_keys_are_explained(self):
         code, out, _ = brim("explain", "policy")
         self.assertEqual(code, 0)
