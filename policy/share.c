@@ -115,40 +115,56 @@ static void take(struct sharing *s, const struct share_filler *f)
     }
 }
 
-/* The share of each filler of a group, by weight; what max keeps from one passes on. */
+/* What a filler of the group may take at most, were it alone there. */
+static int64_t takeable(const struct share_filler *f)
+{
+    return f->total - min_i64(f->total, f->kept);
+}
+
+/* Pods of a filler as a fraction of the group's room, rounded up. */
+static int64_t fraction(const struct share_filler *f, int64_t pods)
+{
+    int64_t all = takeable(f);
+
+    if (pods == 0)
+        return 0;
+    return pods >= all ? WHOLE : (int64_t)((__int128)pods * WHOLE / all) + 1;
+}
+
+/* The share of each filler of a group: its min, and of what all minima leave a part by weight; what max keeps from one passes on. */
 static void split(struct sharing *s, const size_t *group, size_t n)
 {
     CLEANUP(free_ptr) bool *full = xcalloc(n, sizeof *full);
     int64_t left = WHOLE, weights = 0;
     bool again = true;
 
-    for (size_t i = 0; i < n; i++)
-        weights += s->fillers[group[i]].weight;
+    for (size_t i = 0; i < n; i++) {
+        struct share_filler *f = &s->fillers[group[i]];
+
+        f->shared = true;
+        f->share = f->min;
+        left = max_i64(left - fraction(f, f->min), 0);
+        weights += f->weight;
+    }
     while (again && weights > 0) {
         int64_t was_left = left, was_weights = weights;
 
         again = false;
         for (size_t i = 0; i < n; i++) {
             struct share_filler *f = &s->fillers[group[i]];
-            int64_t all = f->total - min_i64(f->total, f->kept);
+            int64_t more = f->max - f->min;
 
             if (full[i])
                 continue;
-            f->share = (int64_t)((__int128)all * was_left / WHOLE * f->weight / was_weights);
+            f->share = f->min + (int64_t)((__int128)takeable(f) * was_left / WHOLE * f->weight /
+                                          was_weights);
             if (f->max >= f->share)
                 continue;
             f->share = f->max;
             full[i] = again = true;
-            left -= (int64_t)((__int128)f->max * WHOLE / all) + 1;
+            left = max_i64(left - fraction(f, more), 0);
             weights -= f->weight;
         }
-        left = max_i64(left, 0);
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct share_filler *f = &s->fillers[group[i]];
-
-        f->shared = true;
-        f->share = max_i64(f->share, f->min);
     }
 }
 

@@ -7,8 +7,8 @@
  * What is kept free is taken once: h is the largest R0 + H of all fillers, and what the fillers before keep free is still room for h of
  * those after. The x pods of a filler stand, for those after it, on the nodes that its caps allow (placement.h), fullest first.
  *
- * Fillers of one priority split what their group may take in the ratio of their weights. The share of a filler that `max` keeps from
- * using it passes on to the others; min comes first as far as it fits, in order of name.
+ * Fillers of one priority first get their min each, as far as it fits (in order of name), then split what these leave of what their
+ * group may take in the ratio of their weights. The share of a filler that `max` keeps from using it passes on to the others.
  *
  * Where its pods may really go is another matter: a filler above may stand elsewhere than its caps would put it today. So for placement
  * each filler has its places: the room that is left by the pods of those before it where they really stand, and by what these want

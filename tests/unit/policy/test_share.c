@@ -146,15 +146,65 @@ Test(share, equals_split_by_weight_and_pass_on_what_max_leaves)
 
 Test(share, min_comes_first_as_far_as_it_fits)
 {
-    struct world w;
+    static const struct {
+        const char *name;
+        int64_t room, kept, weights[2], mins[2], points[2];
+    } rows[] = {
+        {"a min above the share by weight", 100, 0, {4, 1}, {0, 50}, {40, 60}},
+        {"both have one", 100, 0, {1, 1}, {20, 60}, {30, 70}},
+        {"a large weight leaves the min alone", 10, 0, {9, 1}, {0, 4}, {5, 4}},
+        {"min takes of what is to be kept free", 10, 8, {9, 1}, {0, 4}, {0, 4}},
+        {"minima that do not fit together: by name", 100, 0, {1, 9}, {60, 60}, {60, 40}},
+    };
 
-    world_init(&w);
-    add_node(&w, 0, 10000, 0);
-    add_filler(&w, 1000, 0, 0, 9);
-    add_filler(&w, 1000, 0, 0, 1)->min = 4;
-    share(&w, 8000);
-    cr_assert_eq(w.fillers[1].point, 4, "found %lld", (long long)w.fillers[1].point);
-    world_done(&w);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+
+        world_init(&w);
+        add_node(&w, 0, rows[i].room * 1000, 0);
+        for (int f = 0; f < 2; f++)
+            add_filler(&w, 1000, 0, 0, (int32_t)rows[i].weights[f])->min = rows[i].mins[f];
+        share(&w, rows[i].kept * 1000);
+        for (int f = 0; f < 2; f++) {
+            int64_t found = w.fillers[f].point;
+
+            /* Fractions are rounded up, points down. */
+            cr_assert(found <= rows[i].points[f] && found >= rows[i].points[f] - 1 &&
+                          found >= min_i64(rows[i].mins[f], rows[i].points[f]),
+                      "%s: %s has %lld", rows[i].name, names[f], (long long)found);
+        }
+        world_done(&w);
+    }
+}
+
+/* Of one shape, minima that fit together are met, whatever the weights are. */
+Test(share, minima_that_fit_together_are_met)
+{
+    struct random r = random_start("minima that fit together are met");
+
+    for (int i = 0; i < 5000; i++) {
+        uint64_t seed = r.state;
+        int n = (int)random_in(&r, 2, MAX_FILLERS);
+        int64_t left = random_in(&r, 1, 100); /* a node takes 110 pods */
+        struct world w;
+
+        world_init(&w);
+        add_node(&w, 0, left * 1000, 0);
+        for (int f = 0; f < n; f++) {
+            struct share_filler *filler =
+                add_filler(&w, 1000, 0, 0, (int32_t)random_in(&r, 1, 100));
+
+            filler->min = random_in(&r, 0, left);
+            filler->max = filler->min + random_in(&r, 0, 100);
+            left -= filler->min;
+        }
+        share(&w, random_in(&r, 0, 100) * 1000);
+        for (int f = 0; f < n; f++)
+            cr_assert_geq(w.fillers[f].point, w.fillers[f].min, "seed %llu: %s has %lld, not %lld",
+                          (unsigned long long)seed, names[f], (long long)w.fillers[f].point,
+                          (long long)w.fillers[f].min);
+        world_done(&w);
+    }
 }
 
 static void random_world(struct world *w, struct random *r)
