@@ -395,7 +395,7 @@ static enum headroom_kind kind_of(const struct headroom *h, const struct headroo
 
     if (h->config.fixed)
         return HEADROOM_FIXED;
-    if (s->ceiling < largest)
+    if (largest > s->milli)
         return HEADROOM_CEILING;
     if (largest == s->usual)
         return s->values < (size_t)h->config.needed ? HEADROOM_CAREFUL : HEADROOM_USUAL;
@@ -443,6 +443,7 @@ struct headroom_state headroom_at(struct headroom *h, struct mono now)
     if (h->has_demand && !h->config.fixed)
         add_the_learned(h, &surges, &s);
     s.milli = min_i64(s.ceiling, max_i64(s.usual, max_i64(s.surge, s.expected)));
+    s.milli = max_i64(s.milli, h->config.fixed ? 0 : h->config.min_milli);
     s.kind = kind_of(h, &s);
     return s;
 }

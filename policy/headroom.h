@@ -17,7 +17,7 @@
  *                second largest r_k, if two are known
  *     H_top      highest D of the last 24 h + 5 % of allocatable - D(t), at least 0, once an hour
  *                (or the whole window, if that is shorter) of history is known
- *     H          min(H_top, max(H0, H_surge, H_expected))
+ *     H          max(min, min(H_top, max(H0, H_surge, H_expected)))
  * H0 counts the rise of a pod from its arrival on. D at a moment is the last value told for it.
  *
  * The state at a time is a function of what was told up to then alone: asking more often changes

@@ -410,15 +410,55 @@ static const struct yaml_node *value_at(const struct yaml_node *root, struct sv 
     return root;
 }
 
-static bool refuse_pair(const struct reader *r, const struct yaml_node *spec,
-                        const struct place *place, const char *path, int64_t found,
+static bool refuse_text(const struct reader *r, const struct yaml_node *spec,
+                        const struct place *place, const char *path, const char *found,
                         const char *expected)
 {
     const struct yaml_node *node = value_at(spec, sv_from(path));
     const struct place pair = {.parent = place, .key = sv_from(path)};
 
-    return err_set(r->err, ERR_INPUT, 0, "found %lld, expected %s", (long long)found, expected) ||
+    return err_set(r->err, ERR_INPUT, 0, "found %s, expected %s", found, expected) ||
            wrap(r, node->line, node->column, &pair);
+}
+
+static bool refuse_pair(const struct reader *r, const struct yaml_node *spec,
+                        const struct place *place, const char *path, int64_t found,
+                        const char *expected)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "%lld", (long long)found);
+    return refuse_text(r, spec, place, path, text, expected);
+}
+
+/* 30, 1500m, 5% or 2.50%. */
+static void print_room(const struct room_spec *room, char *to, size_t size)
+{
+    bool percent = room->kind == ROOM_PERCENT;
+    int64_t unit = percent ? 100 : 1000;
+    long long whole = room->milli / unit, rest = room->milli % unit;
+
+    if (rest == 0)
+        (void)snprintf(to, size, "%lld%s", whole, percent ? "%" : "");
+    else if (percent)
+        (void)snprintf(to, size, "%lld.%02lld%%", whole, rest);
+    else
+        (void)snprintf(to, size, "%lldm", (long long)room->milli);
+}
+
+/* Amounts of different units are compared when the cluster is known (headroom.h). */
+static bool check_headroom(const struct reader *r, const struct policy *p,
+                           const struct yaml_node *spec, const struct place *place)
+{
+    char found[32], most[32], expected[64];
+
+    if (p->headroom_min.kind != p->headroom_max.kind ||
+        p->headroom_min.kind == ROOM_LARGEST_NODE || p->headroom_min.milli <= p->headroom_max.milli)
+        return true;
+    print_room(&p->headroom_min, found, sizeof found);
+    print_room(&p->headroom_max, most, sizeof most);
+    (void)snprintf(expected, sizeof expected, "at most %s, which is max", most);
+    return refuse_text(r, spec, place, "headroom.min", found, expected);
 }
 
 /* What the table cannot say: how two keys go together. `spec` is the mapping at `place` that holds
@@ -439,7 +479,7 @@ static bool check_keys(const struct reader *r, const struct policy *p, const str
     }
     if (p->pod.given && p->pod.cpu_milli == 0)
         return refuse_pair(r, spec, place, "pod.cpu", 0, "what a pod requests");
-    return true;
+    return check_headroom(r, p, spec, place);
 }
 
 /* The spec alone, and with each override alone. */

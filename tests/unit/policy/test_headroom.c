@@ -329,6 +329,28 @@ Test(headroom, follows_the_worked_example)
     headroom_free(l.headroom);
 }
 
+Test(headroom, min_is_kept_where_the_ceiling_is_lower)
+{
+    struct headroom_config c = headroom_config_default();
+    struct headroom *h;
+    struct headroom_state s;
+
+    c.min_milli = CORES(8);
+    c.max_milli = CORES(30);
+    h = headroom_new(&c);
+    headroom_demand(h, (struct mono){S(0)}, CORES(20), CORES(100));
+    s = headroom_at(h, (struct mono){S(4000)});
+    cr_assert_eq(s.ceiling, CORES(5), "nothing above 20 was wanted");
+    cr_assert_eq(s.milli, CORES(8));
+    cr_assert_eq(s.kind, HEADROOM_CEILING, "without it there would be 30");
+    c.max_milli = CORES(8);
+    headroom_configure(h, &c);
+    s = headroom_at(h, (struct mono){S(4000)});
+    cr_assert_eq(s.milli, CORES(8));
+    cr_assert_eq(s.kind, HEADROOM_CAREFUL, "the ceiling takes nothing away");
+    headroom_free(h);
+}
+
 /* ---- the model: lists, and the text of docs/CONTROL.md 4 ---- */
 
 struct change {
@@ -610,7 +632,7 @@ static void check_state(const struct against *a, struct headroom_state s)
     SAME(surge, surge);
     SAME(expected, expected);
     SAME(ceiling, top);
-    SAME(milli, min_i64(top, max_i64(usual, max_i64(surge, expected))));
+    SAME(milli, max_i64(m.c.min_milli, min_i64(top, max_i64(usual, max_i64(surge, expected)))));
     SAME(values, model_values(&m));
     SAME(arrivals, m.n_u);
     SAME(above, m.above);
@@ -624,7 +646,9 @@ static void check_state(const struct against *a, struct headroom_state s)
     /* docs/CONTROL.md 9.6 and 9.7 */
     cr_assert(s.usual <= m.c.max_milli, "%s: H0 above max", a->where);
     if (top != INT64_MAX)
-        cr_assert(a->demand + s.milli <= peak + (m.allocatable * m.c.ceiling_percent + 99) / 100,
+        cr_assert(s.milli == m.c.min_milli ||
+                      a->demand + s.milli <=
+                          peak + (m.allocatable * m.c.ceiling_percent + 99) / 100,
                   "%s: above the peak and its margin", a->where);
     if (m.now >= a->rose + m.c.actuation_us)
         cr_assert_eq(s.surge, 0, "%s: a surge later than A after the last arrival", a->where);
