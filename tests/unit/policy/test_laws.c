@@ -23,7 +23,7 @@ static char *read_file(const char *trace, const char *ending, size_t *ret_len)
 {
     char path[4096];
     FILE *file;
-    long len;
+    long len = 0;
     char *text;
 
     (void)snprintf(path, sizeof path, "%s/traces/%s%s", TEST_DATA, trace, ending);
