@@ -13,7 +13,7 @@
 #define SPAN_LIMIT_US    (30 * 24 * 3600 * US_PER_S)
 #define CEILING_AFTER_US (3600 * US_PER_S)
 
-enum { PERCENT_LIMIT = 1000, PPM = 1000000, TRIES = 3 /* k */ };
+enum { PERCENT_LIMIT = 1000, PPM = 1000000, PPM_LIMIT = 10 * PPM, TRIES = 3 /* k */ };
 
 _Static_assert((int)HEADROOM_MAX_SAMPLES == (int)RISES_MAX, "one limit");
 
@@ -76,7 +76,7 @@ static struct headroom_config clean_config(const struct headroom_config *config)
     c.samples = (int32_t)within(c.samples, 1, HEADROOM_MAX_SAMPLES);
     c.needed = (int32_t)within(c.needed, 0, c.samples);
     c.surge_percent = (int32_t)within(c.surge_percent, 0, PERCENT_LIMIT);
-    c.ceiling_percent = (int32_t)within(c.ceiling_percent, 0, PERCENT_LIMIT);
+    c.ceiling_ppm = (int32_t)within(c.ceiling_ppm, 0, PPM_LIMIT);
     c.ceiling_window_us = within(c.ceiling_window_us, PEAKS, 12 * SPAN_LIMIT_US);
     c.jitter_us = within(c.jitter_us, 0, SPAN_LIMIT_US);
     return c;
@@ -86,6 +86,11 @@ static struct headroom_config clean_config(const struct headroom_config *config)
 static int64_t percent_of(int64_t milli, int32_t percent)
 {
     return (milli * percent + 99) / 100;
+}
+
+static int64_t ppm_of(int64_t milli, int32_t ppm)
+{
+    return (int64_t)(((__int128)milli * ppm + PPM - 1) / PPM);
 }
 
 /* ---- recent demand ---- */
@@ -277,7 +282,7 @@ static int64_t ceiling(struct headroom *h, int64_t largest, struct headroom_stat
     const struct headroom_config *c = &h->config;
     struct peaks_sum sum = peaks_at(&h->peaks, h->last);
     int64_t needed_us = min_i64(CEILING_AFTER_US, c->ceiling_window_us);
-    int64_t margin = percent_of(h->allocatable, c->ceiling_percent);
+    int64_t margin = ppm_of(h->allocatable, c->ceiling_ppm);
     int64_t top = max_i64(sum.highest, h->demand) + margin - h->demand;
 
     if (margin < largest && (sum.highest > h->demand || top < largest))
@@ -300,7 +305,7 @@ struct headroom_config headroom_config_default(void)
         .samples = 2000,
         .needed = 20,
         .surge_percent = 200,
-        .ceiling_percent = 5,
+        .ceiling_ppm = 50000,
         .ceiling_window_us = 24 * 3600 * US_PER_S,
         .jitter_us = 10 * US_PER_S,
     };

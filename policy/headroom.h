@@ -54,7 +54,7 @@ struct headroom_config {
     bool fixed;                      /* H is max always; rises are learned all the same */
     int32_t samples, needed;         /* rises kept; H0 is max with fewer than needed */
     int32_t surge_percent;           /* H_surge of u, up to 1000 */
-    int32_t ceiling_percent;         /* of allocatable, up to 1000 */
+    int32_t ceiling_ppm;             /* of allocatable in millionths, up to 10,000,000 */
     int64_t ceiling_window_us;
     int64_t jitter_us; /* j */
 };

@@ -148,7 +148,7 @@ static struct headroom_config headroom_config_of(const struct filler *f)
         .samples = advanced->values,
         .needed = advanced->needed,
         .surge_percent = advanced->surge_percent,
-        .ceiling_percent = advanced->ceiling_ppm / 10000,
+        .ceiling_ppm = advanced->ceiling_ppm,
         .ceiling_window_us = advanced->ceiling_window_us,
         .jitter_us = advanced->jitter_us,
     };

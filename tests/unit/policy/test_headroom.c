@@ -139,7 +139,7 @@ Test(headroom, takes_times_and_amounts_at_their_ends)
         .samples = INT32_MAX,
         .needed = INT32_MIN,
         .surge_percent = INT32_MAX,
-        .ceiling_percent = INT32_MAX,
+        .ceiling_ppm = INT32_MAX,
         .ceiling_window_us = INT64_MAX,
         .jitter_us = INT64_MAX,
     };
@@ -586,7 +586,7 @@ static int64_t model_ceiling(const struct model *m, int64_t *ret_peak)
     }
     if (known < min_i64(S(3600), m->c.ceiling_window_us))
         return INT64_MAX;
-    return max_i64(0, *ret_peak + (m->allocatable * m->c.ceiling_percent + 99) / 100 -
+    return max_i64(0, *ret_peak + (m->allocatable * m->c.ceiling_ppm + 999999) / 1000000 -
                           demand_at(m, m->now));
 }
 
@@ -648,7 +648,7 @@ static void check_state(const struct against *a, struct headroom_state s)
     if (top != INT64_MAX)
         cr_assert(s.milli == m.c.min_milli ||
                       a->demand + s.milli <=
-                          peak + (m.allocatable * m.c.ceiling_percent + 99) / 100,
+                          peak + (m.allocatable * m.c.ceiling_ppm + 999999) / 1000000,
                   "%s: above the peak and its margin", a->where);
     if (m.now >= a->rose + m.c.actuation_us)
         cr_assert_eq(s.surge, 0, "%s: a surge later than A after the last arrival", a->where);
@@ -701,6 +701,7 @@ static struct headroom_config random_config(struct random *r)
     c.samples = (int32_t)random_in(r, 1, 60);
     c.needed = (int32_t)random_in(r, 0, c.samples < 20 ? c.samples : 20);
     c.surge_percent = random_percent(r, 70) ? 200 : (int32_t)random_in(r, 0, 400);
+    c.ceiling_ppm = (int32_t)random_in(r, 0, 100000);
     c.ceiling_window_us = random_in(r, S(600), S(30000));
     c.jitter_us = random_in(r, 0, S(15));
     c.fixed = random_percent(r, 5);

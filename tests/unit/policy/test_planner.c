@@ -574,6 +574,21 @@ Test(planner, the_others_decide_as_if_what_is_not_carried_out_were_not_there)
     }
 }
 
+Test(planner, the_margin_of_the_ceiling_is_not_cut_to_whole_percents)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a") "  headroom: {max: 30}\n  advanced: {ceilingMargin: 0.5%}\n");
+    put_node(&w, 0, 100000);
+    set_shape(&w, 0, 1000);
+    (void)step(&w);
+    wait(&w, 4000);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.ceiling, 500);
+    cr_assert_eq(w.plans[0].headroom.milli, 500);
+    world_done(&w);
+}
+
 /* ---- several fillers behind gates ---- */
 
 #define TWO_GATED                                                                                  \
