@@ -68,6 +68,12 @@ static void fill_able(const struct turn *t, const struct turn_filler *tf,
         set_condition(c, false, "FailedGetScale", view->problem);
         return;
     case WORKLOAD_FOUND:
+        if (view->pause_problem[0] != '\0') {
+            (void)snprintf(text, sizeof text, "whether it is paused cannot be told%s: %s",
+                           view->pause_known ? "" : ", filler does not grow", view->pause_problem);
+            set_condition(c, view->pause_known, "PauseUnknown", text);
+            return;
+        }
         set_condition(c, true, "ReadyForNewScale", "the target's scale can be read");
         return;
     case WORKLOAD_STATE_COUNT_:
@@ -92,7 +98,9 @@ static void fill_active(const struct turn *t, const struct turn_filler *tf,
     case REASON_PAUSED:
         set_condition(c, false, "Paused",
                       tf->decision.bound == BOUND_FOREIGN ? "somebody else keeps scaling the target"
-                                                          : "paused by annotation");
+                      : workload_view(tf->workload)->pause_known
+                          ? "paused by annotation"
+                          : "whether the target is paused was not read yet");
         return;
     case REASON_STEADY:
     case REASON_HARVEST:

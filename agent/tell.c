@@ -38,12 +38,26 @@ static void tell_owner(struct tell *told, const struct policy *p, struct workloa
     workload_event(w, true, "AnotherAutoscaler", "Rescale", sv_from(note));
 }
 
+static void tell_pause(struct tell *told, const struct policy *p, const struct workload_view *v)
+{
+    if ((v->pause_problem[0] != '\0') == told->pause_unknown)
+        return;
+    told->pause_unknown = !told->pause_unknown;
+    if (!told->pause_unknown)
+        log_info("the target's annotations can be read again", F_SV("policy", p->name));
+    else
+        log_warn("the target's annotations cannot be read: a pause is not seen",
+                 F_SV("policy", p->name), F_STR("growth", v->pause_known ? "goes on" : "held back"),
+                 F_STR("error", v->pause_problem));
+}
+
 void tell_target(struct tell *told, const struct policy *p, struct workload *w)
 {
     const struct workload_view *v = workload_view(w);
 
     tell_state(told, p, v);
     tell_owner(told, p, w);
+    tell_pause(told, p, v);
     if ((v->owner_problem[0] != '\0') == told->owner_unknown)
         return;
     told->owner_unknown = !told->owner_unknown;

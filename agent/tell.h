@@ -19,7 +19,7 @@ enum { TELL_TEXT_SIZE = 320 };
 struct tell {
     enum workload_state state;
     char owner[TELL_TEXT_SIZE];
-    bool owner_unknown;
+    bool owner_unknown, pause_unknown;
     enum reason reason;
     enum bound bound;
     bool overlaps;
@@ -28,7 +28,8 @@ struct tell {
     bool capped;
 };
 
-/* A target that is missing, unreadable, scaled by somebody else, or can be controlled again. */
+/* A target that is missing, unreadable, scaled by somebody else, or can be controlled again; and that
+ * its annotations cannot be read. */
 void tell_target(struct tell *told, const struct policy *p, struct workload *w);
 
 /* That another policy's target has pods which match this one's selector too, or (NULL) no longer. */

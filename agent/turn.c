@@ -217,10 +217,11 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
     bool synced = heard(t, &heard_at);
 
     return (struct planner_input){
-        .known = synced && f->classified && view->known && ff->overlaps < 0 && !tf->let_go &&
+        .known = synced && f->classified && view->known && view->template_known &&
+                 ff->overlaps < 0 && !tf->let_go &&
                  (!turn_writes(t, tf) || (view->owners_known && view->owner[0] == '\0')),
         .fresh = synced && mono_since_us(heard_at, now) <= tf->policy->stale_after_us,
-        .paused_up = view->paused_up,
+        .paused_up = view->paused_up || !view->pause_known,
         .paused_down = view->paused_down,
         .carries_out = turn_writes(t, tf),
         .replicas = replicas_now(t, tf, view),

@@ -49,6 +49,7 @@ struct workload {
     char selector[4096];
     char owner[600];
     char owner_problem[240];
+    char pause_problem[300];
     char problem[240];
 };
 
@@ -77,10 +78,12 @@ static uint64_t fingerprint(const struct workload *w)
         v->template_known,
         v->paused_up,
         v->paused_down,
+        v->pause_known,
         sv_hash(sv_from(w->selector)),
         sv_hash(sv_from(w->owner)),
         sv_hash(sv_from(w->problem)),
         sv_hash(sv_from(w->owner_problem)),
+        sv_hash(sv_from(w->pause_problem)),
     };
 
     return sv_hash((struct sv){.at = (const char *)numbers, .len = sizeof numbers});
@@ -136,7 +139,8 @@ static void scale_failed(struct workload *w, const struct err *err)
     }
     /* Its pods may outlive it: the selector stays, so that they are not taken for paid ones. */
     w->view.state = WORKLOAD_MISSING;
-    w->view.known = w->view.template_known = false;
+    w->view.known = w->view.template_known = w->view.pause_known = false;
+    w->pause_problem[0] = '\0';
     w->looked_version = 0;
 }
 
@@ -164,6 +168,25 @@ static void scale_read(void *self, const struct scale_result *result)
     tell_if_changed(w, before);
 }
 
+/* Where brim may not look nothing is waited for; any other failure is tried again. */
+static void take_annotations(struct workload *w, const struct scale_result *result)
+{
+    if (!result->read) {
+        const struct err *err = &result->problem->err;
+
+        w->view.pause_known |= err->kind == ERR_FORBIDDEN;
+        (void)snprintf(w->pause_problem, sizeof w->pause_problem, "%s%s",
+                       err->kind == ERR_FORBIDDEN ? "the right to get the target is missing: " : "",
+                       err->text);
+        return;
+    }
+    w->looked_version = sv_hash(result->resource_version);
+    w->view.pause_known = true;
+    w->view.paused_up = result->pause.up;
+    w->view.paused_down = result->pause.down;
+    w->pause_problem[0] = '\0';
+}
+
 static void template_read(void *self, const struct scale_result *result)
 {
     struct workload *w = self;
@@ -172,11 +195,7 @@ static void template_read(void *self, const struct scale_result *result)
 
     w->reading_template = NULL;
     w->view.template_known = true; /* or it cannot be: nobody waits for it any longer */
-    if (result->read) {
-        w->looked_version = sv_hash(result->resource_version);
-        w->view.paused_up = result->pause.up;
-        w->view.paused_down = result->pause.down;
-    }
+    take_annotations(w, result);
     /* Without a spec.template live pods or the policy tell the shape. */
     if (result->problem == NULL &&
         decode_pod(&w->decoder, DECODE_JSON, result->pod_json, &pod, NULL))
@@ -348,6 +367,7 @@ struct workload *workload_new(struct client *client, const struct policy *policy
     w->view.selector = w->selector;
     w->view.owner = w->owner;
     w->view.owner_problem = w->owner_problem;
+    w->view.pause_problem = w->pause_problem;
     w->view.problem = w->problem;
     w->timer = w->timers->timer_new(w->timers->self, poll, w);
     workload_refresh(w);

@@ -52,6 +52,7 @@ struct world {
     const char *annotations; /* of the target */
     bool gated;              /* its template has the gate */
     bool classless;          /* it has no PriorityClass */
+    int target_status;       /* with which reads of the target are refused; 0: they are not */
     long gated_pods;         /* that wait behind it */
     bool pods_forbidden, hold_pods; /* patches of pods */
     int pod_patches;
@@ -325,6 +326,10 @@ static void answer(struct world *w, struct transfer *t)
                           "{\"cpu\":\"100\",\"memory\":\"1Ti\",\"pods\":\"500\"}}}]}");
     } else if (path_is(t, "/apis/autoscaling/")) {
         (void)strbuf_addf(&body, "{\"items\":[]}");
+    } else if (path_is(t, "/apis/apps/v1/") && w->target_status != 0) {
+        strbuf_done(&body);
+        fake_json(t, w->target_status, "{\"kind\":\"Status\",\"message\":\"no, thanks\"}");
+        return;
     } else if (path_is(t, "/apis/apps/v1/")) {
         (void)strbuf_addf(
             &body,
@@ -532,6 +537,46 @@ Test(turn, annotations_of_the_target_hold_it_and_let_it_go)
     live(&w, 8000);
     cr_assert_eq(w.replicas, 66);
     world_done(&w);
+}
+
+Test(turn, nothing_grows_before_a_pause_was_looked_for_unless_that_is_forbidden)
+{
+    static const struct {
+        int status;
+        bool able;
+        long replicas;
+    } rows[] = {{500, false, 0}, {403, true, 66}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+        struct snapshot *s;
+
+        world_init(&w, 0, 30);
+        w.target_status = rows[i].status;
+        w.filler_pods = 1; /* tells the shape, as the template cannot */
+        live(&w, 40000);
+        cr_assert_eq(w.replicas, rows[i].replicas, "%d: %ld", rows[i].status, w.replicas);
+        s = snapshot_slot_get(w.slot);
+        cr_assert_eq(s->fillers[0].able.status, rows[i].able, "%d", rows[i].status);
+        cr_assert_str_eq(s->fillers[0].able.reason, "PauseUnknown", "%d", rows[i].status);
+        cr_assert_not_null(strstr(s->fillers[0].able.message, "no, thanks"), "%s",
+                           s->fillers[0].able.message);
+        snapshot_unref(s);
+        w.target_status = 0;
+        w.annotations = "\"brim.dev/paused\":\"true\"";
+        w.version = 1;
+        live(&w, 10000);
+        cr_assert(workload_view(w.workload)->paused_up, "%d", rows[i].status);
+        s = snapshot_slot_get(w.slot);
+        cr_assert_str_eq(s->fillers[0].able.reason, "ReadyForNewScale");
+        snapshot_unref(s);
+        w.target_status = 500; /* what was read once stands */
+        w.version = 2;
+        live(&w, 60000);
+        cr_assert(workload_view(w.workload)->paused_up, "%d", rows[i].status);
+        cr_assert_eq(w.replicas, rows[i].replicas);
+        world_done(&w);
+    }
 }
 
 Test(turn, without_the_right_to_patch_pods_one_is_tried_a_minute_and_scaling_goes_on)
