@@ -54,14 +54,9 @@ bool timeline_take(struct sim *s, struct mono until, struct timed *ret_what)
 
 /* ---- chance ---- */
 
-/* splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators") */
 uint64_t sim_random(struct sim *s)
 {
-    uint64_t z = s->random += 0x9e3779b97f4a7c15ULL;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
+    return random_of(s->random += RANDOM_STEP);
 }
 
 int64_t sim_jitter(struct sim *s, int64_t us)
@@ -92,12 +87,12 @@ struct uid sim_uid(struct sim *s)
 
 /* ---- the observer ---- */
 
-static void tell(struct sim *s, struct sim_event event)
+static void tell(struct sim *s, const struct sim_event *event)
 {
     if (s->config.observer.see == NULL)
         return;
     s->telling = true;
-    s->config.observer.see(s->config.observer.self, &event);
+    s->config.observer.see(s->config.observer.self, event);
     s->telling = false;
 }
 
@@ -106,30 +101,34 @@ void tell_pod(struct sim *s, enum sim_verb verb, struct pod *pod)
     if (verb == SIM_MODIFIED && pod->node != NULL)
         node_heard_of(pod->node, pod);
     pod->view.version = ++s->version;
-    tell(
-        s,
-        (struct sim_event){
-            .kind = SIM_POD, .verb = verb, .version = s->version, .at = s->now, .pod = &pod->view});
+
+    const struct sim_event event = {
+        .kind = SIM_POD, .verb = verb, .version = s->version, .at = s->now, .pod = &pod->view};
+
+    tell(s, &event);
 }
 
 void tell_node(struct sim *s, enum sim_verb verb, struct node *node)
 {
     node->view.version = ++s->version;
-    tell(s, (struct sim_event){.kind = SIM_NODE,
-                               .verb = verb,
-                               .version = s->version,
-                               .at = s->now,
-                               .node = &node->view});
+
+    const struct sim_event event = {
+        .kind = SIM_NODE, .verb = verb, .version = s->version, .at = s->now, .node = &node->view};
+
+    tell(s, &event);
 }
 
 void tell_workload(struct sim *s, enum sim_verb verb, struct workload *w)
 {
     w->view.version = ++s->version;
-    tell(s, (struct sim_event){.kind = SIM_WORKLOAD,
-                               .verb = verb,
-                               .version = s->version,
-                               .at = s->now,
-                               .workload = &w->view});
+
+    const struct sim_event event = {.kind = SIM_WORKLOAD,
+                                    .verb = verb,
+                                    .version = s->version,
+                                    .at = s->now,
+                                    .workload = &w->view};
+
+    tell(s, &event);
 }
 
 /* ---- lists and heaps of pods ---- */

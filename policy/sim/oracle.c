@@ -29,7 +29,8 @@ struct search {
     const struct trace *trace;
     const struct replay_setting *setting;
     struct oracle *found;
-    struct stack *nodes; /* by the sim's id */
+    struct resource_places places; /* of the filler's request */
+    struct stack *nodes;           /* by the sim's id */
     size_t nodes_cap;
     bool capped; /* max_replicas may bind: the edges are kept */
     struct edge *edges;
@@ -105,14 +106,17 @@ static void set_slots(struct search *f, struct stack *s, int64_t slots)
 
 static void look_at(struct search *f, const struct sim_node *node, bool there)
 {
+    const struct resources *total = &node->record.allocatable;
     struct stack *s = stack_of(f, node->id);
-    struct resources room = node->record.allocatable;
-    int64_t offers = there && !node->record.unschedulable ? room.at[RESOURCE_CPU] : 0;
+    struct resources room;
+    int64_t offers = there && !node->record.unschedulable ? total->at[RESOURCE_CPU] : 0;
 
     f->allocatable_milli += offers - s->allocatable_milli;
     s->allocatable_milli = offers;
-    resources_sub(&room, &node->used);
-    set_slots(f, s, offers > 0 ? resources_times(&f->setting->filler, &room, NULL) : 0);
+    for (int i = 0; i < f->places.n; i++)
+        room.at[f->places.at[i]] = total->at[f->places.at[i]];
+    resources_sub_at(&room, &node->used, &f->places);
+    set_slots(f, s, offers > 0 ? resources_times_at(&f->setting->filler, &room, &f->places) : 0);
 }
 
 static void see(void *self, const struct sim_event *e, uint32_t pod)
@@ -211,7 +215,10 @@ bool oracle_find(const struct trace *trace, const struct replay_setting *setting
                  struct oracle *ret_oracle, struct err *err)
 {
     struct oracle found = {.wait_us = xcalloc(trace->n_pods + 1, sizeof *found.wait_us)};
-    struct search f = {.trace = trace, .setting = setting, .found = &found};
+    struct search f = {.trace = trace,
+                       .setting = setting,
+                       .found = &found,
+                       .places = resources_places(&setting->filler)};
     struct replay_world w;
     bool ok;
 

@@ -53,6 +53,7 @@ struct pod {
     struct workload *owner;
     size_t at_nominated, at_owner, at_queue; /* positions in the lists that hold it */
     size_t at_slot;                          /* SIZE_MAX: in none */
+    int64_t started_s; /* whole seconds of the wall clock; of one with a node */
     enum queue queue;
     uint64_t queue_order;  /* rises with each return to the queue */
     struct mono queued_at; /* unschedulable: since then */
@@ -69,7 +70,7 @@ struct pod_list {
 struct tenant {
     struct pod *pod;
     const struct resources *request;
-    int64_t started_s; /* whole seconds of the wall clock, as the API has them */
+    int64_t started_s; /* the pod's */
     int32_t priority;
 };
 
@@ -159,7 +160,8 @@ struct glance {
     int32_t free_pods;
     bool gone;
     bool promised; /* pods are nominated here */
-    bool plain;    /* it has cpu and memory, and no amount reaches the limit */
+    bool large;    /* it lacks cpu or memory, or an amount reaches the limit */
+    bool odd;      /* any of these */
 };
 
 /* A node changed. */
@@ -235,6 +237,16 @@ struct sim {
 void timeline_add(struct sim *s, struct mono at, struct timed what);
 bool timeline_take(struct sim *s, struct mono until, struct timed *ret_what);
 uint64_t sim_random(struct sim *s);
+/* splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators"): a state that
+ * grows by a step, and the number that is made of it. */
+#define RANDOM_STEP 0x9e3779b97f4a7c15ULL
+static inline uint64_t random_of(uint64_t state)
+{
+    uint64_t z = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9ULL;
+
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
 /* us, more or less by the configured jitter. */
 int64_t sim_jitter(struct sim *s, int64_t us);
 /* The wall clock at t in whole seconds, as the API stores times. */

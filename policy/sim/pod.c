@@ -466,29 +466,54 @@ static bool more_important(const struct tenant *a, const struct tenant *b)
     return a->pod->at_slot < b->pod->at_slot;
 }
 
-static void insert_tenant(struct node *node, struct tenant tenant)
+static struct tenant tenant_of(struct pod *pod)
 {
-    size_t at = node->n_tenants;
+    return (struct tenant){.pod = pod,
+                           .request = &pod->spec->view.request,
+                           .started_s = pod->started_s,
+                           .priority = pod->spec->view.priority};
+}
 
+/* How many of the node's pods are more important. */
+static size_t tenant_place(const struct node *node, const struct tenant *tenant)
+{
+    size_t low = 0, high = node->n_tenants;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (more_important(&node->tenants[middle], tenant))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Behind those that are as important: finished ones. */
+static void insert_tenant(struct node *node, struct pod *pod)
+{
+    struct tenant tenant = tenant_of(pod);
+    size_t at = tenant_place(node, &tenant);
+
+    while (at < node->n_tenants && !more_important(&tenant, &node->tenants[at]))
+        at++;
     VEC_PUSH(node->tenants, node->n_tenants, node->tenants_cap, tenant);
-    for (; at > 0 && more_important(&tenant, &node->tenants[at - 1]); at--)
-        node->tenants[at] = node->tenants[at - 1];
+    memmove(&node->tenants[at + 1], &node->tenants[at],
+            (node->n_tenants - 1 - at) * sizeof *node->tenants);
     node->tenants[at] = tenant;
 }
 
-static struct tenant take_tenant(struct node *node, const struct pod *pod)
+static void take_tenant(struct node *node, struct pod *pod)
 {
-    size_t at = 0;
+    struct tenant tenant = tenant_of(pod);
+    size_t at = tenant_place(node, &tenant);
 
     while (node->tenants[at].pod != pod)
         at++;
-
-    struct tenant tenant = node->tenants[at];
-
     node->n_tenants--;
     memmove(&node->tenants[at], &node->tenants[at + 1],
             (node->n_tenants - at) * sizeof *node->tenants);
-    return tenant;
 }
 
 /* As the scheduler's cache does it: the last one takes the place of the one that goes. */
@@ -502,11 +527,10 @@ static void leave_slot(struct node *node, struct pod *pod)
     if (last == pod) {
         node->slots.n--;
     } else {
-        struct tenant moved = take_tenant(node, last);
-
+        take_tenant(node, last);
         (void)list_cut(&node->slots, pod->at_slot);
         last->at_slot = pod->at_slot;
-        insert_tenant(node, moved);
+        insert_tenant(node, last);
     }
     pod->at_slot = SIZE_MAX;
 }
@@ -519,16 +543,14 @@ static void take_slot_on(struct node *node, struct pod *pod)
 
 void node_take_in(const struct sim *s, struct node *node, struct pod *pod)
 {
+    pod->started_s = sim_seconds(s, pod->view.bound_at);
     take_slot_on(node, pod);
-    insert_tenant(node, (struct tenant){.pod = pod,
-                                        .request = &pod->spec->view.request,
-                                        .started_s = sim_seconds(s, pod->view.bound_at),
-                                        .priority = pod->spec->view.priority});
+    insert_tenant(node, pod);
 }
 
 void node_let_go(struct node *node, struct pod *pod)
 {
-    (void)take_tenant(node, pod);
+    take_tenant(node, pod);
     leave_slot(node, pod);
 }
 
@@ -537,12 +559,11 @@ void node_heard_of(struct node *node, struct pod *pod)
     if (pod->at_slot == node->slots.n - 1 && !pod_finished(pod))
         return;
 
-    struct tenant tenant = take_tenant(node, pod);
-
+    take_tenant(node, pod);
     leave_slot(node, pod);
     if (!pod_finished(pod))
         take_slot_on(node, pod);
-    insert_tenant(node, tenant);
+    insert_tenant(node, pod);
 }
 
 void node_release(struct node *node)

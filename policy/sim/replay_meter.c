@@ -287,18 +287,21 @@ static int by_value(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* The value that a share of them does not exceed, by nearest rank; 0 of none. */
-static int64_t quantile(const int64_t *sorted, size_t n, size_t percent)
+/* The waits of `n` pods, of which all but the `n_sorted` given did not wait: the value that a share
+ * of them does not exceed, by nearest rank; 0 of none. */
+static int64_t quantile(const int64_t *sorted, size_t n_sorted, size_t n, size_t percent)
 {
-    return n != 0 ? sorted[(n * percent + 99) / 100 - 1] : 0;
+    size_t rank = (n * percent + 99) / 100, before = n - n_sorted;
+
+    return rank > before ? sorted[rank - before - 1] : 0;
 }
 
 static void sum_waits(struct meter *m, const struct oracle *past)
 {
     struct replay_result *r = m->result;
-    int64_t *because = xcalloc(m->trace->n_pods + 1, sizeof *because);
+    int64_t *because = NULL;
     double core_us = 0;
-    size_t n = 0;
+    size_t n = 0, n_because = 0, cap = 0;
 
     for (size_t i = 0; i < m->trace->n_pods; i++) {
         const struct trace_pod *pod = &m->trace->pods[i];
@@ -306,17 +309,20 @@ static void sum_waits(struct meter *m, const struct oracle *past)
 
         if (pod->create_us < m->setting->warmup_us || pod->found_on != TRACE_ANY_NODE)
             continue;
+        n++;
         r->delayed += wait - past->wait_us[i] > DELAY_US;
-        wait = m->was_blocked[i] ? wait : 0;
-        because[n++] = wait;
+        if (!m->was_blocked[i])
+            continue;
+        VEC_PUSH(because, n_because, cap, wait);
         core_us += (double)wait * (double)m->trace->kinds[pod->kind].request.at[RESOURCE_CPU];
     }
-    qsort(because, n, sizeof *because, by_value);
+    if (n_because != 0)
+        qsort(because, n_because, sizeof *because, by_value);
     r->paid_pods = n;
-    r->wait_p50_us = quantile(because, n, 50);
-    r->wait_p99_us = quantile(because, n, 99);
-    r->wait_max_us = quantile(because, n, 100);
-    r->blocked_p50_us = quantile(because + (n - r->blocked), r->blocked, 50);
+    r->wait_p50_us = quantile(because, n_because, n, 50);
+    r->wait_p99_us = quantile(because, n_because, n, 99);
+    r->wait_max_us = quantile(because, n_because, n, 100);
+    r->blocked_p50_us = quantile(because, n_because, n_because, 50);
     r->wait_core_h = core_us / MILLI_US_PER_CORE_S / 3600;
     free(because);
 }

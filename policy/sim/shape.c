@@ -99,10 +99,11 @@ static struct glance *glance_at(struct sched *q, const struct node *node)
     g->free_pods = within_int32(left[RESOURCE_PODS]);
     g->gone = node->view.gone;
     g->promised = node->nominated.n != 0;
-    g->plain = total[RESOURCE_CPU] > 0 && total[RESOURCE_MEMORY] > 0 &&
-               below_limit(total[RESOURCE_CPU]) && below_limit(total[RESOURCE_MEMORY]) &&
-               below_limit(left[RESOURCE_CPU]) && below_limit(left[RESOURCE_MEMORY]) &&
-               below_limit(node->score_cpu) && below_limit(node->score_mem);
+    g->large = total[RESOURCE_CPU] <= 0 || total[RESOURCE_MEMORY] <= 0 ||
+               !below_limit(total[RESOURCE_CPU]) || !below_limit(total[RESOURCE_MEMORY]) ||
+               !below_limit(left[RESOURCE_CPU]) || !below_limit(left[RESOURCE_MEMORY]) ||
+               !below_limit(node->score_cpu) || !below_limit(node->score_mem);
+    g->odd = g->gone || g->promised || g->large;
     return g;
 }
 
@@ -174,25 +175,35 @@ static int64_t balanced(const struct node *node, const struct shape *shape)
     return (int64_t)((1.0 - (n == 2 ? fabs((shares[0] - shares[1]) / 2) : 0.0)) * SCORE_FULL);
 }
 
-static double at_least_0(double value)
-{
-    return value > 0 ? value : 0;
-}
-
 static double at_most_1(double value)
 {
     return value < 1 ? value : 1;
 }
 
-/* least_allocated() + balanced(), of a plain node and a small shape. */
-static int64_t plain_score(const struct glance *g, const struct shape *shape)
+/* least_allocated() + balanced() of a node that is not large and a small shape. Called for millions
+ * of nodes: without branches. */
+static inline int64_t plain_score(const struct glance *g, pair score, pair asked, bool bare)
 {
-    pair left = (double)SCORE_FULL * (g->total - g->score - shape->score) / g->total;
-    pair share = (g->used + shape->asked) / g->total;
-    int64_t least = ((int64_t)at_least_0(left[0]) + (int64_t)at_least_0(left[1])) / 2;
+    pair left = (double)SCORE_FULL * (g->total - g->score - score) / g->total;
+    pair share = (g->used + asked) / g->total;
+    uint64_t least = (uint64_t)(max_i64((int64_t)left[0], 0) + max_i64((int64_t)left[1], 0));
     double apart = fabs((at_most_1(share[0]) - at_most_1(share[1])) / 2);
 
-    return least + (shape->bare ? 0 : (int64_t)((1.0 - apart) * SCORE_FULL));
+    return (int64_t)(least / 2) + (bare ? 0 : (int64_t)((1.0 - apart) * SCORE_FULL));
+}
+
+/* Of a node that is not odd and a common shape. */
+static inline bool plain_fits(const struct glance *g, pair needed)
+{
+    pair then = g->used + needed;
+
+    return (then[0] <= g->total[0]) & (then[1] <= g->total[1]) & (g->free_pods >= 1);
+}
+
+/* 0: no room. */
+static inline double key_of(int64_t score, uint64_t random, bool room)
+{
+    return (double)(room ? (score + 1) << 32 | (int64_t)(random >> 32) : 0);
 }
 
 /* With all the resources there are, and what other pods were promised. */
@@ -217,20 +228,16 @@ static bool fits(const struct sim *s, const struct shape *shape, uint32_t id)
 {
     const struct glance *g = &s->sched.glances[id];
 
-    if (!shape->common || !g->plain || g->promised)
-        return fits_closely(shape, s->nodes[id]);
-
-    pair then = g->used + shape->needed;
-
-    return (then[0] <= g->total[0]) & (then[1] <= g->total[1]) & (g->free_pods >= 1);
+    return shape->common && !g->odd ? plain_fits(g, shape->needed)
+                                    : fits_closely(shape, s->nodes[id]);
 }
 
 static int64_t score(const struct sim *s, const struct shape *shape, uint32_t id)
 {
     const struct glance *g = &s->sched.glances[id];
 
-    if (shape->small && g->plain)
-        return plain_score(g, shape);
+    if (shape->small && !g->large)
+        return plain_score(g, shape->score, shape->asked, shape->bare);
     return least_allocated(s->nodes[id], shape) + balanced(s->nodes[id], shape);
 }
 
@@ -268,15 +275,42 @@ static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
 {
     shape->stale[id / SHAPE_BLOCK] = true;
     shape->key[id] = 0;
-    if (!accepts(s, shape, id, facts))
-        return;
+    if (accepts(s, shape, id, facts) && fits(s, shape, id))
+        shape->key[id] = key_of(score(s, shape, id), sim_random(s), true);
+}
 
-    uint64_t before = s->random, drawn = sim_random(s) >> 32;
-    bool room = fits(s, shape, id);
-    double key = (double)(score(s, shape, id) + 1) * KEY_SCORE + (double)drawn;
+/* look_at() for what the shape has not seen, a common one of which all facts are known. */
+static void look_quickly(struct sim *s, struct shape *shape)
+{
+    const struct sched *q = &s->sched;
+    const struct change *end = q->changed + q->n_changed;
+    const pair score = shape->score, asked = shape->asked, needed = shape->needed;
+    const bool bare = shape->bare, *accept = shape->accept;
+    const uint64_t seen = shape->seen;
+    double *key = shape->key;
+    bool *stale = shape->stale;
+    uint64_t random = s->random;
 
-    s->random = room ? s->random : before;
-    shape->key[id] = room ? key : 0;
+    for (const struct change *c = q->changed + (seen - q->changed_base); c < end; c++) {
+        const struct glance *g = &q->glances[c->node];
+        uint64_t next = random + RANDOM_STEP;
+
+        if (c->before > seen)
+            continue;
+        if (g->odd || !accept[c->node]) {
+            s->random = random;
+            look_at(s, shape, c->node, false);
+            random = s->random;
+            continue;
+        }
+
+        bool room = plain_fits(g, needed);
+
+        key[c->node] = key_of(plain_score(g, score, asked, bare), random_of(next), room);
+        stale[c->node / SHAPE_BLOCK] = true;
+        random = room ? next : random;
+    }
+    s->random = random;
 }
 
 static double most_of(const double *key)
@@ -293,18 +327,21 @@ static double most_of(const double *key)
 /* The node with the largest key; one without a key if there is no room. */
 static uint32_t winner(struct shape *shape)
 {
+    const uint32_t blocks = shape->cap / SHAPE_BLOCK;
+    const double *key = shape->key;
+    double *mosts = shape->most, most = 0;
+    bool *stale = shape->stale;
     uint32_t best = 0;
-    double most = 0;
 
-    for (uint32_t block = 0; block < shape->cap / SHAPE_BLOCK; block++) {
-        if (shape->stale[block])
-            shape->most[block] = most_of(&shape->key[block * SHAPE_BLOCK]);
-        shape->stale[block] = false;
-        best = shape->most[block] > most ? block : best;
-        most = shape->most[block] > most ? shape->most[block] : most;
+    for (uint32_t block = 0; block < blocks; block++) {
+        if (stale[block])
+            mosts[block] = most_of(&key[block * SHAPE_BLOCK]);
+        stale[block] = false;
+        best = mosts[block] > most ? block : best;
+        most = mosts[block] > most ? mosts[block] : most;
     }
     best *= SHAPE_BLOCK;
-    while (shape->key[best] < most)
+    while (key[best] < most)
         best++;
     return best;
 }
@@ -343,6 +380,8 @@ static void catch_up(struct sim *s, struct shape *shape)
             if (!known || q->glances[id].noted > shape->seen)
                 look_at(s, shape, id, true);
         }
+    } else if (shape->common && !facts) {
+        look_quickly(s, shape);
     } else {
         for (uint64_t i = shape->seen; i < end; i++) {
             const struct change *change = &q->changed[i - q->changed_base];
