@@ -16,7 +16,7 @@
  *   ACT_RETRY_LAST_US. Growth and yields have one each: no yield waits for a growth that failed. A
  *   write that goes through ends both.
  *
- * docs/CONTROL.md 9.8 has the properties.
+ * docs/CONTROL.md 7.8 has the properties.
  */
 #ifndef BRIM_AGENT_ACT_H
 #define BRIM_AGENT_ACT_H

@@ -636,7 +636,7 @@ Test(controller, says_its_decision_in_words)
     }
 }
 
-/* docs/CONTROL.md 9, parts of 3 and 6. */
+/* docs/CONTROL.md 7, parts of 3 and 6. */
 Test(controller, set_point_is_monotone_and_kept_room_is_whole_holes)
 {
     struct random r = random_start("set point");
@@ -722,7 +722,7 @@ static void change_world(struct world *w)
         w->f.replicas = random_in(r, 0, 200); /* somebody else */
 }
 
-/* docs/CONTROL.md 9, items 8 and 9, with writes that fail, whatever order things come in. */
+/* docs/CONTROL.md 7, items 8 and 9, with writes that fail, whatever order things come in. */
 static void run_world(struct random *r, int run)
 {
     struct controller_config config = {.min = random_percent(r, 50) ? 0 : random_in(r, 0, 40),

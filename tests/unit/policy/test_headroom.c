@@ -161,7 +161,7 @@ Test(headroom, takes_times_and_amounts_at_their_ends)
     headroom_free(NULL);
 }
 
-/* ---- the worked example of docs/CONTROL.md 7, and more of its trace ---- */
+/* ---- the cycle of docs/CONTROL.md 4, and more of its trace ---- */
 
 struct row {
     int64_t us;
@@ -643,7 +643,7 @@ static void check_state(const struct against *a, struct headroom_state s)
     }
     free(m.starts);
 
-    /* docs/CONTROL.md 9.6 and 9.7 */
+    /* docs/CONTROL.md 7.6 and 7.7 */
     cr_assert(s.usual <= m.c.max_milli, "%s: H0 above max", a->where);
     if (top != INT64_MAX)
         cr_assert(s.milli == m.c.min_milli ||

@@ -1,5 +1,5 @@
 /*
- * What docs/CONTROL.md 8 proves, and the parts of 9.6 that a whole run can show, checked on each trace of tests/data/traces, with the
+ * What docs/CONTROL.md 8 proves, and the parts of 7.6 that a whole run can show, checked on each trace of tests/data/traces, with the
  * planner as it decides live. Paid pods go to the node with most room, at once; filler is as the planner wants it.
  */
 #include <criterion/criterion.h>

@@ -209,7 +209,7 @@ Test(planner, the_past_is_learned_like_the_present)
     world_done(&told);
 }
 
-/* docs/CONTROL.md 9.2: for given history and no pending paid pod x is the same for any arrangement and number of filler pods. */
+/* docs/CONTROL.md 7.2: for given history and no pending paid pod x is the same for any arrangement and number of filler pods. */
 Test(planner, filler_never_enters_the_set_point)
 {
     struct random r = random_start("filler never enters the set point");
@@ -262,7 +262,7 @@ Test(planner, filler_never_enters_the_set_point)
     }
 }
 
-/* docs/CONTROL.md 9.5: events in any order that ends in the same state give the same S; and a full list does. */
+/* docs/CONTROL.md 7.5: events in any order that ends in the same state give the same S; and a full list does. */
 Test(planner, the_order_of_events_and_a_relist_change_nothing)
 {
     struct random r = random_start("the order of events and a relist change nothing");
@@ -304,7 +304,7 @@ Test(planner, the_order_of_events_and_a_relist_change_nothing)
     }
 }
 
-/* docs/CONTROL.md 9.4, with cpu alone: a pending pod that fits lowers S by at least floor(cpu / c) at once. */
+/* docs/CONTROL.md 7.4, with cpu alone: a pending pod that fits lowers S by at least floor(cpu / c) at once. */
 Test(planner, a_pending_pod_counts_at_once)
 {
     struct random r = random_start("a pending pod counts at once");
@@ -342,7 +342,7 @@ Test(planner, a_pending_pod_counts_at_once)
         "b") "  weight: 2\n  headroom: {max: 4}\n"                                                 \
              "---\n" POLICY_MAX("c", "20") "  headroom: {mode: fixed, max: 5}\n"
 
-/* All fillers together are never wanted above what fits, nor decided, whatever happens. */
+/* docs/CONTROL.md 7.12: all fillers together are never wanted above what fits, nor decided, whatever happens. */
 Test(planner, several_fillers_together_never_want_more_than_fits)
 {
     static const int64_t sizes[] = {1000, 500, 2000};
@@ -385,7 +385,7 @@ Test(planner, several_fillers_together_never_want_more_than_fits)
 }
 
 /*
- * docs/CONTROL.md 9.11, P7: on one node no paid pod is blocked by filler if its rise is at most the least H over [t - T, t - A]. Filler
+ * docs/CONTROL.md 7.11, P7: on one node no paid pod is blocked by filler if its rise is at most the least H over [t - T, t - A]. Filler
  * here is the worst that may be there: what N allowed A ago, which leaves a grace period after it was asked to.
  */
 Test(planner, on_one_node_what_headroom_covers_finds_room)
@@ -449,7 +449,7 @@ Test(planner, on_one_node_what_headroom_covers_finds_room)
     cr_assert_gt(covered, 1000);
 }
 
-/* docs/CONTROL.md 9.8: what is paused is not written, and what a dry run plans is not placed. */
+/* docs/CONTROL.md 7.8: what is paused is not written, and what a dry run plans is not placed. */
 Test(planner, a_pause_stops_its_direction)
 {
     struct world w;
@@ -526,7 +526,7 @@ Test(planner, one_below_that_is_not_carried_out_sees_what_those_above_leave)
     world_done(&w);
 }
 
-/* Whatever one that is not carried out wants, the others decide as if it were not there. */
+/* docs/CONTROL.md 7.12: whatever one that is not carried out wants, the others decide as if it were not there. */
 Test(planner, the_others_decide_as_if_what_is_not_carried_out_were_not_there)
 {
     struct random r = random_start("the others decide as if it were not there");
