@@ -12,6 +12,7 @@
 #include "agent/loop.h"
 #include "agent/policy_watch.h"
 #include "agent/recorder.h"
+#include "agent/restore.h"
 #include "agent/serve/httpd.h"
 #include "agent/snapshot.h"
 #include "agent/turn.h"
@@ -62,7 +63,8 @@ struct lane {
     bool has_found;
     int64_t found; /* the target's count when it was first read */
     struct lane *next_leaving;
-    bool done; /* leaving: the last write was answered */
+    struct restore *restore; /* leaving: NULL where nothing is given back */
+    bool done;               /* leaving: nothing is left to write */
 };
 
 /* Watches: what they bring goes into the facts. */
@@ -195,8 +197,8 @@ static void written(void *self, bool down, int64_t replicas, const struct err *e
     }
     if (err != NULL)
         log_warn("the target could not be restored", F_INT("to", replicas), F_ERR(err));
-    l->done = true;
-    loop_timer_set(l->agent->bury, 0); /* not inside a function of its own */
+    if (l->restore != NULL)
+        restore_answered(l->restore, err);
 }
 
 static void admitted(void *self, struct uid uid, bool ok)
@@ -243,6 +245,7 @@ static void lane_free(struct lane *l)
 {
     if (l == NULL)
         return;
+    restore_free(l->restore);
     places_free(l->places);
     workload_free(l->workload);
     free(l);
@@ -264,13 +267,20 @@ static void bury(void *self)
     }
 }
 
+static void let_go_done(void *self)
+{
+    struct lane *l = self;
+
+    l->done = true;
+    loop_timer_set(l->agent->bury, 0); /* not inside a function of its own */
+}
+
 /* Gives the target back, with the count that it had if the policy says so. */
 static void let_go(struct agent *a, struct lane *l, const struct policy *policy)
 {
     const struct workload_view *view = workload_view(l->workload);
     bool restores = policy->on_remove == REMOVE_RESTORE && policy->mode == MODE_CONTROL &&
-                    !a->options->dry_run && view->known && l->has_found &&
-                    l->found != view->replicas;
+                    !a->options->dry_run && view->known && l->has_found;
 
     log_info("the policy is gone: its target is let go", F_SV("policy", policy->name),
              F_INT("replicas", restores ? l->found : view->replicas));
@@ -278,13 +288,10 @@ static void let_go(struct agent *a, struct lane *l, const struct policy *policy)
     l->policy = NULL;
     l->next_leaving = a->leaving;
     a->leaving = l;
-    l->done = !restores;
-    if (!restores)
-        loop_timer_set(a->bury, 0);
-    else if (l->found < view->replicas)
-        workload_shrink(l->workload, l->found);
+    if (restores)
+        l->restore = restore_new(l->workload, &a->timers, l->found, let_go_done, l);
     else
-        workload_grow(l->workload, l->found);
+        let_go_done(l);
 }
 
 static void lane_remove(struct agent *a, struct lane *l)

@@ -328,6 +328,11 @@ void workload_grow(struct workload *w, int64_t replicas)
         scale_patch_grow(w->scaler, sv_from(w->uid), w->view.replicas, replicas, written, writing);
 }
 
+bool workload_writes(const struct workload *w)
+{
+    return w->writing != NULL;
+}
+
 void workload_event(struct workload *w, bool warning, const char *reason, const char *action,
                     struct sv note)
 {

@@ -81,6 +81,9 @@ void workload_shrink(struct workload *t, int64_t replicas);
 /* Asks for more: refused (ERR_CONFLICT) unless the target still asks for view.replicas. */
 void workload_grow(struct workload *t, int64_t replicas);
 
+/* Is a write open? Inside written() the one that is told of is not. */
+bool workload_writes(const struct workload *t);
+
 /* Puts an event on the target. */
 void workload_event(struct workload *t, bool warning, const char *reason, const char *action,
                     struct sv note);
