@@ -24,11 +24,11 @@ struct filler {
     struct packed_rules *rules;
     struct claims_filler claims;
     int64_t start_us;
-    struct fit *fit; /* NULL while the shape is not known */
-    int64_t *slots;  /* by node index */
-    int64_t *places; /* by node index: slots for placement, where it shares with others */
-    size_t n_slots;  /* of either */
-    bool alone;      /* shares with nobody: its places are its slots */
+    struct fit *fit;  /* NULL while the shape is not known */
+    int64_t *slots;   /* by node index */
+    int64_t *places;  /* by node index: slots for placement, where it shares with others */
+    size_t n_slots;   /* of either */
+    bool alone;       /* shares with nobody: its places are its slots */
     bool slots_whole; /* slots are those of fit: only changed nodes must be looked at */
     struct controller *controller;
     struct controller_config config;

@@ -452,8 +452,8 @@ static bool check_headroom(const struct reader *r, const struct policy *p,
 {
     char found[32], most[32], expected[64];
 
-    if (p->headroom_min.kind != p->headroom_max.kind ||
-        p->headroom_min.kind == ROOM_LARGEST_NODE || p->headroom_min.milli <= p->headroom_max.milli)
+    if (p->headroom_min.kind != p->headroom_max.kind || p->headroom_min.kind == ROOM_LARGEST_NODE ||
+        p->headroom_min.milli <= p->headroom_max.milli)
         return true;
     print_room(&p->headroom_min, found, sizeof found);
     print_room(&p->headroom_max, most, sizeof most);

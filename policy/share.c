@@ -230,8 +230,8 @@ static void put_missing(struct sharing *s, const struct share_filler *f, int64_t
     const int64_t *caps = caps_compute(s->caps, &in);
 
     for (uint32_t i = 0; i < s->n_nodes; i++)
-        nodes[i] = (struct capped_node){
-            .node = i, .cap = caps[i], .slots = f->places[i] - s->here[i]};
+        nodes[i] =
+            (struct capped_node){.node = i, .cap = caps[i], .slots = f->places[i] - s->here[i]};
     qsort(nodes, s->n_nodes, sizeof *nodes, by_fullness);
     for (enum pass pass = 0; pass < PASS_COUNT_; pass++) {
         for (uint32_t i = 0; i < s->n_nodes && missing > 0; i++) {

@@ -478,7 +478,7 @@ Test(planner, a_pause_stops_its_direction)
 
 #define TWO_FIXED                                                                                  \
     POLICY("a")                                                                                    \
-    "  priority: 1\n  headroom: {mode: fixed, max: 20}\n---\n" POLICY(                            \
+    "  priority: 1\n  headroom: {mode: fixed, max: 20}\n---\n" POLICY(                             \
         "b") "  headroom: {mode: fixed, max: 4}\n"
 
 Test(planner, one_that_is_not_carried_out_or_not_known_takes_nothing_from_others)
@@ -563,8 +563,8 @@ Test(planner, the_others_decide_as_if_what_is_not_carried_out_were_not_there)
                 cr_assert(i == dry || with.plans[i].decision.set_point ==
                                           without.plans[i].decision.set_point,
                           "seed %llu run %d event %d", (unsigned long long)r.seed, run, e);
-                cr_assert(i == dry || with.plans[i].decision.damped ==
-                                          without.plans[i].decision.damped);
+                cr_assert(i == dry ||
+                          with.plans[i].decision.damped == without.plans[i].decision.damped);
             }
             wait(&with, (double)random_in(&r, 0, 60));
             without.now = with.now;
@@ -593,7 +593,7 @@ Test(planner, the_margin_of_the_ceiling_is_not_cut_to_whole_percents)
 
 #define TWO_GATED                                                                                  \
     POLICY_MAX("a", "10")                                                                          \
-    "  priority: 10\n  headroom: {mode: fixed, max: 0}\n  settle: 0\n---\n" POLICY_MAX(           \
+    "  priority: 10\n  headroom: {mode: fixed, max: 0}\n  settle: 0\n---\n" POLICY_MAX(            \
         "b", "150") "  headroom: {mode: fixed, max: 0}\n  settle: 0\n"
 
 enum { GATED_PODS = 200, NOWHERE = -1, GONE = -2 };
