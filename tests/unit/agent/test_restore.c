@@ -103,9 +103,8 @@ static void world_init(struct world *w)
     w->client = client_new(&w->config, &w->transport, &w->timers);
     resource_names_init(&w->names);
     cr_assert(policy_read(SV("p"), sv_from(policy_text), &w->policies, NULL));
-    w->workload =
-        workload_new(w->client, w->policies.at[0], &w->names, &rules,
-                     &(struct workload_handler){changed, template_read, written, w});
+    w->workload = workload_new(w->client, w->policies.at[0], &w->names, &rules,
+                               &(struct workload_handler){changed, template_read, written, w});
     live(w, 1000);
     cr_assert_eq(workload_view(w->workload)->replicas, 50);
 }
