@@ -401,15 +401,15 @@ Test(pod_patch, names_the_right_that_is_missing_until_it_is_there)
 
 /* ---- many ---- */
 
-static void name_of(int i, char text[static 8])
+static void name_of(int i, char text[static 16])
 {
-    (void)snprintf(text, 8, "p%d", i);
+    (void)snprintf(text, 16, "p%d", i);
 }
 
 Test(pod_patch, sends_so_many_at_once_and_costs_before_let_ins)
 {
     struct rig r;
-    char name[8];
+    char name[16];
 
     rig_init(&r);
     for (int i = 0; i < POD_PATCH_PARALLEL + 2; i++) {
