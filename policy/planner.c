@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/num.h"
-#include "policy/hole.h"
 #include "policy/share.h"
 
 /* How a filler takes part when room is shared, by what is known of it at a step. */
@@ -100,6 +99,11 @@ void planner_free(struct planner *p)
 struct cluster *planner_cluster(struct planner *p)
 {
     return p->cluster;
+}
+
+const struct hole *planner_hole(const struct planner *p)
+{
+    return &p->hole;
 }
 
 int planner_limit(const struct planner *p)

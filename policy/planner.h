@@ -30,6 +30,7 @@
 #include "capacity/fit.h"
 #include "policy/controller.h"
 #include "policy/headroom.h"
+#include "policy/hole.h"
 #include "policy/placement.h"
 #include "policy/policy.h"
 
@@ -46,6 +47,8 @@ DEFINE_FREE_PTR(struct planner, planner)
 
 /* To look at; pods and nodes are changed through the planner alone. */
 struct cluster *planner_cluster(struct planner *p);
+/* The sizes of the last paid pods that came. */
+const struct hole *planner_hole(const struct planner *p);
 
 /* ---- fillers ---- */
 

@@ -2,7 +2,6 @@
  * The live controller as a pilot: what the agent does with a plan, in the simulation. Facts reach the
  * planner at once; what they would take to come is a part of setting.api_us.
  */
-#include "policy/hole.h"
 #include "policy/planner.h"
 #include "policy/sim/replay_parts.h"
 
@@ -12,7 +11,6 @@ struct brim {
     int filler;
     const struct policy *policy;
     struct planner_plan plan;
-    struct hole hole; /* as the planner's: for showing z */
 };
 
 /* ---- facts ---- */
@@ -26,8 +24,6 @@ static void see_pod(struct brim *b, const struct sim_event *e, uint32_t pod)
 
     struct pod_record record = sim_pod_record(b->w->sim, e->pod);
 
-    if (e->verb == SIM_ADDED && pod != REPLAY_FILLER)
-        hole_add(&b->hole, record.request.at[RESOURCE_CPU]);
     (void)planner_put_pod(b->planner, &record, pod == REPLAY_FILLER ? b->filler : CLUSTER_PAID,
                           false, e->at);
 }
@@ -180,7 +176,7 @@ static void learned(const struct brim *b, struct replay_result *r)
         .surges = h->surges,
         .expected_came = h->expected_came,
         .expected_missed = h->expected_missed,
-        .hole_slots = hole_slots(&b->hole, b->w->setting->filler.at[RESOURCE_CPU]),
+        .hole_slots = hole_slots(planner_hole(b->planner), b->w->setting->filler.at[RESOURCE_CPU]),
         .capped = h->capped};
     r->refused = planner_placement(b->planner, b->filler).refused;
 }
