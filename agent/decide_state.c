@@ -116,8 +116,10 @@ bool decide_new(const struct policy_list *policies, struct decide **ret_d, struc
     d->planner = planner_new();
     d->free_pod = MAP_NONE;
     map_init(&d->by_uid, &entry_ops, d);
+    if (policies->len == 0)
+        return err_set(err, ERR_INPUT, 0, "found no policy, expected at least one");
     if (policies->len > PLANNER_MAX_FILLERS)
-        return err_set(err, ERR_LIMIT, 0, "found %zu policies, expected at most %d", policies->len,
+        return err_set(err, ERR_INPUT, 0, "found %zu policies, expected at most %d", policies->len,
                        PLANNER_MAX_FILLERS);
     for (size_t i = 0; i < policies->len; i++) {
         struct filler_facts *filler = &d->fillers[i];

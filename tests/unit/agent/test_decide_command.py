@@ -3,6 +3,7 @@
 
 usage: test_decide_command.py BRIM DOCS_FOLDER
 """
+import json
 import os
 import re
 import subprocess
@@ -69,14 +70,24 @@ class Decide(unittest.TestCase):
         self.assertEqual((code, err), (2, "brim decide: line 2: found more than 1048576 bytes, expected at most that\n"))
 
     def test_policies_that_cannot_be(self):
-        two = self.write("two.yaml", POLICY % ("a", "a") + "---\n" + POLICY % ("b", "b"))
+        many = self.write("many.yaml", "---\n".join(POLICY % ("p%d" % i, "p%d" % i) for i in range(33)))
+        empty = os.path.join(self.folder.name, "empty")
+        os.mkdir(empty)
         for args, exit_code, hint in (([], 2, "found no --policy"), (["-p", "-"], 2, "the facts come from stdin"),
-                                      (["-p", two], 2, "found 2 policies, expected one"),
+                                      (["-p", many], 2, "found 33 policies, expected at most 32"),
+                                      (["-p", empty], 2, "found no"),
+                                      (["-p", self.write("none.yaml", "# nothing\n")], 2, "found no policy"),
                                       (["-p", self.write("bad.yaml", "x: 1\n")], 2, "bad.yaml:1:1"),
                                       (["-p", "/nonexistent"], 3, "/nonexistent")):
             code, out, err = self.decide(*args)
             self.assertEqual((code, out), (exit_code, ""), args)
             self.assertIn(hint, err)
+
+    def test_every_policy_is_answered_for(self):
+        two = self.write("two.yaml", POLICY % ("a", "a") + "---\n" + POLICY % ("b", "b"))
+        code, out, err = self.decide("-p", two, text=STEP % 1)
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual([d["policy"] for d in json.loads(out)["decisions"]], ["a", "b"])
 
     def test_help(self):
         code, out, err = self.decide("--help")
