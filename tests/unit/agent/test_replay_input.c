@@ -29,22 +29,20 @@ struct agent {
     struct resource_names names;
 };
 
-static struct agent agent_begins(struct history *h, int64_t now_ms)
+static void agent_begins(struct agent *a, struct history *h, int64_t now_ms)
 {
     const struct journal_sink sink = {store, much, h, 1 << 20};
     const struct node_record node = {
         .name = SV("n0"),
         .ready = true,
         .allocatable = {.at = {[RESOURCE_CPU] = 8000, [RESOURCE_PODS] = 110}}};
-    struct agent a;
 
-    resource_names_init(&a.names);
-    a.journal = journal_new(&a.names, &sink);
-    journal_list_begin(a.journal, JOURNAL_NODES, now_ms);
-    journal_node(a.journal, &node, now_ms);
-    journal_list_end(a.journal, JOURNAL_NODES, now_ms);
-    journal_list_begin(a.journal, JOURNAL_PODS, now_ms);
-    return a;
+    resource_names_init(&a->names);
+    a->journal = journal_new(&a->names, &sink);
+    journal_list_begin(a->journal, JOURNAL_NODES, now_ms);
+    journal_node(a->journal, &node, now_ms);
+    journal_list_end(a->journal, JOURNAL_NODES, now_ms);
+    journal_list_begin(a->journal, JOURNAL_PODS, now_ms);
 }
 
 static void agent_ends(struct agent *a, int64_t now_ms)
@@ -82,11 +80,10 @@ Test(replay_input, takes_paid_load_out_of_a_journal)
     struct history history;
     struct err err = {0};
     struct trace t;
+    struct agent a;
 
     open_history(folder.file, &history);
-
-    struct agent a = agent_begins(&history, START_MS);
-
+    agent_begins(&a, &history, START_MS);
     pod(&a, 1, 1000, "n0", false, START_MS); /* found */
     pod(&a, 2, 500, "n0", true, START_MS);   /* filler */
     journal_list_end(a.journal, JOURNAL_PODS, START_MS);
@@ -97,7 +94,7 @@ Test(replay_input, takes_paid_load_out_of_a_journal)
     history_close(&history);
 
     open_history(folder.file, &history);
-    a = agent_begins(&history, START_MS + 120000);
+    agent_begins(&a, &history, START_MS + 120000);
     pod(&a, 1, 1000, "n0", false, START_MS + 120000);
     journal_list_end(a.journal, JOURNAL_PODS, START_MS + 120000);
     pod(&a, 4, 3000, "", false, START_MS + 150000);
