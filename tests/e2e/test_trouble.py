@@ -48,6 +48,9 @@ class Pulse(threading.Thread):
         self.join()
 
 
+LAB_RECOVERS = 150  # seconds; after an outage the controller manager waits ever longer before it lists again
+
+
 @test(timeout=60)
 def it_starts_before_the_api_server_and_is_ready_after_it(t):
     lab = t.lab()
@@ -93,12 +96,12 @@ def an_outage_causes_no_growth_on_stale_data_and_is_recovered_from(t):
     pulse.stop()
 
 
-@test(timeout=120)
+@test(timeout=240)
 def a_restart_of_the_api_server_leaves_the_filler_as_it_is(t):
     lab = t.lab()
     lab.scale("filler", "miner", 20)
     agent = t.agent(lab, policy_text(replicas="{min: 0, max: 20}"))
-    lab.wait_until(lambda: agent.filler()["running"] == 20, 60, "20 filler pods to run")
+    lab.wait_until(lambda: agent.filler()["running"] == 20, LAB_RECOVERS, "20 filler pods to run")
     took = lab.restart("kube-apiserver", kill=True)
     t.figure("restart of the API server", "%.1f s" % took)
     t.check(replicas(lab) == 20, "replicas became %d" % replicas(lab))
@@ -112,13 +115,13 @@ def a_restart_of_the_api_server_leaves_the_filler_as_it_is(t):
     agent.check()
 
 
-@test(timeout=120)
+@test(timeout=240)
 def lost_history_is_listed_anew(t):
     """While brim stands still, pods come, etcd is compacted and the API server starts anew: its old version is gone (410)."""
     lab = t.lab()
     lab.scale("filler", "miner", 20)
     agent = t.agent(lab, policy_text(replicas="{min: 0, max: 20}"))
-    lab.wait_until(lambda: agent.filler()["running"] == 20, 60, "20 filler pods to run")
+    lab.wait_until(lambda: agent.filler()["running"] == 20, LAB_RECOVERS, "20 filler pods to run")
     before = relists(agent)
     agent.signal(signal.SIGSTOP)
     lab.apply(paid("load", 30, 4))
