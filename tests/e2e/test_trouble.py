@@ -132,7 +132,7 @@ def lost_history_is_listed_anew(t):
     lab.start_component("kube-apiserver")
     agent.signal(signal.SIGCONT)
     began = time.monotonic()
-    lab.wait_until(lambda: agent.status()["cpu"]["paid_milli"] == 120000, 60, "brim to see the 120 paid cores", 0.05)
+    lab.wait_until(lambda: agent.status()["cpu"]["paid_milli"] == 120000, LAB_RECOVERS, "brim to see the 120 paid cores", 0.05)
     t.figure("woken to the right account", "%.1f s" % (time.monotonic() - began))
     lab.wait_until(lambda: relists(agent) > before, 40, "a relist to be counted")
     t.figure("relists", "%d" % (relists(agent) - before))
