@@ -58,7 +58,7 @@ static void last_sizes(const struct hole *h, size_t n, int64_t *ret_sorted)
     qsort(ret_sorted, n, sizeof *ret_sorted, by_value);
 }
 
-int64_t hole_slots_by(const struct hole *h, int64_t slot_milli, size_t sizes, int percentile)
+int64_t hole_slots(const struct hole *h, int64_t slot_milli, size_t sizes, int percentile)
 {
     int64_t last[HOLE_SIZES];
     const int64_t *sorted = h->sorted;
@@ -75,9 +75,4 @@ int64_t hole_slots_by(const struct hole *h, int64_t slot_milli, size_t sizes, in
     rank = (n * (size_t)percentile + 99) / 100; /* from 1 */
     size = sorted[rank - 1];
     return size <= slot_milli ? 1 : (size - 1) / slot_milli + 1;
-}
-
-int64_t hole_slots(const struct hole *h, int64_t slot_milli)
-{
-    return hole_slots_by(h, slot_milli, HOLE_SIZES, HOLE_PERCENTILE);
 }

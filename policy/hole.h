@@ -25,10 +25,10 @@ struct hole {
 /* A paid pod arrived. Below 0 counts as 0. O(HOLE_SIZES). */
 void hole_add(struct hole *h, int64_t cpu_milli);
 
-/* z. 1 while no pod is known, and where the filler's request is 0. O(1). */
-int64_t hole_slots(const struct hole *h, int64_t slot_milli);
-
-/* z by another percentile (1 to 100) of the last `sizes` pods (1 to HOLE_SIZES). O(sizes log) where fewer count than are known. */
-int64_t hole_slots_by(const struct hole *h, int64_t slot_milli, size_t sizes, int percentile);
+/*
+ * z by a percentile (1 to 100) of the last `sizes` pods (1 to HOLE_SIZES). 1 while no pod is known, and
+ * where the filler's request is 0. O(1); O(sizes log sizes) where fewer count than are known.
+ */
+int64_t hole_slots(const struct hole *h, int64_t slot_milli, size_t sizes, int percentile);
 
 #endif

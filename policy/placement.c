@@ -819,16 +819,3 @@ const struct placement_plan *placement_step(struct placer *p, const struct place
     p->plan.n_costs = p->n_costs;
     return &p->plan;
 }
-
-void placement_caps(const int64_t *slots, const int64_t *filler, size_t n, int64_t hole_slots,
-                    int64_t kept_slots, int64_t *ret_cap)
-{
-    CLEANUP(caps_free_ptr) struct caps *caps = caps_new();
-    struct caps_input in = {.slots = slots,
-                            .filler = filler,
-                            .n = n,
-                            .hole_slots = hole_slots,
-                            .kept_slots = kept_slots};
-
-    memcpy(ret_cap, caps_compute(caps, &in), n * sizeof *ret_cap);
-}

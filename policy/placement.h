@@ -163,11 +163,4 @@ struct placement_counts placement_counts(const struct placer *p);
  * the placer is changed. */
 const int64_t *placement_by_node(const struct placer *p, size_t *ret_n);
 
-/*
- * The caps alone (caps.h), ties by index; `filler`: pods by node index, or NULL for none.
- * O(n + the largest slots).
- */
-void placement_caps(const int64_t *slots, const int64_t *filler, size_t n, int64_t hole_slots,
-                    int64_t kept_slots, int64_t *ret_cap);
-
 #endif

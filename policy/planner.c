@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/num.h"
+#include "policy/hole.h"
 #include "policy/share.h"
 
 /* How a filler takes part when room is shared, by what is known of it at a step. */
@@ -99,11 +100,6 @@ void planner_free(struct planner *p)
 struct cluster *planner_cluster(struct planner *p)
 {
     return p->cluster;
-}
-
-const struct hole *planner_hole(const struct planner *p)
-{
-    return &p->hole;
 }
 
 int planner_limit(const struct planner *p)
@@ -556,7 +552,7 @@ static struct share_filler share_of(const struct planner *p, const struct filler
         .weight = f->policy->weight,
         .min = f->policy->min,
         .max = f->policy->max,
-        .hole_slots = hole_slots_by(&p->hole, f->request.at[RESOURCE_CPU],
+        .hole_slots = hole_slots(&p->hole, f->request.at[RESOURCE_CPU],
                                     (size_t)f->policy->advanced.hole_sizes,
                                     f->policy->advanced.hole_percentile),
         .fit = f->fit,

@@ -30,7 +30,6 @@
 #include "capacity/fit.h"
 #include "policy/controller.h"
 #include "policy/headroom.h"
-#include "policy/hole.h"
 #include "policy/placement.h"
 #include "policy/policy.h"
 
@@ -47,8 +46,6 @@ DEFINE_FREE_PTR(struct planner, planner)
 
 /* To look at; pods and nodes are changed through the planner alone. */
 struct cluster *planner_cluster(struct planner *p);
-/* The sizes of the last paid pods that came. */
-const struct hole *planner_hole(const struct planner *p);
 
 /* ---- fillers ---- */
 
@@ -144,7 +141,7 @@ void planner_costed(struct planner *p, int filler, struct uid uid, int32_t cost,
 struct placement_counts planner_placement(const struct planner *p, int filler);
 /* Room by node as the filler has it when it is alone; NULL while its shape is not known. */
 const struct fit *planner_fit(const struct planner *p, int filler);
-/* The filler's cap of a node (docs/CONTROL.md 6) and its slots there, as of the last step. */
+/* The filler's slots on a node, where its pods may go, as of the last step. */
 int64_t planner_node_slots(const struct planner *p, int filler, uint32_t node);
 
 #endif

@@ -176,7 +176,7 @@ static void learned(const struct brim *b, struct replay_result *r)
         .surges = h->surges,
         .expected_came = h->expected_came,
         .expected_missed = h->expected_missed,
-        .hole_slots = hole_slots(planner_hole(b->planner), b->w->setting->filler.at[RESOURCE_CPU]),
+        .hole_slots = b->plan.hole_slots,
         .capped = h->capped};
     r->refused = planner_placement(b->planner, b->filler).refused;
 }

@@ -23,15 +23,20 @@ static void check_invariants(const struct hole *h)
     cr_assert(memcmp(copy, h->sorted, h->len * sizeof copy[0]) == 0);
 }
 
+static int64_t usual_slots(const struct hole *h, int64_t slot_milli)
+{
+    return hole_slots(h, slot_milli, HOLE_SIZES, HOLE_PERCENTILE);
+}
+
 Test(hole, is_one_slot_while_nothing_is_known)
 {
     struct hole h = {0};
 
-    cr_assert_eq(hole_slots(&h, 1000), 1);
+    cr_assert_eq(usual_slots(&h, 1000), 1);
     hole_add(&h, 4000);
-    cr_assert_eq(hole_slots(&h, 1000), 4);
-    cr_assert_eq(hole_slots(&h, 0), 1);
-    cr_assert_eq(hole_slots(&h, -5), 1);
+    cr_assert_eq(usual_slots(&h, 1000), 4);
+    cr_assert_eq(usual_slots(&h, 0), 1);
+    cr_assert_eq(usual_slots(&h, -5), 1);
 }
 
 Test(hole, rounds_up_to_whole_slots)
@@ -47,7 +52,7 @@ Test(hole, rounds_up_to_whole_slots)
         struct hole h = {0};
 
         hole_add(&h, rows[i].cpu);
-        cr_expect_eq(hole_slots(&h, rows[i].slot), rows[i].z, "%lld in %lld",
+        cr_expect_eq(usual_slots(&h, rows[i].slot), rows[i].z, "%lld in %lld",
                      (long long)rows[i].cpu, (long long)rows[i].slot);
     }
 }
@@ -59,9 +64,9 @@ Test(hole, goes_by_the_95th_percentile)
     for (int i = 0; i < 19; i++)
         hole_add(&h, 1000);
     hole_add(&h, 8000);
-    cr_assert_eq(hole_slots(&h, 1000), 1, "one in twenty is beyond 95 %%");
+    cr_assert_eq(usual_slots(&h, 1000), 1, "one in twenty is beyond 95 %%");
     hole_add(&h, 8000);
-    cr_assert_eq(hole_slots(&h, 1000), 8, "two of 21 are not");
+    cr_assert_eq(usual_slots(&h, 1000), 8, "two of 21 are not");
     check_invariants(&h);
 }
 
@@ -73,14 +78,14 @@ Test(hole, forgets_all_but_the_last_400)
         hole_add(&h, 8000);
     for (int i = 0; i < HOLE_SIZES - 21; i++)
         hole_add(&h, 1000);
-    cr_assert_eq(hole_slots(&h, 1000), 8);
+    cr_assert_eq(usual_slots(&h, 1000), 8);
     hole_add(&h, 1000);
-    cr_assert_eq(hole_slots(&h, 1000), 1, "20 of 400 are left");
-    cr_assert_eq(hole_slots_by(&h, 1000, HOLE_SIZES, 96), 8, "the 384th of 400");
+    cr_assert_eq(usual_slots(&h, 1000), 1, "20 of 400 are left");
+    cr_assert_eq(hole_slots(&h, 1000, HOLE_SIZES, 96), 8, "the 384th of 400");
     hole_add(&h, 3000);
-    cr_assert_eq(hole_slots_by(&h, 1000, 20, 95), 1);
-    cr_assert_eq(hole_slots_by(&h, 1000, 20, 100), 3);
-    cr_assert_eq(hole_slots_by(&h, 1000, 1, 1), 3, "the newest alone");
+    cr_assert_eq(hole_slots(&h, 1000, 20, 95), 1);
+    cr_assert_eq(hole_slots(&h, 1000, 20, 100), 3);
+    cr_assert_eq(hole_slots(&h, 1000, 1, 1), 3, "the newest alone");
     check_invariants(&h);
 }
 
@@ -100,7 +105,7 @@ Test(hole, equals_sorting_the_last_400)
         memcpy(last, &all[n - len], len * sizeof last[0]);
         qsort(last, len, sizeof last[0], compare);
 
-        int64_t z = hole_slots(&h, slot), least = 0;
+        int64_t z = usual_slots(&h, slot), least = 0;
 
         /* The least of them that at most 5 % exceed. */
         for (size_t i = len; i-- > 0 && exceed * 20 <= len; exceed++)

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "capacity/claims.h"
 #include "capacity/fit.h"
+#include "policy/caps.h"
 #include "policy/placement.h"
 #include "policy/sim/sim.h"
 #include "tests/unit/policy/random.h"
@@ -160,11 +161,17 @@ static void count_let_in(const struct world *w, int64_t *by_node)
 /* Nodes were added by name, so that their indexes are in the order of names. */
 static void check_admissions(struct world *w, const struct placement_plan *plan)
 {
-    int64_t now[NODES], caps[NODES];
+    CLEANUP(caps_free_ptr) struct caps *memory = caps_new();
+    const struct caps_input in = {.slots = w->slots,
+                                  .filler = w->before,
+                                  .n = NODES,
+                                  .hole_slots = w->z,
+                                  .kept_slots = min_i64(w->h, w->most - w->n)};
+    const int64_t *caps = caps_compute(memory, &in);
+    int64_t now[NODES];
     struct placement_counts counts = placement_counts(w->placer);
 
     count_let_in(w, now);
-    placement_caps(w->slots, w->before, NODES, w->z, min_i64(w->h, w->most - w->n), caps);
     for (size_t i = 0; i < plan->n_admit; i++) {
         const struct cluster_node *n = cluster_node(w->cluster, plan->admit[i].node);
         struct resources taken = n->paid;
