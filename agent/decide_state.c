@@ -29,7 +29,6 @@ struct filler_facts {
     bool scheduled;              /* `effective` is set */
     bool changes;                /* … until `next` */
     struct wall next;
-    struct ignore *ignore;
     bool known;
     bool has_priority;
     int64_t replicas;
@@ -55,6 +54,7 @@ struct decide {
 
     int n_fillers;
     struct filler_facts fillers[PLANNER_MAX_FILLERS];
+    struct ignore *ignores[PLANNER_MAX_FILLERS]; /* of the same */
     struct planner_input input[PLANNER_MAX_FILLERS];
     struct planner_plan plans[PLANNER_MAX_FILLERS];
     struct decide_answer answers[PLANNER_MAX_FILLERS];
@@ -126,7 +126,7 @@ bool decide_new(const struct policy_list *policies, struct decide **ret_d, struc
 
         filler->policy = filler->text = policies->at[i];
         d->n_fillers++;
-        if (!ignore_new(filler->policy, &filler->ignore, err))
+        if (!ignore_new(filler->policy, &d->ignores[i], err))
             return false;
         (void)planner_add(d->planner, filler->policy);
         seed_filler(filler);
@@ -155,7 +155,7 @@ void decide_free(struct decide *d)
     map_done(&d->by_uid);
     for (int i = 0; i < d->n_fillers; i++) {
         free(d->fillers[i].rules);
-        ignore_free(d->fillers[i].ignore);
+        ignore_free(d->ignores[i]);
     }
     planner_free(d->planner);
     free(d);
@@ -372,18 +372,10 @@ static int find_filler(const struct decide *d, struct sv policy)
     return CLUSTER_PAID;
 }
 
-static bool is_ignored(const struct decide *d, const struct pod_record *pod)
-{
-    for (int i = 0; i < d->n_fillers; i++) {
-        if (!ignore_holds(d->fillers[i].ignore, pod))
-            return false;
-    }
-    return true;
-}
-
 static void show_pod(struct decide *d, const struct pod_entry *e)
 {
-    bool ignored = e->filler == CLUSTER_PAID && is_ignored(d, &e->record);
+    bool ignored = e->filler == CLUSTER_PAID &&
+                   ignore_by_all(d->ignores, (size_t)d->n_fillers, &e->record);
 
     (void)planner_put_pod(d->planner, &e->record, e->filler, ignored, d->now);
 }
@@ -564,11 +556,11 @@ static void renominate(struct decide *d)
 }
 
 /* What is ignored from now on: what waits is looked at anew. */
-static void take_ignored(struct decide *d, struct filler_facts *f)
+static void take_ignored(struct decide *d, int filler)
 {
-    ignore_free(f->ignore);
-    if (!ignore_new(f->policy, &f->ignore, NULL))
-        f->ignore = NULL; /* cannot be: its selectors were read */
+    ignore_free(TAKE(d->ignores[filler]));
+    /* It cannot fail: its selectors were read. */
+    (void)!ignore_new(d->fillers[filler].policy, &d->ignores[filler], NULL);
     for (size_t i = 0; i < d->n_pods; i++) {
         const struct pod_entry *e = &d->pods[i];
 
@@ -597,7 +589,7 @@ static void follow_schedule(struct decide *d, int filler)
         f->has_found = false;
     }
     if (f->policy->ignore != ignored)
-        take_ignored(d, f);
+        take_ignored(d, filler);
 }
 
 /* What another autoscaler does to a target that is only measured is nobody's reset. */

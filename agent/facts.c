@@ -63,11 +63,13 @@ void facts_init(struct facts *f, const struct podreq_rules *rules)
     decoder_init(&f->decoder, cluster_names(facts_cluster(f)), rules);
 }
 
-static void filler_done(struct facts_filler *ff)
+static void filler_done(struct facts *f, int filler)
 {
+    struct facts_filler *ff = &f->fillers[filler];
+
+    ignore_free(TAKE(f->ignores[filler]));
     arena_done(&ff->selector_arena);
     free(ff->selector_text);
-    ignore_free(ff->ignore);
     *ff = (struct facts_filler){0};
 }
 
@@ -75,7 +77,7 @@ void facts_done(struct facts *f)
 {
     decoder_done(&f->decoder);
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
-        filler_done(&f->fillers[i]);
+        filler_done(f, i);
     planner_free(f->planner);
     *f = (struct facts){0};
 }
@@ -91,8 +93,8 @@ bool facts_add(struct facts *f, const struct policy *policy, int *ret_filler, st
     f->fillers[filler] = ff;
     arena_init(&f->fillers[filler].selector_arena, FACTS_MAX_SELECTOR);
     planner_set_policy(f->planner, filler, &f->fillers[filler].policy);
-    if (!ignore_new(&f->fillers[filler].policy, &f->fillers[filler].ignore, err)) {
-        filler_done(&f->fillers[filler]);
+    if (!ignore_new(&f->fillers[filler].policy, &f->ignores[filler], err)) {
+        filler_done(f, filler);
         planner_remove(f->planner, filler);
         return false;
     }
@@ -129,8 +131,8 @@ bool facts_set_policy(struct facts *f, int filler, const struct policy *policy, 
         return false;
     }
     *ret_relist = !ignores_the_same(&before, policy);
-    ignore_free(ff->ignore);
-    ff->ignore = ignore;
+    ignore_free(f->ignores[filler]);
+    f->ignores[filler] = ignore;
     planner_set_policy(f->planner, filler, &ff->policy);
     set_shape_from_policy(f, filler);
     f->changed = true;
@@ -150,7 +152,7 @@ static void forget_pods(struct facts *f, struct mono now)
 void facts_remove(struct facts *f, int filler, struct mono now)
 {
     forget_pods(f, now);
-    filler_done(&f->fillers[filler]);
+    filler_done(f, filler);
     planner_remove(f->planner, filler);
 }
 
@@ -253,18 +255,6 @@ static int owner_of(struct facts *f, const struct pod_record *pod)
     return owner;
 }
 
-static bool is_ignored(const struct facts *f, const struct pod_record *pod)
-{
-    bool any = false;
-
-    for (int i = 0; i < planner_limit(f->planner); i++) {
-        if (f->fillers[i].used && !ignore_holds(f->fillers[i].ignore, pod))
-            return false;
-        any |= f->fillers[i].used;
-    }
-    return any;
-}
-
 static void note_urgent(struct facts_filler *ff, struct mono now)
 {
     if (ff->urgent && !ff->urgent_served)
@@ -286,7 +276,7 @@ static void note_change(struct facts *f, const struct pod_change *change, struct
 static void put_pod(struct facts *f, const struct pod_record *pod, struct mono now)
 {
     int owner = owner_of(f, pod);
-    bool ignored = owner == CLUSTER_PAID && is_ignored(f, pod);
+    bool ignored = owner == CLUSTER_PAID && ignore_by_all(f->ignores, (size_t)planner_limit(f->planner), pod);
     struct pod_change change;
 
     if (owner != CLUSTER_PAID)

@@ -36,7 +36,6 @@ const char *shape_source_name(enum shape_source source);
 struct facts_filler {
     bool used;
     struct policy policy; /* as it is in force: a plain copy, its text is borrowed */
-    struct ignore *ignore;
     struct arena selector_arena; /* of the target's selector */
     char *selector_text;         /* NULL: no target yet, no pod is its */
     struct selector selector;
@@ -59,6 +58,7 @@ struct facts {
     struct journal *journal; /* shown all that comes in; NULL: nothing is recorded. Borrowed */
     struct wall wall; /* when what comes in came, for the journal; whoever feeds it sets it */
     struct facts_filler fillers[PLANNER_MAX_FILLERS]; /* by the planner's index */
+    struct ignore *ignores[PLANNER_MAX_FILLERS];      /* of the same; NULL: not used */
 
     bool pods_synced; /* a list of pods was complete: what appears from now on are arrivals */
     bool classifying; /* the list that runs began with the selectors in force */

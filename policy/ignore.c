@@ -49,3 +49,15 @@ bool ignore_holds(const struct ignore *i, const struct pod_record *pod)
     }
     return false;
 }
+
+bool ignore_by_all(struct ignore *const *ignores, size_t n, const struct pod_record *pod)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (ignores[i] != NULL && !ignore_holds(ignores[i], pod))
+            return false;
+        any |= ignores[i] != NULL;
+    }
+    return any;
+}
