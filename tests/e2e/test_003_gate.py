@@ -1,4 +1,4 @@
-"""003 with placement by gate: the story of test_003, and the application's cycle of 20 minutes for an hour."""
+"""003 with placement by gate: the story of test_003, and the application's cycle of 20 minutes, an hour to learn and an hour to show."""
 
 import os
 import time
@@ -36,8 +36,10 @@ def the_filler_fills_and_yields_behind_gates(t):
         run.figures()
 
 
-class Hour:
-    """The application goes up and down every 20 minutes; brim learns."""
+class Hours:
+    """The application goes up and down every 20 minutes. In the first hour brim learns; then it is killed, and the hour that counts
+    begins with what its history file holds. Without history 80 % cannot be reached: up to the first ceiling, which needs an hour, the
+    worked example of docs/CONTROL.md comes to 77 % in each cycle."""
 
     def __init__(self, t, lab):
         self.t, self.lab, self.steps = t, lab, []
@@ -52,14 +54,19 @@ class Hour:
         self.pods.wait(lambda w: sum(p["ready"] for p in w.objects.values()) == BASE + WEB[0], 30, "the paid pods to be ready")
         self.target = lab.watch("/apis/apps/v1/namespaces/filler/deployments", lambda d: {
             "metadata": {k: d["metadata"][k] for k in ("namespace", "name")}, "replicas": d["spec"]["replicas"]})
-        self.agent = t.agent(lab, policy_text(90, placement="gate", headroom="{mode: learned, max: 30}"))
+        self.agent = t.agent(lab, policy_text(90, placement="gate", headroom="{mode: learned, max: 30}"),
+                             args=("--db", lab.path("history.db")))
         self.began = time.monotonic()
-        for cycle in range(HOUR // CYCLE):
+        for cycle in range(2 * HOUR // CYCLE):
+            if cycle == HOUR // CYCLE:
+                self.agent.kill()
+                self.agent.start()
+                self.agent.wait_ready()
             for at, web in STEPS:
                 self.sleep_until(self.began + cycle * CYCLE + at)
                 lab.scale("default", "web", web)
                 self.steps.append((time.monotonic(), web))
-        self.sleep_until(self.began + HOUR)
+        self.sleep_until(self.began + 2 * HOUR)
         self.now = time.monotonic()
 
     def sleep_until(self, at):
@@ -74,9 +81,9 @@ class Hour:
         self.waits([x for x in paid if x.name.startswith("web-") and x.created is not None])
         active = filler_active(fillers)
         room = [(at, min(150, CORES - level)) for at, level in held(paid)]
-        fill = 100 * mean(active, self.began, self.now) / mean(room, self.began, self.now)
-        t.figure("fill over the hour", "%.1f %%" % fill)
-        t.check(fill >= 80, "fill is %.1f %%, expected at least 80" % fill)
+        first, second = (100 * mean(active, at, at + HOUR) / mean(room, at, at + HOUR) for at in (self.began, self.began + HOUR))
+        t.figure("fill over the hour that learns, over the one that knows", "%.1f %%, %.1f %%" % (first, second))
+        t.check(second >= 80, "fill is %.1f %%, expected at least 80" % second)
         stuck = max([b - a for f in fillers for a, b in f.waits] or [0])
         t.figure("longest that a filler pod was unschedulable", "%.2f s" % stuck)
         t.check(stuck <= 5, "a filler pod was unschedulable for %.1f s, expected at most 5" % stuck)
@@ -89,7 +96,7 @@ class Hour:
         t.figure("filler pods that were killed", sum(f.bound is not None and f.deleted is not None for f in fillers))
 
     def waits(self, web):
-        for cycle in range(HOUR // CYCLE):
+        for cycle in range(2 * HOUR // CYCLE):
             begin = self.began + cycle * CYCLE
             new = [x for x in web if begin <= x.created < begin + CYCLE]
             took = [(x.bound or self.now) - x.created for x in new]
@@ -103,9 +110,9 @@ class Hour:
                 self.t.check(max(took) <= GRACE + 12, "cycle 1: the longest wait is %.1f s" % max(took))
 
 
-@test(timeout=HOUR + 300, long=True)
-def an_hour_behind_gates(t):
+@test(timeout=2 * HOUR + 300, long=True)
+def an_hour_behind_gates_after_an_hour_of_history(t):
     with t.own_lab(start=2) as lab:
-        hour = Hour(t, lab)
-        hour.play()
-        hour.figures()
+        hours = Hours(t, lab)
+        hours.play()
+        hours.figures()
