@@ -139,19 +139,28 @@ bool facts_set_policy(struct facts *f, int filler, const struct policy *policy, 
     return true;
 }
 
-/* All is counted anew by the list that follows: what was taken for paid may be filler. */
-static void forget_pods(struct facts *f, struct mono now)
+/* The list that follows tells whose they are. */
+static void declassify(struct facts_filler *ff)
 {
-    f->classifying = f->classified = f->pods_synced = false;
-    planner_forget_pods(f->planner, now);
-    for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
-        f->fillers[i].overlaps = -1;
+    ff->classifying = ff->classified = false;
+    ff->overlaps = -1;
+}
+
+/* What was the filler's is paid, and one that it took pods from may have them back. */
+static void release_pods(struct facts *f, int filler, struct mono now)
+{
+    planner_release(f->planner, filler, now);
+    declassify(&f->fillers[filler]);
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (f->fillers[i].overlaps == filler)
+            declassify(&f->fillers[i]);
+    }
     f->changed = true;
 }
 
 void facts_remove(struct facts *f, int filler, struct mono now)
 {
-    forget_pods(f, now);
+    release_pods(f, filler, now);
     filler_done(f, filler);
     planner_remove(f->planner, filler);
 }
@@ -177,9 +186,16 @@ bool facts_set_selector(struct facts *f, int filler, struct sv text, struct mono
     ff->selector = selector;
     free(ff->selector_text);
     ff->selector_text = text.len != 0 ? sv_dup(text) : NULL;
-    forget_pods(f, now);
+    release_pods(f, filler, now);
     *ret_changed = true;
     return true;
+}
+
+bool facts_classified(const struct facts *f, int filler)
+{
+    const struct facts_filler *ff = &f->fillers[filler];
+
+    return ff->classified || ff->selector_text == NULL;
 }
 
 void facts_set_template(struct facts *f, int filler, const struct pod_record *pod)
@@ -341,7 +357,8 @@ static enum journal_kind journal_kind(enum cluster_kind kind)
 void facts_list_begin(struct facts *f, enum cluster_kind kind)
 {
     planner_list_begin(f->planner, kind);
-    f->classifying |= kind == CLUSTER_PODS;
+    for (int i = 0; i < PLANNER_MAX_FILLERS && kind == CLUSTER_PODS; i++)
+        f->fillers[i].classifying = true;
     if (f->journal != NULL)
         journal_list_begin(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
 }
@@ -352,7 +369,8 @@ void facts_list_end(struct facts *f, enum cluster_kind kind, struct mono now)
     if (f->journal != NULL)
         journal_list_end(f->journal, journal_kind(kind), f->wall.us / US_PER_MS);
     f->pods_synced |= kind == CLUSTER_PODS;
-    f->classified |= kind == CLUSTER_PODS && f->classifying;
+    for (int i = 0; i < PLANNER_MAX_FILLERS && kind == CLUSTER_PODS; i++)
+        f->fillers[i].classified |= f->fillers[i].classifying;
     f->changed = true;
 }
 

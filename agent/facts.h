@@ -39,6 +39,8 @@ struct facts_filler {
     struct arena selector_arena; /* of the target's selector */
     char *selector_text;         /* NULL: no target yet, no pod is its */
     struct selector selector;
+    bool classifying; /* the list that runs began with this selector in force */
+    bool classified;  /* such a list was complete */
 
     enum shape_source shape_source;
     struct wall shape_created;   /* of the pod it came from */
@@ -61,8 +63,6 @@ struct facts {
     struct ignore *ignores[PLANNER_MAX_FILLERS];      /* of the same; NULL: not used */
 
     bool pods_synced; /* a list of pods was complete: what appears from now on are arrivals */
-    bool classifying; /* the list that runs began with the selectors in force */
-    bool classified;  /* such a list was complete: paid and filler can be told apart */
     uint64_t paid_pods_total;
     uint64_t blocked_total;
     uint64_t lapsed_total;
@@ -83,16 +83,22 @@ bool facts_add(struct facts *f, const struct policy *policy, int *ret_filler,
  * if pods must be listed anew, since others are ignored now. */
 bool facts_set_policy(struct facts *f, int filler, const struct policy *policy, bool *ret_relist,
                       struct err *err) MUST_CHECK;
-/* The filler is no more; its pods are paid from now on: all are forgotten and must be listed anew. */
+/* The filler is no more; its pods are paid from now on. Pods must be listed anew: they may be those
+ * of another one, and others are ignored now. */
 void facts_remove(struct facts *f, int filler, struct mono now);
 
 /*
  * The selector of a filler's target in its text form, or empty: there is no target. Sets
- * *ret_changed if pods must be listed anew because it changed (all are forgotten then); on a text
- * that cannot be read nothing changes and err is set.
+ * *ret_changed if pods must be listed anew because it changed: till then those that were its pods
+ * count as paid, and whose pods the others are stays as it was. On a text that cannot be read nothing
+ * changes and err is set.
  */
 bool facts_set_selector(struct facts *f, int filler, struct sv text, struct mono now,
                         bool *ret_changed, struct err *err) MUST_CHECK;
+
+/* Are the filler's pods told apart from all others? Nobody's are told from a filler's without a
+ * selector: it has none. */
+bool facts_classified(const struct facts *f, int filler);
 
 /* The pod template of a filler's target, as a pod. */
 void facts_set_template(struct facts *f, int filler, const struct pod_record *pod);

@@ -217,8 +217,8 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
     bool synced = heard(t, &heard_at);
 
     return (struct planner_input){
-        .known = synced && f->classified && view->known && view->template_known &&
-                 ff->overlaps < 0 && !tf->let_go &&
+        .known = synced && facts_classified(f, tf->index) && view->known &&
+                 view->template_known && ff->overlaps < 0 && !tf->let_go &&
                  (!turn_writes(t, tf) || (view->owners_known && view->owner[0] == '\0')),
         .fresh = synced && mono_since_us(heard_at, now) <= tf->policy->stale_after_us,
         .paused_up = view->paused_up || !view->pause_known,
@@ -244,13 +244,14 @@ static bool may_step(struct turn *t, struct mono now)
 
     if (t->stepped)
         return true;
-    if (!has_fillers(t) || !heard(t, &heard_at) || !t->parts.facts->classified)
+    if (!has_fillers(t) || !heard(t, &heard_at))
         return false;
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
         const struct turn_filler *tf = t->fillers[i];
 
         if (tf != NULL && workload_view(tf->workload)->state == WORKLOAD_FOUND &&
-            !workload_view(tf->workload)->template_known)
+            (!workload_view(tf->workload)->template_known ||
+             !facts_classified(t->parts.facts, i)))
             return false;
     }
     if (t->parts.past != NULL && !past_ready(t->parts.past) &&

@@ -46,6 +46,7 @@ struct agent {
     struct recorder *recorder; /* NULL: no history */
     struct past *past;
     struct watch *pods, *nodes;
+    bool relist; /* pods are to be listed anew: whose they are has changed */
     struct turn turn;
     struct lane *lanes[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
     struct lane *leaving;                    /* let go, their last write is not answered */
@@ -133,7 +134,8 @@ static void nodes_trouble(void *self UNUSED, const struct err *err)
 
 /* Targets. */
 
-/* Pods are listed once every target was looked for: till then filler would be taken for paid. */
+/* Pods are listed once every target was looked for: till then filler would be taken for paid. What
+ * is known of them already is followed meanwhile. */
 static bool targets_read(const struct agent *a)
 {
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
@@ -146,9 +148,13 @@ static bool targets_read(const struct agent *a)
 
 static void list_pods(struct agent *a, bool anew)
 {
-    if (anew && watch_state(a->pods) != WATCH_OFF)
+    a->relist |= anew;
+    if (!targets_read(a))
+        return;
+    if (a->relist && watch_state(a->pods) != WATCH_OFF)
         watch_stop(a->pods);
-    if (targets_read(a) && watch_state(a->pods) == WATCH_OFF)
+    a->relist = false;
+    if (watch_state(a->pods) == WATCH_OFF)
         watch_start(a->pods);
 }
 

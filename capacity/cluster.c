@@ -613,6 +613,31 @@ struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid)
     return change;
 }
 
+static void pod_release(struct cluster *c, struct pod *pod)
+{
+    account(c, pod, -1);
+    pod->filler = CLUSTER_PAID;
+    account(c, pod, 1);
+    if (pod->pending == NULL)
+        return;
+    admit(c, pod->pending, CLUSTER_NO_NODE);
+    pod->pending->paid = pod->pending->arrived = true;
+}
+
+size_t cluster_release(struct cluster *c, int filler)
+{
+    size_t released = 0;
+
+    assert(filler >= 0 && filler < CLUSTER_MAX_FILLERS);
+    for (size_t i = 0; i < c->n_pods; i++) {
+        if (c->pods[i].flags & POD_FREE || c->pods[i].filler != filler)
+            continue;
+        pod_release(c, &c->pods[i]);
+        released++;
+    }
+    return released;
+}
+
 /* As a rule a pod asks for what it asked for before. */
 static void set_shape(struct cluster *c, struct pod *pod, const struct resources *request)
 {
@@ -656,7 +681,10 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
         account(c, &c->pods[index], -1);
         was_bound = c->pods[index].node != CLUSTER_NO_NODE;
         was_leaving = (c->pods[index].flags & POD_DELETING) != 0;
+        change.moved = c->pods[index].filler != filler;
     }
+    if (change.moved && c->pods[index].pending != NULL)
+        pending_remove(c, &c->pods[index]); /* what it claims or was let in to is void */
     uint32_t old_node = c->pods[index].node;
 
     take_over(c, index, record, filler);

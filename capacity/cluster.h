@@ -80,7 +80,7 @@ struct pending_pod {
     bool uncountable;
     bool preempts_never;
     bool ignored; /* as the caller of cluster_upsert_pod() said: makes no claim */
-    bool arrived; /* was counted as an arrival of paid load; written by policy/planner.h */
+    bool arrived; /* was counted as an arrival of paid load; written by policy/planner.h, and by cluster_release() */
     struct wall created;
     struct packed_rules *rules;
     struct resources request;
@@ -98,6 +98,7 @@ struct pod_change {
     bool unschedulable; /* reported unschedulable for the first time since it became pending */
     bool leaving;       /* filler: its deletion was seen for the first time */
     bool removed;
+    bool moved; /* it was another's before; it is not taken to be added or bound for that */
 };
 
 struct cluster;
@@ -116,6 +117,9 @@ void cluster_remove_node(struct cluster *c, struct sv name);
 struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *pod, int filler,
                                      bool ignored);
 struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid);
+/* All pods of a filler are paid from now on, until they are shown again; pending ones are neither
+ * admitted nor arrivals. Returns how many that were. O(pods). */
+size_t cluster_release(struct cluster *c, int filler);
 
 enum cluster_kind { CLUSTER_PODS, CLUSTER_NODES };
 void cluster_list_begin(struct cluster *c, enum cluster_kind kind);

@@ -263,11 +263,21 @@ static void note_bound(struct planner *p, const struct pod_record *pod)
     VEC_PUSH(p->bound, p->n_bound, p->cap_bound, arrival);
 }
 
+static void drop_placed(struct planner *p, struct uid uid, struct mono now)
+{
+    for (int i = 0; i < p->limit; i++) {
+        if (p->fillers[i].used)
+            placement_drop(p->fillers[i].placement, p->cluster, uid, now);
+    }
+}
+
 struct pod_change planner_put_pod(struct planner *p, const struct pod_record *pod, int filler,
                                   bool ignored, struct mono now)
 {
     struct pod_change change = cluster_upsert_pod(p->cluster, pod, filler, ignored);
 
+    if (change.moved)
+        drop_placed(p, pod->uid, now);
     if (filler != CLUSTER_PAID)
         placement_put(filler_at(p, filler)->placement, p->cluster, pod, now);
     if (!change.paid)
@@ -283,10 +293,8 @@ struct pod_change planner_drop_pod(struct planner *p, struct uid uid, struct mon
 {
     struct pod_change change = cluster_remove_pod(p->cluster, uid);
 
-    for (int i = 0; i < p->limit && change.removed && !change.paid; i++) {
-        if (p->fillers[i].used)
-            placement_drop(p->fillers[i].placement, p->cluster, uid, now);
-    }
+    if (change.removed && !change.paid)
+        drop_placed(p, uid, now);
     return change;
 }
 
@@ -333,14 +341,14 @@ void planner_list_end(struct planner *p, enum cluster_kind kind, struct mono now
         begin(p);
 }
 
-void planner_forget_pods(struct planner *p, struct mono now)
+void planner_release(struct planner *p, int filler, struct mono now)
 {
-    planner_list_begin(p, CLUSTER_PODS);
-    p->began = true; /* an empty list is not the beginning */
-    planner_list_end(p, CLUSTER_PODS, now);
-    p->began = false;
-    p->hole = (struct hole){0};
-    for (int i = 0; i < p->limit; i++) {
+    struct filler *f = filler_at(p, filler);
+    size_t released = cluster_release(p->cluster, filler);
+
+    placement_free(f->placement);
+    f->placement = placement_new();
+    for (int i = 0; i < p->limit && released != 0; i++) {
         if (p->fillers[i].used)
             headroom_gap(p->fillers[i].headroom, now);
     }

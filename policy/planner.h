@@ -62,7 +62,7 @@ struct planner_shape {
 int planner_add(struct planner *p, const struct policy *policy);
 /* Another text of the same policy; history stays. */
 void planner_set_policy(struct planner *p, int filler, const struct policy *policy);
-/* The filler is no more: its index is free, and its pods must be shown anew. */
+/* The filler is no more: its index is free. What it had is released before (planner_release()). */
 void planner_remove(struct planner *p, int filler);
 /* The same policy has another target: what was learned of the old one's count is void. */
 void planner_restart(struct planner *p, int filler);
@@ -80,8 +80,9 @@ void planner_put_node(struct planner *p, const struct node_record *node);
 void planner_drop_node(struct planner *p, struct sv name);
 void planner_list_begin(struct planner *p, enum cluster_kind kind);
 void planner_list_end(struct planner *p, enum cluster_kind kind, struct mono now);
-/* All pods must be shown anew, since whose they are has changed. */
-void planner_forget_pods(struct planner *p, struct mono now);
+/* The filler has another target, or none: its pods are paid until they are shown again. What that
+ * adds to the demand is no rise: where there are any, demand before `now` is forgotten. O(pods). */
+void planner_release(struct planner *p, int filler, struct mono now);
 
 /* ---- the past, before the first step: what a journal tells, oldest first ---- */
 

@@ -192,19 +192,19 @@ Test(facts, paid_and_filler_are_told_apart_once_a_list_began_and_ended_under_the
     world_init(&w);
     facts_list_begin(&w.facts, CLUSTER_PODS);
     facts_list_end(&w.facts, CLUSTER_PODS, w.now);
-    cr_assert(w.facts.classified, "no target: all pods are paid");
+    cr_assert(facts_classified(&w.facts, 0), "no target: all pods are paid");
     facts_list_begin(&w.facts, CLUSTER_PODS);
     follow(&w, "app=miner");
-    cr_assert_not(w.facts.classified);
+    cr_assert_not(facts_classified(&w.facts, 0));
     facts_list_end(&w.facts, CLUSTER_PODS, w.now);
-    cr_assert_not(w.facts.classified, "that list began under another selector");
+    cr_assert_not(facts_classified(&w.facts, 0), "that list began under another selector");
     facts_list_begin(&w.facts, CLUSTER_NODES);
     facts_list_end(&w.facts, CLUSTER_NODES, w.now);
-    cr_assert_not(w.facts.classified);
+    cr_assert_not(facts_classified(&w.facts, 0));
     facts_list_begin(&w.facts, CLUSTER_PODS);
-    cr_assert_not(w.facts.classified);
+    cr_assert_not(facts_classified(&w.facts, 0));
     facts_list_end(&w.facts, CLUSTER_PODS, w.now);
-    cr_assert(w.facts.classified);
+    cr_assert(facts_classified(&w.facts, 0));
     world_done(&w);
 }
 
@@ -355,6 +355,44 @@ Test(facts, a_pod_that_two_policies_match_is_the_first_by_name_s_and_the_other_i
     cr_assert_eq(cluster_filler_count(facts_cluster(&w.facts), 0).pods[FILLER_STARTING], 0);
     follow_as(&w, 1, "app=render");
     cr_assert_eq(w.facts.fillers[0].overlaps, -1, "all pods are looked at anew");
+    world_done(&w);
+}
+
+/* A list that names these pods of namespace "filler" with label app=miner or app=other. */
+static void list_fillers(struct world *w)
+{
+    facts_list_begin(&w->facts, CLUSTER_PODS);
+    give_pod(w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    give_pod(w, "filler", "f2", "\"app\":\"other\"", "2", FILLER_SPEC BOUND, RUNNING);
+    facts_list_end(&w->facts, CLUSTER_PODS, w->now);
+}
+
+Test(facts, of_a_filler_that_comes_or_goes_the_others_know_nothing_less)
+{
+    struct world w;
+    int other;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    give_node(&w, "n1", 10);
+    list_fillers(&w);
+    cr_assert(facts_classified(&w.facts, 0));
+    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 2000);
+
+    cr_assert(facts_add(&w.facts, w.policies.at[0], &other, NULL));
+    follow_as(&w, other, "app=other");
+    cr_assert(facts_classified(&w.facts, 0) && !facts_classified(&w.facts, other));
+    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 2000, "till the list tells");
+    list_fillers(&w);
+    cr_assert(facts_classified(&w.facts, 0) && facts_classified(&w.facts, other));
+    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 0);
+    cr_assert_eq(node(&w, 0)->filler.at[RESOURCE_CPU], 3000);
+    cr_assert_eq(w.facts.paid_pods_total, 0, "nobody arrived");
+
+    facts_remove(&w.facts, other, w.now);
+    cr_assert(facts_classified(&w.facts, 0));
+    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 2000, "at once");
+    cr_assert_eq(node(&w, 0)->filler.at[RESOURCE_CPU], 1000);
     world_done(&w);
 }
 

@@ -125,6 +125,31 @@ Test(cluster, a_relist_finds_the_deletions_it_missed)
     cluster_free(c);
 }
 
+Test(cluster, released_pods_are_paid_at_once_and_arrive_nowhere)
+{
+    struct cluster *c = cluster_new();
+    struct pod_record waits = make_pod(2, 1000, NULL);
+    struct pod_change change;
+
+    add_node(c, "n1", 10000);
+    (void)put(c, make_pod(1, 3000, "n1"), 0);
+    (void)put(c, waits, 0);
+    (void)put(c, make_pod(3, 2000, "n1"), 1);
+    cr_assert(cluster_admit(c, waits.uid, cluster_find_node(c, SV("n1"))));
+    cr_assert_eq(cluster_release(c, 0), 2);
+    assert_sound(c);
+    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 3000);
+    cr_assert_eq(node_named(c, "n1")->filler.at[RESOURCE_CPU], 2000, "another one's stays");
+    cr_assert_eq(node_named(c, "n1")->admitted.at[RESOURCE_CPU], 0);
+    cr_assert(cluster_find_pending(c, waits.uid)->paid);
+    cr_assert(cluster_find_pending(c, waits.uid)->arrived);
+    change = put(c, make_pod(1, 3000, "n1"), 1);
+    cr_assert(change.moved && !change.added && !change.bound);
+    cr_assert_eq(node_named(c, "n1")->filler.at[RESOURCE_CPU], 5000);
+    assert_sound(c);
+    cluster_free(c);
+}
+
 Test(cluster, says_once_when_a_pod_becomes_unschedulable)
 {
     struct cluster *c = cluster_new();
@@ -521,6 +546,8 @@ static void random_pod_event(struct world *w, uint64_t *rng)
     struct pod_record pod = make_pod(id, (int64_t)(next_random(rng) % 9) * 500, NULL);
     int filler = id % 3 == 0 ? 0 : CLUSTER_PAID;
 
+    if (next_random(rng) % 16 == 0)
+        filler = (int)(next_random(rng) % 3) - 1;
     if (next_random(rng) % 4 != 0) {
         pod.node = sv_from(node_names[next_random(rng) % NODES]);
         pod.phase = PHASE_RUNNING;
@@ -539,6 +566,16 @@ static void random_pod_event(struct world *w, uint64_t *rng)
         cluster_remove_pod(w->c, pod.uid);
     else
         cluster_upsert_pod(w->c, &pod, filler, next_random(rng) % 16 == 0);
+}
+
+static int64_t filler_pods(const struct cluster *c, int filler)
+{
+    struct filler_count count = cluster_filler_count(c, filler);
+    int64_t pods = 0;
+
+    for (size_t i = 0; i < FILLER_STATE_COUNT_; i++)
+        pods += count.pods[i];
+    return pods;
 }
 
 /* The sums of a fit made from scratch equal those that were kept event by event. */
@@ -588,6 +625,10 @@ Test(cluster, equals_a_recount_after_each_of_100000_random_events, .timeout = 30
             random_node_event(&w, &rng);
         else
             random_pod_event(&w, &rng);
+        if (next_random(&rng) % 500 == 0) {
+            (void)cluster_release(w.c, i % 2);
+            cr_assert_eq(filler_pods(w.c, i % 2), 0);
+        }
         if (next_random(&rng) % 1000 == 0) {
             cluster_list_begin(w.c, CLUSTER_PODS);
             for (int j = 0; j < PODS; j++)
