@@ -45,7 +45,8 @@ struct shape {
         amount; /* a pod's request or a node's allocatable; places as in resource_names of the reader */
     int32_t priority;
     bool filler, preempts_never, ignored, gated; /* of pods */
-    bool cordoned, ready;                        /* of nodes */
+    bool tied;            /* of pods: may run on one node alone: a DaemonSet's, or static */
+    bool cordoned, ready; /* of nodes */
 };
 
 struct event {

@@ -441,12 +441,19 @@ static uint32_t add_pod(struct journal *j, const struct pod_record *pod, uint64_
     return (uint32_t)j->n_pods - 1;
 }
 
+/* A DaemonSet's controller and a kubelet (of its static pods' mirrors) choose the node themselves. */
+static bool is_tied(const struct pod_record *pod)
+{
+    return sv_eq(pod->owner_kind, SV("DaemonSet")) || sv_eq(pod->owner_kind, SV("Node"));
+}
+
 static uint32_t facts_of_pod(struct journal *j, const struct pod_record *pod, bool filler,
                              bool ignored)
 {
     unsigned flags = (filler ? WIRE_FILLER : 0U) |
                      (pod->preempts_never ? WIRE_PREEMPTS_NEVER : 0U) |
-                     (ignored ? WIRE_IGNORED : 0U) | (pod->gated ? WIRE_GATED : 0U);
+                     (ignored ? WIRE_IGNORED : 0U) | (pod->gated ? WIRE_GATED : 0U) |
+                     (is_tied(pod) ? WIRE_TIED : 0U);
 
     return define_facts(j, flags, pod->priority, &pod->request);
 }

@@ -157,6 +157,7 @@ static bool read_facts(const struct unpack *u, struct sv in, struct shape *ret_s
     s.preempts_never = (flags & WIRE_PREEMPTS_NEVER) != 0;
     s.ignored = (flags & WIRE_IGNORED) != 0;
     s.gated = (flags & WIRE_GATED) != 0;
+    s.tied = (flags & WIRE_TIED) != 0;
     s.cordoned = (flags & WIRE_CORDONED) != 0;
     s.ready = (flags & WIRE_READY) != 0;
     while (in.len != 0) {

@@ -56,6 +56,7 @@ enum {
     WIRE_GATED = 8,
     WIRE_CORDONED = 16,
     WIRE_READY = 32,
+    WIRE_TIED = 64,
 };
 
 enum {

@@ -22,7 +22,7 @@ struct told {
     uint64_t pod;
     int64_t cpu, memory, extended;
     int32_t priority;
-    bool filler, ignored, gated, preempts_never, cordoned, ready, unschedulable;
+    bool filler, ignored, gated, preempts_never, tied, cordoned, ready, unschedulable;
     char node[16];
     int64_t created_ms;
     enum gap_why why;
@@ -88,6 +88,11 @@ static inline const char *world_node_name(int node)
     return node >= 0 ? names[node] : "";
 }
 
+static inline const char *world_owner(int shape)
+{
+    return shape == 8 ? "DaemonSet" : shape == 7 ? "Node" : "ReplicaSet";
+}
+
 static inline void world_expect(struct world *w, enum event_kind kind, const struct world_pod *pod,
                                 int node)
 {
@@ -110,6 +115,7 @@ static inline void world_expect(struct world *w, enum event_kind kind, const str
         t.ignored = shape % 5 == 4;
         t.priority = shape % 3 == 0 ? -100 : shape;
         t.preempts_never = shape == 2;
+        t.tied = shape >= 7;
         t.created_ms = pod->created_s * 1000;
         t.unschedulable =
             kind == EVENT_POD_UNSCHEDULABLE || (pod->told_unschedulable && pod->node < 0);
@@ -122,6 +128,7 @@ static inline void world_expect(struct world *w, enum event_kind kind, const str
 static inline void world_show_pod(struct world *w, const struct world_pod *pod, bool unschedulable)
 {
     const struct pod_record record = {.uid = {pod->uid * 77, pod->uid},
+                                      .owner_kind = sv_from(world_owner(pod->shape)),
                                       .node = sv_from(world_node_name(pod->node)),
                                       .request = world_shape(w, pod->shape),
                                       .priority = pod->shape % 3 == 0 ? -100 : pod->shape,
@@ -252,6 +259,7 @@ static inline bool world_gather(void *self, const struct event *e)
         t.ignored = e->shape->ignored;
         t.gated = e->shape->gated;
         t.preempts_never = e->shape->preempts_never;
+        t.tied = e->shape->tied;
         t.cordoned = e->shape->cordoned;
         t.ready = e->shape->ready;
     }
@@ -270,8 +278,8 @@ static inline void world_same(const struct told *got, const struct told *want, s
               "event %zu: amounts", i);
     cr_assert(got->priority == want->priority && got->filler == want->filler &&
                   got->ignored == want->ignored && got->gated == want->gated &&
-                  got->preempts_never == want->preempts_never && got->cordoned == want->cordoned &&
-                  got->ready == want->ready,
+                  got->preempts_never == want->preempts_never && got->tied == want->tied &&
+                  got->cordoned == want->cordoned && got->ready == want->ready,
               "event %zu: marks", i);
     cr_assert_str_eq(got->node, want->node, "event %zu: node", i);
     cr_assert_eq(got->unschedulable, want->unschedulable, "event %zu: unschedulable", i);
