@@ -11,11 +11,14 @@
 #include "base/num.h"
 #include "capacity/quantity.h"
 #include "policy/field.h"
+#include "policy/schedule.h"
 
 static const struct cli_flag flags[] = {
     {"trace", 't', CLI_VALUE, "NAME", NULL, NULL,
      "paid load from NAME.csv, NAME.nodes.csv and NAME.json"},
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL, "paid load from the journal of a history file"},
+    {"at", 0, CLI_VALUE, "TIME", NULL, NULL,
+     "when the trace began, like 2026-10-01T08:00:00Z: what policies' schedules go by"},
     {"policy", 'p', CLI_MANY, "FILE", NULL, NULL,
      "a policy file or a directory of them [one made of NAME.json]"},
     {"peer", 0, CLI_MANY, "NAME", NULL, NULL,
@@ -54,7 +57,8 @@ static const struct cli_command command = {
     .examples =
         "  brim replay --trace traces/seed003 --peer all\n"
         "  brim replay --db history.db --policy night.yaml --policy day.yaml -o html >replay.html\n"
-        "  brim replay --trace traces/cron --strict 2 --what-if\n",
+        "  brim replay --trace traces/cron --strict 2 --what-if\n"
+        "  brim replay --trace traces/cron --at 2026-10-01T00:00:00+02:00 --policy night.yaml\n",
 };
 
 /* Rows of a time series: more than that neither a page nor a reader can use. */
@@ -138,6 +142,23 @@ static bool read_setting(struct run *run, struct err *err)
 
 /* ---- input ---- */
 
+/* A journal knows its times. */
+static bool read_start(struct run *run, struct err *err)
+{
+    const char *text = cli_value(&run->cli, "at");
+
+    if (text == NULL)
+        return true;
+    if (cli_value(&run->cli, "db") != NULL)
+        return err_set(err, ERR_INPUT, 0,
+                       "--at: found it beside --db, whose journal has its own times; expected "
+                       "--trace");
+    run->trace.dated = wall_parse(sv_from(text), &run->trace.began);
+    return run->trace.dated ||
+           err_set(err, ERR_INPUT, 0, "--at: found %s, expected a time like 2026-10-01T08:00:00Z",
+                   text);
+}
+
 static bool read_trace(struct run *run, struct err *err)
 {
     const char *name = cli_value(&run->cli, "trace"), *db = cli_value(&run->cli, "db");
@@ -145,6 +166,8 @@ static bool read_trace(struct run *run, struct err *err)
     if ((name == NULL) == (db == NULL))
         return err_set(err, ERR_INPUT, 0, "found %s, expected --trace or --db",
                        name == NULL ? "neither" : "both");
+    if (!read_start(run, err))
+        return false;
     run->report.trace_name = name != NULL ? name : db;
     return name != NULL ? replay_read_trace(name, &run->trace, err)
                         : replay_read_db(db, &run->trace, err);
@@ -172,13 +195,12 @@ static bool make_policy(struct run *run, struct err *err)
     return ok;
 }
 
-/* A trace has no time of day. */
-static void warn_of_schedule(const struct policy *p)
+static void warn_of_schedule(const struct run *run, const struct policy *p)
 {
-    if (p->n_overrides != 0)
+    if (p->n_overrides != 0 && !run->trace.dated)
         (void)fprintf(stderr,
                       "brim replay: policy %.*s: its schedule is not followed, what its spec says "
-                      "holds at all times\n",
+                      "holds at all times; give --at, when the trace began\n",
                       SV_ARG(p->name));
 }
 
@@ -190,12 +212,26 @@ static bool read_policies(struct run *run, struct err *err)
         if (!policy_files_read(cli_many(&run->cli, "policy", i), &list, err))
             return false;
         for (size_t k = 0; k < list.len; k++) {
-            warn_of_schedule(list.at[k]);
+            warn_of_schedule(run, list.at[k]);
             VEC_PUSH(run->policies.at, run->policies.len, run->policies.cap, list.at[k]);
         }
         free(list.at);
     }
     return run->policies.len != 0 || make_policy(run, err);
+}
+
+/* … of the spec, and of the schedule's entries where they are followed. */
+static int64_t largest_max(const struct run *run, const struct policy *p)
+{
+    int64_t most = p->max;
+
+    for (size_t i = 0; run->trace.dated && i < p->n_overrides; i++) {
+        struct policy entry = *p;
+
+        schedule_apply(&p->overrides[i], &entry);
+        most = max_i64(most, entry.max);
+    }
+    return most;
 }
 
 /* The filler is the trace's; else what a policy says of its pods. Every run is held against the same room: the largest max counts. */
@@ -209,7 +245,7 @@ static bool settle_filler(struct run *run, struct err *err)
     for (size_t i = 0; i < run->policies.len; i++) {
         const struct policy *p = run->policies.at[i];
 
-        most = max_i64(most, p->max);
+        most = max_i64(most, largest_max(run, p));
         if (s->filler.at[RESOURCE_CPU] == 0 && p->pod.given) {
             s->filler.at[RESOURCE_CPU] = p->pod.cpu_milli;
             s->filler.at[RESOURCE_MEMORY] = p->pod.memory_bytes;
@@ -254,18 +290,44 @@ static void begins(struct run *run, const char *who)
     run->setting.self = run;
 }
 
-/* The policy with another epsilon or cap. */
-static struct policy changed(const struct policy *from, enum replay_what_if i)
-{
-    struct policy p = *from;
+/* A policy with another epsilon or cap, in its schedule too. */
+struct variant {
+    struct policy policy;              /* borrows the rest */
+    struct policy_override *overrides; /* one for each of the policy's … */
+    struct policy *values;             /* … as are their values */
+};
 
+static void change(struct policy *p, enum replay_what_if i)
+{
     if (i == IF_HALF_EPSILON)
-        p.blocked_ppm /= 2;
+        p->blocked_ppm /= 2;
     else if (i == IF_HALF_CAP)
-        p.headroom_max.milli /= 2;
+        p->headroom_max.milli /= 2;
     else if (i == IF_TWICE_CAP)
-        p.headroom_max.milli *= 2;
-    return p;
+        p->headroom_max.milli *= 2;
+}
+
+static void variant_init(struct variant *v, const struct policy *from, enum replay_what_if i)
+{
+    size_t n = from->n_overrides;
+
+    *v = (struct variant){.policy = *from,
+                          .overrides = xcalloc(n + 1, sizeof *v->overrides),
+                          .values = xcalloc(n + 1, sizeof *v->values)};
+    change(&v->policy, i);
+    for (size_t k = 0; k < n; k++) {
+        v->values[k] = *from->overrides[k].values;
+        change(&v->values[k], i);
+        v->overrides[k] = from->overrides[k];
+        v->overrides[k].values = &v->values[k];
+    }
+    v->policy.overrides = v->overrides;
+}
+
+static void variant_done(struct variant *v)
+{
+    free(v->overrides);
+    free(v->values);
 }
 
 static bool play_ifs(struct run *run, const struct policy *policy, struct replay_flight *f,
@@ -273,9 +335,10 @@ static bool play_ifs(struct run *run, const struct policy *policy, struct replay
 {
     f->has_ifs = true;
     for (enum replay_what_if i = 0; i < IF_COUNT_; i++) {
-        struct policy other = changed(policy, i);
         struct replay_setting s = run->setting;
         struct replay_result r;
+        struct variant other;
+        bool ok;
 
         s.sample_us = 0;
         run->now = replay_if_name(i);
@@ -283,7 +346,10 @@ static bool play_ifs(struct run *run, const struct policy *policy, struct replay
             f->ifs[i] = (struct replay_if){.fill = f->result.fill, .blocked = f->result.blocked};
             continue;
         }
-        if (!replay_run(&run->trace, &s, &run->past, &other, &r, err))
+        variant_init(&other, policy, i);
+        ok = replay_run(&run->trace, &s, &run->past, &other.policy, &r, err);
+        variant_done(&other);
+        if (!ok)
             return false;
         f->ifs[i] = (struct replay_if){.fill = r.fill, .blocked = r.blocked};
         replay_result_done(&r);

@@ -148,13 +148,15 @@ static bool pod_is(struct past *p, const struct event *e, int64_t at_us)
                               .node = TRACE_ANY_NODE};
     struct live_pod live = {.id = e->pod};
     bool stays = e->kind == EVENT_POD_FOUND || e->kind == EVENT_POD_CHANGED;
-    uint32_t on = stays && e->node.len != 0 ? trace_find_node(p->trace, e->node) : TRACE_ANY_NODE;
+    uint32_t bound_to = e->node.len != 0 ? trace_find_node(p->trace, e->node) : TRACE_ANY_NODE;
+    uint32_t on = stays ? bound_to : TRACE_ANY_NODE;
 
     if (s->filler) {
         p->trace->filler = s->amount;
         p->trace->has_filler = true;
         return true;
     }
+    kind.node = s->tied ? bound_to : TRACE_ANY_NODE;
     /* Who makes no claim waits for something else than room. */
     if ((s->gated || s->ignored) && e->node.len == 0)
         return true;
@@ -163,6 +165,15 @@ static bool pod_is(struct past *p, const struct event *e, int64_t at_us)
     VEC_PUSH(p->pods, p->n_pods, p->cap_pods, live);
     map_put(&p->by_id, id_hash(live.id), (uint32_t)p->n_pods - 1);
     return true;
+}
+
+/* The node that a tied pod came for shows when it is bound. */
+static bool pod_is_bound(struct past *p, const struct event *e, uint32_t index)
+{
+    uint32_t node = trace_find_node(p->trace, e->node);
+
+    return !e->shape->tied || node == TRACE_ANY_NODE ||
+           trace_tie_pod(p->trace, p->pods[index].pod, node, p->err);
 }
 
 static bool take(struct past *p, const struct event *e, int64_t at_us)
@@ -189,7 +200,7 @@ static bool take(struct past *p, const struct event *e, int64_t at_us)
     case EVENT_POD_CHANGED: /* another shape, or its gates are gone: as if it came anew */
     case EVENT_POD_BOUND:
         if (index != MAP_NONE && e->kind == EVENT_POD_BOUND)
-            return true;
+            return pod_is_bound(p, e, index);
         if (index != MAP_NONE)
             forget_pod(p, index, at_us);
         return pod_is(p, e, at_us);
@@ -213,6 +224,8 @@ static bool on_event(void *self, const struct event *e)
     if (!p->began) {
         p->began = true;
         p->first_ms = e->t_ms;
+        p->trace->dated = true;
+        p->trace->began = (struct wall){.us = e->t_ms * US_PER_MS};
     }
     at_us = (e->t_ms - p->first_ms) * US_PER_MS;
     /* The clock was set back: time goes on from where it was. */

@@ -258,6 +258,7 @@ static void put_flight(struct jsonw *w, const struct replay_flight *f)
 void replay_json(const struct replay_report *r, struct strbuf *out)
 {
     const struct replay_setting *s = r->setting;
+    char began[WALL_TEXT_SIZE];
     struct jsonw w;
 
     jsonw_init(&w, out);
@@ -265,6 +266,10 @@ void replay_json(const struct replay_report *r, struct strbuf *out)
     jsonw_i64(&w, "version", 1);
     jsonw_cstr(&w, "trace", r->trace_name);
     jsonw_milli(&w, "seconds", r->trace->end_us / 1000);
+    if (r->trace->dated) {
+        wall_format(r->trace->began, 3, began);
+        jsonw_cstr(&w, "began", began);
+    }
     jsonw_object(&w, "setting");
     jsonw_milli(&w, "filler_cores", s->filler.at[RESOURCE_CPU]);
     jsonw_i64(&w, "filler_memory_bytes", s->filler.at[RESOURCE_MEMORY]);

@@ -8,6 +8,9 @@
  *     oracle_find(trace, setting)        once: the trace without filler, and the clairvoyant (oracle.h)
  *     replay_run(…)                      once for each pilot
  *
+ * Of a dated trace the policy's schedule is followed, all but the entries' placement, mode and paid.ignore: the filler's pods are made
+ * for one placement, a policy is played as one that is in control, and a trace's pods have no names. Else spec holds at all times.
+ *
  * The first `warmup_us` are left out of every figure: pods that came in them are not counted, times are counted from there on.
  * Figures are those of docs/REPLAY.md.
  */

@@ -2,14 +2,19 @@
  * The live controller as a pilot: what the agent does with a plan, in the simulation. Facts reach the
  * planner at once; what they would take to come is a part of setting.api_us.
  */
+#include "base/num.h"
 #include "policy/planner.h"
+#include "policy/schedule.h"
 #include "policy/sim/replay_parts.h"
 
 struct brim {
     struct replay_world *w;
     struct planner *planner;
     int filler;
-    const struct policy *policy;
+    const struct policy *policy; /* in force: `text`, or `effective` */
+    const struct policy *text;
+    struct policy effective; /* what the schedule makes of it; borrows from the text */
+    struct mono change;      /* when it is another, SIM_NEVER: never */
     struct planner_plan plan;
 };
 
@@ -149,9 +154,29 @@ static void show(struct brim *b, struct mono now)
         VEC_PUSH(r->steps, r->n_steps, r->steps_cap, step);
 }
 
+/* The policy as it is at this time. The filler's pods were made for one placement. */
+static void follow_schedule(struct brim *b, struct mono now)
+{
+    int64_t began_us = b->w->trace->began.us;
+    struct wall next = {.us = INT64_MAX};
+
+    if (now.us < b->change.us)
+        return;
+    b->change.us =
+        schedule_at(b->text, (struct wall){.us = began_us + now.us}, &b->effective, &next)
+            ? next.us - began_us
+            : SIM_NEVER;
+    b->effective.placement = b->text->placement;
+    b->policy = &b->effective;
+    planner_set_policy(b->planner, b->filler, b->policy);
+}
+
 static struct mono step(void *self, struct mono now)
 {
     struct brim *b = self;
+
+    follow_schedule(b, now);
+
     struct mono tick = mono_plus_us(now, b->policy->advanced.tick_us);
     const struct planner_input in = {
         .known = true, .fresh = true, .carries_out = true, .replicas = b->w->filler->replicas};
@@ -160,7 +185,9 @@ static struct mono step(void *self, struct mono now)
     show(b, now);
     write_pods(b, now); /* deletion costs before the scale */
     write_scale(b, now);
-    return result.has_wake && result.wake.us < tick.us ? result.wake : tick;
+    if (result.has_wake && result.wake.us < tick.us)
+        tick = result.wake;
+    return (struct mono){.us = min_i64(tick.us, b->change.us)};
 }
 
 static void learned(const struct brim *b, struct replay_result *r)
@@ -168,16 +195,15 @@ static void learned(const struct brim *b, struct replay_result *r)
     const struct headroom_state *h = &b->plan.headroom;
 
     r->has_learned = true;
-    r->learned = (struct replay_learned){
-        .need_milli = h->need,
-        .usual_milli = h->usual,
-        .arrivals = h->arrivals,
-        .above = h->above,
-        .surges = h->surges,
-        .expected_came = h->expected_came,
-        .expected_missed = h->expected_missed,
-        .hole_slots = b->plan.hole_slots,
-        .capped = h->capped};
+    r->learned = (struct replay_learned){.need_milli = h->need,
+                                         .usual_milli = h->usual,
+                                         .arrivals = h->arrivals,
+                                         .above = h->above,
+                                         .surges = h->surges,
+                                         .expected_came = h->expected_came,
+                                         .expected_missed = h->expected_missed,
+                                         .hole_slots = b->plan.hole_slots,
+                                         .capped = h->capped};
     r->refused = planner_placement(b->planner, b->filler).refused;
 }
 
@@ -214,10 +240,11 @@ bool replay_run(const struct trace *trace, const struct replay_setting *setting,
     struct replay_result result = {0};
     struct replay_world w;
     struct meter meter;
-    struct brim b = {.w = &w, .policy = policy};
+    struct brim b = {.w = &w, .policy = policy, .text = policy};
     bool ok;
 
     own.placement = policy->placement;
+    b.change.us = trace->dated && policy->n_overrides != 0 ? 0 : SIM_NEVER;
     world_init(&w, trace, &own);
     meter_init(&meter, trace, &own, trace_allocatable(trace), &result);
     w.meter = &meter;

@@ -108,6 +108,10 @@ static void node_goes(struct replay_world *w, uint32_t node)
 /* The pods of a kind share a spec. They are gone at the time that the trace says, and it does not matter when they run. */
 static const struct sim_pod_spec *kind_spec(struct replay_world *w, uint32_t index)
 {
+    /* As the DaemonSet controller gives its pods. */
+    static const struct toleration cordon = {.key = SV("node.kubernetes.io/unschedulable"),
+                                             .op = TOLERATE_EXISTS,
+                                             .effect = EFFECT_NO_SCHEDULE};
     const struct trace_kind *kind = &w->trace->kinds[index];
     struct sim_pod_spec spec = sim_pod_spec_default();
 
@@ -123,7 +127,11 @@ static const struct sim_pod_spec *kind_spec(struct replay_world *w, uint32_t ind
         .key = SV("metadata.name"), .op = OP_IN, .values = &name, .n_values = 1};
     const struct node_term term = {.fields = &field, .n_fields = 1};
 
-    spec.rules = (struct pod_rules){.has_affinity = true, .terms = &term, .n_terms = 1};
+    spec.rules = (struct pod_rules){.has_affinity = true,
+                                    .terms = &term,
+                                    .n_terms = 1,
+                                    .tolerations = &cordon,
+                                    .n_tolerations = 1};
     return sim_spec_keep(w->sim, &spec);
 }
 

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/jsonr.h"
 
 #define MIB (INT64_C(1) << 20)
@@ -137,6 +136,14 @@ bool trace_add_pod(struct trace *t, int64_t at_us, const struct trace_kind *kind
     add_row(t, at_us, TRACE_POD_COMES, *ret_pod);
     VEC_PUSH(t->pods, t->n_pods, t->pods_cap, pod);
     return true;
+}
+
+bool trace_tie_pod(struct trace *t, uint32_t pod, uint32_t node, struct err *err)
+{
+    struct trace_kind kind = t->kinds[t->pods[pod].kind];
+
+    kind.node = node;
+    return find_kind(t, &kind, &t->pods[pod].kind, err);
 }
 
 void trace_end_pod(struct trace *t, int64_t at_us, uint32_t pod)

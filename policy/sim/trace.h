@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "base/sv.h"
@@ -79,6 +80,8 @@ struct trace {
     size_t n_nodes, nodes_cap;
     struct map kind_map, node_map;
     int64_t end_us; /* length */
+    bool dated;     /* it is known what time 0 was: `began` */
+    struct wall began;
     /* What NAME.json says; has_filler: it was read. */
     bool has_filler;
     struct resources filler; /* request of one filler pod */
@@ -110,6 +113,8 @@ bool trace_put_node(struct trace *t, int64_t at_us, struct sv name,
 void trace_drop_node(struct trace *t, int64_t at_us, uint32_t node);
 bool trace_add_pod(struct trace *t, int64_t at_us, const struct trace_kind *kind, uint32_t found_on,
                    uint32_t *ret_pod, struct err *err) MUST_CHECK;
+/* The pod can have run on that node alone, as is known only now; its row is as if that had been known when it came. */
+bool trace_tie_pod(struct trace *t, uint32_t pod, uint32_t node, struct err *err) MUST_CHECK;
 void trace_end_pod(struct trace *t, int64_t at_us, uint32_t pod);
 
 /* The cpu of the nodes that are there at the start, in milli. O(rows of that time). */

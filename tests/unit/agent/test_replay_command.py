@@ -29,6 +29,12 @@ spec:
 """
 
 
+SCHEDULE = """  schedule:
+    - {from: "00:00", to: "06:00", zone: UTC, replicas: {max: %d}}
+    - {from: "06:00", to: "18:00", zone: UTC, headroom: {max: 0}}
+"""
+
+
 def brim(*args):
     run = subprocess.run([BRIM, "replay", *args], capture_output=True, timeout=60,
                          env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
@@ -81,6 +87,37 @@ class Replay(unittest.TestCase):
                          ["epsilon / 2", "headroom.max x 0.5", "headroom.max x 1", "headroom.max x 2"])
         self.assertEqual(a["what_if"][2]["blocked_pods"], a["blocked_pods"])
         self.assertLess(a["what_if"][3]["blocked_pods"], a["blocked_pods"])
+
+    def test_a_schedule_goes_by_the_time_of_the_start(self):
+        plain = self.write("a.yaml", POLICY % ("plain", 8))
+        night = self.write("b.yaml", POLICY % ("plain", 8) + SCHEDULE % 1)
+        runs = {}
+        for at in ("2026-10-01T20:00:00Z", "2026-10-02T03:00:00+02:00", "2026-10-01T09:00:00Z"):
+            code, out, err = brim("--trace", self.name, "-p", night, "--at", at, "--what-if", "-o", "json")
+            self.assertEqual((code, err), (0, ""))
+            answer = json.loads(out)
+            runs[at[11:13]] = answer["runs"][0]
+            self.assertEqual(answer["began"], {"20": "2026-10-01T20:00:00.000Z", "03": "2026-10-02T01:00:00.000Z",
+                                               "09": "2026-10-01T09:00:00.000Z"}[at[11:13]])
+        code, out, err = brim("--trace", self.name, "-p", plain, "--what-if", "-o", "json")
+        self.assertEqual((code, err), (0, ""))
+        self.assertNotIn("began", json.loads(out))
+        always = json.loads(out)["runs"][0]
+        self.assertEqual(runs["20"], always, "no entry holds")
+        self.assertLess(runs["03"]["fill_percent"], always["fill_percent"])
+        self.assertGreater(runs["09"]["blocked_pods"], always["blocked_pods"])
+        self.assertEqual([i["blocked_pods"] for i in runs["09"]["what_if"]], [runs["09"]["blocked_pods"]] * 4,
+                         "twice nothing is nothing, whatever spec says")
+        code, out, err = brim("--trace", self.name, "-p", night, "--what-if", "-o", "json")
+        self.assertEqual((code, json.loads(out)["runs"][0]), (0, always))
+        self.assertEqual(err, "brim replay: policy plain: its schedule is not followed, what its spec says holds at "
+                              "all times; give --at, when the trace began\n")
+
+    def test_the_largest_max_of_a_schedule_counts(self):
+        most = self.write("a.yaml", POLICY % ("most", 2) + SCHEDULE % 40)
+        for at, expected in ((("--at", "2026-10-01T01:00:00Z"), 40), ((), 16)):
+            answer = json.loads(brim("--trace", self.name, "-p", most, "-o", "json", *at)[1])
+            self.assertEqual(answer["setting"]["max_replicas"], expected)
 
     def test_strict_decides_the_exit_status(self):
         small = self.write("a.yaml", POLICY % ("small", 0))
@@ -138,6 +175,8 @@ class Replay(unittest.TestCase):
                            (("--trace", self.name, "--strict", "x"), "--strict: found x"),
                            (("--trace", self.name, "--reserve", "-1"), "--reserve: found -1"),
                            (("--trace", self.name, "--seed", "a"), "--seed: found a"),
+                           (("--trace", self.name, "--at", "08:00"), "--at: found 08:00, expected a time like 2026-"),
+                           (("--db", "b", "--at", "2026-10-01T08:00:00Z"), "--at: found it beside --db"),
                            (("--trace", self.name, "--placement", "pile"), "gate|affinity|spread")):
             code, out, err = brim(*args)
             self.assertEqual((code, out), (2, ""), args)

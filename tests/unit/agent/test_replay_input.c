@@ -52,17 +52,24 @@ static void agent_ends(struct agent *a, int64_t now_ms)
     resource_names_done(&a->names);
 }
 
-static void pod(struct agent *a, uint64_t uid, int64_t cpu, const char *node, bool filler,
-                int64_t now_ms)
+static void pod_of(struct agent *a, const char *owner, uint64_t uid, int64_t cpu, const char *node,
+                   bool filler, int64_t now_ms)
 {
     const struct pod_record record = {
         .uid = {.hi = 1, .lo = uid},
+        .owner_kind = sv_from(owner),
         .node = sv_from(node),
         .phase = PHASE_PENDING,
         .created = {.us = now_ms * 1000},
         .request = {.at = {[RESOURCE_CPU] = cpu, [RESOURCE_PODS] = 1}}};
 
     journal_pod(a->journal, &record, filler, false, now_ms);
+}
+
+static void pod(struct agent *a, uint64_t uid, int64_t cpu, const char *node, bool filler,
+                int64_t now_ms)
+{
+    pod_of(a, "ReplicaSet", uid, cpu, node, filler, now_ms);
 }
 
 static void open_history(const char *path, struct history *h)
@@ -104,6 +111,8 @@ Test(replay_input, takes_paid_load_out_of_a_journal)
     trace_init(&t);
     cr_assert(replay_read_db(folder.file, &t, &err), "%s", err.text);
     cr_assert_eq(t.n_pods, 4, "one found twice, two that arrived; found %zu", t.n_pods);
+    cr_assert(t.dated);
+    cr_assert_eq(t.began.us, START_MS * 1000);
     cr_assert(t.has_filler);
     cr_assert_eq(t.filler.at[RESOURCE_CPU], 500);
     cr_assert_eq(t.pods[0].create_us, 0);
@@ -118,6 +127,37 @@ Test(replay_input, takes_paid_load_out_of_a_journal)
     cr_assert_eq(t.pods[3].delete_us, TRACE_STAYS);
     for (size_t i = 1; i < t.n_rows; i++)
         cr_assert_geq(t.rows[i].at_us, t.rows[i - 1].at_us);
+    trace_done(&t);
+    folder_done(&folder);
+}
+
+Test(replay_input, knows_the_node_of_a_daemon_s_pod_from_its_creation_on)
+{
+    struct folder folder = folder_new();
+    struct history history;
+    struct err err = {0};
+    struct trace t;
+    struct agent a;
+
+    open_history(folder.file, &history);
+    agent_begins(&a, &history, START_MS);
+    pod_of(&a, "DaemonSet", 1, 100, "n0", false, START_MS); /* found */
+    journal_list_end(a.journal, JOURNAL_PODS, START_MS);
+    pod_of(&a, "DaemonSet", 2, 100, "", false, START_MS + 1000);
+    pod_of(&a, "ReplicaSet", 3, 100, "", false, START_MS + 1000);
+    pod_of(&a, "DaemonSet", 4, 100, "", false, START_MS + 1000); /* is never bound */
+    pod_of(&a, "DaemonSet", 2, 100, "n0", false, START_MS + 2000);
+    pod_of(&a, "ReplicaSet", 3, 100, "n0", false, START_MS + 2000);
+    agent_ends(&a, START_MS + 3000);
+    history_close(&history);
+
+    trace_init(&t);
+    cr_assert(replay_read_db(folder.file, &t, &err), "%s", err.text);
+    cr_assert_eq(t.n_pods, 4);
+    for (size_t i = 0; i < t.n_pods; i++)
+        cr_assert_eq(t.kinds[t.pods[i].kind].node, i < 2 ? 0 : TRACE_ANY_NODE, "pod %zu", i);
+    cr_assert_eq(t.pods[1].create_us, 1000 * US_PER_MS);
+    cr_assert_eq(t.pods[1].found_on, TRACE_ANY_NODE, "it arrived");
     trace_done(&t);
     folder_done(&folder);
 }

@@ -261,3 +261,79 @@ Test(replay, advice_for_the_policy_s_own_settle_is_what_was_played)
     replay_result_done(&r);
     trace_done(&t);
 }
+
+/* From 300 s to 600 s of a trace that began at 7:55 at most two, and later none is kept free. */
+static const char *const scheduled =
+    "  headroom: {mode: fixed, max: 4}\n  settle: 30s\n  schedule:\n"
+    "    - {from: \"08:00\", to: \"08:05\", replicas: {max: 2}, placement: spread}\n"
+    "    - {from: \"08:05\", to: \"09:00\", headroom: {max: 0}}\n";
+
+Test(replay, a_dated_trace_follows_the_schedule)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, burst_nodes, "0,create,p0,2000,1024,\n", 720);
+    t.dated = true;
+    cr_assert(wall_parse(SV("2026-10-01T07:55:00Z"), &t.began));
+
+    struct replay_result r = played_policy(&t, &s, scheduled);
+
+    cr_assert_eq(r.rows[29].active, 10, "at 290 s: 16 - 2 - 4, found %d", r.rows[29].active);
+    cr_assert_eq(r.rows[31].replicas, 2, "at 310 s, found %d", r.rows[31].replicas);
+    cr_assert_eq(r.rows[59].active, 2, "at 590 s, found %d", r.rows[59].active);
+    cr_assert_eq(r.rows[61].set_point, 14, "at 610 s, found %lld", (long long)r.rows[61].set_point);
+    cr_assert_eq(r.rows[70].active, 14, "at 700 s: 16 - 2, found %d", r.rows[70].active);
+    for (size_t i = 1; i < r.n_steps; i++)
+        cr_assert_eq(r.steps[i].at_us % (300 * US_PER_S), 0, "step %zu: at %lld us", i,
+                     (long long)r.steps[i].at_us);
+    replay_result_done(&r);
+    trace_done(&t);
+}
+
+Test(replay, without_a_date_spec_holds_at_all_times)
+{
+    struct replay_setting s = played_setting();
+    struct trace t;
+
+    played_read(&t, burst_nodes, burst_pods, 720);
+
+    struct replay_result a = played_policy(&t, &s, scheduled);
+    struct replay_result b =
+        played_policy(&t, &s, "  headroom: {mode: fixed, max: 4}\n  settle: 30s\n");
+
+    cr_assert_eq(a.n_rows, b.n_rows);
+    cr_assert_eq(memcmp(a.rows, b.rows, a.n_rows * sizeof *a.rows), 0);
+    replay_result_done(&a);
+    replay_result_done(&b);
+    trace_done(&t);
+}
+
+Test(replay, a_tied_pod_waits_for_its_node_alone_and_bears_a_cordon)
+{
+    const struct resources four = {
+        .at = {[RESOURCE_CPU] = 4000, [RESOURCE_MEMORY] = 1 << 30, [RESOURCE_PODS] = 10}};
+    struct trace_kind kind = {.request = {.at = {[RESOURCE_CPU] = 3000, [RESOURCE_PODS] = 1}},
+                              .node = TRACE_ANY_NODE};
+    struct replay_setting s = played_setting();
+    struct err err = {0};
+    struct trace t;
+    uint32_t a, b;
+
+    trace_init(&t);
+    cr_assert(trace_put_node(&t, 0, SV("n0"), &four, false, &err));
+    cr_assert(trace_put_node(&t, 0, SV("n1"), &four, true, &err), "cordoned");
+    cr_assert(trace_add_pod(&t, 10 * US_PER_S, &kind, TRACE_ANY_NODE, &a, &err));
+    cr_assert(trace_add_pod(&t, 20 * US_PER_S, &kind, TRACE_ANY_NODE, &b, &err));
+    cr_assert(trace_tie_pod(&t, a, 1, &err));
+    cr_assert_eq(t.kinds[t.pods[a].kind].node, 1);
+    cr_assert_eq(t.kinds[t.pods[b].kind].node, TRACE_ANY_NODE);
+    t.end_us = 60 * US_PER_S;
+
+    struct oracle past = played_past(&t, &s);
+
+    cr_assert_lt(past.wait_us[a], US_PER_S, "the cordoned node is its own");
+    cr_assert_lt(past.wait_us[b], US_PER_S, "the other node is free");
+    oracle_done(&past);
+    trace_done(&t);
+}
