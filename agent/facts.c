@@ -32,11 +32,10 @@ static void set_shape(struct facts *f, int filler, enum shape_source source,
 
     ff->shape_source = source;
     ff->claims = *claims;
-    planner_set_shape(f->planner, filler,
-                      &(struct planner_shape){.request = *request,
-                                              .rules = rules,
-                                              .claims = *claims,
-                                              .start_us = FACTS_START_US});
+    planner_set_shape(
+        f->planner, filler,
+        &(struct planner_shape){
+            .request = *request, .rules = rules, .claims = *claims, .start_us = FACTS_START_US});
     f->changed = true;
 }
 
@@ -292,7 +291,8 @@ static void note_change(struct facts *f, const struct pod_change *change, struct
 static void put_pod(struct facts *f, const struct pod_record *pod, struct mono now)
 {
     int owner = owner_of(f, pod);
-    bool ignored = owner == CLUSTER_PAID && ignore_by_all(f->ignores, (size_t)planner_limit(f->planner), pod);
+    bool ignored =
+        owner == CLUSTER_PAID && ignore_by_all(f->ignores, (size_t)planner_limit(f->planner), pod);
     struct pod_change change;
 
     if (owner != CLUSTER_PAID)

@@ -35,7 +35,7 @@ const char *shape_source_name(enum shape_source source);
 /* What is known of one filler beside its planner's. */
 struct facts_filler {
     bool used;
-    struct policy policy; /* as it is in force: a plain copy, its text is borrowed */
+    struct policy policy;        /* as it is in force: a plain copy, its text is borrowed */
     struct arena selector_arena; /* of the target's selector */
     char *selector_text;         /* NULL: no target yet, no pod is its */
     struct selector selector;
@@ -47,7 +47,7 @@ struct facts_filler {
     struct claims_filler claims; /* of its pods: priority and grace */
     bool template_known;
     bool template_gated; /* the template carries the gate brim.dev/room */
-    int overlaps;        /* the filler that has pods which match this one's selector too; -1: none */
+    int overlaps; /* the filler that has pods which match this one's selector too; -1: none */
 
     bool urgent;              /* a paid pod was reported unschedulable and still waits */
     bool urgent_served;       /* a yield went out since the last report */

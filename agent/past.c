@@ -123,11 +123,9 @@ static struct wall recorded_until(const struct past *p, struct wall at)
 {
     struct wall newest = p->last;
 
-    for (size_t i = p->n_alive; i-- > 0;) {
-        if (p->alive[i].us <= at.us) {
+    for (size_t i = 0; i < p->n_alive; i++) {
+        if (p->alive[i].us <= at.us)
             newest.us = max_i64(newest.us, p->alive[i].us);
-            break;
-        }
     }
     return newest;
 }
@@ -197,7 +195,8 @@ static void put_pod(struct past *p, const struct event *e, struct wall at)
     int64_t cpu = counts ? shape->amount.at[RESOURCE_CPU] : 0;
     bool arrives = counts && !pod->arrived && e->kind != EVENT_POD_FOUND;
 
-    pod->arrived |= counts || e->kind == EVENT_POD_FOUND;
+    /* Filler whose target is let go was there before. */
+    pod->arrived |= counts || shape->filler || e->kind == EVENT_POD_FOUND;
     if (cpu == pod->cpu_milli && !arrives)
         return;
     p->demand_milli += cpu - pod->cpu_milli;
@@ -294,8 +293,7 @@ static bool each_event(void *self, const struct event *e)
     struct past *p = self;
 
     past_event(p, e);
-    if (++p->events % LOOK_EVERY == 0 &&
-        p->clock.mono(p->clock.self).us > p->give_up_at.us)
+    if (++p->events % LOOK_EVERY == 0 && p->clock.mono(p->clock.self).us > p->give_up_at.us)
         p->cut = true;
     return !p->cut;
 }
@@ -306,35 +304,32 @@ static bool each_sample(void *self, const struct sample *sample)
     return true;
 }
 
-struct any_policy {
+struct reading {
     struct history *history;
     struct past *past;
-    bool read;
 };
 
-/* Samples of one policy say when the recording ran. */
+/* Samples say when the recording ran, as long as they are taken of any policy. */
 static void each_policy(void *self, struct sv name)
 {
-    struct any_policy *any = self;
-    struct past *p = any->past;
+    const struct reading *r = self;
+    struct past *p = r->past;
 
-    if (!any->read)
-        any->read = samples_each(any->history->samples, name, p->from.us / US_PER_MS,
-                                 p->until.us / US_PER_MS, each_sample, p, NULL);
+    (void)!samples_each(r->history->samples, name, p->from.us / US_PER_MS, p->until.us / US_PER_MS,
+                        each_sample, p, NULL);
 }
 
 static void read_past(void *self, struct history *history, const struct err *why_not UNUSED)
 {
     struct past *p = self;
-    struct any_policy any = {.history = history, .past = p};
+    struct reading reading = {.history = history, .past = p};
     struct err err = {0};
     int64_t damaged;
 
     p->give_up_at = mono_plus_us(p->clock.mono(p->clock.self), PAST_READ_US);
-    if (history != NULL &&
-        (!samples_policies(history->samples, each_policy, &any, &err) ||
-         !chunks_read(history->chunks, p->from.us / US_PER_MS, p->until.us / US_PER_MS, each_event,
-                      p, &damaged, &err)))
+    if (history != NULL && (!samples_policies(history->samples, each_policy, &reading, &err) ||
+                            !chunks_read(history->chunks, p->from.us / US_PER_MS,
+                                         p->until.us / US_PER_MS, each_event, p, &damaged, &err)))
         log_warn("the history's past could not be read: headroom begins anew", F_ERR(&err));
     if (p->cut)
         log_warn("the history takes too long to read: its newest part counts as unknown",
@@ -357,14 +352,15 @@ void past_ask(struct past *p, struct writer *writer, struct wall now, struct clo
 
 /* Feeding. */
 
-size_t past_feed(struct past *p, struct planner *planner, struct mono now, struct wall wall_now)
+size_t past_feed(struct past *p, struct planner *planner, uint32_t fillers, struct mono now,
+                 struct wall wall_now)
 {
     size_t arrivals = 0;
     bool unknown = p->cut || wall_now.us - recorded_until(p, wall_now).us > PAST_BRIDGE_US;
 
     if (!past_ready(p) || p->n_steps == 0)
         return 0;
-    planner_past_begin(planner);
+    planner_past_begin(planner, fillers);
     for (size_t i = 0; i < p->n_steps && p->steps[i].at.us <= wall_now.us; i++) {
         const struct step *s = &p->steps[i];
         struct mono at = {.us = now.us - (wall_now.us - s->at.us)};

@@ -1,6 +1,8 @@
 /*
- * past: what the history's journal tells of the time before a start, as what planner_past_*() wants:
- * the demand D of paid pods, who arrived, and since when that is known.
+ * past: what the history's journal tells of the time before a filler came, as what planner_past_*()
+ * wants: the demand D of paid pods, who arrived, and since when that is known. A filler comes with
+ * the agent's start, or later with its policy's file; then the last seconds, which are not on the
+ * disk yet, are not told.
  *
  * D is the sum of the requests of paid pods that are neither ignored nor gated: bound ones, and
  * pending ones from their creation. Filler is left out. It counts all nodes, since which of them the
@@ -36,7 +38,7 @@ struct past *past_new(void);
 /* Gives up a reference; NULL is allowed. */
 void past_unref(struct past *p);
 
-/* The recording ran at this time, though maybe nothing happened: oldest first, before the events. */
+/* The recording ran at this time, though maybe nothing happened: in any order, before the events. */
 void past_alive(struct past *p, struct wall at);
 /* One event, in the order of their telling. O(1) amortised. */
 void past_event(struct past *p, const struct event *event);
@@ -52,10 +54,11 @@ void past_ask(struct past *p, struct writer *writer, struct wall now, struct clo
 bool past_ready(const struct past *p);
 
 /*
- * Tells the planner all of it, if it is ready; before the planner's first step, and once its fillers
- * have their shapes. Wall times become now - (wall_now - t); what lies ahead of wall_now is left out.
+ * Tells the planner all of it, if it is ready, of these fillers (planner_past_begin()), once they
+ * have their shapes. If it is empty what they learned stays. Wall times become now - (wall_now - t); what lies ahead of wall_now is left out.
  * Frees what it told; returns how many arrivals that were. O(steps log steps).
  */
-size_t past_feed(struct past *p, struct planner *planner, struct mono now, struct wall wall_now);
+size_t past_feed(struct past *p, struct planner *planner, uint32_t fillers, struct mono now,
+                 struct wall wall_now);
 
 #endif

@@ -29,7 +29,6 @@ void turn_init(struct turn *t, const struct turn_parts *parts)
     *t = (struct turn){.parts = *parts, .dirty = true};
     t->wake = parts->timers->timer_new(parts->timers->self, wake_up, t);
     t->started = wall_now(t);
-    t->began = now_of(t);
     if (parts->recorder != NULL)
         t->last_id = recorder_first_id(parts->recorder) - 1;
 }
@@ -37,6 +36,7 @@ void turn_init(struct turn *t, const struct turn_parts *parts)
 void turn_done(struct turn *t)
 {
     t->parts.timers->timer_free(t->wake);
+    past_unref(t->past);
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
         free(t->fillers[i]);
 }
@@ -132,6 +132,8 @@ void turn_add(struct turn *t, int filler, const struct policy *policy, struct wo
                                .workload = workload,
                                .places = places,
                                .settle_us = policy->settle_us,
+                               .came = now_of(t),
+                               .learns = true,
                                .decision.reason = REASON_UNKNOWN};
     t->fillers[filler] = tf;
     set_effective(t, tf, policy->placement);
@@ -161,6 +163,13 @@ void turn_remove(struct turn *t, int filler)
     turn_mark(t);
 }
 
+void turn_expect_past(struct turn *t, struct past *past)
+{
+    past_unref(t->past);
+    t->past = past;
+    turn_mark(t);
+}
+
 void turn_policy_error(struct turn *t, const char *text)
 {
     (void)snprintf(t->policy_error, sizeof t->policy_error, "%s", text != NULL ? text : "");
@@ -184,7 +193,7 @@ static bool is_dry_run(const struct turn *t, const struct turn_filler *tf)
            (tf->policy->mode == MODE_CONTROL && t->parts.dry_run);
 }
 
-/* Gathering. */
+/* The past. */
 
 /* When the older of the two watches was last heard; false before both have been complete once. */
 static bool heard(const struct turn *t, struct mono *ret_at)
@@ -197,6 +206,55 @@ static bool heard(const struct turn *t, struct mono *ret_at)
     ret_at->us = min_i64(pods->heard.us, nodes->heard.us);
     return true;
 }
+
+static bool awaits_past(const struct turn *t, const struct turn_filler *tf, struct mono now)
+{
+    return t->past != NULL && tf->learns && mono_since_us(tf->came, now) < TURN_PAST_US;
+}
+
+/* Was its target looked for, and if it is there what its pods are like, and which they are? */
+static bool is_looked_at(const struct turn *t, const struct turn_filler *tf)
+{
+    const struct workload_view *view = workload_view(tf->workload);
+
+    if (view->state == WORKLOAD_FOUND)
+        return view->template_known && facts_classified(t->parts.facts, tf->index);
+    return view->state != WORKLOAD_UNREAD;
+}
+
+/* The fillers that learn, by bits; false as long as one of them is not looked at. */
+static bool find_learners(const struct turn *t, uint32_t *ret_set)
+{
+    uint32_t set = 0;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] == NULL || !t->fillers[i]->learns)
+            continue;
+        if (!is_looked_at(t, t->fillers[i]))
+            return false;
+        set |= UINT32_C(1) << i;
+    }
+    *ret_set = set;
+    return true;
+}
+
+/* Tells the past to those that are to learn of it, once it is read and they can take it in. */
+static void tell_past(struct turn *t, struct mono now)
+{
+    struct mono heard_at;
+    uint32_t set;
+
+    if (t->past == NULL || !past_ready(t->past) || !heard(t, &heard_at) || !find_learners(t, &set))
+        return;
+    (void)past_feed(t->past, t->parts.facts->planner, set, now, wall_now(t));
+    past_unref(TAKE(t->past));
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] != NULL)
+            t->fillers[i]->learns = false;
+    }
+}
+
+/* Gathering. */
 
 /* What the target asks for, or in a dry run would ask for had brim written. */
 static int64_t replicas_now(const struct turn *t, struct turn_filler *tf,
@@ -217,8 +275,8 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
     bool synced = heard(t, &heard_at);
 
     return (struct planner_input){
-        .known = synced && facts_classified(f, tf->index) && view->known &&
-                 view->template_known && ff->overlaps < 0 && !tf->let_go &&
+        .known = synced && facts_classified(f, tf->index) && view->known && view->template_known &&
+                 ff->overlaps < 0 && !tf->let_go && !awaits_past(t, tf, now) &&
                  (!turn_writes(t, tf) || (view->owners_known && view->owner[0] == '\0')),
         .fresh = synced && mono_since_us(heard_at, now) <= tf->policy->stale_after_us,
         .paused_up = view->paused_up || !view->pause_known,
@@ -237,7 +295,7 @@ static bool has_fillers(const struct turn *t)
     return false;
 }
 
-/* May the planner be asked yet? What its fillers learn of the past they must be told before. */
+/* May the planner be asked yet? */
 static bool may_step(struct turn *t, struct mono now)
 {
     struct mono heard_at;
@@ -249,16 +307,9 @@ static bool may_step(struct turn *t, struct mono now)
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
         const struct turn_filler *tf = t->fillers[i];
 
-        if (tf != NULL && workload_view(tf->workload)->state == WORKLOAD_FOUND &&
-            (!workload_view(tf->workload)->template_known ||
-             !facts_classified(t->parts.facts, i)))
+        if (tf != NULL && (!is_looked_at(t, tf) || awaits_past(t, tf, now)))
             return false;
     }
-    if (t->parts.past != NULL && !past_ready(t->parts.past) &&
-        mono_since_us(t->began, now) < TURN_PAST_US)
-        return false;
-    if (t->parts.past != NULL)
-        past_feed(t->parts.past, t->parts.facts->planner, now, wall_now(t));
     t->stepped = true;
     return true;
 }
@@ -347,8 +398,7 @@ static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_r
                  tf->recent[0].detail);
 }
 
-static struct act_facts wishes(const struct turn *t, const struct turn_filler *tf,
-                               struct mono now)
+static struct act_facts wishes(const struct turn *t, const struct turn_filler *tf, struct mono now)
 {
     const struct claims_sum *c = &t->claims;
     struct places_view places = places_view(tf->places, now);
@@ -477,6 +527,7 @@ static void evaluate(struct turn *t, struct mono now)
     struct planner_plan plans[PLANNER_MAX_FILLERS];
     struct planner_result result = {0};
 
+    tell_past(t, now);
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
         if (t->fillers[i] == NULL)
             continue;
@@ -532,15 +583,16 @@ static int64_t schedule_us(const struct turn *t)
 }
 
 /* The longest time without an evaluation. */
-static int64_t tick_us(const struct turn *t)
+static int64_t tick_us(const struct turn *t, struct mono now)
 {
     int64_t tick = TURN_TICK_US;
 
-    if (!t->stepped && t->parts.past != NULL && has_fillers(t))
-        return TURN_PAST_LOOK_US;
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
-        if (t->fillers[i] != NULL)
-            tick = min_i64(tick, t->fillers[i]->policy->advanced.tick_us);
+        if (t->fillers[i] == NULL)
+            continue;
+        tick = min_i64(tick, t->fillers[i]->policy->advanced.tick_us);
+        if (awaits_past(t, t->fillers[i], now))
+            tick = min_i64(tick, TURN_PAST_LOOK_US);
     }
     return tick;
 }
@@ -548,7 +600,7 @@ static int64_t tick_us(const struct turn *t)
 /* Sets the timer to the first moment at which something is due though nothing happens. */
 static void set_wake(struct turn *t, struct mono now)
 {
-    int64_t at = t->ticked_at.us + tick_us(t);
+    int64_t at = t->ticked_at.us + tick_us(t, now);
     int64_t stale = stale_at(t, now);
 
     int64_t scheduled = schedule_us(t);

@@ -7,7 +7,8 @@
  *
  * A turn in which nothing came in and nothing is due does nothing. All times are the loop's one
  * `now`. The planner is asked first when pods and nodes have been listed, every target was looked
- * for, and the past (past.h) was read or took too long.
+ * for, and the past (past.h) was read or took too long. A filler that comes later is unknown until
+ * its past was read or took too long; one whose past comes later still is careful till then.
  */
 #ifndef BRIM_AGENT_TURN_H
 #define BRIM_AGENT_TURN_H
@@ -29,7 +30,7 @@
 #define TURN_PUBLISH_US (100 * US_PER_MS)
 /* The planner is asked at least this often (g of docs/CONTROL.md 10). */
 #define TURN_TICK_US (5 * US_PER_S)
-/* How long the first step waits for the past, and how often it looks. */
+/* How long a filler waits for its past, and how often that is looked for. */
 #define TURN_PAST_US      (2 * US_PER_S)
 #define TURN_PAST_LOOK_US (50 * US_PER_MS)
 
@@ -43,7 +44,6 @@ struct turn_parts {
     struct watch *pods, *nodes;
     struct snapshot_slot *slot;
     struct recorder *recorder; /* NULL: no history */
-    struct past *past;         /* what the history tells; NULL: nothing. Borrowed */
     bool dry_run;
 };
 
@@ -62,10 +62,12 @@ struct turn_filler {
     bool let_go;      /* its policy is gone: its count is held */
     bool has_virtual; /* dry run: what would have been written, on top of `virtual_from` */
     int64_t virtual_replicas, virtual_from;
-    bool has_found;         /* metrics-only: the count that the planner was told */
+    bool has_found; /* metrics-only: the count that the planner was told */
     int64_t found_replicas;
     int64_t noticed; /* filler pods, beyond the target's count, that were noticed */
     struct uid uid;  /* of the target */
+    struct mono came;
+    bool learns;       /* it is to be told the turn's past */
     int64_t settle_us; /* as it was told last */
 
     /* What the last evaluation saw and decided. */
@@ -87,18 +89,18 @@ struct turn {
     struct turn_parts parts;
     void *wake;
     struct mono ticked_at, published_at;
-    struct mono began;
-    bool dirty;   /* evaluate at the end of this turn */
-    bool stepped; /* the planner was asked once */
+    struct past *past; /* what the history tells, for those that learn; NULL: nothing */
+    bool dirty;        /* evaluate at the end of this turn */
+    bool stepped;      /* the planner was asked once */
     bool unpublished;
     struct turn_filler *fillers[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
 
     struct claims_sum claims; /* of the last evaluation, as the next */
-    struct mono due;          /* when the planner wants to be asked again; 0: no sooner than the tick */
+    struct mono due; /* when the planner wants to be asked again; 0: no sooner than the tick */
 
     struct wall started;
     char policy_error[SNAPSHOT_TEXT_SIZE]; /* "" where there is none */
-    uint64_t last_id; /* of the newest decision; one count for all fillers */
+    uint64_t last_id;                      /* of the newest decision; one count for all fillers */
 };
 
 void turn_init(struct turn *t, const struct turn_parts *parts);
@@ -113,6 +115,10 @@ void turn_set_policy(struct turn *t, int filler, const struct policy *policy);
 void turn_let_go(struct turn *t, int filler, bool let_go);
 /* Before facts_remove(). */
 void turn_remove(struct turn *t, int filler);
+
+/* What the history tells is on its way (recorder_past()): fillers that were added since the last one
+ * was told learn of it. Takes the reference over. */
+void turn_expect_past(struct turn *t, struct past *past);
 
 /* What is wrong with the policies' files now, while older ones are in force; NULL: nothing. */
 void turn_policy_error(struct turn *t, const char *text);

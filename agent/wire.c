@@ -44,7 +44,6 @@ struct agent {
     struct podreq_rules rules;
     struct facts facts;
     struct recorder *recorder; /* NULL: no history */
-    struct past *past;
     struct watch *pods, *nodes;
     bool relist; /* pods are to be listed anew: whose they are has changed */
     struct turn turn;
@@ -351,9 +350,16 @@ static bool has_lane(const struct agent *a, struct sv name)
     return false;
 }
 
+/* New fillers learn from the history. */
+static void learn_past(struct agent *a)
+{
+    if (a->recorder != NULL)
+        turn_expect_past(&a->turn, recorder_past(a->recorder));
+}
+
 static void apply_set(struct agent *a, const struct policy_set *set)
 {
-    bool removed = false;
+    bool removed = false, added = false;
     struct err err = {0};
 
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
@@ -365,9 +371,15 @@ static void apply_set(struct agent *a, const struct policy_set *set)
     for (size_t i = 0; i < set->len; i++) {
         const struct policy *p = set->at[i].policy;
 
-        if (set->at[i].present && !has_lane(a, p->name) && !lane_add(a, p, &err))
+        if (!set->at[i].present || has_lane(a, p->name))
+            continue;
+        if (lane_add(a, p, &err))
+            added = true;
+        else
             log_error("a policy is left out", F_SV("policy", p->name), F_ERR(&err));
     }
+    if (added)
+        learn_past(a);
     if (removed)
         list_pods(a, true);
     turn_policy_error(&a->turn, NULL);
@@ -409,7 +421,9 @@ static bool follow_policies(struct agent *a, struct err *err)
         if (!lane_add(a, o->policies.at[i], err))
             return false;
     }
-    if (o->policy != NULL)
+    if (o->policy == NULL)
+        learn_past(a);
+    else
         a->watch = policy_watch_new(a->loop, &options, &o->stored,
                                     &(struct policy_watch_handler){.changed = policies_changed,
                                                                    .broken = policies_broken,
@@ -451,10 +465,8 @@ static bool start_parts(struct agent *a, struct err *err)
         facts_done(&a->facts);
         return false;
     }
-    if (a->recorder != NULL) {
+    if (a->recorder != NULL)
         a->facts.journal = recorder_journal(a->recorder);
-        a->past = recorder_past(a->recorder);
-    }
     make_watches(a);
     turn_init(&a->turn, &(struct turn_parts){.timers = &a->timers,
                                              .clock = clock_system(),
@@ -463,7 +475,6 @@ static bool start_parts(struct agent *a, struct err *err)
                                              .nodes = a->nodes,
                                              .slot = a->slot,
                                              .recorder = a->recorder,
-                                             .past = a->past,
                                              .dry_run = a->options->dry_run});
     a->started = true;
     if (!follow_policies(a, err))
@@ -549,7 +560,6 @@ static void take_apart(struct agent *a)
 {
     policy_watch_free(a->watch);
     recorder_free(a->recorder);
-    past_unref(a->past);
     a->facts.journal = NULL;
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
         lane_free(a->lanes[i]);

@@ -53,6 +53,8 @@ struct planner {
     bool began;   /* what appears from now on arrives */
     struct bound_arrival *bound;
     size_t n_bound, cap_bound;
+    uint32_t told;    /* the fillers that the past is told of */
+    bool sizes_known; /* a past was told before */
     int64_t *arrivals; /* scratch of a step: cpu of the pods that arrived, in order */
     size_t cap_arrivals;
 };
@@ -356,11 +358,16 @@ void planner_release(struct planner *p, int filler, struct mono now)
 
 /* The past. */
 
+static bool is_told(const struct planner *p, int filler)
+{
+    return p->fillers[filler].used && (p->told >> filler & 1) != 0;
+}
+
 void planner_past_demand(struct planner *p, struct mono at, int64_t demand_milli,
                          int64_t allocatable_milli)
 {
     for (int i = 0; i < p->limit; i++) {
-        if (p->fillers[i].used)
+        if (is_told(p, i))
             headroom_demand(p->fillers[i].headroom, at, demand_milli, allocatable_milli);
     }
 }
@@ -368,9 +375,10 @@ void planner_past_demand(struct planner *p, struct mono at, int64_t demand_milli
 void planner_past_arrival(struct planner *p, struct mono at, int64_t demand_milli,
                           int64_t cpu_milli)
 {
-    hole_add(&p->hole, cpu_milli);
+    if (!p->sizes_known)
+        hole_add(&p->hole, cpu_milli);
     for (int i = 0; i < p->limit; i++) {
-        if (p->fillers[i].used)
+        if (is_told(p, i))
             (void)headroom_arrived(p->fillers[i].headroom, at, demand_milli);
     }
 }
@@ -378,7 +386,7 @@ void planner_past_arrival(struct planner *p, struct mono at, int64_t demand_mill
 void planner_past_gap(struct planner *p, struct mono at)
 {
     for (int i = 0; i < p->limit; i++) {
-        if (p->fillers[i].used)
+        if (is_told(p, i))
             headroom_gap(p->fillers[i].headroom, at);
     }
 }
@@ -801,12 +809,21 @@ static void step_unknown(struct filler *f, const struct planner_input *in,
     plan->decision = controller_step(f->controller, &facts, now);
 }
 
-void planner_past_begin(struct planner *p)
+static void learn_anew(struct filler *f)
 {
+    headroom_free(f->headroom);
+    f->headroom = headroom_new(&f->headroom_config);
+    configure(f);
+}
+
+void planner_past_begin(struct planner *p, uint32_t fillers)
+{
+    p->sizes_known = p->told != 0;
+    p->told = fillers;
     update_rooms(p);
     for (int i = 0; i < p->limit; i++) {
-        if (p->fillers[i].used && p->fillers[i].has_shape)
-            configure(&p->fillers[i]);
+        if (is_told(p, i))
+            learn_anew(&p->fillers[i]);
     }
 }
 

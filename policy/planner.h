@@ -84,11 +84,15 @@ void planner_list_end(struct planner *p, enum cluster_kind kind, struct mono now
  * adds to the demand is no rise: where there are any, demand before `now` is forgotten. O(pods). */
 void planner_release(struct planner *p, int filler, struct mono now);
 
-/* ---- the past, before the first step: what a journal tells, oldest first ---- */
+/* ---- the past: what a journal tells, oldest first ---- */
 
-/* What follows is told of fillers as their shapes and the nodes are now: rises depend on A and T, and
- * on what a share of the cluster comes to. O(nodes). */
-void planner_past_begin(struct planner *p);
+/*
+ * What follows is told of these fillers (bit i: the one with index i), as their shapes and the nodes
+ * are now: rises depend on A and T, and on what a share of the cluster comes to. It takes the place
+ * of what their headroom learned so far; that of others goes on. Sizes of pods, which all fillers
+ * have in common, are learned from the first past that is told. O(nodes).
+ */
+void planner_past_begin(struct planner *p, uint32_t fillers);
 /* D and the allocatable of all nodes, from `at` on. */
 void planner_past_demand(struct planner *p, struct mono at, int64_t demand_milli,
                          int64_t allocatable_milli);

@@ -226,7 +226,7 @@ Test(past, the_journal_tells_what_was_learned_live)
         past_alive(past, (struct wall){.us = (START_MS + at) * MS});
         past_end(past);
         list(&b, &h, at, now);
-        (void)past_feed(past, b.planner, now, (struct wall){.us = (START_MS + at) * MS});
+        (void)past_feed(past, b.planner, 1, now, (struct wall){.us = (START_MS + at) * MS});
         check_same(look(&a, (struct mono){.us = at * MS}), look(&b, now), at);
         past_unref(past);
         side_done(&a);
@@ -254,7 +254,7 @@ static struct headroom_state after_gap(int64_t gap_ms, bool alive)
         past_alive(past, (struct wall){.us = (START_MS + end + gap_ms - 1000) * MS});
     past_end(past);
     list(&s, &h, end, now);
-    (void)past_feed(past, s.planner, now, (struct wall){.us = (START_MS + end + gap_ms) * MS});
+    (void)past_feed(past, s.planner, 1, now, (struct wall){.us = (START_MS + end + gap_ms) * MS});
     state = look(&s, now);
     past_unref(past);
     side_done(&s);
@@ -298,7 +298,7 @@ Test(past, ignored_and_gated_pods_count_once_they_are_bound)
                                      .shape = &shape,
                                      .node = SV("n1")});
     past_end(past);
-    cr_assert_eq(past_feed(past, s.planner, now, (struct wall){.us = (START_MS + 150000) * MS}), 1);
+    cr_assert_eq(past_feed(past, s.planner, 1, now, (struct wall){.us = (START_MS + 150000) * MS}), 1);
     past_unref(past);
     side_done(&s);
 }
@@ -319,7 +319,7 @@ Test(past, filler_is_no_demand)
                                      .shape = &shape,
                                      .node = SV("n1")});
     past_end(past);
-    cr_assert_eq(past_feed(past, s.planner, now, (struct wall){.us = (START_MS + 2000) * MS}), 0);
+    cr_assert_eq(past_feed(past, s.planner, 1, now, (struct wall){.us = (START_MS + 2000) * MS}), 0);
     past_unref(past);
     side_done(&s);
 }

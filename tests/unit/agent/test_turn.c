@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/policy_set.h"
+#include "agent/restore.h"
 #include "agent/turn.h"
 #include "tests/unit/agent/fake_kube.h"
 
@@ -37,6 +39,7 @@ struct world {
     struct places *places;
     struct snapshot_slot *slot;
     struct turn turn;
+    struct restore *restore; /* once the target was let go */
 
     /* The server's side. */
     bool missing; /* the target does not exist */
@@ -125,7 +128,11 @@ static void template_read(void *self, const struct pod_record *pod)
 
 static void written(void *self, bool down, int64_t replicas, const struct err *err)
 {
-    turn_written(&((struct world *)self)->turn, 0, down, replicas, err);
+    struct world *w = self;
+
+    turn_written(&w->turn, 0, down, replicas, err);
+    if (w->restore != NULL)
+        restore_answered(w->restore, err);
 }
 
 static void admitted(void *self, struct uid uid, bool ok)
@@ -191,6 +198,7 @@ static void world_init(struct world *w, long replicas, long paid_cores)
 static void world_done(struct world *w)
 {
     turn_done(&w->turn);
+    restore_free(w->restore);
     places_free(w->places);
     workload_free(w->workload);
     watch_free(w->pods);
@@ -742,4 +750,157 @@ Test(turn, what_a_dry_run_pretended_counts_no_more_once_the_policy_controls)
     cr_assert_eq(w.replicas, 66, "a dry run writes nothing");
     world_done(&w);
     policy_list_done(&control);
+}
+
+/* Beside the 30 paid cores a pod of a core that stayed half a minute, each minute of the last hour. */
+static void tell_history(struct past *p, struct wall now)
+{
+    struct shape node = {.ready = true}, pod = {0}, paid = {0};
+    int64_t begin_ms = now.us / US_PER_MS - 3600 * 1000;
+
+    node.amount.at[RESOURCE_CPU] = 100000;
+    pod.amount.at[RESOURCE_CPU] = 1000;
+    paid.amount.at[RESOURCE_CPU] = 30000;
+    past_event(p, &(struct event){.kind = EVENT_GAP, .t_ms = begin_ms, .resets = true});
+    past_event(p, &(struct event){
+                      .kind = EVENT_NODE, .t_ms = begin_ms, .node = SV("n1"), .shape = &node});
+    past_event(p, &(struct event){.kind = EVENT_POD_FOUND,
+                                  .t_ms = begin_ms,
+                                  .pod = 60,
+                                  .shape = &paid,
+                                  .node = SV("n1")});
+    for (uint64_t i = 0; i < 60; i++) {
+        int64_t t_ms = begin_ms + (int64_t)i * 60000;
+
+        past_event(p, &(struct event){.kind = EVENT_POD_CREATED,
+                                      .t_ms = t_ms + 10000,
+                                      .pod = i,
+                                      .shape = &pod});
+        past_event(p, &(struct event){.kind = EVENT_POD_GONE, .t_ms = t_ms + 40000, .pod = i});
+    }
+}
+
+static const char learning_text[] =
+    "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: miner}\nspec:\n"
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+    "  replicas: {min: 0, max: 150}\n"
+    "  headroom: {max: 10}\n"
+    "  settle: 25s\n";
+
+Test(turn, a_filler_is_unknown_until_its_past_was_read)
+{
+    struct past *past = past_new();
+    struct world w;
+
+    world_init_of(&w, learning_text, 60, 30);
+    turn_expect_past(&w.turn, past);
+    live(&w, 1500);
+    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    tell_history(past, w.fake.wall);
+    past_end(past);
+    live(&w, 100);
+    cr_assert_neq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
+                 headroom_kind_name(w.turn.fillers[0]->plan.headroom.kind));
+    cr_assert_eq(w.turn.fillers[0]->plan.headroom.need, 1000);
+    cr_assert_eq(w.patches, 0, "10 cores would have been kept free");
+    world_done(&w);
+}
+
+Test(turn, a_past_that_takes_too_long_is_learned_when_it_comes)
+{
+    struct past *past = past_new();
+    struct world w;
+
+    world_init_of(&w, learning_text, 60, 30);
+    turn_expect_past(&w.turn, past);
+    live(&w, 3000);
+    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_CAREFUL);
+    live(&w, 10000);
+    tell_history(past, w.fake.wall);
+    past_end(past);
+    live(&w, 5000);
+    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
+                 headroom_kind_name(w.turn.fillers[0]->plan.headroom.kind));
+    cr_assert_eq(w.turn.fillers[0]->plan.headroom.need, 1000);
+    world_done(&w);
+}
+
+/* The planner has been asked for long then. */
+Test(turn, a_policy_that_comes_later_learns_from_the_past)
+{
+    struct past *past = past_new();
+    struct world w;
+
+    world_init_of(&w, learning_text, 60, 30);
+    live(&w, 60000);
+    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_CAREFUL);
+    turn_remove(&w.turn, 0);
+    facts_remove(&w.facts, 0, w.fake.now);
+    places_free(w.places);
+    workload_free(w.workload);
+    policy_list_done(&w.policies);
+    begin(&w, learning_text);
+    turn_expect_past(&w.turn, past);
+    live(&w, 1000);
+    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    tell_history(past, w.fake.wall);
+    past_end(past);
+    live(&w, 100);
+    cr_assert_neq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
+                 headroom_kind_name(w.turn.fillers[0]->plan.headroom.kind));
+    world_done(&w);
+}
+
+static void restored(void *self UNUSED)
+{
+}
+
+/* The set after the files held no policy any more, applied as wire.c does. */
+static void follow_set(struct world *w, struct policy_set *set)
+{
+    struct policy_set before = *set;
+    struct policy_list none = {0};
+
+    *set = policy_set_after(&before, &none, POLICY_SET_HOLD_US, w->fake.now);
+    if (set->len != 0) {
+        turn_let_go(&w->turn, 0, !set->at[0].present);
+    } else {
+        turn_remove(&w->turn, 0);
+        facts_remove(&w->facts, 0, w->fake.now);
+        w->restore = restore_new(w->workload, &w->timers, 12, restored, w);
+    }
+    policy_set_done(&before);
+}
+
+Test(turn, a_policy_that_vanished_holds_its_count_for_five_minutes_and_lets_go_then)
+{
+    struct policy_list list = {0};
+    struct policy_set set = {0}, before = {0};
+    struct mono leaves;
+    struct world w;
+
+    world_init(&w, 66, 30);
+    cr_assert(policy_read(SV("p"), SV(policy_text), &list, NULL));
+    live(&w, 30000);
+    set = policy_set_after(&before, &list, POLICY_SET_HOLD_US, w.fake.now);
+    follow_set(&w, &set);
+    w.paid_cores = 60;
+    watch_stop(w.pods);
+    watch_start(w.pods);
+    cr_assert(policy_set_wake(&set, POLICY_SET_HOLD_US, &leaves));
+    live(&w, 299900);
+    follow_set(&w, &set);
+    cr_assert_eq(set.len, 1);
+    cr_assert_gt(leaves.us, w.fake.now.us);
+    cr_assert_eq(w.patches, 0, "held, though the paid load wants its room");
+    live(&w, 100);
+    cr_assert_eq(leaves.us, w.fake.now.us);
+    follow_set(&w, &set);
+    live(&w, 1000);
+    cr_assert_eq(w.patches, 1);
+    cr_assert_eq(w.replicas, 12, "what was found is given back");
+    policy_set_done(&set);
+    world_done(&w);
 }

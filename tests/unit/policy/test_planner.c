@@ -187,6 +187,7 @@ Test(planner, the_past_is_learned_like_the_present)
     set_shape(&live, 0, 1000);
     set_shape(&told, 0, 1000);
     (void)step(&live);
+    planner_past_begin(told.planner, 1);
     planner_past_demand(told.planner, live.now, 0, 640000);
     for (int i = 0; i < 200; i++) {
         int64_t cpu = random_in(&r, 100, 3000);
@@ -207,6 +208,34 @@ Test(planner, the_past_is_learned_like_the_present)
     cr_assert_eq(live.plans[0].headroom.milli, told.plans[0].headroom.milli);
     world_done(&live);
     world_done(&told);
+}
+
+Test(planner, a_past_that_is_told_of_one_filler_leaves_the_others_as_they_are)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a") "  headroom: {max: 10}\n---\n" POLICY("b") "  headroom: {max: 10}\n");
+    put_node(&w, 0, 640000);
+    set_shape(&w, 0, 1000);
+    set_shape(&w, 1, 1000);
+    (void)step(&w);
+    wait(&w, 100);
+    (void)put_pod(&w, 1, CLUSTER_PAID, 2000, 0);
+    (void)step(&w);
+    cr_assert_eq(w.plans[1].headroom.values, 1);
+    planner_past_begin(w.planner, UINT32_C(1) << 1);
+    for (int i = 0; i < 40; i++) {
+        const struct mono at = {w.now.us - (40 - i) * 200 * US_PER_S};
+
+        planner_past_demand(w.planner, at, 0, 640000);
+        planner_past_arrival(w.planner, mono_plus_us(at, 150 * US_PER_S), 1000, 1000);
+    }
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.values, 1);
+    cr_assert_eq(w.plans[0].headroom.kind, HEADROOM_CAREFUL);
+    cr_assert_eq(w.plans[1].headroom.values, 40);
+    cr_assert_eq(w.plans[1].headroom.need, 1000);
+    world_done(&w);
 }
 
 /* docs/CONTROL.md 7.2: for given history and no pending paid pod x is the same for any arrangement and number of filler pods. */
