@@ -291,7 +291,8 @@ static void drive(struct watch *w, enum input in, const struct client_problem *p
 
 static enum input input_of(const struct client_problem *p)
 {
-    if (p->err.kind == ERR_GONE)
+    /* A version or token that the server cannot read is as good as one that it has forgotten. */
+    if (p->err.kind == ERR_GONE || p->status == 400 || p->status == 422)
         return IN_GONE;
     if (p->version_too_large)
         return IN_TOO_LARGE;

@@ -8,6 +8,7 @@
  *
  * What goes wrong is told once by trouble() and mended here:
  *   history gone (410 as answer or as event), list token expired  list anew
+ *   version or token that the server cannot read (400, 422)       list anew
  *   server behind our resourceVersion (504 TooLarge)              wait as told, retry; after 3 tries list without version
  *   told to wait (429, 503 with Retry-After)                      wait as told, go on from where we were
  *   unreachable, cut off, 5xx, 401                                wait 0.8 s, doubled up to 30 s, plus up to as much again

@@ -249,9 +249,9 @@ bool fake_head(struct transfer *t, int status, const char *content_type, int ret
     return goes_on(t, t->handler.head(t->handler.self, &head, &err), &err);
 }
 
-bool fake_data(struct transfer *t, const char *bytes)
+bool fake_bytes(struct transfer *t, struct sv bytes)
 {
-    struct sv rest = sv_from(bytes);
+    struct sv rest = bytes;
     size_t piece = t->fake->piece != 0 ? t->fake->piece : rest.len;
 
     while (rest.len != 0) {
@@ -270,6 +270,11 @@ bool fake_data(struct transfer *t, const char *bytes)
         rest = sv_skip(rest, now_bytes.len);
     }
     return true;
+}
+
+bool fake_data(struct transfer *t, const char *bytes)
+{
+    return fake_bytes(t, sv_from(bytes));
 }
 
 void fake_end(struct transfer *t)

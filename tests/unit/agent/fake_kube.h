@@ -65,6 +65,7 @@ void fake_json(struct transfer *t, int status, const char *body);
 /* The same in steps; false if the transfer was ended or cancelled by the callback. */
 bool fake_head(struct transfer *t, int status, const char *content_type, int retry_after_s);
 bool fake_data(struct transfer *t, const char *bytes);
+bool fake_bytes(struct transfer *t, struct sv bytes);
 void fake_end(struct transfer *t);
 /* The connection breaks. */
 void fake_break(struct transfer *t);
