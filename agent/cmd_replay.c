@@ -173,6 +173,16 @@ static bool read_trace(struct run *run, struct err *err)
                         : replay_read_db(db, &run->trace, err);
 }
 
+/* Something must be left to count. */
+static bool check_warmup(const struct run *run, struct err *err)
+{
+    if (run->setting.warmup_us < run->trace.end_us)
+        return true;
+    return err_set(err, ERR_INPUT, 0,
+                   "--warm-up: found %s, expected less than the trace lasts, which is %lld s",
+                   cli_value(&run->cli, "warm-up"), (long long)(run->trace.end_us / US_PER_S));
+}
+
 /* What NAME.json says, as a policy. */
 static bool make_policy(struct run *run, struct err *err)
 {
@@ -480,8 +490,8 @@ int cmd_replay(int argc, char **argv)
     if (!cli_begin(&command, argc, argv, &run.cli, &code))
         return code;
     trace_init(&run.trace);
-    if (read_setting(&run, &err) && read_trace(&run, &err) && read_policies(&run, &err) &&
-        settle_filler(&run, &err)) {
+    if (read_setting(&run, &err) && read_trace(&run, &err) && check_warmup(&run, &err) &&
+        read_policies(&run, &err) && settle_filler(&run, &err)) {
         override_placement(&run);
         if (play(&run, &err))
             code = print(&run);

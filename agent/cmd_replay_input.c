@@ -260,8 +260,11 @@ bool replay_read_db(const char *path, struct trace *t, struct err *err)
 {
     const struct db_options options = {.path = path, .read_only = true};
     struct history history = {0};
-    bool ok = history_open(&options, &history, err) && read_journal(&history, t, err);
+    bool ok;
 
+    if (!history_open(&options, &history, err)) /* names the file itself */
+        return false;
+    ok = read_journal(&history, t, err) || err_wrap(err, "%s", path);
     history_close(&history);
-    return ok || err_wrap(err, "%s", path);
+    return ok;
 }

@@ -1,5 +1,7 @@
 #include "policy/sim/trace.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -176,10 +178,38 @@ struct table {
     struct sv cell[MAX_COLUMNS];
 };
 
-static bool refuse(const struct table *c, int column, const char *expected, struct err *err)
+enum { SECONDS_SIZE = 32 };
+
+/* "90", "12.5". */
+static const char *seconds_text(int64_t us, char text[static SECONDS_SIZE])
 {
+    int len = snprintf(text, SECONDS_SIZE, "%lld.%06lld", (long long)(us / US_PER_S),
+                       (long long)(us % US_PER_S));
+
+    while (text[len - 1] == '0')
+        text[--len] = '\0';
+    if (text[len - 1] == '.')
+        text[len - 1] = '\0';
+    return text;
+}
+
+/* What to call a text that may be empty. */
+static struct sv shown(struct sv text)
+{
+    return text.len != 0 ? text : SV("nothing");
+}
+
+static bool PRINTF(4, 5)
+    refuse(const struct table *c, int column, struct err *err, const char *expected, ...)
+{
+    char text[160];
+    va_list args;
+
+    va_start(args, expected);
+    (void)vsnprintf(text, sizeof text, expected, args);
+    va_end(args);
     return err_set(err, ERR_INPUT, 0, "%.*s:%d: %s: found %.*s, expected %s", SV_ARG(c->where),
-                   c->line, c->names[column], SV_ARG(c->cell[column]), expected);
+                   c->line, c->names[column], SV_ARG(shown(c->cell[column])), text);
 }
 
 /* False at the end and on an error, which is then set. */
@@ -213,14 +243,15 @@ static bool table_begin(struct table *c, struct sv where, struct sv text, const 
     *c = (struct table){.where = where, .rest = text, .names = names, .n_columns = n};
     if (!next_line(c, &own)) {
         if (own.kind == ERR_NONE)
-            return err_set(err, ERR_INPUT, 0, "%.*s: found nothing, expected a line of names",
-                           SV_ARG(where));
+            return err_set(err, ERR_INPUT, 0,
+                           "%.*s: found an empty file, expected a line of names, %s first",
+                           SV_ARG(where), names[0]);
         return err_set(err, own.kind, own.code, "%s", own.text);
     }
     for (int i = 0; i < n; i++) {
         if (!sv_eq(c->cell[i], sv_from(names[i])))
             return err_set(err, ERR_INPUT, 0, "%.*s:%d: found column %.*s, expected %s",
-                           SV_ARG(where), c->line, SV_ARG(c->cell[i]), names[i]);
+                           SV_ARG(where), c->line, SV_ARG(shown(c->cell[i])), names[i]);
     }
     return true;
 }
@@ -228,7 +259,7 @@ static bool table_begin(struct table *c, struct sv where, struct sv text, const 
 static bool whole(const struct table *c, int column, int64_t max, int64_t *ret, struct err *err)
 {
     if (!sv_to_i64(c->cell[column], ret) || *ret < 0 || *ret > max)
-        return refuse(c, column, "a whole number from 0 up", err);
+        return refuse(c, column, err, "a whole number from 0 to %lld", (long long)max);
     return true;
 }
 
@@ -258,8 +289,10 @@ bool trace_read_nodes(struct trace *t, struct sv where, struct sv text, struct e
     while (next_line(&c, &own)) {
         struct resources r = {.at = {[RESOURCE_PODS] = any_number_of_pods}};
 
-        if (c.cell[0].len == 0 || trace_find_node(t, c.cell[0]) != TRACE_ANY_NODE)
-            return refuse(&c, 0, "a name that no other node has", err);
+        if (c.cell[0].len == 0)
+            return refuse(&c, 0, err, "a name");
+        if (trace_find_node(t, c.cell[0]) != TRACE_ANY_NODE)
+            return refuse(&c, 0, err, "a name that no other node has");
         if (!amounts(&c, 1, &r, err))
             return false;
         if (!trace_put_node(t, 0, c.cell[0], &r, false, err))
@@ -314,9 +347,10 @@ static bool read_time(const struct table *c, int64_t before_us, int64_t *ret_us,
     struct sv cell = c->cell[COL_TIME];
 
     if (!is_decimal(cell) || !jsonr_fixed(cell, 6, ret_us) || *ret_us > MAX_TIME_US)
-        return refuse(c, COL_TIME, "seconds from the start", err);
+        return refuse(c, COL_TIME, err, "seconds from the start, at most %lld",
+                      (long long)(MAX_TIME_US / US_PER_S));
     if (*ret_us < before_us)
-        return refuse(c, COL_TIME, "a time that is not before the line above", err);
+        return refuse(c, COL_TIME, err, "a time that is not before the line above");
     return true;
 }
 
@@ -331,7 +365,7 @@ static bool read_kind(const struct trace *t, const struct table *c, struct trace
         return true;
     ret_kind->node = trace_find_node(t, c->cell[COL_NODE]);
     if (ret_kind->node == TRACE_ANY_NODE)
-        return refuse(c, COL_NODE, "nothing or the name of a node", err);
+        return refuse(c, COL_NODE, err, "nothing or the name of a node");
     return true;
 }
 
@@ -339,10 +373,16 @@ static bool pod_comes(struct trace *t, struct living *l, const struct table *c, 
                       const struct trace_kind *kind, struct err *err)
 {
     struct sv name = c->cell[COL_POD];
+    char text[SECONDS_SIZE];
     uint32_t pod;
 
-    if (name.len == 0 || map_find(&l->map, sv_hash(name), &name) != MAP_NONE)
-        return refuse(c, COL_POD, "the name of a pod that is not there", err);
+    if (name.len == 0)
+        return refuse(c, COL_POD, err, "a name");
+    pod = map_find(&l->map, sv_hash(name), &name);
+    if (pod != MAP_NONE)
+        return refuse(c, COL_POD, err,
+                      "a name that is free: the pod created at %s s was not deleted yet",
+                      seconds_text(t->pods[pod].create_us, text));
     if (!trace_add_pod(t, at_us, kind, TRACE_ANY_NODE, &pod, err))
         return err_wrap(err, "%.*s:%d", SV_ARG(c->where), c->line);
     VEC_PUSH(l->names, l->n, l->cap, name);
@@ -355,11 +395,15 @@ static bool pod_goes(struct trace *t, struct living *l, const struct table *c, i
 {
     struct sv name = c->cell[COL_POD];
     uint32_t pod = map_find(&l->map, sv_hash(name), &name);
+    const struct resources *was;
 
     if (pod == MAP_NONE)
-        return refuse(c, COL_POD, "the name of a pod that was created", err);
-    if (!resources_equal(&t->kinds[t->pods[pod].kind].request, &kind->request))
-        return refuse(c, COL_CPU, "what the pod was created with", err);
+        return refuse(c, COL_POD, err, "the name of a pod that was created and is not deleted yet");
+    was = &t->kinds[t->pods[pod].kind].request;
+    if (!resources_equal(was, &kind->request))
+        return refuse(
+            c, was->at[RESOURCE_CPU] != kind->request.at[RESOURCE_CPU] ? COL_CPU : COL_MEMORY, err,
+            "what the pod was created with");
     map_remove(&l->map, sv_hash(name), pod);
     trace_end_pod(t, at_us, pod);
     return true;
@@ -376,7 +420,7 @@ static bool read_row(struct trace *t, struct living *l, const struct table *c, i
         return pod_comes(t, l, c, *at_us, &kind, err);
     if (sv_eq(c->cell[COL_EVENT], SV("delete")))
         return pod_goes(t, l, c, *at_us, &kind, err);
-    return refuse(c, COL_EVENT, "create or delete", err);
+    return refuse(c, COL_EVENT, err, "create or delete");
 }
 
 bool trace_read_pods(struct trace *t, struct sv where, struct sv text, struct err *err)
@@ -401,7 +445,7 @@ bool trace_read_pods(struct trace *t, struct sv where, struct sv text, struct er
 
 struct filler_key {
     const char *name;
-    int digits;
+    int digits; /* 6: seconds, in microseconds; 0: a whole number */
     int64_t least, most;
     int64_t value;
     bool found;
@@ -417,8 +461,9 @@ static void read_key(struct jsonr *r, struct filler_key *key)
         return;
     if (!jsonr_fixed(number, key->digits, &key->value) || key->value < key->least ||
         key->value > key->most)
-        (void)jsonr_refuse(r, "%s: found %.*s, expected a number %s", key->name, SV_ARG(number),
-                           key->least > 0 ? "above 0" : "from 0 up");
+        (void)jsonr_refuse(r, "%s: found %.*s, expected a number %s, at most %lld", key->name,
+                           SV_ARG(number), key->least > 0 ? "above 0" : "from 0 up",
+                           (long long)(key->digits != 0 ? key->most / US_PER_S : key->most));
     key->found = true;
 }
 
@@ -463,6 +508,7 @@ bool trace_read_filler(struct trace *t, struct sv where, char *text, size_t len,
         [KEY_RESERVE] = {"reserve_cpu_milli", 0, 0, MAX_MILLI, 0, false},
         [KEY_MAX] = {"max_replicas", 0, 0, MAX_REPLICAS, 0, false},
     };
+    char found[SECONDS_SIZE], least[SECONDS_SIZE];
     struct jsonr r;
 
     jsonr_init(&r, text, len);
@@ -470,8 +516,10 @@ bool trace_read_filler(struct trace *t, struct sv where, char *text, size_t len,
     if (!jsonr_end(&r, err))
         return err_wrap(err, "%.*s", SV_ARG(where));
     if (keys[KEY_SECONDS].value < t->end_us)
-        return err_set(err, ERR_INPUT, 0, "%.*s: seconds: found less than the last row's time",
-                       SV_ARG(where));
+        return err_set(err, ERR_INPUT, 0,
+                       "%.*s: seconds: found %s, expected at least the last row's time, %s",
+                       SV_ARG(where), seconds_text(keys[KEY_SECONDS].value, found),
+                       seconds_text(t->end_us, least));
     t->has_filler = true;
     t->end_us = keys[KEY_SECONDS].value;
     t->filler = (struct resources){.at = {[RESOURCE_CPU] = keys[KEY_CPU].value,

@@ -174,6 +174,8 @@ class Replay(unittest.TestCase):
                            (("--trace", self.name, "--grace", "10"), "--grace: found 10, expected a time"),
                            (("--trace", self.name, "--strict", "x"), "--strict: found x"),
                            (("--trace", self.name, "--reserve", "-1"), "--reserve: found -1"),
+                           (("--trace", self.name, "--warm-up", "30m"),
+                            "--warm-up: found 30m, expected less than the trace lasts, which is 1800 s"),
                            (("--trace", self.name, "--seed", "a"), "--seed: found a"),
                            (("--trace", self.name, "--at", "08:00"), "--at: found 08:00, expected a time like 2026-"),
                            (("--db", "b", "--at", "2026-10-01T08:00:00Z"), "--at: found it beside --db"),

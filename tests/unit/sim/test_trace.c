@@ -59,32 +59,46 @@ Test(trace, says_where_a_table_is_wrong)
     static const struct {
         const char *text, *error;
     } rows[] = {
-        {"", "T.csv: found nothing, expected a line of names"},
+        {"", "T.csv: found an empty file, expected a line of names, time_s first"},
         {"time,event,pod,cpu_milli,memory_mib,node\n",
          "T.csv:1: found column time, expected time_s"},
         {"time_s,event,pod\n", "T.csv:1: found 3 columns, expected 6"},
         {HEAD "0,create,a,1,1\n", "T.csv:2: found 5 columns, expected 6"},
-        {HEAD "x,create,a,1,1,\n", "T.csv:2: time_s: found x, expected seconds from the start"},
-        {HEAD "-1,create,a,1,1,\n", "T.csv:2: time_s: found -1, expected seconds from the start"},
-        {HEAD "1.,create,a,1,1,\n", "T.csv:2: time_s: found 1., expected seconds from the start"},
-        {HEAD "1e3,create,a,1,1,\n", "T.csv:2: time_s: found 1e3, expected seconds from the start"},
+        {HEAD "x,create,a,1,1,\n",
+         "T.csv:2: time_s: found x, expected seconds from the start, at most 3162240000"},
+        {HEAD "-1,create,a,1,1,\n",
+         "T.csv:2: time_s: found -1, expected seconds from the start, at most 3162240000"},
+        {HEAD "1.,create,a,1,1,\n",
+         "T.csv:2: time_s: found 1., expected seconds from the start, at most 3162240000"},
+        {HEAD "1e3,create,a,1,1,\n",
+         "T.csv:2: time_s: found 1e3, expected seconds from the start, at most 3162240000"},
         {HEAD "99999999999999999999,create,a,1,1,\n",
-         "T.csv:2: time_s: found 99999999999999999999, expected seconds from the start"},
+         "T.csv:2: time_s: found 99999999999999999999, expected seconds from the start, at most "
+         "3162240000"},
         {HEAD "5,create,a,1,1,\n4.9,delete,a,1,1,\n",
          "T.csv:3: time_s: found 4.9, expected a time that is not before the line above"},
         {HEAD "0,make,a,1,1,\n", "T.csv:2: event: found make, expected create or delete"},
-        {HEAD "0,create,,1,1,\n",
-         "T.csv:2: pod: found , expected the name of a pod that is not there"},
-        {HEAD "0,create,a,1,1,\n0,create,a,1,1,\n",
-         "T.csv:3: pod: found a, expected the name of a pod that is not there"},
+        {HEAD "0,,a,1,1,\n", "T.csv:2: event: found nothing, expected create or delete"},
+        {HEAD "0,create,,1,1,\n", "T.csv:2: pod: found nothing, expected a name"},
+        {HEAD "2.50,create,a,1,1,\n3,create,a,1,1,\n",
+         "T.csv:3: pod: found a, expected a name that is free: the pod created at 2.5 s was not "
+         "deleted yet"},
+        {HEAD "10,create,a,1,1,\n10,create,a,1,1,\n",
+         "T.csv:3: pod: found a, expected a name that is free: the pod created at 10 s was not "
+         "deleted yet"},
         {HEAD "0,delete,a,1,1,\n",
-         "T.csv:2: pod: found a, expected the name of a pod that was created"},
+         "T.csv:2: pod: found a, expected the name of a pod that was created and is not deleted "
+         "yet"},
         {HEAD "0,create,a,1,1,\n0,delete,a,1,2,\n",
-         "T.csv:3: cpu_milli: found 1, expected what the pod was created with"},
+         "T.csv:3: memory_mib: found 2, expected what the pod was created with"},
+        {HEAD "0,create,a,1,1,\n0,delete,a,2,1,\n",
+         "T.csv:3: cpu_milli: found 2, expected what the pod was created with"},
+        {"time_s,,pod,cpu_milli,memory_mib,node\n",
+         "T.csv:1: found column nothing, expected event"},
         {HEAD "0,create,a,1.5,1,\n",
-         "T.csv:2: cpu_milli: found 1.5, expected a whole number from 0 up"},
+         "T.csv:2: cpu_milli: found 1.5, expected a whole number from 0 to 1000000000000"},
         {HEAD "0,create,a,1,-1,\n",
-         "T.csv:2: memory_mib: found -1, expected a whole number from 0 up"},
+         "T.csv:2: memory_mib: found -1, expected a whole number from 0 to 1099511627776"},
         {HEAD "0,create,a,1,1,n7\n",
          "T.csv:2: node: found n7, expected nothing or the name of a node"},
     };
@@ -108,9 +122,9 @@ Test(trace, says_where_nodes_are_wrong)
     } rows[] = {
         {"node,cpu_milli,memory_mib\n", "T.nodes.csv: found no node, expected at least one"},
         {NODES "n0,1,1\n", "T.nodes.csv:4: node: found n0, expected a name that no other node has"},
-        {NODES ",1,1\n", "T.nodes.csv:4: node: found , expected a name that no other node has"},
+        {NODES ",1,1\n", "T.nodes.csv:4: node: found nothing, expected a name"},
         {NODES "n2,one,1\n",
-         "T.nodes.csv:4: cpu_milli: found one, expected a whole number from 0 up"},
+         "T.nodes.csv:4: cpu_milli: found one, expected a whole number from 0 to 1000000000000"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -132,11 +146,16 @@ Test(trace, says_what_is_wrong_with_the_filler)
         {"{\"seconds\":9}", "T.json: found no filler_cpu_milli"},
         {"{\"seconds\":\"9\"}", "T.json: column 12: found '\"', expected a number"},
         {"{\"filler_cpu_milli\":0}",
-         "T.json: filler_cpu_milli: found 0, expected a number above 0"},
-        {"{\"max_replicas\":-1}", "T.json: max_replicas: found -1, expected a number from 0 up"},
+         "T.json: filler_cpu_milli: found 0, expected a number above 0, at most 1000000000000"},
+        {"{\"max_replicas\":-1}",
+         "T.json: max_replicas: found -1, expected a number from 0 up, at most 1000000000"},
+        {"{\"seconds\":1e15}",
+         "T.json: seconds: found 1e15, expected a number above 0, at most 3162240000"},
+        {"{\"seconds\":3162240000.1}",
+         "T.json: seconds: found 3162240000.1, expected a number above 0, at most 3162240000"},
         {"{\"seconds\":9,\"filler_cpu_milli\":1,\"filler_memory_mib\":1,\"reserve_cpu_milli\":1,"
          "\"max_replicas\":1}",
-         "T.json: seconds: found less than the last row's time"},
+         "T.json: seconds: found 9, expected at least the last row's time, 10"},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
