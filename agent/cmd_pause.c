@@ -35,8 +35,9 @@ static const struct cli_command pause_command = {
 static const struct cli_command resume_command = {
     .name = "brim resume",
     .args = "POLICY",
-    .about = "Takes away what brim pause has put on a policy's target; without --up and --down all "
-             "of it.",
+    .about = "Takes away what brim pause has put on a policy's target: all of it, or what was put there "
+             "with --up or --down alone.\n"
+             "Exit status 1: the direction that was named stays paused, since both are together.",
     .min_args = 1,
     .max_args = 1,
     .flags = flags,
@@ -147,15 +148,16 @@ static void answered(void *self, const struct scale_result *result)
     loop_stop(a->loop);
 }
 
-/* pause sets what is named; resume without a name takes all away. */
+/* pause sets what is named; resume of both directions, or without a name, takes all away. */
 static int annotations_of(const struct cli *cli, bool set)
 {
-    int named = (cli_on(cli, "up") ? SCALE_PAUSE_UP : 0) |
-                (cli_on(cli, "down") ? SCALE_PAUSE_DOWN : 0);
+    bool up = cli_on(cli, "up"), down = cli_on(cli, "down");
 
-    if (named != 0)
-        return named;
-    return set ? SCALE_PAUSE_ALL : SCALE_PAUSE_ALL | SCALE_PAUSE_UP | SCALE_PAUSE_DOWN;
+    if (up == down && !set)
+        return SCALE_PAUSE_ALL | SCALE_PAUSE_UP | SCALE_PAUSE_DOWN;
+    if (!up && !down)
+        return SCALE_PAUSE_ALL;
+    return (up ? SCALE_PAUSE_UP : 0) | (down ? SCALE_PAUSE_DOWN : 0);
 }
 
 static bool write_pause(const struct cli *cli, const struct named_target *target, bool set,
@@ -189,7 +191,21 @@ static void print_pause(const struct named_target *target, struct scale_pause pa
                                         : "not paused");
 }
 
-static bool run(const struct cli *cli, bool set, struct err *err)
+/* A pause of both directions is one annotation: resume of one of them leaves it. */
+static bool is_resumed(const struct cli *cli, struct scale_pause pause)
+{
+    bool up = cli_on(cli, "up") && pause.up, down = cli_on(cli, "down") && pause.down;
+
+    if (up || down)
+        (void)fprintf(stderr,
+                      "brim resume: both directions are paused together; brim resume %s ends that, "
+                      "brim pause %s %s then pauses the other one\n",
+                      cli->args[0], cli->args[0], up ? "--down" : "--up");
+    return !up && !down;
+}
+
+/* The exit status, below 0 where it failed. */
+static int run(const struct cli *cli, bool set, struct err *err)
 {
     struct sv policy = sv_from(cli->args[0]);
     struct named_target target = {0};
@@ -202,7 +218,9 @@ static bool run(const struct cli *cli, bool set, struct err *err)
     if (ok)
         print_pause(&target, answer.pause);
     named_target_done(&target);
-    return ok;
+    if (!ok)
+        return -1;
+    return set || is_resumed(cli, answer.pause) ? CLI_DONE : CLI_NO;
 }
 
 static int pause_or_resume(const struct cli_command *command, bool set, int argc, char **argv)
@@ -213,7 +231,9 @@ static int pause_or_resume(const struct cli_command *command, bool set, int argc
 
     if (!cli_begin(command, argc, argv, &cli, &code))
         return code;
-    code = run(&cli, set, &err) ? CLI_DONE : cmd_fail(command->name, &err);
+    code = run(&cli, set, &err);
+    if (code < 0)
+        code = cmd_fail(command->name, &err);
     cli_done(&cli);
     return code;
 }

@@ -333,6 +333,12 @@ class Policies(unittest.TestCase):
             run = brim("resume", "miner", "--kubeconfig", p.kubeconfig, "--policy", agent.path)
             self.assertEqual((run.returncode, run.stdout), (0, "Deployment filler/miner: not paused\n"))
             wait_until(lambda: replicas(p, MINER) == 8, 40, "8 replicas")
+            self.assertEqual(brim("pause", "miner", "--kubeconfig", p.kubeconfig, "--policy", agent.path).returncode, 0)
+            run = brim("resume", "miner", "--down", "--kubeconfig", p.kubeconfig, "--policy", agent.path)
+            self.assertEqual((run.returncode, run.stdout), (1, "Deployment filler/miner: paused\n"))
+            self.assertIn("brim resume miner ends that, brim pause miner --up then pauses the other one", run.stderr)
+            run = brim("resume", "miner", "--up", "--down", "--kubeconfig", p.kubeconfig, "--policy", agent.path)
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "Deployment filler/miner: not paused\n", ""))
             run = brim("pause", "nobody", "--kubeconfig", p.kubeconfig, "--agent", agent.url)
             self.assertEqual((run.returncode, run.stderr), (2, "brim pause: the agent has no policy nobody\n"))
 
