@@ -22,6 +22,8 @@
 enum { FORBIDDEN_FOR_GOOD = 4 };
 /* How often a stream may fail with an error of the server's before a list is tried instead. */
 enum { STREAM_FAILURES = 3 };
+/* How often the initial events may break off in the middle before pages, which are resumed, do it. */
+enum { INITIAL_FAILURES = 3 };
 /* The server ends a stream after a random time in this range, as client-go asks. */
 enum { STREAM_MIN_S = 300, STREAM_MAX_S = 600 };
 
@@ -30,6 +32,7 @@ enum { MAX_PATH = 64 << 10 };
 static const char *const state_names[] = {
     [WATCH_OFF] = "off",
     [WATCH_LIST] = "list",
+    [WATCH_INITIAL] = "initial",
     [WATCH_STREAM] = "stream",
     [WATCH_PROBE] = "probe",
     [WATCH_LIST_LATER] = "list-later",
@@ -49,6 +52,8 @@ enum input {
     IN_TIMER,     /* the wait is over; of a stream or probe: silence */
     IN_PAGE,      /* a page of a list is complete, more follow */
     IN_COMPLETE,  /* the answer is complete: the last page, the stream's end, the probe */
+    IN_MARKED,    /* the stream has told all that there was, and goes on with what changes */
+    IN_REFUSED,   /* the server has no initial events */
     IN_GONE,      /* the version or the list's token is too old */
     IN_TOO_LARGE, /* the server is behind */
     IN_TOLD_TO_WAIT,
@@ -58,7 +63,17 @@ enum input {
 };
 
 /* What the driver should do after a move. */
-enum action { DO_NOTHING, DO_CANCEL, DO_LIST_FIRST, DO_LIST_NEXT, DO_STREAM, DO_PROBE, DO_WAIT };
+enum action {
+    DO_NOTHING,
+    DO_CANCEL,
+    DO_LIST_FIRST,
+    DO_LIST_NEXT,
+    DO_INITIAL,
+    DO_FOLLOW, /* what is under way goes on as a stream */
+    DO_STREAM,
+    DO_PROBE,
+    DO_WAIT
+};
 
 struct move {
     enum action action;
@@ -72,6 +87,7 @@ struct watch {
     struct watch_handler handler;
     const char *path;
     struct strbuf selector; /* encoded */
+    bool asks_initial;      /* initial events rather than pages, where the server has them */
     uint64_t random;
 
     enum watch_state state;
@@ -80,14 +96,20 @@ struct watch {
     struct strbuf token; /* continue; empty: the list's first page */
     bool listed;         /* a list was begun before */
     bool json_only;
-    uint32_t failures;        /* in a row: power of the back-off */
-    uint32_t stream_failures; /* streams in a row that the server broke */
-    uint32_t too_large;       /* tries in a row */
-    uint32_t forbidden;       /* 403s since anything was last granted */
-    uint32_t gone;            /* lists begun anew in a row because of a 410 */
+    bool refused; /* no initial events from this server */
+    struct mono refused_at;
+    uint32_t failures;         /* in a row: power of the back-off */
+    uint32_t stream_failures;  /* streams in a row that the server broke */
+    uint32_t initial_failures; /* initial events in a row that broke off */
+    uint32_t too_large;        /* tries in a row */
+    uint32_t forbidden;        /* 403s since anything was last granted */
+    uint32_t gone;             /* lists begun anew in a row because of a 410 */
     struct mono failed_at;
     struct mono begun_at;  /* of the request under way */
-    uint64_t heard_events; /* from this stream, bookmarks included */
+    uint64_t heard_events; /* from this stream, bookmarks included, initial events not */
+    bool told;             /* an initial event came */
+    bool live;             /* one among them that was a change */
+    bool unmarked;         /* a bookmark came instead of the mark */
 
     struct client_call *call;
     struct frame *frame;
@@ -154,20 +176,59 @@ static int64_t told_us(int retry_after_s, int64_t otherwise_us)
 
 /* ---- the one function that makes every move ---- */
 
+/* Nothing came since a server refused: who answers next may be another one. */
+static bool absent(const struct watch *w)
+{
+    int64_t heard_us = w->stats.heard.us;
+    struct mono last = {.us = heard_us > w->refused_at.us ? heard_us : w->refused_at.us};
+
+    return mono_since_us(last, now(w)) >= WATCH_ABSENCE_US;
+}
+
+static void give_up_initial(struct watch *w)
+{
+    w->refused = true;
+    w->refused_at = now(w);
+    w->initial_failures = 0;
+    w->stats.refused++;
+}
+
+/* A list from its beginning, or, where it has got somewhere, its next page. */
+static struct move list(struct watch *w)
+{
+    bool resumes = w->token.len != 0;
+
+    if (w->refused && absent(w))
+        w->refused = false;
+    if (!resumes && w->asks_initial && !w->refused && !w->json_only) {
+        w->state = WATCH_INITIAL;
+        return (struct move){.action = DO_INITIAL};
+    }
+    w->state = WATCH_LIST;
+    return (struct move){.action = resumes ? DO_LIST_NEXT : DO_LIST_FIRST};
+}
+
 static struct move list_anew(struct watch *w, int64_t wait_us)
 {
     w->version[0] = '\0';
     strbuf_clear(&w->token);
     w->too_large = 0;
     w->stream_failures = 0;
-    w->state = wait_us > 0 ? WATCH_LIST_LATER : WATCH_LIST;
-    return (struct move){.action = wait_us > 0 ? DO_WAIT : DO_LIST_FIRST, .wait_us = wait_us};
+    if (wait_us <= 0)
+        return list(w);
+    w->state = WATCH_LIST_LATER;
+    return (struct move){.action = DO_WAIT, .wait_us = wait_us};
+}
+
+static bool lists(const struct watch *w)
+{
+    return w->state == WATCH_LIST || w->state == WATCH_INITIAL;
 }
 
 /* Goes on later with what was under way. */
 static struct move later(struct watch *w, int64_t wait_us)
 {
-    w->state = w->state == WATCH_LIST ? WATCH_LIST_LATER : WATCH_STREAM_LATER;
+    w->state = lists(w) ? WATCH_LIST_LATER : WATCH_STREAM_LATER;
     return (struct move){.action = DO_WAIT, .wait_us = wait_us};
 }
 
@@ -175,12 +236,6 @@ static struct move stream(struct watch *w)
 {
     w->state = WATCH_STREAM;
     return (struct move){.action = DO_STREAM};
-}
-
-static struct move list(struct watch *w)
-{
-    w->state = WATCH_LIST;
-    return (struct move){.action = w->token.len != 0 ? DO_LIST_NEXT : DO_LIST_FIRST};
 }
 
 static struct move timer_fired(struct watch *w)
@@ -195,6 +250,7 @@ static struct move timer_fired(struct watch *w)
         return (struct move){.action = DO_PROBE};
     case WATCH_OFF:
     case WATCH_LIST:
+    case WATCH_INITIAL:
     case WATCH_PROBE:
     case WATCH_STATE_COUNT_:
         break;
@@ -220,12 +276,29 @@ static struct move completed(struct watch *w)
     return m;
 }
 
+static struct move marked(struct watch *w)
+{
+    w->state = WATCH_STREAM;
+    w->too_large = 0;
+    w->initial_failures = 0;
+    return (struct move){.action = DO_FOLLOW, .synced = true};
+}
+
+static struct move refuse(struct watch *w)
+{
+    give_up_initial(w);
+    return list(w);
+}
+
 /* A stream that the server breaks again and again: a list may do better. It must not be older than what is known. */
 static struct move failed(struct watch *w, const struct client_problem *problem)
 {
     bool reached = problem->err.kind != ERR_NETWORK && problem->err.kind != ERR_AUTH;
+    bool broke_off = w->state == WATCH_INITIAL && w->frame != NULL;
     struct move m = later(w, backoff(w));
 
+    if (broke_off && ++w->initial_failures >= INITIAL_FAILURES)
+        give_up_initial(w);
     if (w->state == WATCH_STREAM_LATER && reached && ++w->stream_failures >= STREAM_FAILURES) {
         w->stream_failures = 0;
         strbuf_clear(&w->token);
@@ -263,6 +336,10 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
         return list(w);
     case IN_COMPLETE:
         return completed(w);
+    case IN_MARKED:
+        return marked(w);
+    case IN_REFUSED:
+        return refuse(w);
     case IN_GONE:
         if (w->heard_events != 0)
             w->gone = 0;
@@ -278,7 +355,7 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
         if (w->json_only)
             return failed(w, problem);
         w->json_only = true;
-        return w->state == WATCH_LIST ? list(w) : stream(w);
+        return lists(w) ? list(w) : stream(w);
     case IN_FAILED:
         return failed(w, problem);
     }
@@ -289,8 +366,24 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
 
 static void drive(struct watch *w, enum input in, const struct client_problem *problem);
 
-static enum input input_of(const struct client_problem *p)
+/*
+ * Are the initial events refused? The gate is off: 422. (Servers of 1.19 to 1.26, which do not know of it, refuse
+ * resourceVersionMatch of a watch the same way.) etcd is too old: ERROR 500 at once. A bookmark without the mark comes from
+ * who does not know of it and sends no error either.
+ */
+static bool refuses(const struct watch *w, const struct client_problem *p)
 {
+    if (w->state != WATCH_INITIAL)
+        return false;
+    if (w->unmarked || p->status == 400 || p->status == 422)
+        return true;
+    return p->status == 500 && w->stream_error.err.kind != ERR_NONE && !w->told;
+}
+
+static enum input input_of(const struct watch *w, const struct client_problem *p)
+{
+    if (refuses(w, p))
+        return IN_REFUSED;
     /* A version or token that the server cannot read is as good as one that it has forgotten. */
     if (p->err.kind == ERR_GONE || p->status == 400 || p->status == 422)
         return IN_GONE;
@@ -310,6 +403,8 @@ static void heard(struct watch *w)
     w->stats.heard = now(w);
     if (w->state == WATCH_STREAM)
         w->timers.timer_set(w->timer, WATCH_SILENT_US);
+    else if (w->state == WATCH_INITIAL && !w->live)
+        w->timers.timer_set(w->timer, WATCH_MARK_US);
 }
 
 static void set_version(struct watch *w, struct sv version)
@@ -358,12 +453,63 @@ static bool take_error(struct watch *w, enum decode_format format, struct sv obj
     return false;
 }
 
+static void take_change(struct watch *w, enum frame_event event, enum decode_format format,
+                        struct sv object)
+{
+    enum watch_change change = event == FRAME_DELETED ? WATCH_DELETE : WATCH_UPSERT;
+    struct object_meta meta;
+
+    if (w->state == WATCH_INITIAL) {
+        /* In no order: none of their versions is one to go on from. */
+        w->told = true;
+        w->live |= event != FRAME_ADDED;
+        hand_over(w, change, format, object);
+        return;
+    }
+    w->stats.events++;
+    w->heard_events++;
+    hand_over(w, change, format, object);
+    /* Without a version of its own the stream goes on; resuming then begins a little earlier. */
+    if (decode_meta(&w->decoder, format, object, &meta, NULL))
+        set_version(w, meta.resource_version);
+}
+
+/* The bookmark behind the initial events. */
+static bool take_mark(struct watch *w, const struct object_meta *meta, struct err *err)
+{
+    w->unmarked = !meta->initial_events_end;
+    if (w->unmarked)
+        return err_set(err, ERR_PROTOCOL, 0, "%s: a bookmark among the initial events", w->path);
+    if (meta->resource_version.len == 0 || meta->resource_version.len >= sizeof w->version)
+        return err_set(err, ERR_PROTOCOL, 0, "%s: the initial events have no resourceVersion",
+                       w->path);
+    set_version(w, meta->resource_version);
+    drive(w, IN_MARKED, NULL);
+    return true;
+}
+
+static bool take_bookmark(struct watch *w, enum decode_format format, struct sv object,
+                          struct err *err)
+{
+    struct object_meta meta;
+    struct err broken = {0};
+
+    if (!decode_meta(&w->decoder, format, object, &meta, &broken)) {
+        w->stats.broken++;
+        w->handler.trouble(w->handler.self, &broken);
+        return true;
+    }
+    if (w->state == WATCH_INITIAL)
+        return take_mark(w, &meta, err);
+    w->heard_events++;
+    set_version(w, meta.resource_version);
+    return true;
+}
+
 static bool on_object(void *self, enum frame_event event, enum decode_format format,
                       struct sv object, struct err *err)
 {
     struct watch *w = self;
-    struct object_meta meta;
-    struct err broken = {0};
 
     if (w->state == WATCH_PROBE)
         return true;
@@ -374,21 +520,11 @@ static bool on_object(void *self, enum frame_event event, enum decode_format for
     case FRAME_ADDED:
     case FRAME_MODIFIED:
     case FRAME_DELETED:
-        w->stats.events++;
-        w->heard_events++;
-        hand_over(w, event == FRAME_DELETED ? WATCH_DELETE : WATCH_UPSERT, format, object);
-        /* Without a version of its own the stream goes on; resuming then begins a little earlier. */
-        if (decode_meta(&w->decoder, format, object, &meta, NULL))
-            set_version(w, meta.resource_version);
+        take_change(w, event, format, object);
         break;
     case FRAME_BOOKMARK:
-        w->heard_events++;
-        if (decode_meta(&w->decoder, format, object, &meta, &broken)) {
-            set_version(w, meta.resource_version);
-        } else {
-            w->stats.broken++;
-            w->handler.trouble(w->handler.self, &broken);
-        }
+        if (!take_bookmark(w, format, object, err))
+            return false;
         break;
     case FRAME_ERROR:
         return take_error(w, format, object, err);
@@ -408,7 +544,7 @@ static bool on_head(void *self, enum decode_format format, struct err *err UNUSE
     heard(w);
     w->forbidden = 0;
     frame_free(w->frame);
-    w->frame = frame_new(w->state == WATCH_STREAM, format, &handler);
+    w->frame = frame_new(w->state == WATCH_STREAM || w->state == WATCH_INITIAL, format, &handler);
     return true;
 }
 
@@ -428,6 +564,8 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
         return err_set(err, ERR_PROTOCOL, 0, "%s: the answer is empty", w->path);
     if (!frame_end(w->frame, err))
         return err_wrap(err, "%s", w->path);
+    if (w->state == WATCH_INITIAL)
+        return err_set(err, ERR_PROTOCOL, 0, "%s: the initial events have no end", w->path);
     if (w->state != WATCH_LIST)
         return true;
 
@@ -446,6 +584,14 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
     return true;
 }
 
+/* False: the handler has stopped us. */
+static bool report(struct watch *w, const struct err *err)
+{
+    w->stats.errors++;
+    w->handler.trouble(w->handler.self, err);
+    return w->state != WATCH_OFF;
+}
+
 static void on_done(void *self, const struct client_problem *problem)
 {
     struct watch *w = self;
@@ -458,21 +604,20 @@ static void on_done(void *self, const struct client_problem *problem)
     } else {
         if (problem != NULL)
             p = w->stream_error.err.kind != ERR_NONE ? w->stream_error : *problem;
-        in = input_of(&p);
-        w->stats.errors++;
-        w->handler.trouble(w->handler.self, &p.err);
-        /* The handler may have stopped us. */
-        if (w->state == WATCH_OFF)
+        in = input_of(w, &p);
+        if (in != IN_REFUSED && !report(w, &p.err))
             return;
     }
     drive(w, in, &p);
 }
 
-static void request(struct watch *w, const char *path, bool streaming)
+static void request(struct watch *w, const char *path)
 {
+    bool endless = w->state == WATCH_STREAM || w->state == WATCH_INITIAL;
     struct client_handler handler = {.head = on_head, .data = on_data, .done = on_done, .self = w};
 
     w->heard_events = 0;
+    w->told = w->live = w->unmarked = false;
     w->stream_error = (struct client_problem){0};
     frame_free(w->frame);
     w->frame = NULL;
@@ -484,9 +629,9 @@ static void request(struct watch *w, const char *path, bool streaming)
             .path = path,
             .accept = w->json_only ? CLIENT_JSON : CLIENT_PROTOBUF,
             .channel = CHANNEL_WATCH,
-            .stream = streaming,
             /* Pages have no limit of size but the server's, and so go as streams with an end. */
-            .timeout_us = w->state == WATCH_STREAM ? 0 : CLIENT_TIMEOUT_US,
+            .stream = true,
+            .timeout_us = endless ? 0 : CLIENT_TIMEOUT_US,
         },
         &handler);
 }
@@ -495,6 +640,11 @@ static void add_selector(const struct watch *w, struct strbuf *path)
 {
     if (w->selector.len != 0)
         (void)strbuf_addf(path, "&fieldSelector=%s", strbuf_str(&w->selector));
+}
+
+static int page_of(const struct watch *w)
+{
+    return w->json_only ? WATCH_PAGE_JSON : WATCH_PAGE;
 }
 
 /* Without a version: consistent. With one (the stream broke, the history did not): not older than that. */
@@ -512,7 +662,7 @@ static void start_list(struct watch *w, int limit)
         (void)strbuf_addf(&path, "&resourceVersionMatch=NotOlderThan&resourceVersion=");
         client_escape(&path, sv_from(w->version));
     }
-    request(w, strbuf_str(&path), true);
+    request(w, strbuf_str(&path));
     strbuf_done(&path);
 }
 
@@ -525,9 +675,12 @@ static void start_stream(struct watch *w)
     (void)strbuf_addf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%lld", w->path,
                       (long long)timeout_s);
     add_selector(w, &path);
+    /* Without a version the initial events are as consistent as a list without one. */
+    if (w->state == WATCH_INITIAL)
+        (void)strbuf_addf(&path, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
     (void)strbuf_addf(&path, "&resourceVersion=");
     client_escape(&path, sv_from(w->version));
-    request(w, strbuf_str(&path), true);
+    request(w, strbuf_str(&path));
     strbuf_done(&path);
     w->timers.timer_set(w->timer, WATCH_SILENT_US);
 }
@@ -539,12 +692,24 @@ static void cancel(struct watch *w)
     w->timers.timer_stop(w->timer);
 }
 
+/* Another beginning of the same list, for that the server refused the first one, is no relist. False: we were stopped. */
+static bool begin(struct watch *w, bool refused)
+{
+    if (w->listed && !refused)
+        w->stats.relists++;
+    w->listed = true;
+    w->stats.listing = true;
+    w->handler.begin(w->handler.self);
+    return lists(w);
+}
+
 static void drive(struct watch *w, enum input in, const struct client_problem *problem)
 {
     struct move m = step(w, in, problem);
 
     if (m.synced) {
         w->stats.synced = true;
+        w->stats.listing = false;
         w->stream_failures = 0;
         w->handler.synced(w->handler.self);
         if (w->state == WATCH_OFF)
@@ -552,21 +717,25 @@ static void drive(struct watch *w, enum input in, const struct client_problem *p
     }
     if (m.action == DO_NOTHING)
         return;
-    cancel(w);
+    if (m.action != DO_FOLLOW)
+        cancel(w);
     switch (m.action) {
     case DO_NOTHING:
     case DO_CANCEL:
         break;
     case DO_LIST_FIRST:
-        if (w->listed)
-            w->stats.relists++;
-        w->listed = true;
-        w->handler.begin(w->handler.self);
-        if (w->state == WATCH_LIST)
-            start_list(w, WATCH_PAGE);
+        if (begin(w, in == IN_REFUSED))
+            start_list(w, page_of(w));
         break;
     case DO_LIST_NEXT:
-        start_list(w, WATCH_PAGE);
+        start_list(w, page_of(w));
+        break;
+    case DO_INITIAL:
+        if (begin(w, false))
+            start_stream(w);
+        break;
+    case DO_FOLLOW:
+        w->timers.timer_set(w->timer, WATCH_SILENT_US);
         break;
     case DO_STREAM:
         start_stream(w);
@@ -580,9 +749,29 @@ static void drive(struct watch *w, enum input in, const struct client_problem *p
     }
 }
 
+/* Initial events that have not even begun, or have no end that anybody marks. */
+static void initial_silent(struct watch *w)
+{
+    struct client_problem p = {.retry_after_s = -1};
+
+    if (w->frame != NULL) {
+        drive(w, IN_REFUSED, NULL);
+        return;
+    }
+    (void)err_set(&p.err, ERR_NETWORK, 0, "%s: no answer in %lld s", w->path,
+                  (long long)(WATCH_SILENT_US / US_PER_S));
+    if (report(w, &p.err))
+        drive(w, IN_FAILED, &p);
+}
+
 static void on_timer(void *self)
 {
-    drive(self, IN_TIMER, NULL);
+    struct watch *w = self;
+
+    if (w->state == WATCH_INITIAL)
+        initial_silent(w);
+    else
+        drive(w, IN_TIMER, NULL);
 }
 
 /* ---- public ---- */
@@ -597,6 +786,7 @@ struct watch *watch_new(struct client *client, const struct watch_options *optio
         .timers = *client_timers(client),
         .handler = *handler,
         .path = options->path,
+        .asks_initial = options->initial_events,
         .random = options->seed,
     };
     strbuf_init(&w->selector, MAX_PATH / 2);

@@ -1,9 +1,14 @@
 /*
- * watch: keeps somebody up to date about all objects of one kind: a list in pages, then a watch, again and again.
+ * watch: keeps somebody up to date about all objects of one kind: a list, then a watch, again and again.
+ *
+ * A list comes in pages, or, where options.initial_events asks for it and the server has the feature WatchList, as the
+ * beginning of the watch itself: a stream of all there is, a bookmark that marks its end, and on the same stream what
+ * changes. Nothing is held beyond one object (FRAME_MAX_OBJECT) either way.
  *
  * The handler is told in this order: begin() when a list starts, object() for every object, synced() when the list is
  * complete: what was known before and was not named since begin() is gone (mark and sweep). Then object() for each change.
- * begin() may come again before synced(): the list started anew. WATCH_DELETE says "no longer ours": the object is gone or
+ * begin() may come again before synced(): the list started anew. Among initial events there may be changes, of the
+ * time between what the server has in memory and what it has been asked for. WATCH_DELETE says "no longer ours": the object is gone or
  * left the field selector. An object that the handler refuses is counted, reported by trouble(), and skipped.
  *
  * What goes wrong is told once by trouble() and mended here:
@@ -17,7 +22,14 @@
  *                                                                 chance (a server that has just started has not read its
  *                                                                 roles yet); 30 s from the 4th in a row on, until something
  *                                                                 is granted
- *   no protobuf (406, 415)                                        JSON from now on
+ *   no protobuf (406, 415)                                        JSON from now on, in pages of WATCH_PAGE_JSON
+ *   no initial events: 422 or 400, an ERROR 500 in front of       pages from now on, until nothing was heard for
+ *     everything else (etcd too old), a bookmark without the      WATCH_ABSENCE_US; not told as trouble
+ *     mark, or none and silence for WATCH_MARK_US (so long
+ *     after the first change, where changes come all the time)
+ *   initial events that break off                                 wait as above, from their beginning; pages after 3 in a
+ *                                                                 row, since those are resumed
+ *   initial events that do not begin in 60 s                      as unreachable
  *   ended in peace                                                at once from the last version; under 1 s and without an
  *                                                                 event it counts as a failure
  *   silent for 60 s                                               probe (below), then watch again
@@ -40,9 +52,15 @@
 #include "agent/kube/decode.h"
 
 #define WATCH_SILENT_US (60 * US_PER_S)
+/* A server with WatchList waits at most 3 s for etcd; one that pauses longer is listed in pages, which is as right. */
+#define WATCH_MARK_US (10 * US_PER_S)
+/* Unheard for so long, the server may be another release when it is back. */
+#define WATCH_ABSENCE_US (300 * US_PER_S)
 
 enum {
     WATCH_PAGE = 500,
+    WATCH_PAGE_JSON =
+        50, /* proxies that know no protobuf hold whole answers, and JSON is half as large again */
     WATCH_MAX_VERSION = 128,
     WATCH_MAX_CONTINUE = 16 << 10,
     WATCH_TOO_LARGE_TRIES = 3
@@ -63,6 +81,7 @@ struct watch_handler {
 struct watch_options {
     const char *path;           /* "/api/v1/pods"; borrowed, as is the selector */
     const char *field_selector; /* NULL: none; not yet encoded */
+    bool initial_events;        /* lists as the beginning of a stream, where the server has that */
     uint64_t seed;              /* of jitter and timeouts */
 };
 
@@ -75,6 +94,7 @@ struct watch_options {
 enum watch_state {
     WATCH_OFF,
     WATCH_LIST,
+    WATCH_INITIAL, /* a list as the beginning of a stream */
     WATCH_STREAM,
     WATCH_PROBE,
     WATCH_LIST_LATER,
@@ -86,8 +106,10 @@ const char *watch_state_name(enum watch_state state);
 struct watch_stats {
     uint64_t relists;  /* lists begun after the first */
     uint64_t errors;   /* troubles but broken objects */
-    uint64_t events;   /* changes from the stream, bookmarks not counted */
+    uint64_t events;   /* changes from the stream; neither bookmarks nor initial events */
     uint64_t broken;   /* objects refused */
+    uint64_t refused;  /* lists that the server did not give as initial events */
+    bool listing;      /* begin() was told, synced() not yet */
     bool synced;       /* a list has been complete */
     struct mono heard; /* when anything last came from the server; 0: never */
 };

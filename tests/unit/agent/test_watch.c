@@ -102,22 +102,28 @@ struct rig {
     struct watch *watch;
 };
 
-static void rig_init(struct rig *r)
+static void rig_init_as(struct rig *r, bool initial_events)
 {
     *r = (struct rig){0};
     fake_init(&r->fake);
     r->transport = fake_transport(&r->fake);
     r->timers = fake_timers(&r->fake);
     r->client = client_new(&r->config, &r->transport, &r->timers);
-    r->watch =
-        watch_new(r->client,
-                  &(struct watch_options){
-                      .path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = 7},
-                  &(struct watch_handler){.begin = on_begin,
-                                          .object = on_object,
-                                          .synced = on_synced,
-                                          .trouble = on_trouble,
-                                          .self = &r->mirror});
+    r->watch = watch_new(r->client,
+                         &(struct watch_options){.path = WATCH_PODS_PATH,
+                                                 .field_selector = WATCH_PODS_SELECTOR,
+                                                 .initial_events = initial_events,
+                                                 .seed = 7},
+                         &(struct watch_handler){.begin = on_begin,
+                                                 .object = on_object,
+                                                 .synced = on_synced,
+                                                 .trouble = on_trouble,
+                                                 .self = &r->mirror});
+}
+
+static void rig_init(struct rig *r)
+{
+    rig_init_as(r, false);
 }
 
 static void rig_done(struct rig *r)
@@ -132,13 +138,15 @@ static void check(struct rig *r, const char *where)
 {
     enum watch_state state = watch_state(r->watch);
     size_t requests = fake_count(&r->fake);
-    bool asks = state == WATCH_LIST || state == WATCH_STREAM || state == WATCH_PROBE;
+    bool asks = state == WATCH_LIST || state == WATCH_INITIAL || state == WATCH_STREAM ||
+                state == WATCH_PROBE;
     bool timed = r->fake.timers->at_us != INT64_MAX;
 
     cr_assert_eq(requests, asks ? 1U : 0U, "%s: state %s with %zu requests", where,
                  watch_state_name(state), requests);
     cr_assert_eq(timed,
-                 state == WATCH_STREAM || state == WATCH_LIST_LATER || state == WATCH_STREAM_LATER,
+                 state == WATCH_INITIAL || state == WATCH_STREAM || state == WATCH_LIST_LATER ||
+                     state == WATCH_STREAM_LATER,
                  "%s: state %s, timer %d", where, watch_state_name(state), timed);
 }
 
@@ -597,6 +605,372 @@ Test(watch, arrives_at_the_same_state_whichever_request_fails)
             cr_assert_eq(r.mirror.n, 4, "request %d broken", broken);
             cr_assert_eq(r.mirror.synceds, 1);
             cr_assert(watch_stats(r.watch)->synced);
+            cr_assert_leq(r.mirror.troubles, 1);
+            cr_assert_str_eq(watch_version(r.watch), "21");
+            rig_done(&r);
+        }
+    }
+}
+
+/* ---- initial events ---- */
+
+#define BOOKMARK(rv) EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"" rv "\"}}")
+#define MARK(rv)                                                                                   \
+    EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"" rv                                   \
+                      "\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}")
+#define INITIAL_OF(rv)                                                                             \
+    "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=" rv
+
+/* The request for initial events, with its head answered. */
+static struct transfer *into_initial(struct rig *r)
+{
+    struct transfer *t = expect(r, "sendInitialEvents=true");
+
+    cr_assert_eq(watch_state(r->watch), WATCH_INITIAL);
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    return t;
+}
+
+static struct transfer *start_initial(struct rig *r)
+{
+    rig_init_as(r, true);
+    watch_start(r->watch);
+    return into_initial(r);
+}
+
+/* From refused initial events on: pages, and the stream behind them. */
+static void expect_pages(struct rig *r, const char *where)
+{
+    struct transfer *t = expect(r, "limit=500");
+
+    cr_assert_null(strstr(t->path, "sendInitialEvents"), "%s: %s", where, t->path);
+    fake_json(t, 200, LIST("30", "", POD("z", "5")));
+    cr_assert_eq(r->mirror.synceds, 1, "%s", where);
+    cr_assert_eq(r->mirror.n, 1, "%s: %zu objects", where, r->mirror.n);
+    cr_assert_eq(watch_stats(r->watch)->refused, 1, "%s", where);
+    t = expect(r, "resourceVersion=30");
+    cr_assert_null(strstr(t->path, "sendInitialEvents"), "%s: %s", where, t->path);
+}
+
+Test(watch, takes_all_that_there_is_from_the_stream_that_goes_on)
+{
+    static const size_t pieces[] = {0, 1, 7};
+
+    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+        struct rig r;
+        struct transfer *t;
+
+        rig_init_as(&r, true);
+        r.fake.piece = pieces[i];
+        watch_start(r.watch);
+        t = expect(&r, "watch=1&allowWatchBookmarks=true&timeoutSeconds=");
+        cr_assert_str_eq(strstr(t->path, "&sendInitialEvents"), "&" INITIAL_OF(""));
+        cr_assert_not_null(strstr(t->path, "fieldSelector=status.phase%21%3DSucceeded"));
+        cr_assert_str_eq(t->accept, CLIENT_PROTOBUF);
+        (void)into_initial(&r);
+        cr_assert(fake_data(t, EVENT("ADDED", POD("a", "5")) EVENT("ADDED", POD("b", "6"))));
+        cr_assert_eq(r.mirror.synceds, 0);
+        cr_assert(watch_stats(r.watch)->listing);
+        cr_assert_str_eq(watch_version(r.watch), "", "initial events have no order");
+        cr_assert(fake_data(t, MARK("20")));
+        cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
+        cr_assert_eq(r.mirror.synceds, 1);
+        cr_assert_not(watch_stats(r.watch)->listing);
+        cr_assert_str_eq(watch_version(r.watch), "20");
+        cr_assert_eq(watch_stats(r.watch)->events, 0);
+        check(&r, "marked");
+
+        cr_assert(fake_data(t, EVENT("ADDED", POD("c", "21")) EVENT("DELETED", POD("a", "22"))));
+        cr_assert_eq(r.mirror.n, 2);
+        cr_assert_str_eq(watch_version(r.watch), "22");
+        cr_assert_eq(watch_stats(r.watch)->events, 2);
+        fake_end(t);
+        t = expect(&r, "resourceVersion=22");
+        cr_assert_null(strstr(t->path, "sendInitialEvents"));
+        cr_assert_eq(r.mirror.begins, 1);
+        cr_assert_eq(watch_stats(r.watch)->relists, 0);
+        cr_assert_eq(watch_stats(r.watch)->errors, 0);
+        rig_done(&r);
+    }
+}
+
+Test(watch, follows_changes_among_the_initial_events)
+{
+    struct rig r;
+    struct transfer *t = start_initial(&r);
+
+    cr_assert(fake_data(t, EVENT("ADDED", POD("a", "5")) EVENT("ADDED", POD("b", "6"))));
+    cr_assert(fake_data(t, EVENT("DELETED", POD("a", "7")) EVENT("MODIFIED", POD("b", "8"))));
+    cr_assert(fake_data(t, MARK("8")));
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_str_eq(r.mirror.names[0], "b");
+    rig_done(&r);
+}
+
+/* How a server says no, and what comes of it: pages at once, and no trouble told. */
+static const struct refusal {
+    const char *name;
+    int status; /* 200: the body comes as a stream */
+    const char *body;
+} refusals[] = {
+    {"the gate is off", 422,
+     STATUS("422", "Invalid", ",\"details\":{\"causes\":[{\"field\":\"sendInitialEvents\"}]}")},
+    {"the parameter is bad", 400, STATUS("400", "BadRequest", "")},
+    {"etcd is too old", 200, EVENT("ERROR", STATUS("500", "InternalError", ""))},
+    {"a bookmark without the mark", 200, EVENT("ADDED", POD("a", "5")) BOOKMARK("9")},
+};
+
+Test(watch, lists_in_pages_where_initial_events_are_refused)
+{
+    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
+        const struct refusal *row = &refusals[i];
+        struct rig r;
+        struct transfer *t;
+
+        rig_init_as(&r, true);
+        watch_start(r.watch);
+        t = expect(&r, INITIAL_OF(""));
+        if (row->status != 200)
+            fake_json(t, row->status, row->body);
+        else
+            (void)(fake_head(t, 200, "application/json", -1) && fake_data(t, row->body));
+        cr_assert_eq(r.mirror.troubles, 0, "%s: %s", row->name, r.mirror.last_trouble.text);
+        expect_pages(&r, row->name);
+        cr_assert_eq(watch_stats(r.watch)->relists, 0, "%s", row->name);
+        cr_assert_eq(watch_stats(r.watch)->errors, 0, "%s", row->name);
+        rig_done(&r);
+    }
+}
+
+Test(watch, does_not_wait_for_a_mark_that_never_comes)
+{
+    /* A server that ignores the parameters: quiet, or with changes all the time. */
+    for (int busy = 0; busy <= 1; busy++) {
+        struct rig r;
+        struct transfer *t = start_initial(&r);
+
+        cr_assert(fake_data(t, EVENT("ADDED", POD("a", "5"))));
+        fake_advance(&r.fake, WATCH_MARK_US - US_PER_S);
+        cr_assert(fake_data(t, EVENT("ADDED", POD("b", "6"))));
+        check(&r, "silent");
+        for (int i = 0; busy && i < 9; i++) {
+            cr_assert(fake_data(t, EVENT("MODIFIED", POD("b", "7"))));
+            fake_advance(&r.fake, US_PER_S);
+        }
+        cr_assert_eq(watch_state(r.watch), WATCH_INITIAL, "too soon");
+        fake_advance(&r.fake, busy ? US_PER_S : WATCH_MARK_US);
+        cr_assert_eq(r.mirror.troubles, 0);
+        expect_pages(&r, busy ? "busy" : "quiet");
+        rig_done(&r);
+    }
+}
+
+Test(watch, asks_for_initial_events_again_after_a_long_absence)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init_as(&r, true);
+    watch_start(r.watch);
+    fake_json(expect(&r, INITIAL_OF("")), 422, STATUS("422", "Invalid", ""));
+    expect_pages(&r, "first");
+    t = expect(&r, "resourceVersion=30");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    (void)fake_data(t, EVENT("ERROR", STATUS("410", "Expired", "")));
+    t = expect(&r, "limit=500");
+    for (int64_t end_us = r.fake.now.us + WATCH_ABSENCE_US; r.fake.now.us < end_us;) {
+        fake_break(expect(&r, "limit=500"));
+        cr_assert(fake_next_timer(&r.fake));
+    }
+    t = into_initial(&r);
+    cr_assert(fake_data(t, EVENT("ADDED", POD("a", "45")) MARK("50")));
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
+    rig_done(&r);
+}
+
+Test(watch, begins_the_initial_events_anew_when_they_break_off)
+{
+    struct rig r;
+    struct transfer *t = start_initial(&r);
+
+    cr_assert(fake_data(t, EVENT("ADDED", POD("a", "50"))));
+    fake_break(t);
+    cr_assert_eq(r.mirror.troubles, 1);
+    cr_assert(fake_next_timer(&r.fake));
+    cr_assert_eq(r.mirror.begins, 2);
+    (void)expect(&r, INITIAL_OF(""));
+    t = into_initial(&r);
+    cr_assert(fake_data(t, EVENT("ADDED", POD("b", "6"))));
+    fake_end(t); /* in peace, yet before the mark */
+    cr_assert_eq(r.mirror.troubles, 2);
+    cr_assert_eq(r.mirror.synceds, 0);
+    cr_assert(fake_next_timer(&r.fake));
+    t = into_initial(&r);
+    cr_assert(fake_data(t, EVENT("ADDED", POD("c", "7")) MARK("60")));
+    cr_assert_eq(r.mirror.n, 1, "only what was named since the last beginning is there");
+    cr_assert_str_eq(r.mirror.names[0], "c");
+    rig_done(&r);
+}
+
+Test(watch, lists_in_pages_where_initial_events_always_break_off)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init_as(&r, true);
+    watch_start(r.watch);
+    for (int i = 0; i < 3; i++) {
+        t = into_initial(&r);
+        cr_assert(fake_data(t, EVENT("ADDED", POD("a", "5"))));
+        fake_break(t);
+        cr_assert(fake_next_timer(&r.fake));
+    }
+    expect_pages(&r, "three times");
+    rig_done(&r);
+}
+
+Test(watch, asks_again_where_no_initial_event_came)
+{
+    struct rig r;
+
+    rig_init_as(&r, true);
+    watch_start(r.watch);
+    for (int i = 0; i < 5; i++) {
+        fake_break(expect(&r, INITIAL_OF("")));
+        cr_assert(fake_next_timer(&r.fake));
+    }
+    (void)expect(&r, INITIAL_OF(""));
+    fake_advance(&r.fake, WATCH_SILENT_US);
+    cr_assert_eq(r.mirror.troubles, 6, "a minute without a head is a failure");
+    cr_assert_eq(r.mirror.last_trouble.kind, ERR_NETWORK);
+    cr_assert(fake_next_timer(&r.fake));
+    (void)expect(&r, INITIAL_OF(""));
+    cr_assert_eq(watch_stats(r.watch)->refused, 0);
+    rig_done(&r);
+}
+
+Test(watch, takes_initial_events_again_when_history_is_gone)
+{
+    struct rig r;
+    struct transfer *t = start_initial(&r);
+
+    cr_assert(fake_data(t, EVENT("ADDED", POD("a", "5")) MARK("20")));
+    (void)fake_data(t, EVENT("ERROR", STATUS("410", "Expired", "")));
+    cr_assert_eq(r.mirror.begins, 2);
+    (void)expect(&r, INITIAL_OF(""));
+    t = into_initial(&r);
+    cr_assert(fake_data(t, EVENT("ADDED", POD("z", "80")) MARK("90")));
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_str_eq(r.mirror.names[0], "z");
+    cr_assert_eq(watch_stats(r.watch)->relists, 1);
+    rig_done(&r);
+}
+
+Test(watch, takes_initial_events_no_older_than_what_is_known)
+{
+    struct rig r;
+    struct transfer *t = start_initial(&r);
+
+    cr_assert(fake_data(t, EVENT("ADDED", POD("a", "5")) MARK("20")));
+    for (int i = 0; i < 3; i++) {
+        (void)fake_data(t, EVENT("ERROR", STATUS("500", "InternalError", "")));
+        cr_assert(fake_next_timer(&r.fake));
+        if (i == 2)
+            break;
+        t = expect(&r, "resourceVersion=20");
+        cr_assert(fake_head(t, 200, "application/json", -1));
+    }
+    t = expect(&r, INITIAL_OF("20"));
+    /* The server is behind: it says so, in the stream. */
+    for (int i = 0; i < WATCH_TOO_LARGE_TRIES + 1; i++) {
+        t = expect(&r, INITIAL_OF("20"));
+        cr_assert(fake_head(t, 200, "application/json", -1));
+        (void)fake_data(t, EVENT("ERROR", TOO_LARGE));
+        fake_advance(&r.fake, US_PER_S);
+    }
+    t = expect(&r, "sendInitialEvents");
+    cr_assert_str_eq(strstr(t->path, "&sendInitialEvents"), "&" INITIAL_OF(""));
+    rig_done(&r);
+}
+
+Test(watch, lists_json_in_small_pages)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init_as(&r, true);
+    watch_start(r.watch);
+    fake_json(expect(&r, INITIAL_OF("")), 406, STATUS("406", "NotAcceptable", ""));
+    t = expect(&r, "limit=50&");
+    cr_assert_str_eq(t->accept, CLIENT_JSON);
+    fake_json(t, 200, LIST("10", "tok", POD("a", "5")));
+    (void)expect(&r, "limit=50&");
+    fake_json(expect(&r, "continue=tok"), 200, LIST("10", "", POD("b", "6")));
+    cr_assert_eq(r.mirror.n, 2);
+    cr_assert_eq(watch_stats(r.watch)->relists, 1, "begun anew for the other format");
+    rig_done(&r);
+}
+
+Test(watch, may_be_stopped_among_the_initial_events)
+{
+    struct rig r;
+    struct transfer *t = start_initial(&r);
+
+    r.mirror.stop_at = r.watch;
+    cr_assert_not(fake_data(t, EVENT("ADDED", POD("a", "5")) MARK("20")));
+    cr_assert_eq(watch_state(r.watch), WATCH_OFF);
+    cr_assert_eq(r.mirror.synceds, 0);
+    check(&r, "stopped");
+    rig_done(&r);
+}
+
+/* As serve(), with initial events: "a", "b", "c" at version 20, then "d". */
+static void serve_initial(struct rig *r, int broken, int after)
+{
+    static const char *const parts[] = {
+        EVENT("ADDED", POD("a", "1")), EVENT("ADDED", POD("b", "2")), EVENT("ADDED", POD("c", "3")),
+        MARK("20"), EVENT("ADDED", POD("d", "21"))};
+
+    for (int turns = 0; turns < 100; turns++) {
+        struct transfer *t = fake_pending(&r->fake);
+        bool breaks = t != NULL && t->number == broken;
+        bool up = true;
+
+        check(r, "served");
+        if (t == NULL && watch_state(r->watch) == WATCH_STREAM && r->mirror.n == 4)
+            return;
+        if (t == NULL) {
+            cr_assert(fake_next_timer(&r->fake), "nothing under way and nothing to wait for");
+            continue;
+        }
+        if (breaks && after < 0) {
+            fake_break(t);
+            continue;
+        }
+        up = fake_head(t, 200, "application/json", -1);
+        for (int i = strstr(t->path, "sendInitial") != NULL ? 0 : 4; up && i < 5; i++) {
+            up = !(breaks && i == after);
+            if (!up)
+                fake_break(t);
+            else
+                cr_assert(fake_data(t, parts[i]));
+        }
+    }
+    cr_assert_fail("no end in 100 turns");
+}
+
+Test(watch, arrives_at_the_same_state_wherever_initial_events_break_off)
+{
+    for (int broken = 0; broken <= 3; broken++) {
+        for (int after = -1; after <= 4; after++) {
+            struct rig r;
+
+            rig_init_as(&r, true);
+            watch_start(r.watch);
+            serve_initial(&r, broken, after);
+            cr_assert_eq(r.mirror.n, 4, "request %d broken behind %d", broken, after);
+            cr_assert_eq(r.mirror.synceds, 1);
             cr_assert_leq(r.mirror.troubles, 1);
             cr_assert_str_eq(watch_version(r.watch), "21");
             rig_done(&r);
