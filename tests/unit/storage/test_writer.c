@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -379,14 +380,24 @@ Test(writer, says_that_there_can_be_no_thread)
     (void)pthread_attr_destroy(&attr);
 }
 
+/* A child that does not outlive the test, however that ends. */
+static pid_t fork_child(void)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent))
+        _exit(1);
+    return pid;
+}
+
 /* Writes a history of its own until it is killed; says when it has begun. */
 static pid_t other_agent(const char *path, int say)
 {
     const struct writer_options options = {.path = path, .interval_us = 20000};
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     struct writer *w;
 
-    cr_assert_geq(pid, 0);
     if (pid != 0)
         return pid;
     if (!writer_start(&options, &w, NULL) || writer_first_id(w, 60 * US_PER_S) != 1 ||
@@ -582,8 +593,7 @@ Test(writer, loses_at_most_one_interval_when_it_is_killed, .timeout = 400)
             f = folder_new();
             diary->pushed = diary->committed = 0;
         }
-        child = fork();
-        cr_assert_geq(child, 0);
+        child = fork_child();
         if (child == 0)
             live_until_killed(f.file, diary, t_ms);
         nap_us(random_in(&r, 1000, 150000));
