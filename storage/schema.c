@@ -44,6 +44,11 @@ static const char *const migrations[] = {
     "CREATE TABLE policy_text(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, text BLOB NOT "
     "NULL,"
     "  saved_at INTEGER NOT NULL);",
+
+    /* 4: what each policy's target, by its uid, asked for before brim first wrote. */
+    "CREATE TABLE policy_found(policy TEXT PRIMARY KEY, uid TEXT NOT NULL, replicas INTEGER NOT "
+    "NULL,"
+    "  in_force INTEGER NOT NULL) WITHOUT ROWID;",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
                "a migration has no number");

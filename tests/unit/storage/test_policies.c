@@ -83,3 +83,59 @@ Test(policies, keep_the_old_set_where_the_new_one_cannot_be_saved)
     db_close(db);
     folder_done(&f);
 }
+
+/* ---- what was found ---- */
+
+static void note_found(void *self, const struct policies_found *found)
+{
+    struct seen *s = self;
+    size_t len = strlen(s->text);
+
+    (void)snprintf(s->text + len, sizeof s->text - len, "%.*s:%llu=%lld;", SV_ARG(found->policy),
+                   (unsigned long long)found->uid.lo, (long long)found->replicas);
+}
+
+static struct policies_found target(const char *policy, uint64_t uid, int64_t replicas)
+{
+    return (struct policies_found){
+        .policy = sv_from(policy), .uid = {.hi = uid != 0, .lo = uid}, .replicas = replicas};
+}
+
+Test(policies, keep_what_was_found_first_of_each_target_in_force)
+{
+    static const struct {
+        const char *name, *want;
+        size_t n;
+        struct {
+            const char *policy;
+            uint64_t uid;
+            int64_t replicas;
+        } found[2];
+    } rows[] = {
+        {"nothing was found yet", "", 1, {{"a", 0, 0}}},
+        {"found", "a:1=3;", 1, {{"a", 1, 3}}},
+        {"found again", "a:1=3;b:2=0;", 2, {{"b", 2, 0}, {"a", 1, 80}}},
+        {"not read yet", "a:1=3;b:2=0;", 2, {{"b", 0, 0}, {"a", 0, 0}}},
+        {"another object", "a:7=9;b:2=0;", 2, {{"b", 0, 0}, {"a", 7, 9}}},
+        {"no longer in force", "a:7=9;", 1, {{"a", 7, 10}}},
+        {"none in force", "", 0, {{NULL, 0, 0}}},
+    };
+    struct folder f = folder_new();
+    struct db *db = open_history(&f);
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct policies_found found[2];
+        struct seen seen = {0};
+        struct err err = {0};
+
+        for (size_t k = 0; k < rows[i].n; k++)
+            found[k] = target(rows[i].found[k].policy, rows[i].found[k].uid,
+                              rows[i].found[k].replicas);
+        cr_assert(policies_keep_found(db, found, rows[i].n, &err), "%s: %s", rows[i].name,
+                  err.text);
+        cr_assert(policies_load_found(db, note_found, &seen, &err), "%s", err.text);
+        cr_assert_str_eq(seen.text, rows[i].want, "%s: %s", rows[i].name, seen.text);
+    }
+    db_close(db);
+    folder_done(&f);
+}
