@@ -552,7 +552,8 @@ static void account(struct cluster *c, const struct pod *pod, int sign)
         enum filler_state state = filler_state(pod);
 
         count->pods[state] += sign;
-        count->cpu_milli[state] += sign * request->at[RESOURCE_CPU];
+        if (pod->node != CLUSTER_NO_NODE)
+            count->cpu_milli[state] += sign * request->at[RESOURCE_CPU];
     }
     if (pod->node == CLUSTER_NO_NODE)
         return;
@@ -808,7 +809,8 @@ static void recount_pod(const struct cluster *c, const struct pod *pod, struct r
 
     if (pod->filler != CLUSTER_PAID) {
         fillers[pod->filler].pods[filler_state(pod)]++;
-        fillers[pod->filler].cpu_milli[filler_state(pod)] += request->at[RESOURCE_CPU];
+        if (pod->node != CLUSTER_NO_NODE)
+            fillers[pod->filler].cpu_milli[filler_state(pod)] += request->at[RESOURCE_CPU];
     }
     if (pod->node == CLUSTER_NO_NODE)
         return;

@@ -55,7 +55,7 @@ enum filler_state {
  * pending, gated, bound. */
 struct filler_count {
     int64_t pods[FILLER_STATE_COUNT_];
-    int64_t cpu_milli[FILLER_STATE_COUNT_];
+    int64_t cpu_milli[FILLER_STATE_COUNT_]; /* of those that have a node: others hold nothing */
 };
 
 /* Where a pending pod's claim stands; written by claims.h alone, dropped by the cluster when the

@@ -54,6 +54,26 @@ static const struct cluster_node *node_named(const struct cluster *c, const char
     return cluster_node(c, cluster_find_node(c, sv_from(name)));
 }
 
+Test(cluster, filler_without_a_node_holds_no_cpu)
+{
+    struct cluster *c = cluster_new();
+    struct pod_record pod = make_pod(1, 2000, NULL);
+    struct filler_count count;
+
+    add_node(c, "n1", 8000);
+    pod.gated = true;
+    put(c, pod, 0);
+    count = cluster_filler_count(c, 0);
+    cr_assert_eq(count.pods[FILLER_STARTING], 1);
+    cr_assert_eq(count.cpu_milli[FILLER_STARTING], 0);
+    put(c, make_pod(1, 2000, "n1"), 0);
+    count = cluster_filler_count(c, 0);
+    cr_assert_eq(count.pods[FILLER_STARTING], 1);
+    cr_assert_eq(count.cpu_milli[FILLER_STARTING], 2000);
+    assert_sound(c);
+    cluster_free(c);
+}
+
 Test(cluster, counts_a_pod_on_its_node_until_it_is_gone)
 {
     struct cluster *c = cluster_new();
