@@ -1,10 +1,12 @@
 #include "agent/top/answers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/json_read.h"
 #include "agent/show.h"
+#include "agent/top/words.h"
 #include "base/alloc.h"
 
 enum { MAX_TEXT = 4096 };
@@ -51,18 +53,35 @@ static void read_cpu(struct sv json, struct top_cpu *cpu)
     };
 }
 
-/* The first condition that says that the filler cannot be scaled. */
-static void read_trouble(struct sv json, struct top_filler *f)
+/* The message of the condition if that is false; returns whether it is. */
+static bool read_condition(struct sv json, struct sv type, char *to, size_t size)
 {
     struct sv rest = json_at(json, "conditions"), item;
 
     while (json_next(&rest, &item)) {
-        if (sv_eq(json_at(item, "type"), SV("\"ScalingLimited\"")) ||
-            !sv_eq(json_at(item, "status"), SV("\"False\"")))
+        if (!sv_eq(json_at(item, "type"), type) || !sv_eq(json_at(item, "status"), SV("\"False\"")))
             continue;
-        text_at(item, "message", f->trouble, sizeof f->trouble);
-        return;
+        text_at(item, "message", to, size);
+        return true;
     }
+    return false;
+}
+
+/* Without the first two the filler is not scaled; without the others it is, but not as it should. */
+static void read_conditions(struct sv json, struct top_filler *f)
+{
+    char usual[WORDS_CORES], need[WORDS_CORES];
+
+    if (read_condition(json, SV("\"AbleToScale\""), f->trouble, sizeof f->trouble) ||
+        read_condition(json, SV("\"ScalingActive\""), f->trouble, sizeof f->trouble) ||
+        read_condition(json, SV("\"PodsPlaced\""), f->note, sizeof f->note))
+        return;
+    if (!json_true(json, "headroom.capped"))
+        return;
+    words_cores(number(json, "headroom.usual_milli"), usual);
+    words_cores(number(json, "headroom.need_milli"), need);
+    (void)snprintf(f->note, sizeof f->note, "headroom.max is %s cores, paid pods needed %s", usual,
+                   need);
 }
 
 static struct top_filler read_filler(struct sv json)
@@ -72,6 +91,7 @@ static struct top_filler read_filler(struct sv json)
         .running = number(json, "running"),
         .starting = number(json, "starting"),
         .leaving = number(json, "leaving"),
+        .gated = number(json, "gated"),
         .fit = number(json, "fit"),
         .kept = number(json, "kept"),
         .damped = number(json, "damped"),
@@ -86,7 +106,7 @@ static struct top_filler read_filler(struct sv json)
     text_at(json, "policy", f.policy, sizeof f.policy);
     text_at(json, "state", f.state, sizeof f.state);
     text_at(json, "bound_by", f.bound, sizeof f.bound);
-    read_trouble(json, &f);
+    read_conditions(json, &f);
     return f;
 }
 

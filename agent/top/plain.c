@@ -41,7 +41,7 @@ static void add_decision(const struct top_view *v, const struct top_decision *d,
     (void)strbuf_addf(out, "%s %s %s %lld -> %lld", time, d->reason, d->policy, (long long)d->from,
                       (long long)d->to);
     if (detail != NULL)
-        (void)strbuf_addf(out, " %s", detail + 2);
+        (void)strbuf_addf(out, ": %s", detail + 2);
     add_figures(v, out);
 }
 

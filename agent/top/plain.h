@@ -1,7 +1,7 @@
 /*
  * plain: `brim top` for a pipe: one picture of 80 x 24, then one line a change:
  *
- *     14:37:15 yield miner 110 -> 78 78 fit, 0 kept free; paid 74 filler 78 free 32 waiting 0
+ *     14:37:15 yield miner 110 -> 78: 78 fit, 0 kept free; paid 74 filler 78 free 32 waiting 0
  *
  * A change is a decision that moves the count, one that begins or ends a state in which filler is not scaled as usual (paused, stale,
  * foreign, unknown), an agent that is gone, and one that is back. After PLAIN_QUIET_MS without any, one line says how things stand:

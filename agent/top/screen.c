@@ -12,7 +12,8 @@ enum {
     BESIDE_COLS = 150, /* from here nodes stand beside the chart */
     BELOW_ROWS = 40,   /* from here below it */
     CHART_LEAST = 4,   /* lines, with the axis, that a chart needs */
-    LEFT_COLS = 84,    /* of the chart when nodes stand beside it */
+    STATE_WORDS = 80,
+    LEFT_COLS = 84, /* of the chart when nodes stand beside it */
     GAP_COLS = 2,
 };
 
@@ -169,6 +170,7 @@ static void draw_day(const struct top_view *v, struct canvas *c, int row)
     char waited[WORDS_COUNT], paid[WORDS_COUNT], hours[WORDS_COUNT], span[WORDS_SPAN];
     bool whole = v->t - v->day_from >= INT64_C(24) * 3600 * 1000;
     double percent = v->day_paid > 0 ? (double)v->day_blocked * 100 / (double)v->day_paid : 0;
+    int col;
 
     if (v->day_from < 0 || v->day_paid < 0) {
         (void)canvas_text(c, row, 0, INK_MUTED, "%s", v->doing);
@@ -176,55 +178,81 @@ static void draw_day(const struct top_view *v, struct canvas *c, int row)
     }
     words_count(v->day_blocked, waited);
     words_count(v->day_paid, paid);
-    words_count(v->day_core_hours >= 0 ? v->day_core_hours / 1000 : TOP_UNKNOWN, hours);
     words_span(v->t - v->day_from, span);
-    (void)canvas_text(c, row, 0, INK_TEXT,
-                      "%s%s: %s of %s paid pods waited for filler (%.*f %%); %s core-h harvested",
-                      whole ? "" : "last ", whole ? "24 h" : span, waited, paid,
-                      percent > 0 && percent < 1 ? 2 : 1, percent, hours);
+    col = canvas_text(c, row, 0, INK_TEXT, "%s%s: ", whole ? "" : "last ", whole ? "24 h" : span);
+    if (v->day_paid == 0)
+        col = canvas_text(c, row, col, INK_TEXT, "no paid pod arrived");
+    else
+        col = canvas_text(c, row, col, INK_TEXT, "%s of %s paid pods waited for filler (%.*f %%)",
+                          waited, paid, percent > 0 && percent < 1 ? 2 : 1, percent);
+    if (v->day_core_hours < 0)
+        return;
+    if (v->day_core_hours < 10000)
+        words_cores(v->day_core_hours, hours);
+    else
+        words_count(v->day_core_hours / 1000, hours);
+    (void)canvas_text(c, row, col, INK_TEXT, "; %s core-h harvested", hours);
 }
 
-/* When the filler's count last moved, by the agent's clock; TOP_UNKNOWN. */
+/* When the filler's count last moved, by the agent's clock; TOP_UNKNOWN if that was for another
+ * reason than its state: the decision behind the state was not read yet. */
 static int64_t moved_at(const struct top_view *v, const struct top_filler *f)
 {
     for (size_t i = 0; i < v->n_decisions; i++) {
-        if (strcmp(v->decisions[i].policy, f->policy) == 0 &&
-            v->decisions[i].from != v->decisions[i].to)
-            return v->decisions[i].t;
+        const struct top_decision *d = &v->decisions[i];
+
+        if (strcmp(d->policy, f->policy) == 0 && d->from != d->to)
+            return strcmp(d->reason, f->state) == 0 ? d->t : TOP_UNKNOWN;
     }
     return TOP_UNKNOWN;
 }
 
-static void state_text(const struct screen *s, const struct top_filler *f, char *text, size_t size)
+static void state_words(const struct top_filler *f, int64_t moved, int64_t now, char *text,
+                        size_t size)
 {
-    int64_t now = agent_now(s), moved = moved_at(s->view, f);
-    bool settles = f->earliest_up_t > now && strcmp(f->bound, "settle") == 0;
-    char ago[WORDS_SPAN], more[WORDS_SPAN];
-    int n;
+    static const struct {
+        const char *state, *moved, *words;
+    } states[] = {
+        {"yield", "yielded", "yields"},
+        {"harvest", "grew", "grows"},
+        {"foreign", NULL, "keeps somebody else's count"},
+        {"stale", NULL, "no news, does not grow"},
+    };
+    const char *words = f->trouble[0] != '\0' ? "not acting" : f->state;
+    char ago[WORDS_SPAN];
 
     words_span(now - moved, ago);
+    for (size_t i = 0; f->trouble[0] == '\0' && i < COUNT_OF(states); i++) {
+        if (strcmp(f->state, states[i].state) != 0)
+            continue;
+        words = states[i].words;
+        if (states[i].moved != NULL && moved >= 0) {
+            (void)snprintf(text, size, "%s %s ago", states[i].moved, ago);
+            return;
+        }
+    }
+    (void)snprintf(text, size, "%s", words);
+}
+
+static void state_text(const struct screen *s, const struct top_filler *f, char *text, size_t size)
+{
+    int64_t now = agent_now(s);
+    bool settles = f->earliest_up_t > now && strcmp(f->bound, "settle") == 0;
+    char words[STATE_WORDS], gated[STATE_WORDS] = "", more[WORDS_SPAN];
+
+    state_words(f, moved_at(s->view, f), now, words, sizeof words);
+    if (f->gated > 0)
+        (void)snprintf(gated, sizeof gated, ", %lld gated", (long long)f->gated);
     words_span(f->earliest_up_t - now, more);
-    if (f->trouble[0] != '\0')
-        n = snprintf(text, size, "not acting");
-    else if (strcmp(f->state, "yield") == 0 && moved >= 0)
-        n = snprintf(text, size, "yielded %s ago", ago);
-    else if (strcmp(f->state, "harvest") == 0 && moved >= 0)
-        n = snprintf(text, size, "grew %s ago", ago);
-    else if (strcmp(f->state, "foreign") == 0)
-        n = snprintf(text, size, "keeps somebody else's count");
-    else if (strcmp(f->state, "stale") == 0)
-        n = snprintf(text, size, "no news, does not grow");
-    else
-        n = snprintf(text, size, "%s", f->state);
-    if (settles && n > 0 && (size_t)n < size)
-        (void)snprintf(text + n, size - (size_t)n, ", settles %s more", more);
+    (void)snprintf(text, size, "%s%s%s%s%s", words, gated, settles ? ", settles " : "",
+                   settles ? more : "", settles ? " more" : "");
 }
 
 static void draw_filler(const struct screen *s, struct canvas *c, int row,
                         const struct top_filler *f)
 {
     const int64_t figures[] = {f->wanted, f->running, f->leaving, f->fit, f->max};
-    char state[WORDS_SPAN * 2 + 80];
+    char state[2 * STATE_WORDS + 80];
 
     (void)canvas_text(c, row, 0, INK_TEXT, "%.14s", f->policy);
     for (int i = 0; i < (int)COUNT_OF(figures); i++) {
@@ -235,6 +263,22 @@ static void draw_filler(const struct screen *s, struct canvas *c, int row,
     }
     state_text(s, f, state, sizeof state);
     (void)canvas_text(c, row, 46, f->trouble[0] != '\0' ? INK_WAITING : INK_TEXT, "%s", state);
+}
+
+/* A text that is too long for its line ends in dots, behind a whole word. */
+static void draw_cut(struct canvas *c, int row, int col, enum ink ink, const char *text)
+{
+    int len = (int)strlen(text), room = c->cols - col - 3;
+
+    if (col + len <= c->cols) {
+        (void)canvas_text(c, row, col, ink, "%s", text);
+        return;
+    }
+    while (room > 0 && text[room] != ' ')
+        room--;
+    while (room > 0 && strchr(" ,;:(", text[room - 1]) != NULL)
+        room--;
+    (void)canvas_text(c, row, col, ink, "%.*s...", room > 0 ? room : 0, text);
 }
 
 /* The sum that makes N: cores down to the pods that fit, then pods. */
@@ -292,9 +336,12 @@ static int draw_fillers(const struct screen *s, struct canvas *c, int row, int m
     if ((int64_t)shown < v->fillers_total)
         canvas_right(c, row, c->cols, INK_MUTED, "%lld more",
                      (long long)(v->fillers_total - shown));
+    row += 1 + shown;
     if (shown != 0)
-        draw_sum(v, c, row + 1 + shown);
-    return row + 2 + shown;
+        draw_sum(v, c, row);
+    if (shown != 0 && v->fillers[0].note[0] != '\0')
+        draw_cut(c, ++row, 2, INK_WAITING, v->fillers[0].note);
+    return row + 1;
 }
 
 static void draw_decision(struct canvas *c, int row, const struct top_decision *d, bool name)
@@ -315,14 +362,22 @@ static void draw_decision(struct canvas *c, int row, const struct top_decision *
                       move);
     if (name)
         col = canvas_text(c, row, col, INK_TEXT, "%s ", d->policy);
-    (void)canvas_text(c, row, col, INK_TEXT, "%s: %s", d->reason,
-                      detail != NULL ? detail + 2 : d->detail);
+    col = canvas_text(c, row, col, INK_TEXT, "%s: ", d->reason);
+    draw_cut(c, row, col, INK_TEXT, detail != NULL ? detail + 2 : d->detail);
 }
 
-static void draw_decisions(const struct top_view *v, struct canvas *c, struct parts_box box)
+/* Without `all` those are left out that only say that all is done. */
+static void draw_decisions(const struct top_view *v, struct canvas *c, struct parts_box box,
+                           bool all)
 {
-    for (size_t i = 0; i < v->n_decisions && (int)i < box.rows; i++)
-        draw_decision(c, box.row + (int)i, &v->decisions[i], v->n_fillers > 1);
+    int row = 0;
+
+    for (size_t i = 0; i < v->n_decisions && row < box.rows; i++) {
+        const struct top_decision *d = &v->decisions[i];
+
+        if (all || d->from != d->to || strcmp(d->reason, "steady") != 0)
+            draw_decision(c, box.row + row++, d, v->n_fillers > 1);
+    }
     if (v->n_decisions == 0 && box.rows > 0)
         (void)canvas_text(c, box.row, 0, INK_MUTED, "Nothing was decided yet.");
 }
@@ -373,7 +428,8 @@ static void draw_body(const struct screen *s, struct canvas *c, struct parts_box
     }
     if (nodes != 0)
         parts_nodes(c, (struct parts_box){box.row, 0, box.cols, nodes}, s->view);
-    draw_decisions(s->view, c, (struct parts_box){box.row + nodes, 0, c->cols, box.rows - nodes});
+    draw_decisions(s->view, c, (struct parts_box){box.row + nodes, 0, c->cols, box.rows - nodes},
+                   false);
 }
 
 static void draw_help(struct canvas *c, struct parts_box box)
@@ -405,7 +461,7 @@ static void draw_page(const struct screen *s, struct canvas *c, struct parts_box
         parts_nodes(c, box, s->view);
         return;
     case SCREEN_DECISIONS:
-        draw_decisions(s->view, c, box);
+        draw_decisions(s->view, c, box, true);
         return;
     case SCREEN_HELP:
         draw_help(c, box);

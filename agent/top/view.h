@@ -23,7 +23,8 @@ struct top_filler {
     char state[TOP_NAME];   /* a reason of policy/controller.h */
     char bound[TOP_NAME];   /* "" : nothing */
     char trouble[TOP_TEXT]; /* why it cannot be scaled; "" : it can */
-    int64_t wanted, running, starting, leaving, fit, kept, damped, min, max;
+    char note[TOP_TEXT];    /* what is not as it should be though it is scaled; "" : nothing */
+    int64_t wanted, running, starting, leaving, gated, fit, kept, damped, min, max;
     int64_t slot; /* milli of one of its pods */
     int64_t earliest_up_t;
     int64_t yields, harvests; /* counted by the agent since it started */

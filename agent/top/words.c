@@ -14,8 +14,8 @@ void words_cores(int64_t milli, char text[static WORDS_CORES])
     else if (milli >= 9950)
         (void)snprintf(text, WORDS_CORES, "%lld",
                        (long long)(milli / 1000 + (milli % 1000 >= 500)));
-    else if (milli == 0)
-        (void)snprintf(text, WORDS_CORES, "0");
+    else if (milli % 1000 == 0)
+        (void)snprintf(text, WORDS_CORES, "%lld", (long long)(milli / 1000));
     else
         (void)snprintf(text, WORDS_CORES, "%lld.%lld", (long long)((milli + 50) / 1000),
                        (long long)((milli + 50) / 100 % 10));

@@ -33,6 +33,9 @@ Test(top_answers, reads_what_the_agent_writes)
     cr_expect_str_eq(v.fillers[0].state, "harvest");
     cr_expect_str_eq(v.fillers[0].bound, "headroom");
     cr_expect_eq(v.fillers[0].yields, 5);
+    cr_expect_eq(v.fillers[0].gated, 6);
+    cr_expect_str_eq(v.fillers[0].trouble, "");
+    cr_expect_str_eq(v.fillers[0].note, "headroom.max is 24 cores, paid pods needed 42");
     cr_expect_str_eq(v.fillers[1].policy, "a\"b\\c?d", "no control character");
     cr_expect_eq(v.fillers[1].fit, TOP_UNKNOWN);
     strbuf_clear(&text);
@@ -44,6 +47,31 @@ Test(top_answers, reads_what_the_agent_writes)
     cr_expect_str_eq(v.decisions[1].reason, "yield");
     strbuf_done(&text);
     snapshot_unref(s);
+}
+
+/* What stops the filler is its trouble; what only makes it worse is a note beside its state. */
+Test(top_answers, tells_trouble_from_notes)
+{
+    static const struct {
+        const char *type, *trouble, *note;
+    } cases[] = {
+        {"AbleToScale", "because", ""}, {"ScalingActive", "because", ""},
+        {"PodsPlaced", "", "because"},  {"HeadroomSufficient", "", ""},
+        {"ScalingLimited", "", ""},
+    };
+    static struct top_view v;
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char text[300];
+
+        (void)snprintf(text, sizeof text,
+                       "{\"v\":1,\"cpu\":{},\"fillers\":[{\"policy\":\"miner\",\"conditions\":"
+                       "[{\"type\":\"%s\",\"status\":\"False\",\"message\":\"because\"}]}]}",
+                       cases[i].type);
+        cr_assert(answers_status(sv_from(text), &v));
+        cr_expect_str_eq(v.fillers[0].trouble, cases[i].trouble, "%s", cases[i].type);
+        cr_expect_str_eq(v.fillers[0].note, cases[i].note, "%s", cases[i].type);
+    }
 }
 
 Test(top_answers, sorts_nodes_by_what_is_free)
@@ -127,8 +155,9 @@ Test(top_answers, words)
     static const struct {
         int64_t milli;
         const char *want;
-    } cores[] = {{-1, "-"},     {0, "0"},     {40, "0.0"},   {50, "0.1"},   {1500, "1.5"},
-                 {9940, "9.9"}, {9950, "10"}, {10499, "10"}, {10500, "11"}, {184000, "184"}};
+    } cores[] = {{-1, "-"},     {0, "0"},      {40, "0.0"},    {4000, "4"},
+                 {50, "0.1"},   {1500, "1.5"}, {9940, "9.9"},  {9950, "10"},
+                 {10499, "10"}, {10500, "11"}, {184000, "184"}};
     static const struct {
         int64_t ms;
         const char *want;
@@ -269,8 +298,8 @@ Test(top_plain, says_each_change_once)
                                             .reason = "yield",
                                             .detail = "yield 110 -> 78: 78 fit; bound by fit"};
     plain_add(&p, &s, &out);
-    cr_expect_str_eq(strbuf_str(&out), "14:37:21 yield miner 110 -> 78 78 fit; bound by fit; "
-                                       "paid 74 filler 20 free 6.0 waiting 0\n");
+    cr_expect_str_eq(strbuf_str(&out), "14:37:21 yield miner 110 -> 78: 78 fit; bound by fit; "
+                                       "paid 74 filler 20 free 6 waiting 0\n");
     strbuf_clear(&out);
     (void)snprintf(s.trouble, sizeof s.trouble, "refused");
     plain_add(&p, &s, &out);

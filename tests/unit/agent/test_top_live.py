@@ -223,7 +223,7 @@ class Live(unittest.TestCase):
         self.assertEqual(run.returncode, 0)
         changes = [line for line in out.splitlines() if " -> " in line]
         self.assertEqual(len(changes), 1, out)
-        self.assertIn("yield miner 78 -> 46 because; paid 106 filler 46 free 32 waiting 0", changes[0])
+        self.assertIn("yield miner 78 -> 46: because; paid 106 filler 46 free 32 waiting 0", changes[0])
         self.assertRegex(out, r"utilisation, with filler +8\d\.\d %")
 
     def test_json_is_the_agents_status(self):

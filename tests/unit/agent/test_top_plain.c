@@ -58,7 +58,7 @@ Test(top_plain, tells_changes_alone_and_a_line_a_minute)
     decided(&p, "miner", "yield", 134, 110);
     cr_assert_str_eq(
         after(&p, 1),
-        "14:00:11 yield miner 134 -> 110 because; paid 74 filler 78 free 32 waiting 0\n");
+        "14:00:11 yield miner 134 -> 110: because; paid 74 filler 78 free 32 waiting 0\n");
     cr_assert_str_eq(after(&p, 59), "");
     cr_assert_str_eq(after(&p, 1), "14:01:12 steady; paid 74 filler 78 free 32 waiting 0\n");
     cr_assert_str_eq(after(&p, 59), "");

@@ -149,6 +149,16 @@ static struct scene *scene(const char *name)
         s->view.fillers[0].slot = 4000;
         s->view.fillers[0].fit = 27;
         s->view.fillers[0].kept = 8;
+    } else if (strcmp(name, "gated") == 0) {
+        s->view.fillers[0].running = 60;
+        s->view.fillers[0].gated = 18;
+        (void)snprintf(s->view.fillers[0].state, TOP_NAME, "yield");
+        (void)snprintf(s->view.fillers[0].note, TOP_TEXT,
+                       "headroom.max is 30 cores, paid pods needed 32");
+        (void)snprintf(s->view.decisions[0].detail, TOP_TEXT,
+                       "yield 110 -> 78: 110 fit, 32 kept free; bound by headroom (surge, "
+                       "32 cores); more than 0.5 %% of the paid pods needed more");
+        decide(&s->view, 78, 78, "steady", 5000);
     } else if (strcmp(name, "help") == 0) {
         s->screen.page = SCREEN_HELP;
     } else if (strcmp(name, "nodes") == 0) {
@@ -194,7 +204,7 @@ static void check(struct sv text, int cols, int rows, const char *name)
 
 static const char *const scenes[] = {"usual",      "unanswered", "waiting",       "stale",
                                      "away",       "no target",  "first minutes", "no policy",
-                                     "large pods", "help",       "nodes"};
+                                     "large pods", "gated",      "help",          "nodes"};
 
 static void compare(const char *name, int cols, int rows)
 {
