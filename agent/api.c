@@ -9,6 +9,8 @@
 
 static bool join(struct api *api, struct err *err)
 {
+    struct exec_runner runner;
+
     api->loop = loop_new();
     api->timers = timers_from_loop(api->loop);
     if (!transport_curl_new(api->loop, &api->config, &api->curl, err)) {
@@ -17,6 +19,8 @@ static bool join(struct api *api, struct err *err)
     }
     api->transport = transport_curl_transport(api->curl);
     api->client = client_new(&api->config, &api->transport, &api->timers);
+    runner = exec_runner_from_loop(api->loop);
+    client_set_runner(api->client, &runner);
     return true;
 }
 
@@ -31,6 +35,7 @@ bool api_open(struct api *api, const char *kubeconfig, const char *context, stru
 bool api_open_agent(struct api *api, const char *url, struct err *err)
 {
     struct sv text = sv_from(url);
+    struct proxy_env proxy;
 
     while (sv_ends(text, SV("/")))
         text.len--;
@@ -42,6 +47,11 @@ bool api_open_agent(struct api *api, const char *url, struct err *err)
     api->config.ns = xstrdup("");
     api->config.plain = true;
     api->timeout_us = AGENT_TIMEOUT_US;
+    proxy = proxy_env_read();
+    if (!proxy_choose(&proxy, api->config.server, &api->config.proxy_url, err)) {
+        api_close(api);
+        return false;
+    }
     return join(api, err);
 }
 

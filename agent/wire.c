@@ -535,6 +535,8 @@ static void stop(void *self)
 
 static bool build(struct agent *a, struct err *err)
 {
+    struct exec_runner runner;
+
     if (!kube_config_load(&a->options->kube, &a->config, err))
         return false;
     a->loop = loop_new();
@@ -548,6 +550,8 @@ static bool build(struct agent *a, struct err *err)
     a->transport = transport_curl_transport(a->curl);
     a->timers = timers_from_loop(a->loop);
     a->client = client_new(&a->config, &a->transport, &a->timers);
+    runner = exec_runner_from_loop(a->loop);
+    client_set_runner(a->client, &runner);
     a->on_term = loop_signal_new(a->loop, SIGTERM, stop, a);
     a->on_int = loop_signal_new(a->loop, SIGINT, stop, a);
     a->retry = loop_timer_new(a->loop, ask_version, a);

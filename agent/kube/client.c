@@ -3,13 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/kube/exec.h"
 #include "agent/kube/pbwire.h"
 #include "base/alloc.h"
 #include "base/base64.h"
 
 /* What the reference client does: cached at most a minute less ten seconds. */
 #define TOKEN_AGE_US (50 * US_PER_S)
-#define WARM_US      (30 * US_PER_S)
+/* Of certificates too; after trouble with the network, which may be theirs, much sooner. */
+#define TLS_AGE_US     (300 * US_PER_S)
+#define TLS_TROUBLE_US (1 * US_PER_S)
+#define WARM_US        (30 * US_PER_S)
 
 enum { MAX_PROBLEM_BODY = 64 << 10, MAX_HEADER = 128 << 10, MAX_SEGMENT_SHOWN = 90 };
 
@@ -17,7 +21,10 @@ struct client {
     struct kube_config *config;
     struct transport transport;
     struct timers timers;
-    struct mono token_read;
+    struct mono token_read, tls_read;
+    bool tls_doubted;       /* the last connection failed */
+    struct exec *exec;      /* NULL: no program gives credentials */
+    void *exec_timer;       /* for calls that must not fail from inside client_start() */
     struct decoder decoder; /* of Status bodies */
     struct resource_names names;
     struct strbuf authorization; /* header line; empty: none */
@@ -46,7 +53,12 @@ struct client_call {
     bool stream;
 
     bool logged_in_again; /* after a 401, once */
-    int status;           /* 0: no answer yet */
+    uint64_t generation;  /* of exec's credentials: those sent, and those that were refused */
+    uint64_t newer_than;
+    bool waits;         /* for exec */
+    bool released;      /* is being looked at again, after exec's run */
+    struct err failure; /* of exec; kind ERR_NONE: none */
+    int status;         /* 0: no answer yet */
     int retry_after_s;
     bool plain_text; /* of a problem's body */
     enum decode_format format;
@@ -82,6 +94,58 @@ static void read_token(struct client *c)
     c->token_read = c->timers.now(c->timers.self);
     if (kube_config_read_token(c->config, NULL))
         make_authorization(c);
+}
+
+static void drop_connections(struct client *c)
+{
+    if (c->transport.drop != NULL)
+        c->transport.drop(c->transport.self);
+}
+
+/* Reads the files of certificates again; true if they are others now. Where they cannot be read the old ones stay in force. */
+static bool read_tls(struct client *c)
+{
+    bool changed = false;
+
+    c->tls_read = c->timers.now(c->timers.self);
+    c->tls_doubted = false;
+    if (!kube_config_read_tls(c->config, &changed, NULL) || !changed)
+        return false;
+    drop_connections(c);
+    return true;
+}
+
+static bool has_tls_files(const struct kube_config *config)
+{
+    return config->ca_file != NULL || config->cert_file != NULL;
+}
+
+/* What may have been replaced meanwhile is looked at before a request. */
+static void read_files(struct client *c, struct mono now)
+{
+    if (c->config->token_file != NULL && mono_since_us(c->token_read, now) >= TOKEN_AGE_US)
+        read_token(c);
+    if (has_tls_files(c->config) &&
+        mono_since_us(c->tls_read, now) >= (c->tls_doubted ? TLS_TROUBLE_US : TLS_AGE_US))
+        (void)read_tls(c);
+}
+
+/* After a 401: may there be other credentials by now? */
+static bool has_others(struct client *c, struct client_call *call)
+{
+    bool others = false;
+
+    if (c->config->token_file != NULL) {
+        read_token(c);
+        others = true;
+    }
+    if (c->config->cert_file != NULL && read_tls(c))
+        others = true;
+    if (c->exec != NULL) {
+        call->newer_than = call->generation;
+        others = exec_ask(c->exec, call->newer_than, NULL) != EXEC_REFUSED;
+    }
+    return others;
 }
 
 /* ---- problems ---- */
@@ -233,26 +297,92 @@ static bool on_data(void *self, struct sv bytes, struct err *err)
 
 static void begin(struct client_call *call);
 
+static void fail(struct client_call *call, const struct err *err)
+{
+    struct client_problem p = make_problem(call, err);
+
+    call->handler.done(call->handler.self, &p);
+    call_free(call);
+}
+
 static void on_done(void *self, const struct err *err)
 {
     struct client_call *call = self;
     struct client *c = call->client;
 
     call->transfer = NULL;
-    if (call->status == 401 && !call->logged_in_again && c->config->token_file != NULL) {
+    if (call->status == 401 && !call->logged_in_again && has_others(c, call)) {
         call->logged_in_again = true;
-        read_token(c);
         begin(call);
         return;
     }
-    if (err == NULL && good(call->status)) {
-        call->handler.done(call->handler.self, NULL);
-    } else {
-        struct client_problem p = make_problem(call, err);
-
-        call->handler.done(call->handler.self, &p);
+    if (call->status == 0)
+        c->tls_doubted = true;
+    if (err != NULL || !good(call->status)) {
+        fail(call, err);
+        return;
     }
+    call->handler.done(call->handler.self, NULL);
     call_free(call);
+}
+
+/* Waits for exec if its credentials are not there; then begin() comes once more. */
+static bool has_credentials(struct client_call *call)
+{
+    struct client *c = call->client;
+
+    if (c->exec == NULL)
+        return true;
+    switch (exec_ask(c->exec, call->newer_than, &call->failure)) {
+    case EXEC_READY:
+    case EXEC_REFUSED:
+        call->generation = exec_generation(c->exec);
+        return true;
+    case EXEC_FAILED:
+        c->timers.timer_set(c->exec_timer, 0);
+        break;
+    case EXEC_WAIT:
+        break;
+    }
+    call->waits = true;
+    return false;
+}
+
+static struct client_call *next_released(struct client *c)
+{
+    for (struct client_call *call = c->calls; call != NULL; call = call->next)
+        if (call->released)
+            return call;
+    return NULL;
+}
+
+/* Looks at all that wait once more. Callbacks change the list: what they add waits for the next time. */
+static void release(struct client *c)
+{
+    for (struct client_call *call = c->calls; call != NULL; call = call->next)
+        call->released = call->waits;
+    for (struct client_call *call = next_released(c); call != NULL; call = next_released(c)) {
+        call->released = call->waits = false;
+        if (call->failure.kind != ERR_NONE)
+            fail(call, &call->failure);
+        else
+            begin(call);
+    }
+}
+
+static void on_exec_timer(void *self)
+{
+    release(self);
+}
+
+static void on_exec(void *self, bool new_certificate)
+{
+    struct client *c = self;
+
+    make_authorization(c);
+    if (new_certificate)
+        drop_connections(c);
+    release(c);
 }
 
 static void begin(struct client_call *call)
@@ -261,13 +391,14 @@ static void begin(struct client_call *call)
     struct mono now = c->timers.now(c->timers.self);
     bool has_authorization;
 
-    if (c->config->token_file != NULL && mono_since_us(c->token_read, now) >= TOKEN_AGE_US)
-        read_token(c);
+    read_files(c, now);
     if (call->channel == CHANNEL_CONTROL)
         c->control_used = now;
     call->status = 0;
     call->retry_after_s = -1;
     strbuf_clear(&call->collected);
+    if (!has_credentials(call))
+        return;
 
     /* The line may be a new one since; where there is none, the others begin behind its place. */
     has_authorization = c->authorization.len != 0;
@@ -464,7 +595,7 @@ struct client *client_new(struct kube_config *config, const struct transport *tr
     struct client *c = xcalloc(1, sizeof *c);
 
     *c = (struct client){.config = config, .transport = *transport, .timers = *timers};
-    c->token_read = timers->now(timers->self);
+    c->token_read = c->tls_read = timers->now(timers->self);
     resource_names_init(&c->names);
     decoder_init(&c->decoder, &c->names, &(struct podreq_rules){0});
     strbuf_init(&c->authorization, MAX_HEADER);
@@ -479,13 +610,23 @@ struct client *client_new(struct kube_config *config, const struct transport *tr
     return c;
 }
 
+void client_set_runner(struct client *c, const struct exec_runner *runner)
+{
+    if (c->config->exec == NULL)
+        return;
+    c->exec = exec_new(c->config, runner, &c->timers, on_exec, c);
+    c->exec_timer = c->timers.timer_new(c->timers.self, on_exec_timer, c);
+}
+
 void client_free(struct client *c)
 {
     if (c == NULL)
         return;
     c->timers.timer_free(c->warm_timer);
+    c->timers.timer_free(c->exec_timer);
     while (c->calls != NULL)
         client_cancel(c->calls);
+    exec_free(c->exec);
     strbuf_done(&c->authorization);
     decoder_done(&c->decoder);
     resource_names_done(&c->names);

@@ -1,8 +1,14 @@
 /*
  * client: requests to the API server, logged in, with answers that are either fine or explained.
  *
- * Adds to each request who asks (token, password, impersonation) and User-Agent: brim/VERSION. A token file is read again at
- * most every 50 s, and at once after a 401, which is then tried once more. Nothing else is retried: callers know better.
+ * Adds to each request who asks (token, password, impersonation) and User-Agent: brim/VERSION. The answer 401 is tried once
+ * more if there may be other credentials. Nothing else is retried: callers know better.
+ *
+ * Credentials change while brim runs. A token file is read again if it was read 50 s ago, and after a 401. The files of
+ * certificate authority, client certificate and key are read again if they were read five minutes ago, a second after trouble
+ * with the network, and the certificate's after a 401; where they changed, connections made with the old ones are given up:
+ * streams end with ERR_NETWORK, other requests come to their end. Where a program gives credentials (exec.h), requests wait
+ * for it, and fail with its error.
  *
  * Handlers see answers with status 2xx only. Any other becomes a client_problem, its text taken from the Status in the body,
  * be that JSON, protobuf or plain text. done() comes exactly once and never from inside client_start(); after
@@ -16,6 +22,7 @@
 
 #include "agent/kube/config.h"
 #include "agent/kube/decode.h"
+#include "agent/kube/exec_run.h"
 #include "agent/kube/timers.h"
 #include "agent/kube/transport.h"
 #include "base/err.h"
@@ -69,10 +76,13 @@ struct client_answer {
 
 typedef void client_answer_fn(void *self, const struct client_answer *answer);
 
-/* `config` and the transport are borrowed and must live as long; the client writes to the config's token. */
+/* `config` and the transport are borrowed and must live as long; the client writes to the config's token and certificates. */
 struct client *client_new(struct kube_config *config, const struct transport *transport,
                           const struct timers *timers);
 void client_free(struct client *c);
+
+/* Says what runs the config's program for credentials; before the first request, and needed only if there is one. */
+void client_set_runner(struct client *c, const struct exec_runner *runner);
 
 const struct kube_config *client_config(const struct client *c);
 const struct timers *client_timers(const struct client *c);

@@ -6,29 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/kube/config_parts.h"
 #include "base/alloc.h"
 #include "base/arena.h"
 #include "base/base64.h"
-#include "base/yaml.h"
 
-enum { MAX_FILES = 64, MAX_IMPERSONATE = 256, ARENA_MAX = 64 << 20, MAX_URL = 8192 };
-
-/* One kubeconfig file, parsed. */
-struct file {
-    char *path;
-    const struct yaml_node *root; /* NULL: empty */
-};
+enum { MAX_FILES = 64, MAX_IMPERSONATE = 256, ARENA_MAX = 64 << 20 };
 
 struct loader {
     struct arena arena;
-    struct file files[MAX_FILES];
+    struct config_file files[MAX_FILES];
     size_t n_files;
-};
-
-/* An entry by name: what stands in it, and in which file that is. */
-struct entry {
-    const struct yaml_node *body;
-    const struct file *file;
 };
 
 /* ---- files ---- */
@@ -91,7 +79,7 @@ static bool load_file(struct loader *l, const char *path, struct err *err)
     if (root != NULL && root->kind != YAML_MAPPING && !yaml_is_null(root))
         return err_set(err, ERR_INPUT, 0, "%s:%d:%d: found a %s, expected a mapping", path,
                        root->line, root->column, yaml_kind_name(root->kind));
-    l->files[l->n_files++] = (struct file){.path = xstrdup(path), .root = root};
+    l->files[l->n_files++] = (struct config_file){.path = xstrdup(path), .root = root};
     return true;
 }
 
@@ -104,13 +92,13 @@ static void loader_done(struct loader *l)
 
 /* ---- values ---- */
 
-static bool wrong(const struct file *f, const struct yaml_node *at, struct err *err,
+bool config_wrong(const struct config_file *f, const struct yaml_node *at, struct err *err,
                   const char *what)
 {
     return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s", f->path, at->line, at->column, what);
 }
 
-static bool clean_text(struct sv text)
+bool config_clean(struct sv text)
 {
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7f)
@@ -118,8 +106,7 @@ static bool clean_text(struct sv text)
     return true;
 }
 
-/* The text under `key`; .len 0 if it is absent, null or empty. Texts end up in headers and C calls: no control characters. */
-static bool get_text(struct entry e, const char *key, struct sv *ret_text, struct err *err)
+bool config_text(struct config_entry e, const char *key, struct sv *ret_text, struct err *err)
 {
     const struct yaml_node *node = yaml_get(e.body, key);
 
@@ -130,25 +117,24 @@ static bool get_text(struct entry e, const char *key, struct sv *ret_text, struc
     if (node->kind != YAML_SCALAR)
         return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected text", e.file->path,
                        node->line, node->column, key, yaml_kind_name(node->kind));
-    if (!clean_text(node->text))
+    if (!config_clean(node->text))
         return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a control character", e.file->path,
                        node->line, node->column, key);
     *ret_text = node->text;
     return true;
 }
 
-/* A copy of the text, or NULL. */
-static bool get_string(struct entry e, const char *key, char **ret_string, struct err *err)
+bool config_string(struct config_entry e, const char *key, char **ret_string, struct err *err)
 {
     struct sv text;
 
-    if (!get_text(e, key, &text, err))
+    if (!config_text(e, key, &text, err))
         return false;
     *ret_string = text.len != 0 ? sv_dup(text) : NULL;
     return true;
 }
 
-static bool get_bool(struct entry e, const char *key, bool *ret_value, struct err *err)
+bool config_bool(struct config_entry e, const char *key, bool *ret_value, struct err *err)
 {
     const struct yaml_node *node = yaml_get(e.body, key);
 
@@ -165,38 +151,37 @@ static bool get_bool(struct entry e, const char *key, bool *ret_value, struct er
                    node->line, node->column, key);
 }
 
-/* A path, made relative to the file that holds it. */
-static bool get_path(struct entry e, const char *key, char **ret_path, struct err *err)
+bool config_path(struct config_entry e, const char *key, char **ret_path, struct err *err)
 {
     const char *slash = strrchr(e.file->path, '/');
     struct strbuf path;
     struct sv text;
 
-    if (!get_text(e, key, &text, err))
+    if (!config_text(e, key, &text, err))
         return false;
     if (text.len == 0 || text.at[0] == '/' || slash == NULL) {
         *ret_path = text.len != 0 ? sv_dup(text) : NULL;
         return true;
     }
-    strbuf_init(&path, MAX_URL + strlen(e.file->path));
+    strbuf_init(&path, CONFIG_MAX_URL + strlen(e.file->path));
     (void)strbuf_add(&path,
                      (struct sv){.at = e.file->path, .len = (size_t)(slash - e.file->path) + 1});
     if (!strbuf_add(&path, text)) {
         strbuf_done(&path);
-        return wrong(e.file, yaml_get(e.body, key), err, "the path is too long");
+        return config_wrong(e.file, yaml_get(e.body, key), err, "the path is too long");
     }
     *ret_path = path.at;
     return true;
 }
 
 /* A pair KEY (a file) and KEY-data (base64 of its content), of which at most one may be given. */
-static bool get_pem(struct entry e, const char *key, const char *data_key, char **ret_file,
+static bool get_pem(struct config_entry e, const char *key, const char *data_key, char **ret_file,
                     struct strbuf *pem, struct err *err)
 {
     const struct yaml_node *data = yaml_get(e.body, data_key);
 
     strbuf_init(pem, KUBE_CONFIG_MAX_PEM);
-    if (!get_path(e, key, ret_file, err))
+    if (!config_path(e, key, ret_file, err))
         return false;
     if (yaml_is_null(data) || (data->kind == YAML_SCALAR && data->text.len == 0))
         return true;
@@ -212,11 +197,11 @@ static bool get_pem(struct entry e, const char *key, const char *data_key, char 
 /* ---- looking up ---- */
 
 /* In the list `list` the entry called `name`; its mapping lies under `key`. */
-static bool find_in_file(const struct file *f, const char *list, const char *key, struct sv name,
-                         struct entry *ret_entry, struct err *err)
+static bool find_in_file(const struct config_file *f, const char *list, const char *key,
+                         struct sv name, struct config_entry *ret_entry, struct err *err)
 {
     const struct yaml_node *all = yaml_get(f->root, list);
-    struct entry found = {0};
+    struct config_entry found = {0};
 
     if (yaml_is_null(all)) {
         *ret_entry = found;
@@ -233,7 +218,7 @@ static bool find_in_file(const struct file *f, const char *list, const char *key
         if (found.file != NULL)
             return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: a second entry is named '%.*s'",
                            f->path, item->line, item->column, list, SV_ARG(name));
-        found = (struct entry){.body = yaml_get(item, key), .file = f};
+        found = (struct config_entry){.body = yaml_get(item, key), .file = f};
         if (found.body != NULL && found.body->kind != YAML_MAPPING && !yaml_is_null(found.body))
             return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: found a %s, expected a mapping",
                            f->path, found.body->line, found.body->column, key,
@@ -245,10 +230,10 @@ static bool find_in_file(const struct file *f, const char *list, const char *key
 
 /* From the first file that names it. */
 static bool find(const struct loader *l, const char *list, const char *key, struct sv name,
-                 struct entry *ret_entry, struct err *err)
+                 struct config_entry *ret_entry, struct err *err)
 {
     for (size_t i = 0; i < l->n_files; i++) {
-        struct entry found;
+        struct config_entry found;
 
         if (!find_in_file(&l->files[i], list, key, name, &found, err))
             return false;
@@ -264,8 +249,8 @@ static bool find(const struct loader *l, const char *list, const char *key, stru
 static bool current_context(const struct loader *l, struct sv *ret_name, struct err *err)
 {
     for (size_t i = 0; i < l->n_files; i++) {
-        if (!get_text((struct entry){.body = l->files[i].root, .file = &l->files[i]},
-                      "current-context", ret_name, err))
+        if (!config_text((struct config_entry){.body = l->files[i].root, .file = &l->files[i]},
+                         "current-context", ret_name, err))
             return false;
         if (ret_name->len != 0)
             return true;
@@ -285,7 +270,7 @@ static bool set_server(struct kube_config *c, struct sv url, struct err *err)
     if (!plain && !sv_starts(url, SV("https://")))
         return err_set(err, ERR_INPUT, 0,
                        "server: found '%.*s', expected https://HOST or http://HOST", SV_ARG(url));
-    if (rest.len == 0 || rest.at[0] == '/' || url.len > MAX_URL ||
+    if (rest.len == 0 || rest.at[0] == '/' || url.len > CONFIG_MAX_URL ||
         memchr(url.at, '?', url.len) != NULL || memchr(url.at, '#', url.len) != NULL ||
         memchr(url.at, ' ', url.len) != NULL || memchr(url.at, '@', url.len) != NULL)
         return err_set(err, ERR_INPUT, 0, "server: '%.*s' is not a URL of host, port and path",
@@ -297,30 +282,30 @@ static bool set_server(struct kube_config *c, struct sv url, struct err *err)
     return true;
 }
 
-static bool take_cluster(struct entry e, struct kube_config *c, struct err *err)
+static bool take_cluster(struct config_entry e, struct kube_config *c, struct err *err)
 {
     struct sv server;
     struct err inner = {0};
 
-    if (!get_text(e, "server", &server, err))
+    if (!config_text(e, "server", &server, err))
         return false;
     if (server.len == 0)
         return err_set(err, ERR_INPUT, 0, "%s: the cluster has no server", e.file->path);
     if (!set_server(c, server, &inner))
-        return wrong(e.file, yaml_get(e.body, "server"), err, inner.text);
+        return config_wrong(e.file, yaml_get(e.body, "server"), err, inner.text);
     if (!get_pem(e, "certificate-authority", "certificate-authority-data", &c->ca_file, &c->ca_pem,
                  err) ||
-        !get_bool(e, "insecure-skip-tls-verify", &c->insecure, err) ||
-        !get_string(e, "tls-server-name", &c->tls_server_name, err) ||
-        !get_string(e, "proxy-url", &c->proxy_url, err))
+        !config_bool(e, "insecure-skip-tls-verify", &c->insecure, err) ||
+        !config_string(e, "tls-server-name", &c->tls_server_name, err) ||
+        !config_string(e, "proxy-url", &c->proxy_url, err))
         return false;
     if (c->insecure && (c->ca_file != NULL || c->ca_pem.len != 0))
-        return wrong(e.file, yaml_get(e.body, "insecure-skip-tls-verify"), err,
-                     "insecure-skip-tls-verify: true, but a certificate authority is given too");
-    if (c->proxy_url != NULL && strncmp(c->proxy_url, "http://", 7) != 0 &&
-        strncmp(c->proxy_url, "https://", 8) != 0 && strncmp(c->proxy_url, "socks5://", 9) != 0)
-        return wrong(e.file, yaml_get(e.body, "proxy-url"), err,
-                     "proxy-url: expected http://, https:// or socks5://");
+        return config_wrong(
+            e.file, yaml_get(e.body, "insecure-skip-tls-verify"), err,
+            "insecure-skip-tls-verify: true, but a certificate authority is given too");
+    if (c->proxy_url != NULL && !proxy_known(c->proxy_url))
+        return config_wrong(e.file, yaml_get(e.body, "proxy-url"), err,
+                            "proxy-url: expected http://, https:// or socks5://");
     return true;
 }
 
@@ -329,7 +314,7 @@ static bool add_impersonate(struct kube_config *c, struct sv name, struct sv val
     struct strbuf line;
     size_t cap = c->n_impersonate;
 
-    strbuf_init(&line, MAX_URL);
+    strbuf_init(&line, CONFIG_MAX_URL);
     (void)strbuf_add(&line, SV("Impersonate-"));
     (void)strbuf_add(&line, name);
     (void)strbuf_add(&line, SV(": "));
@@ -360,43 +345,43 @@ static void extra_name(struct sv key, struct strbuf *out)
 }
 
 /* Adds one header a text of the list under `node`. */
-static bool add_texts(struct entry e, const struct yaml_node *node, struct sv name,
+static bool add_texts(struct config_entry e, const struct yaml_node *node, struct sv name,
                       struct kube_config *c, struct err *err)
 {
     if (yaml_is_null(node))
         return true;
     if (node->kind != YAML_SEQUENCE)
-        return wrong(e.file, node, err, "expected a list of texts");
+        return config_wrong(e.file, node, err, "expected a list of texts");
     for (const struct yaml_node *item = node->first; item != NULL; item = item->next)
-        if (item->kind != YAML_SCALAR || !clean_text(item->text) ||
+        if (item->kind != YAML_SCALAR || !config_clean(item->text) ||
             !add_impersonate(c, name, item->text))
-            return wrong(e.file, item, err, "expected a text that fits into a header");
+            return config_wrong(e.file, item, err, "expected a text that fits into a header");
     return true;
 }
 
-static bool take_impersonation(struct entry e, struct kube_config *c, struct err *err)
+static bool take_impersonation(struct config_entry e, struct kube_config *c, struct err *err)
 {
     const struct yaml_node *extra = yaml_get(e.body, "as-user-extra");
     struct sv user, uid;
 
-    if (!get_text(e, "as", &user, err) || !get_text(e, "as-uid", &uid, err))
+    if (!config_text(e, "as", &user, err) || !config_text(e, "as-uid", &uid, err))
         return false;
     if ((user.len != 0 && !add_impersonate(c, SV("User"), user)) ||
         (uid.len != 0 && !add_impersonate(c, SV("Uid"), uid)))
-        return wrong(e.file, e.body, err, "as: too long for a header");
+        return config_wrong(e.file, e.body, err, "as: too long for a header");
     if (!add_texts(e, yaml_get(e.body, "as-groups"), SV("Group"), c, err))
         return false;
     if (yaml_is_null(extra))
         return true;
     if (extra->kind != YAML_MAPPING)
-        return wrong(e.file, extra, err, "as-user-extra: expected a mapping of lists");
+        return config_wrong(e.file, extra, err, "as-user-extra: expected a mapping of lists");
     for (const struct yaml_node *item = extra->first; item != NULL; item = item->next) {
         struct strbuf name;
         bool ok;
 
-        strbuf_init(&name, MAX_URL);
+        strbuf_init(&name, CONFIG_MAX_URL);
         extra_name(item->key, &name);
-        ok = name.full ? wrong(e.file, item, err, "as-user-extra: the key is too long")
+        ok = name.full ? config_wrong(e.file, item, err, "as-user-extra: the key is too long")
                        : add_texts(e, item, strbuf_sv(&name), c, err);
         strbuf_done(&name);
         if (!ok)
@@ -405,48 +390,47 @@ static bool take_impersonation(struct entry e, struct kube_config *c, struct err
     return true;
 }
 
-/* Plugins and providers are other programs' business: say so by name rather than fail with a bare 401. */
-static bool refuse_plugins(struct entry e, const struct kube_config *c, struct err *err)
+/* The libraries behind providers are not here: say so by name rather than fail with a bare 401. */
+static bool refuse_provider(struct config_entry e, struct err *err)
 {
-    const struct yaml_node *exec = yaml_get(e.body, "exec");
     const struct yaml_node *provider = yaml_get(e.body, "auth-provider");
-    bool has_own = c->token != NULL || c->token_file != NULL || c->username != NULL ||
-                   c->cert_file != NULL || c->cert_pem.len != 0;
     struct sv name = {0};
 
-    if (!yaml_is_null(provider)) {
-        if (!get_text((struct entry){.body = provider, .file = e.file}, "name", &name, err))
-            return false;
-        return err_set(
-            err, ERR_INPUT, 0,
-            "%s:%d:%d: auth-provider '%.*s' is not supported: use a token or a certificate",
-            e.file->path, provider->line, provider->column, SV_ARG(name));
-    }
-    if (yaml_is_null(exec) || has_own)
+    if (yaml_is_null(provider))
         return true;
-    if (!get_text((struct entry){.body = exec, .file = e.file}, "command", &name, err))
+    if (!config_text((struct config_entry){.body = provider, .file = e.file}, "name", &name, err))
         return false;
     return err_set(err, ERR_INPUT, 0,
-                   "%s:%d:%d: exec plugin '%.*s' is not supported: use a token or a certificate",
-                   e.file->path, exec->line, exec->column, SV_ARG(name));
+                   "%s:%d:%d: auth-provider '%.*s' is not supported: use exec, a token or a "
+                   "certificate",
+                   e.file->path, provider->line, provider->column, SV_ARG(name));
 }
 
-static bool take_user(struct entry e, struct kube_config *c, struct err *err)
+static bool has_own_credentials(const struct kube_config *c)
+{
+    return c->token != NULL || c->token_file != NULL || c->username != NULL ||
+           c->cert_file != NULL || c->cert_pem.len != 0;
+}
+
+static bool take_user(struct config_entry e, struct config_entry cluster, struct kube_config *c,
+                      struct err *err)
 {
     if (!get_pem(e, "client-certificate", "client-certificate-data", &c->cert_file, &c->cert_pem,
                  err) ||
         !get_pem(e, "client-key", "client-key-data", &c->key_file, &c->key_pem, err) ||
-        !get_string(e, "token", &c->token, err) || !get_path(e, "tokenFile", &c->token_file, err) ||
-        !get_string(e, "username", &c->username, err) ||
-        !get_string(e, "password", &c->password, err))
+        !config_string(e, "token", &c->token, err) ||
+        !config_path(e, "tokenFile", &c->token_file, err) ||
+        !config_string(e, "username", &c->username, err) ||
+        !config_string(e, "password", &c->password, err))
         return false;
     if ((c->cert_file != NULL || c->cert_pem.len != 0) !=
         (c->key_file != NULL || c->key_pem.len != 0))
-        return wrong(e.file, e.body, err,
-                     "found one of client-certificate and client-key, expected both");
+        return config_wrong(e.file, e.body, err,
+                            "found one of client-certificate and client-key, expected both");
     if (c->username != NULL && (c->token != NULL || c->token_file != NULL))
-        return wrong(e.file, e.body, err, "found both a token and a username, expected one");
-    return take_impersonation(e, c, err) && refuse_plugins(e, c, err);
+        return config_wrong(e.file, e.body, err, "found both a token and a username, expected one");
+    return take_impersonation(e, c, err) && refuse_provider(e, err) &&
+           (has_own_credentials(c) || config_take_exec(e, cluster, c, err));
 }
 
 static void forget_credentials(struct kube_config *c)
@@ -465,28 +449,30 @@ static void forget_credentials(struct kube_config *c)
     free(c->impersonate);
     c->impersonate = NULL;
     c->n_impersonate = 0;
+    config_free_exec(c->exec);
+    c->exec = NULL;
 }
 
 static bool build(const struct loader *l, const char *context_name, struct kube_config *c,
                   struct err *err)
 {
     struct sv name = sv_from(context_name), cluster_name, user_name;
-    struct entry context, cluster, user;
+    struct config_entry context, cluster, user;
 
     if (name.len == 0 && !current_context(l, &name, err))
         return false;
     if (!find(l, "contexts", "context", name, &context, err))
         return false;
     c->context = sv_dup(name);
-    if (!get_text(context, "cluster", &cluster_name, err) ||
-        !get_text(context, "user", &user_name, err) ||
-        !get_string(context, "namespace", &c->ns, err))
+    if (!config_text(context, "cluster", &cluster_name, err) ||
+        !config_text(context, "user", &user_name, err) ||
+        !config_string(context, "namespace", &c->ns, err))
         return false;
     if (!find(l, "clusters", "cluster", cluster_name, &cluster, err) ||
         !take_cluster(cluster, c, err))
         return false;
     if (user_name.len != 0 &&
-        (!find(l, "users", "user", user_name, &user, err) || !take_user(user, c, err)))
+        (!find(l, "users", "user", user_name, &user, err) || !take_user(user, cluster, c, err)))
         return false;
     return true;
 }
@@ -497,7 +483,7 @@ static bool account_file(const char *dir, const char *name, char **ret_path, str
 {
     struct strbuf path;
 
-    strbuf_init(&path, MAX_URL);
+    strbuf_init(&path, CONFIG_MAX_URL);
     if (!strbuf_addf(&path, "%s/%s", dir, name)) {
         strbuf_done(&path);
         return err_set(err, ERR_LIMIT, 0, "the path of the service account's folder is too long");
@@ -516,7 +502,7 @@ static bool read_namespace(const char *dir, char **ret_ns, struct err *err)
     /* The file is a convenience: without it all still works in "default". */
     if (!read_file(path, 4096, &text, NULL))
         return true;
-    if (clean_text(sv_trim(strbuf_sv(&text))) && sv_trim(strbuf_sv(&text)).len != 0)
+    if (config_clean(sv_trim(strbuf_sv(&text))) && sv_trim(strbuf_sv(&text)).len != 0)
         *ret_ns = sv_dup(sv_trim(strbuf_sv(&text)));
     strbuf_done(&text);
     return true;
@@ -529,7 +515,7 @@ static bool build_in_cluster(const struct kube_config_options *o, struct kube_co
     struct strbuf url;
     bool ok;
 
-    strbuf_init(&url, MAX_URL);
+    strbuf_init(&url, CONFIG_MAX_URL);
     (void)strbuf_addf(&url, v6 ? "https://[%s]:%s" : "https://%s:%s", o->service_host,
                       o->service_port);
     ok = url.full ? err_set(err, ERR_LIMIT, 0, "KUBERNETES_SERVICE_HOST is too long")
@@ -581,7 +567,7 @@ static bool load_files(struct loader *l, const struct kube_config_options *o, st
 
     struct err inner = {0};
 
-    strbuf_init(&path, MAX_URL);
+    strbuf_init(&path, CONFIG_MAX_URL);
     ok = !strbuf_addf(&path, "%s/.kube/config", o->home) || load_file(l, path.at, &inner) ||
          inner.kind == ERR_NOT_FOUND;
     strbuf_done(&path);
@@ -604,6 +590,8 @@ static bool no_cluster(const struct kube_config_options *o, struct err *err)
 static bool load(struct loader *l, const struct kube_config_options *o, struct kube_config *c,
                  struct err *err)
 {
+    bool changed;
+
     if (!load_files(l, o, err))
         return false;
     if (l->n_files != 0) {
@@ -618,7 +606,9 @@ static bool load(struct loader *l, const struct kube_config_options *o, struct k
         c->ns = xstrdup("default");
     if (c->plain)
         forget_credentials(c);
-    return c->token != NULL || kube_config_read_token(c, err);
+    return (c->token != NULL || kube_config_read_token(c, err)) &&
+           (c->plain || kube_config_read_tls(c, &changed, err)) && config_finish_exec(c, err) &&
+           (c->proxy_url != NULL || proxy_choose(&o->proxy, c->server, &c->proxy_url, err));
 }
 
 struct kube_config_options kube_config_options_from_env(const char *kubeconfig, const char *context)
@@ -631,6 +621,7 @@ struct kube_config_options kube_config_options_from_env(const char *kubeconfig, 
         .service_host = getenv("KUBERNETES_SERVICE_HOST"),
         .service_port = getenv("KUBERNETES_SERVICE_PORT"),
         .account_dir = "/var/run/secrets/kubernetes.io/serviceaccount",
+        .proxy = proxy_env_read(),
     };
 }
 
@@ -676,7 +667,7 @@ bool kube_config_read_token(struct kube_config *c, struct err *err)
     if (!read_file(c->token_file, KUBE_CONFIG_MAX_TOKEN, &text, err))
         return err_wrap(err, "token file");
     token = sv_trim(strbuf_sv(&text));
-    ok = token.len != 0 && clean_text(token);
+    ok = token.len != 0 && config_clean(token);
     if (ok) {
         free(c->token);
         c->token = sv_dup(token);
@@ -684,4 +675,58 @@ bool kube_config_read_token(struct kube_config *c, struct err *err)
     strbuf_done(&text);
     return ok || err_set(err, ERR_INPUT, 0,
                          "token file %s: found no token, expected one line of text", c->token_file);
+}
+
+bool kube_config_is_pem(struct sv text)
+{
+    struct sv rest = text, line;
+    int begun = 0, ended = 0;
+
+    while (sv_next(&rest, '\n', &line)) {
+        if (sv_starts(line, SV("-----BEGIN ")))
+            begun++;
+        else if (sv_starts(line, SV("-----END ")) && sv_ends(sv_trim(line), SV("-----")))
+            ended++;
+    }
+    return begun > 0 && ended == begun;
+}
+
+static bool read_pem(const char *what, const char *path, struct strbuf *pem, struct err *err)
+{
+    if (path == NULL)
+        return true;
+    if (!read_file(path, KUBE_CONFIG_MAX_PEM, pem, err))
+        return err_wrap(err, "%s", what);
+    return kube_config_is_pem(strbuf_sv(pem)) ||
+           err_set(err, ERR_INPUT, 0, "%s %s: found no whole PEM text", what, path);
+}
+
+bool kube_config_read_tls(struct kube_config *c, bool *ret_changed, struct err *err)
+{
+    const struct {
+        const char *what, *path;
+        struct strbuf *pem;
+    } parts[] = {
+        {"certificate authority", c->ca_file, &c->ca_pem},
+        {"client certificate", c->cert_file, &c->cert_pem},
+        {"client key", c->key_file, &c->key_pem},
+    };
+    struct strbuf fresh[COUNT_OF(parts)] = {0};
+    bool ok = true, changed = false;
+
+    for (size_t i = 0; i < COUNT_OF(parts) && ok; i++)
+        ok = read_pem(parts[i].what, parts[i].path, &fresh[i], err);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (ok && parts[i].path != NULL && !sv_eq(strbuf_sv(&fresh[i]), strbuf_sv(parts[i].pem))) {
+            struct strbuf old = *parts[i].pem;
+
+            *parts[i].pem = fresh[i];
+            fresh[i] = old;
+            changed = true;
+        }
+        strbuf_done(&fresh[i]);
+    }
+    if (ok)
+        *ret_changed = changed;
+    return ok;
 }

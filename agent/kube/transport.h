@@ -72,6 +72,9 @@ struct transport {
     struct transfer *(*start)(void *self, const struct transport_request *request,
                               const struct transport_handler *handler);
     void (*cancel)(void *self, struct transfer *transfer);
+    /* The config's certificates are others now: streams end with ERR_NETWORK, no connection made before is used again. NULL
+     * where there are none. */
+    void (*drop)(void *self);
     void *self;
 };
 

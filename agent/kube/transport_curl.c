@@ -25,8 +25,6 @@ enum { STREAM_BUFFER = 128 << 10, PLAIN_BUFFER = 16 << 10 };
 #define KEEPALIVE_PROBES     3L
 /* The server closes idle connections after 90 s; a little less, so that no request meets the closing. */
 #define IDLE_MAX_S 85L
-/* With a client certificate from files: the longest that an old one stays in use. */
-#define CONNECTION_MAX_S 3600L
 
 struct channel {
     struct transport_curl *transport;
@@ -34,6 +32,7 @@ struct channel {
     struct loop_timer *timer;
     struct transfer *transfers;
     int depth;
+    bool drop; /* streams are to end at the next turn */
 };
 
 struct socket_watch {
@@ -66,6 +65,7 @@ struct transfer {
     struct err err; /* kind ERR_NONE: none */
     bool head_told;
     bool stream;
+    bool dropped; /* begun before drop() */
     size_t received;
     char text[CURL_ERROR_SIZE];
 };
@@ -203,36 +203,57 @@ static void set_headers(struct transfer *t, const struct transport_curl *tc,
     SET(t, CURLOPT_HTTPHEADER, t->headers);
 }
 
+/* A copy: what the config holds may be read anew while this request still waits for a connection. */
 static void set_pem(struct transfer *t, CURLoption option, const struct strbuf *pem)
 {
-    struct curl_blob blob = {.data = pem->at, .len = pem->len, .flags = CURL_BLOB_NOCOPY};
+    struct curl_blob blob = {.data = pem->at, .len = pem->len, .flags = CURL_BLOB_COPY};
 
     SET(t, option, &blob);
 }
 
+/* A connection is used again only by requests with the same authority and certificate: libcurl compares the blobs. */
 static void set_tls(struct transfer *t, const struct kube_config *c)
 {
     SET(t, CURLOPT_SSL_VERIFYPEER, c->insecure ? 0L : 1L);
     SET(t, CURLOPT_SSL_VERIFYHOST, c->insecure ? 0L : 2L);
     SET(t, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    /* Read anew with each connection: a CA that was rotated takes effect at once. */
+    /* The machine's own authorities are read anew with each connection. */
     SET(t, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-    if (c->ca_pem.len != 0)
+    if (c->ca_pem.len != 0) {
         set_pem(t, CURLOPT_CAINFO_BLOB, &c->ca_pem);
-    else if (c->ca_file != NULL)
-        SET(t, CURLOPT_CAINFO, c->ca_file);
-    if (c->ca_pem.len != 0 || c->ca_file != NULL)
         SET(t, CURLOPT_CAPATH, NULL); /* that CA alone, not the machine's too */
-    if (c->cert_pem.len != 0)
+    }
+    if (c->cert_pem.len != 0) {
         set_pem(t, CURLOPT_SSLCERT_BLOB, &c->cert_pem);
-    else if (c->cert_file != NULL)
-        SET(t, CURLOPT_SSLCERT, c->cert_file);
-    if (c->key_pem.len != 0)
         set_pem(t, CURLOPT_SSLKEY_BLOB, &c->key_pem);
-    else if (c->key_file != NULL)
-        SET(t, CURLOPT_SSLKEY, c->key_file);
-    if (c->cert_file != NULL)
-        SET(t, CURLOPT_MAXLIFETIME_CONN, CONNECTION_MAX_S);
+    }
+}
+
+/* What the environment says was looked at when the config was made: libcurl, which reads it otherwise, must not. */
+static void set_proxy(struct transfer *t, const struct kube_config *c)
+{
+    struct sv url = sv_from(c->proxy_url);
+    struct strbuf named;
+
+    SET(t, CURLOPT_NOPROXY, "");
+    strbuf_init(&named, MAX_URL);
+    /* Go lets the proxy look names up, under either spelling; libcurl only under the longer. */
+    if (sv_starts(url, SV("socks5://"))) {
+        (void)strbuf_add(&named, SV("socks5h://"));
+        url = sv_skip(url, strlen("socks5://"));
+    }
+    if (strbuf_add(&named, url))
+        SET(t, CURLOPT_PROXY, strbuf_str(&named));
+    else
+        t->result = CURLE_URL_MALFORMAT;
+    strbuf_done(&named);
+    if (!sv_starts(sv_from(c->proxy_url), SV("https://")))
+        return;
+    /* Go holds proxies to the cluster's authority; most have the machine's, which count as well. */
+    SET(t, CURLOPT_PROXY_SSL_VERIFYPEER, c->insecure ? 0L : 1L);
+    SET(t, CURLOPT_PROXY_SSL_VERIFYHOST, c->insecure ? 0L : 2L);
+    if (c->ca_pem.len != 0)
+        set_pem(t, CURLOPT_PROXY_CAINFO_BLOB, &c->ca_pem);
 }
 
 static void set_connection(struct transfer *t, const struct transport_curl *tc,
@@ -252,8 +273,7 @@ static void set_connection(struct transfer *t, const struct transport_curl *tc,
     SET(t, CURLOPT_BUFFERSIZE, r->stream ? (long)STREAM_BUFFER : (long)PLAIN_BUFFER);
     if (r->timeout_us > 0)
         SET(t, CURLOPT_TIMEOUT_MS, (long)((r->timeout_us + US_PER_MS - 1) / US_PER_MS));
-    if (tc->config->proxy_url != NULL)
-        SET(t, CURLOPT_PROXY, tc->config->proxy_url);
+    set_proxy(t, tc->config);
     if (tc->dial != NULL)
         SET(t, CURLOPT_CONNECT_TO, tc->dial);
 }
@@ -349,6 +369,19 @@ static void collect(struct channel *ch)
     }
 }
 
+/* Ends the streams that go over connections which are given up. */
+static void end_streams(struct channel *ch)
+{
+    ch->drop = false;
+    for (struct transfer *t = ch->transfers; t != NULL; t = t->next) {
+        if (!t->stream || !t->dropped || t->state != TRANSFER_ADDED)
+            continue;
+        (void)curl_multi_remove_handle(ch->multi, t->easy);
+        t->state = TRANSFER_ENDED;
+        (void)err_set(&t->err, ERR_NETWORK, 0, "given up: there are new certificates");
+    }
+}
+
 static void turn(struct channel *ch, curl_socket_t fd, int events)
 {
     int running;
@@ -358,6 +391,8 @@ static void turn(struct channel *ch, curl_socket_t fd, int events)
     ch->depth--;
     collect(ch);
     settle(ch);
+    if (ch->drop)
+        end_streams(ch);
     for (struct transfer *t = next_ended(ch); t != NULL; t = next_ended(ch)) {
         t->state = TRANSFER_ENDED;
         tell_done(t);
@@ -449,6 +484,21 @@ static void cancel(void *self UNUSED, struct transfer *t)
     t->state = TRANSFER_CANCELLED;
     if (t->channel->depth == 0)
         settle(t->channel);
+}
+
+/* Not at once: it may be asked for in a callback. Other connections are never used again since the blobs differ. */
+static void drop(void *self)
+{
+    struct transport_curl *tc = self;
+
+    for (size_t i = 0; i < CHANNEL_COUNT_; i++) {
+        struct channel *ch = &tc->channels[i];
+
+        for (struct transfer *t = ch->transfers; t != NULL; t = t->next)
+            t->dropped = true;
+        ch->drop = true;
+        loop_timer_set(ch->timer, 0);
+    }
 }
 
 /* ---- birth and death ---- */
@@ -563,5 +613,5 @@ void transport_curl_free(struct transport_curl *tc)
 
 struct transport transport_curl_transport(struct transport_curl *t)
 {
-    return (struct transport){.start = start, .cancel = cancel, .self = t};
+    return (struct transport){.start = start, .cancel = cancel, .drop = drop, .self = t};
 }

@@ -48,6 +48,8 @@ static const char *write_file(const char *name, const char *text)
     return path;
 }
 
+#define PEM(name) "-----BEGIN " name "-----\nZm9v\n-----END " name "-----\n"
+
 #define KUBECONFIG(cluster, user)                                                                  \
     "apiVersion: v1\nkind: Config\ncurrent-context: c\n"                                           \
     "contexts:\n- name: c\n  context: {cluster: k, user: u}\n"                                     \
@@ -60,6 +62,9 @@ Test(config, reads_all_that_a_kubeconfig_says)
     struct err err = {0};
 
     (void)write_file("tok", "abc\n");
+    (void)write_file("cert", PEM("cert"));
+    cr_assert_eq(mkdir(path_of("sub"), 0700), 0);
+    (void)write_file("sub/key", PEM("key"));
     cr_assert(
         kube_config_load(
             &(struct kube_config_options){
@@ -70,8 +75,7 @@ Test(config, reads_all_that_a_kubeconfig_says)
                     "clusters:\n- name: k\n  cluster:\n    server: https://[::1]:6443/prefix/\n"
                     "    certificate-authority-data: Zm9v\n    tls-server-name: api.example\n"
                     "    proxy-url: socks5://proxy:1080\n"
-                    "users:\n- name: u\n  user:\n    tokenFile: tok\n    client-certificate: "
-                    "/abs/cert\n"
+                    "users:\n- name: u\n  user:\n    tokenFile: tok\n    client-certificate: cert\n"
                     "    client-key: sub/key\n    as: jane\n    as-uid: '7'\n    as-groups: [a, b "
                     "c]\n"
                     "    as-user-extra: {'scopes/x': [view]}\n")},
@@ -86,8 +90,11 @@ Test(config, reads_all_that_a_kubeconfig_says)
     cr_assert_str_eq(c.proxy_url, "socks5://proxy:1080");
     cr_assert_str_eq(c.token, "abc");
     cr_assert_str_eq(c.token_file, path_of("tok"));
-    cr_assert_str_eq(c.cert_file, "/abs/cert");
+    cr_assert_str_eq(c.cert_file, path_of("cert"));
     cr_assert_str_eq(c.key_file, path_of("sub/key"));
+    cr_assert_str_eq(strbuf_str(&c.cert_pem), PEM("cert"));
+    cr_assert_str_eq(strbuf_str(&c.key_pem), PEM("key"));
+    cr_assert_null(c.exec);
     cr_assert_str_eq(c.ns, "work");
     cr_assert_str_eq(c.context, "dev");
     cr_assert_eq(c.n_impersonate, 5);
@@ -97,6 +104,9 @@ Test(config, reads_all_that_a_kubeconfig_says)
     cr_assert_str_eq(c.impersonate[4], "Impersonate-Extra-scopes%2Fx: view");
     kube_config_done(&c);
 }
+
+#define EXEC(fields) KUBECONFIG("server: https://a", "exec: {" fields "}")
+#define V1           "apiVersion: client.authentication.k8s.io/v1"
 
 /* %s in an error stands for the file's path. */
 static const struct {
@@ -138,10 +148,36 @@ static const struct {
      "%s:14:12: token: found a list, expected text"},
     {"a line break in a token", KUBECONFIG("server: https://a", "token: \"a\\nHost: b\""),
      "%s:14:12: token: found a control character"},
-    {"exec plugin", KUBECONFIG("server: https://a", "exec: {command: aws-iam, apiVersion: v1}"),
-     "%s:14:11: exec plugin 'aws-iam' is not supported: use a token or a certificate"},
+    {"exec that is no mapping", KUBECONFIG("server: https://a", "exec: aws"),
+     "%s:14:11: exec: expected a mapping"},
+    {"exec without a version", EXEC("command: aws-iam"),
+     "%s:14:11: exec: apiVersion: found '', expected client.authentication.k8s.io/v1 or "
+     "client.authentication.k8s.io/v1beta1"},
+    {"exec of an old version",
+     EXEC("command: a, apiVersion: client.authentication.k8s.io/v1alpha1"),
+     "%s:14:11: exec: apiVersion: found 'client.authentication.k8s.io/v1alpha1', expected "
+     "client.authentication.k8s.io/v1 or client.authentication.k8s.io/v1beta1"},
+    {"exec without a command", EXEC(V1), "%s:14:11: exec: found no command"},
+    {"exec without a mode", EXEC("command: a, " V1),
+     "%s:14:11: exec: interactiveMode: expected Never, IfAvailable or Always"},
+    {"exec of an unknown mode", EXEC("command: a, interactiveMode: Often, " V1),
+     "%s:14:11: exec: interactiveMode: expected Never, IfAvailable or Always"},
+    {"exec that must ask", EXEC("command: a, interactiveMode: Always, " V1),
+     "%s:14:11: exec: 'a' wants to ask at the terminal (interactiveMode: Always), which brim never "
+     "does: use a token or a certificate"},
+    {"args that are no list", EXEC("command: a, args: x, interactiveMode: Never, " V1),
+     "%s:14:30: args: found a scalar, expected a list"},
+    {"an arg that is no text", EXEC("command: a, args: [[x]], interactiveMode: Never, " V1),
+     "%s:14:31: args: expected a text"},
+    {"an arg with a NUL", EXEC("command: a, args: [\"x\\0\"], interactiveMode: Never, " V1),
+     "%s:14:31: args: expected a text"},
+    {"env without a value", EXEC("command: a, env: [{name: x}], interactiveMode: Never, " V1),
+     "%s:14:30: env: expected a name and a value"},
+    {"env with a strange name",
+     EXEC("command: a, env: [{name: 'x=', value: y}], interactiveMode: Never, " V1),
+     "%s:14:30: env: expected a name and a value"},
     {"auth provider", KUBECONFIG("server: https://a", "{token: t, auth-provider: {name: oidc}}"),
-     "%s:14:31: auth-provider 'oidc' is not supported: use a token or a certificate"},
+     "%s:14:31: auth-provider 'oidc' is not supported: use exec, a token or a certificate"},
     {"strange proxy", KUBECONFIG("{server: 'https://a', proxy-url: 'gopher://x'}", "token: t"),
      "%s:10:38: proxy-url: expected http://, https:// or socks5://"},
     {"groups that are no list", KUBECONFIG("server: https://a", "as-groups: x"),
@@ -266,6 +302,9 @@ Test(config, finds_its_way_inside_a_pod)
     cr_assert_not(kube_config_load(&o, &c, &err));
     cr_assert_not_null(strstr(err.text, "token file"), "%s", err.text);
     (void)write_file("token", " tok1\n");
+    cr_assert_not(kube_config_load(&o, &c, &err));
+    cr_assert_not_null(strstr(err.text, "certificate authority"), "%s", err.text);
+    (void)write_file("ca.crt", PEM("one"));
     (void)write_file("namespace", "filler\n");
     cr_assert(kube_config_load(&o, &c, &err), "%s", err.text);
     cr_assert(c.in_cluster);
@@ -273,6 +312,7 @@ Test(config, finds_its_way_inside_a_pod)
     cr_assert_str_eq(c.token, "tok1");
     cr_assert_str_eq(c.ns, "filler");
     cr_assert_str_eq(c.ca_file, path_of("ca.crt"));
+    cr_assert_str_eq(strbuf_str(&c.ca_pem), PEM("one"));
 
     (void)write_file("token", "tok2");
     cr_assert(kube_config_read_token(&c, &err));
@@ -302,5 +342,125 @@ Test(config, keeps_no_credentials_for_plain_http)
     cr_assert_str_eq(c.server, "http://127.0.0.1:8080");
     cr_assert_null(c.token);
     cr_assert_eq(c.n_impersonate, 0);
+    kube_config_done(&c);
+}
+
+Test(config, reads_certificates_again_whole_or_not_at_all)
+{
+    const char *path =
+        write_file("config", KUBECONFIG("{server: 'https://a', certificate-authority: ca}",
+                                        "{client-certificate: cert, client-key: key}"));
+    struct kube_config c;
+    struct err err = {0};
+    bool changed = true;
+
+    (void)write_file("ca", PEM("ca"));
+    (void)write_file("cert", PEM("cert"));
+    cr_assert_not(kube_config_load(&(struct kube_config_options){.kubeconfig = path}, &c, &err));
+    cr_assert_not_null(strstr(err.text, "client key: "), "%s", err.text);
+    (void)write_file("key", PEM("key"));
+    cr_assert(kube_config_load(&(struct kube_config_options){.kubeconfig = path}, &c, &err), "%s",
+              err.text);
+
+    cr_assert(kube_config_read_tls(&c, &changed, &err));
+    cr_assert_not(changed);
+    (void)write_file("cert", PEM("new") PEM("chain"));
+    (void)write_file("key", "-----BEGIN key-----\nZm9v\n-----END k");
+    cr_assert_not(kube_config_read_tls(&c, &changed, &err));
+    cr_assert_str_eq(strbuf_str(&c.cert_pem), PEM("cert"), "half of a pair is not taken");
+    cr_assert_not_null(strstr(err.text, "found no whole PEM text"), "%s", err.text);
+    (void)write_file("key", PEM("newkey"));
+    cr_assert(kube_config_read_tls(&c, &changed, &err), "%s", err.text);
+    cr_assert(changed);
+    cr_assert_str_eq(strbuf_str(&c.cert_pem), PEM("new") PEM("chain"));
+    cr_assert_str_eq(strbuf_str(&c.key_pem), PEM("newkey"));
+    cr_assert_str_eq(strbuf_str(&c.ca_pem), PEM("ca"));
+    cr_assert_eq(unlink(path_of("ca")), 0);
+    cr_assert_not(kube_config_read_tls(&c, &changed, &err));
+    cr_assert_str_eq(strbuf_str(&c.ca_pem), PEM("ca"));
+    kube_config_done(&c);
+}
+
+static void load_exec(const char *cluster, const char *exec, struct kube_config *ret_config)
+{
+    struct strbuf text;
+    struct err err = {0};
+
+    strbuf_init(&text, 64 << 10);
+    (void)strbuf_addf(
+        &text,
+        "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+        "clusters:\n- name: k\n  cluster:\n%s\nusers:\n- name: u\n  user:\n    exec:\n%s",
+        cluster, exec);
+    cr_assert(
+        kube_config_load(
+            &(struct kube_config_options){.kubeconfig = write_file("config", strbuf_str(&text)),
+                                          .proxy = {.https = "proxy:3128", .none = "b"}},
+            ret_config, &err),
+        "%s", err.text);
+    strbuf_done(&text);
+}
+
+Test(config, knows_how_to_run_a_program_for_credentials)
+{
+    struct kube_config c;
+
+    load_exec("    server: https://a",
+              "      apiVersion: client.authentication.k8s.io/v1beta1\n      command: bin/login\n"
+              "      args: [-a, 'b c']\n      env: [{name: REGION, value: ''}]\n"
+              "      installHint: |\n        get it\n        somewhere\n",
+              &c);
+    cr_assert_not_null(c.exec);
+    cr_assert_str_eq(c.exec->argv[0], path_of("bin/login"), "a path goes by the file's folder");
+    cr_assert_str_eq(c.exec->argv[1], "-a");
+    cr_assert_str_eq(c.exec->argv[2], "b c");
+    cr_assert_null(c.exec->argv[3]);
+    cr_assert_str_eq(c.exec->env[0], "REGION=");
+    cr_assert_str_eq(c.exec->env[1],
+                     "KUBERNETES_EXEC_INFO={\"kind\":\"ExecCredential\",\"apiVersion\":"
+                     "\"client.authentication.k8s.io/v1beta1\",\"spec\":{\"interactive\":false}}");
+    cr_assert_null(c.exec->env[2]);
+    cr_assert_str_eq(c.exec->install_hint, "get it somewhere");
+    cr_assert_str_eq(c.proxy_url, "http://proxy:3128");
+    kube_config_done(&c);
+}
+
+Test(config, tells_the_program_about_the_cluster)
+{
+    struct kube_config c;
+
+    (void)write_file("ca", PEM("ca"));
+    load_exec("    server: https://b:1/\n    certificate-authority: ca\n    tls-server-name: n\n"
+              "    extensions:\n    - {name: other, extension: 1}\n"
+              "    - name: client.authentication.k8s.io/exec\n"
+              "      extension: {a: [1, -2.5, '3', true, null, x y], b: {}}",
+              "      " V1 "\n      command: login\n      interactiveMode: IfAvailable\n"
+              "      provideClusterInfo: true\n",
+              &c);
+    cr_assert_str_eq(c.exec->argv[0], "login");
+    cr_assert_str_eq(
+        c.exec->env[0],
+        "KUBERNETES_EXEC_INFO={\"kind\":\"ExecCredential\",\"apiVersion\":"
+        "\"client.authentication.k8s.io/v1\",\"spec\":{\"interactive\":false,\"cluster\":{"
+        "\"server\":\"https://b:1\",\"tls-server-name\":\"n\",\"certificate-authority-data\":"
+        "\"LS0tLS1CRUdJTiBjYS0tLS0tClptOXYKLS0tLS1FTkQgY2EtLS0tLQo=\","
+        "\"config\":{\"a\":[1,-2.5,\"3\",true,null,\"x y\"],\"b\":{}}}}}");
+    cr_assert_null(c.proxy_url, "NO_PROXY names the host");
+    kube_config_done(&c);
+}
+
+Test(config, runs_no_program_beside_a_token)
+{
+    struct kube_config c;
+    struct err err = {0};
+
+    cr_assert(
+        kube_config_load(
+            &(struct kube_config_options){
+                .kubeconfig = write_file(
+                    "config", KUBECONFIG("server: https://a", "{token: t, exec: {command: x}}"))},
+            &c, &err),
+        "%s", err.text);
+    cr_assert_null(c.exec);
     kube_config_done(&c);
 }
