@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "tests/pocket/match.h"
+#include "tests/pocket/stress.h"
 #include "tests/pocket/world.h"
 
 enum { API_MAX_PARAMS = 32, API_MAX_BODY = 3 << 20, API_MAX_SEGMENTS = 12 };
@@ -46,12 +47,22 @@ struct api_answer {
     uint64_t wait_version;
 };
 
+/* What the server makes of a watch that asks for initial events (the feature WatchList). */
+enum watch_list {
+    WATCH_LIST_ON,
+    WATCH_LIST_OFF,     /* the gate: 422 */
+    WATCH_LIST_IGNORED, /* as before 1.19: the parameters mean nothing */
+    WATCH_LIST_OLD_ETCD /* on, but the store cannot do it: ERROR 500 */
+};
+
 struct api {
     struct world *world;
+    enum watch_list watch_list;
     bool gone_by_status; /* a watch that is too old gets HTTP 410, not an ERROR event */
     bool json_only;      /* no protobuf, whatever the client prefers */
     uint64_t random;
     uint64_t closed; /* rises when all watches are to end */
+    struct stress *stress; /* stress.h; NULL: none */
 };
 
 void api_handle(struct api *a, const struct api_request *r, struct api_answer *ret_answer);

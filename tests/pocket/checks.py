@@ -352,6 +352,77 @@ def a_watch_from_too_far_back_is_refused(server):
     assert (body["code"], body["reason"], body["kind"]) == (410, "Expired", "Status"), body
 
 
+INITIAL = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+
+
+def is_mark(event):
+    annotations = event["object"]["metadata"].get("annotations") or {}
+    return event["type"] == "BOOKMARK" and annotations.get("k8s.io/initial-events-end") == "true"
+
+
+@check
+def initial_events_end_with_a_mark_and_the_stream_goes_on(server):
+    made = [create(server, PODS, gated_pod(fresh("pod"))) for _ in range(3)]
+    later = fresh("pod")
+    for at_least in ("", version(made[-1])):
+        event = threading.Timer(1, lambda: create(server, PODS, gated_pod(later)))
+        event.start()
+        events, _ = server.watch(PODS, seconds=3, resourceVersion=at_least, **INITIAL)
+        event.join()
+        marks = [i for i, e in enumerate(events) if is_mark(e)]
+        assert len(marks) == 1, [e["type"] for e in events]
+        assert {e["type"] for e in events[:marks[0]]} == {"ADDED"}, events
+        assert set(names(made)) <= set(names(e["object"] for e in events[:marks[0]]))
+        mark = events[marks[0]]["object"]
+        assert mark["kind"] == "Pod" and int(version(mark)) >= int(version(made[-1])), mark
+        assert later in names(e["object"] for e in events[marks[0]:] if e["type"] == "ADDED")
+        server.ask("DELETE", PODS + "/" + later)
+    for name in names(made):
+        server.ask("DELETE", PODS + "/" + name)
+
+
+@check
+def a_selector_counts_for_initial_events(server):
+    name = fresh("pod")
+    create(server, PODS, gated_pod(name))
+    for node, expected in (("", True), ("no-such-node", False)):
+        events, _ = server.watch(PODS, seconds=2, fieldSelector="spec.nodeName=" + node, **INITIAL)
+        marks = [i for i, e in enumerate(events) if is_mark(e)]
+        assert len(marks) == 1 and (name in names(e["object"] for e in events[:marks[0]])) == expected, events
+    server.ask("DELETE", PODS + "/" + name)
+
+
+@check
+def a_watch_from_nowhere_has_the_mark_if_bookmarks_are_allowed(server):
+    for query in ({}, {"resourceVersion": "0"}):
+        events, _ = server.watch(MAPS, seconds=2, allowWatchBookmarks="true", **query)
+        assert len([e for e in events if is_mark(e)]) == 1, events
+        events, _ = server.watch(MAPS, **query)
+        assert not [e for e in events if e["type"] == "BOOKMARK"], events
+
+
+@check
+def initial_events_need_their_match_and_a_watch(server):
+    watch = PODS + "?watch=1&timeoutSeconds=1&"
+    body = refused(server.ask("GET", watch + "sendInitialEvents=true&allowWatchBookmarks=true"), 422, "Invalid")
+    assert "NotOlderThan" in body["message"], body
+    refused(server.ask("GET", watch + "sendInitialEvents=true&resourceVersionMatch=Exact&resourceVersion=5"), 422, "Invalid")
+    refused(server.ask("GET", watch + "resourceVersionMatch=NotOlderThan&resourceVersion=5"), 422, "Invalid")
+    body = refused(server.ask("GET", PODS + "?sendInitialEvents=true&resourceVersionMatch=NotOlderThan"), 422, "Invalid")
+    assert "sendInitialEvents" in body["message"], body
+
+
+@check
+def initial_events_of_a_version_that_was_not_reached_are_refused_in_the_stream(server):
+    ahead = str(int(version(server.get(PODS))) + 100000000)
+    events, took = server.watch(PODS, seconds=10, resourceVersion=ahead, **INITIAL)
+    body = events[0]["object"]
+    assert [e["type"] for e in events] == ["ERROR"] and (body["code"], body["reason"]) == (504, "Timeout"), events
+    assert body["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge", body
+    assert body["details"]["retryAfterSeconds"] == 1 and "Too large resource version" in body["message"], body
+    assert 2 < took < 6, took
+
+
 @check
 def replicas_are_set_through_the_scale(server):
     name = fresh("deploy")

@@ -46,6 +46,8 @@ static const struct cli_flag flags[] = {
     {"json-only", 0, CLI_SWITCH, NULL, NULL, NULL, "give no protobuf, even where it is preferred"},
     {"gone", 0, CLI_VALUE, "HOW", "event", "event|status",
      "how a watch from too far back is refused with 410"},
+    {"watch-list", 0, CLI_VALUE, "HOW", "on", "on|off|ignored|old-etcd",
+     "what becomes of a watch that asks for initial events"},
 };
 
 static const struct cli_command command = {
@@ -82,6 +84,20 @@ static bool number_of(const struct cli *cli, const char *flag, int64_t min, int6
                    text, (long long)min, (long long)max);
 }
 
+static enum watch_list watch_list_of(const char *text)
+{
+    static const char *const names[] = {[WATCH_LIST_ON] = "on",
+                                        [WATCH_LIST_OFF] = "off",
+                                        [WATCH_LIST_IGNORED] = "ignored",
+                                        [WATCH_LIST_OLD_ETCD] = "old-etcd"};
+    size_t i = 0;
+
+    /* The flag's choices are these. */
+    while (strcmp(names[i], text) != 0)
+        i++;
+    return (enum watch_list)i;
+}
+
 static bool make_world(struct pocket *p, const struct cli *cli, struct err *err)
 {
     int64_t speed, seed, ring, nodes, pods;
@@ -104,6 +120,7 @@ static bool make_world(struct pocket *p, const struct cli *cli, struct err *err)
     if (strchr(scenario, '/') == NULL && !sv_ends(sv_from(scenario), SV(".yaml")))
         (void)snprintf(path, sizeof path, "%s/%s.yaml", POCKET_SCENARIOS, scenario);
     p->api = (struct api){.world = p->world,
+                          .watch_list = watch_list_of(cli_value(cli, "watch-list")),
                           .gone_by_status = strcmp(cli_value(cli, "gone"), "status") == 0,
                           .json_only = cli_on(cli, "json-only"),
                           .random = (uint64_t)seed};

@@ -9,10 +9,14 @@
 enum { PIECE = 64 << 10 };
 
 /* As the API server has them. */
-#define BOOKMARK_US     (60 * US_PER_S)
-#define LAST_CALL_US    (2 * US_PER_S) /* a bookmark comes this long before the end */
-#define TIMEOUT_MIN_US  (1800 * US_PER_S)
-#define TIMEOUT_SPAN_US (1800 * US_PER_S)
+#define BOOKMARK_US        (60 * US_PER_S)
+#define INITIAL_EVENTS_END "k8s.io/initial-events-end"
+#define LAST_CALL_US       (2 * US_PER_S) /* a bookmark comes this long before the end */
+#define TIMEOUT_MIN_US     (1800 * US_PER_S)
+#define TIMEOUT_SPAN_US    (1800 * US_PER_S)
+
+/* Why a stream is one ERROR. */
+enum refusal { REFUSAL_NONE, REFUSAL_GONE, REFUSAL_TOO_LARGE, REFUSAL_OLD_ETCD };
 
 struct watcher {
     struct stream stream;
@@ -20,13 +24,14 @@ struct watcher {
     struct question q; /* for errors; borrows nothing from the request */
     struct match match;
     bool protobuf, bookmarks;
+    bool marks;              /* the end of what is there at first is to be marked */
     struct listing *initial; /* what is there at first; NULL: nothing (any more) */
     size_t initial_at;
     uint64_t cursor;
     uint64_t
         after; /* events up to this version are not told: the client has seen further than we have */
     uint64_t closed; /* the API's count when this began */
-    bool gone;       /* too old: the stream is one ERROR */
+    enum refusal refusal;
     bool ended;
     struct mono ends_at, bookmark_at;
     struct strbuf out;
@@ -65,15 +70,16 @@ static void add_event(struct watcher *w, const struct store_event *e)
 
     if (e->version <= w->after || (!before && !now))
         return;
+    if (w->api->stress != NULL)
+        stress_told(w->api->stress, e->object);
     if (!now)
         add_object(w, VERB_DELETED, e->before, e->version);
     else
         add_object(w, before ? VERB_MODIFIED : VERB_ADDED, e->object, e->version);
 }
 
-static void add_bookmark(struct watcher *w, struct mono now)
+static void add_bookmark(struct watcher *w, uint64_t version, bool mark, struct mono now)
 {
-    uint64_t version = store_version(world_store(w->api->world));
     const struct kind_info *info = kind_info(w->q.kind);
     struct strbuf object, meta;
     char text[24];
@@ -83,13 +89,16 @@ static void add_bookmark(struct watcher *w, struct mono now)
     strbuf_init(&meta, ANSWER_MAX);
     if (w->protobuf) {
         pbmake_str(&meta, 6, text);
+        if (mark)
+            pbmake_entry(&meta, 12, INITIAL_EVENTS_END, "true");
         pbmake_message(&object, 1, &meta);
     } else {
         (void)strbuf_addf(
             &object,
             "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%s\","
-            "\"creationTimestamp\":null}}",
-            info->kind, info->api_version, text);
+            "\"creationTimestamp\":null%s}}",
+            info->kind, info->api_version, text,
+            mark ? ",\"annotations\":{\"" INITIAL_EVENTS_END "\":\"true\"}" : "");
     }
     add_frame(w, "BOOKMARK", info->kind, strbuf_sv(&object));
     strbuf_done(&object);
@@ -97,21 +106,44 @@ static void add_bookmark(struct watcher *w, struct mono now)
     w->bookmark_at = mono_plus_us(now, BOOKMARK_US);
 }
 
-static void fail_gone(const struct watcher *w, struct failure *f, char *text, size_t size)
+static void fill_failure(const struct watcher *w, struct failure *f, char *text, size_t size)
 {
-    (void)snprintf(text, size, "too old resource version: %llu (%llu)",
-                   (unsigned long long)w->after,
-                   (unsigned long long)store_version(world_store(w->api->world)));
-    *f = (struct failure){.code = 410, .reason = "Expired", .message = text};
+    unsigned long long now = store_version(world_store(w->api->world));
+
+    switch (w->refusal) {
+    case REFUSAL_NONE:
+        break;
+    case REFUSAL_GONE:
+        (void)snprintf(text, size, "too old resource version: %llu (%llu)",
+                       (unsigned long long)w->after, now);
+        *f = (struct failure){.code = 410, .reason = "Expired", .message = text};
+        break;
+    case REFUSAL_TOO_LARGE:
+        (void)snprintf(text, size, "Timeout: Too large resource version: %llu, current: %llu",
+                       (unsigned long long)w->after, now);
+        *f = (struct failure){.code = 504,
+                              .reason = "Timeout",
+                              .message = text,
+                              .cause = "ResourceVersionTooLarge",
+                              .retry_after_s = 1};
+        break;
+    case REFUSAL_OLD_ETCD:
+        *f = (struct failure){.code = 500,
+                              .reason = "InternalError",
+                              .message = "Internal error occurred: a watch stream was requested by "
+                                         "the client but the required storage feature "
+                                         "RequestWatchProgress is disabled"};
+        break;
+    }
 }
 
-static void add_gone(struct watcher *w)
+static void add_error(struct watcher *w)
 {
-    struct failure f;
+    struct failure f = {0};
     struct strbuf object;
     char text[120];
 
-    fail_gone(w, &f, text, sizeof text);
+    fill_failure(w, &f, text, sizeof text);
     strbuf_init(&object, ANSWER_MAX);
     if (w->protobuf)
         status_protobuf(&w->q, &f, &object);
@@ -123,10 +155,12 @@ static void add_gone(struct watcher *w)
 }
 
 /* The objects that there are, as if they had just come. */
-static void add_initial(struct watcher *w)
+static void add_initial(struct watcher *w, struct mono now)
 {
     while (w->initial != NULL && w->out.len < PIECE) {
         if (w->initial_at == w->initial->n) {
+            if (w->marks)
+                add_bookmark(w, w->initial->version, true, now);
             listing_unref(w->initial);
             w->initial = NULL;
             return;
@@ -153,11 +187,11 @@ static void fill(struct watcher *w)
     const struct store_event *e;
     bool lost = false;
 
-    if (w->gone) {
-        add_gone(w);
+    if (w->refusal != REFUSAL_NONE) {
+        add_error(w);
         return;
     }
-    add_initial(w);
+    add_initial(w, now);
     while (w->initial == NULL && w->out.len < PIECE) {
         e = store_next(s, w->q.kind, &w->cursor, &lost);
         if (e == NULL)
@@ -169,7 +203,7 @@ static void fill(struct watcher *w)
         w->ended = true;
     else if (w->out.len == 0 && w->bookmarks && now.us >= w->bookmark_at.us &&
              store_version(s) >= w->after) {
-        add_bookmark(w, now);
+        add_bookmark(w, store_version(s), false, now);
         w->bookmark_at = next_bookmark(w, now);
     }
 }
@@ -227,26 +261,53 @@ static void fail(const struct question *q, int code, const char *reason, const c
                    a);
 }
 
-/* Parameters that a watch may not have. The gate WatchList is off here. */
+static void forbid(const struct question *q, const char *message, const char *field,
+                   struct api_answer *a)
+{
+    fail(q, 422, "Invalid", message, field, a);
+}
+
+static bool gate_is_on(const struct question *q)
+{
+    return q->api->watch_list == WATCH_LIST_ON || q->api->watch_list == WATCH_LIST_OLD_ETCD;
+}
+
+/* Parameters that a watch may not have. */
 static bool check_params(const struct question *q, struct api_answer *a)
 {
-    if (param(q->request, "sendInitialEvents").len != 0) {
-        fail(q, 422, "Invalid",
-             "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the "
-             "WatchList feature gate is "
-             "enabled",
-             "sendInitialEvents", a);
+    struct sv initial = param(q->request, "sendInitialEvents");
+    struct sv match = param(q->request, "resourceVersionMatch");
+
+    if (q->api->watch_list == WATCH_LIST_IGNORED)
+        return true;
+    if (initial.len != 0 && !sv_eq(match, SV("NotOlderThan")))
+        forbid(q,
+               "resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
+               "resourceVersionMatch to NotOlderThan",
+               "resourceVersionMatch", a);
+    else if (initial.len != 0 && !gate_is_on(q))
+        forbid(q,
+               "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the "
+               "WatchList feature gate is enabled",
+               "sendInitialEvents", a);
+    else if (initial.len == 0 && match.len != 0)
+        forbid(q,
+               "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch "
+               "unless sendInitialEvents is provided",
+               "resourceVersionMatch", a);
+    else
+        return true;
+    return false;
+}
+
+/* With the gate a watch from nowhere has initial events whether or not it says so. */
+static bool wants_initial(const struct question *q, uint64_t version)
+{
+    struct sv initial = param(q->request, "sendInitialEvents");
+
+    if (!gate_is_on(q))
         return false;
-    }
-    if (param(q->request, "resourceVersionMatch").len != 0) {
-        fail(q, 422, "Invalid",
-             "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
-             "sendInitialEvents is "
-             "provided",
-             "resourceVersionMatch", a);
-        return false;
-    }
-    return true;
+    return initial.len != 0 ? param_true(q->request, "sendInitialEvents") : version == 0;
 }
 
 static bool read_times(const struct question *q, struct watcher *w)
@@ -268,16 +329,22 @@ static bool read_times(const struct question *q, struct watcher *w)
 }
 
 /* Where the watch begins. */
-static void place(struct watcher *w, uint64_t version)
+static void place(struct watcher *w, const struct question *q, uint64_t version)
 {
     struct store *s = world_store(w->api->world);
+    bool initial = wants_initial(q, version);
 
     w->after = version;
-    if (version == 0) {
+    w->marks = initial && w->bookmarks;
+    if (w->marks && w->api->watch_list == WATCH_LIST_OLD_ETCD) {
+        w->refusal = REFUSAL_OLD_ETCD;
+    } else if (initial && version > store_version(s)) {
+        w->refusal = REFUSAL_TOO_LARGE;
+    } else if (initial || version == 0) {
         w->initial = store_list(s, w->q.kind);
         w->cursor = store_end(s, w->q.kind);
-    } else {
-        w->gone = !store_seek(s, w->q.kind, version, &w->cursor);
+    } else if (!store_seek(s, w->q.kind, version, &w->cursor)) {
+        w->refusal = REFUSAL_GONE;
     }
 }
 
@@ -286,7 +353,7 @@ void watch_handle(const struct question *q, struct api_answer *a)
     struct watcher *w;
     struct sv version_text = param(q->request, "resourceVersion");
     struct err err = {0};
-    struct failure f;
+    struct failure f = {0};
     uint64_t version = 0;
     char text[120];
 
@@ -306,13 +373,20 @@ void watch_handle(const struct question *q, struct api_answer *a)
         fail(q, 400, "BadRequest", "resourceVersion and timeoutSeconds: expected whole numbers",
              NULL, a);
     } else {
-        place(w, version);
-        if (!w->gone || !q->api->gone_by_status) {
+        place(w, q, version);
+        /* It is waited for what initial events shall not be older than. */
+        if (w->refusal == REFUSAL_TOO_LARGE && q->request->patient) {
+            a->wait = true;
+            a->wait_version = version;
+            free_watch(&w->stream);
+            return;
+        }
+        if (w->refusal != REFUSAL_GONE || !q->api->gone_by_status) {
             a->content_type = w->protobuf ? TYPE_PROTOBUF ";stream=watch" : TYPE_JSON;
             a->stream = &w->stream;
             return;
         }
-        fail_gone(w, &f, text, sizeof text);
+        fill_failure(w, &f, text, sizeof text);
         answer_failure(q, &f, a);
     }
     free_watch(&w->stream);
