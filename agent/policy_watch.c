@@ -68,7 +68,7 @@ static void take(struct policy_watch *w, struct policy_list *list)
     struct policy_set before = w->set;
 
     w->set = policy_set_after(&before, list, w->options.hold_us, loop_now(w->loop));
-    w->handler.changed(w->handler.self, &w->set);
+    w->handler.changed(w->handler.self, &w->set, policy_watch_error(w));
     policy_set_done(&before);
     set_hold_timer(w);
 }

@@ -21,8 +21,9 @@
 
 struct policy_watch_handler {
     /* The set in force: another one than before, or the same one after it was broken. It is valid
-     * until the next call; what was in the one before is freed when this one returns. */
-    void (*changed)(void *self, const struct policy_set *set);
+     * until the next call; what was in the one before is freed when this one returns. `broken`: what
+     * is wrong with the files, whose last good text this is; NULL: nothing. */
+    void (*changed)(void *self, const struct policy_set *set, const struct err *broken);
     /* The files are no good, the set stays; once for each error. */
     void (*broken)(void *self, const struct err *err);
     /* The whole text of a good set, to be kept for a restart (storage/policies.h). */

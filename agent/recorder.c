@@ -274,6 +274,11 @@ struct past *recorder_past(struct recorder *r)
     return past;
 }
 
+struct found *recorder_found(struct recorder *r)
+{
+    return found_new(r->writer);
+}
+
 void recorder_status(struct recorder *r, struct writer_status *ret_status)
 {
     writer_status(r->writer, ret_status);

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "agent/found.h"
 #include "agent/loop.h"
 #include "agent/past.h"
 #include "agent/policy_files.h"
@@ -56,6 +57,9 @@ bool recorder_stored_policies(const char *path, struct policy_texts *to,
 
 /* What the file tells of the time before now; it is being read (past.h). One reference. */
 struct past *recorder_past(struct recorder *r);
+
+/* Where counts that targets had are kept. To be freed by found_free(). */
+struct found *recorder_found(struct recorder *r);
 
 /* For showing; any thread. */
 void recorder_status(struct recorder *r, struct writer_status *ret_status);

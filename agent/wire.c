@@ -44,6 +44,7 @@ struct agent {
     struct podreq_rules rules;
     struct facts facts;
     struct recorder *recorder; /* NULL: no history */
+    struct found *found;
     struct watch *pods, *nodes;
     bool relist; /* pods are to be listed anew: whose they are has changed */
     struct turn turn;
@@ -60,8 +61,10 @@ struct lane {
     const struct policy *policy; /* borrowed from the set in force; NULL once let go */
     struct workload *workload;
     struct places *places;
-    bool has_found;
-    int64_t found; /* the target's count when it was first read */
+    struct uid uid;  /* of the target; the next three are of this object */
+    int64_t found;   /* its count before it was first written */
+    uint64_t begun;  /* writes that were begun before it was read */
+    bool found_kept; /* for a restart */
     struct lane *next_leaving;
     struct restore *restore; /* leaving: NULL where nothing is given back */
     bool done;               /* leaving: nothing is left to write */
@@ -157,6 +160,46 @@ static void list_pods(struct agent *a, bool anew)
         watch_start(a->pods);
 }
 
+/* What the target asks for is what was found as long as brim wrote nothing to this object. */
+static void note_found(struct lane *l)
+{
+    const struct workload_view *view = workload_view(l->workload);
+
+    if (!view->known)
+        return;
+    if (!uid_eq(view->uid, l->uid)) {
+        l->uid = view->uid;
+        l->begun = workload_writes_begun(l->workload);
+        l->found_kept = false;
+    }
+    if (workload_writes_begun(l->workload) == l->begun)
+        l->found = view->replicas;
+}
+
+static bool was_written(const struct lane *l)
+{
+    return !uid_is_zero(l->uid) && workload_writes_begun(l->workload) != l->begun;
+}
+
+/* Keeps what was found for a restart. */
+static void keep_found(struct agent *a)
+{
+    struct policies_found found[PLANNER_MAX_FILLERS];
+    size_t n = 0;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        struct lane *l = a->lanes[i];
+
+        if (l == NULL)
+            continue;
+        l->found_kept = was_written(l);
+        found[n++] = (struct policies_found){.policy = l->policy->name,
+                                             .uid = l->found_kept ? l->uid : (struct uid){0},
+                                             .replicas = l->found};
+    }
+    found_keep(a->found, found, n);
+}
+
 /* Pods are told apart by the targets' selectors: another one means that they must be looked at anew.
  */
 static void workload_changed(void *self)
@@ -169,10 +212,7 @@ static void workload_changed(void *self)
 
     if (l->policy == NULL)
         return;
-    if (view->known && !l->has_found) {
-        l->has_found = true;
-        l->found = view->replicas;
-    }
+    note_found(l);
     turn_mark(&a->turn);
     if (view->state == WORKLOAD_UNREAD)
         return;
@@ -197,6 +237,8 @@ static void written(void *self, bool down, int64_t replicas, const struct err *e
     struct lane *l = self;
 
     if (l->policy != NULL) {
+        if (!l->found_kept && was_written(l))
+            keep_found(l->agent);
         turn_written(&l->agent->turn, l->filler, down, replicas, err);
         return;
     }
@@ -285,16 +327,18 @@ static void let_go(struct agent *a, struct lane *l, const struct policy *policy)
 {
     const struct workload_view *view = workload_view(l->workload);
     bool restores = policy->on_remove == REMOVE_RESTORE && policy->mode == MODE_CONTROL &&
-                    !a->options->dry_run && view->known && l->has_found;
+                    !a->options->dry_run && view->known;
+    int64_t count = restores ? found_count(a->found, policy->name, view->uid, l->found)
+                             : view->replicas;
 
     log_info("the policy is gone: its target is let go", F_SV("policy", policy->name),
-             F_INT("replicas", restores ? l->found : view->replicas));
+             F_INT("replicas", count));
     places_free(TAKE(l->places));
     l->policy = NULL;
     l->next_leaving = a->leaving;
     a->leaving = l;
     if (restores)
-        l->restore = restore_new(l->workload, &a->timers, l->found, let_go_done, l);
+        l->restore = restore_new(l->workload, &a->timers, count, let_go_done, l);
     else
         let_go_done(l);
 }
@@ -382,12 +426,17 @@ static void apply_set(struct agent *a, const struct policy_set *set)
         learn_past(a);
     if (removed)
         list_pods(a, true);
-    turn_policy_error(&a->turn, NULL);
+    /* A start may find a directory that is filled later. */
+    if (removed || added)
+        keep_found(a);
 }
 
-static void policies_changed(void *self, const struct policy_set *set)
+static void policies_changed(void *self, const struct policy_set *set, const struct err *broken)
 {
-    apply_set(self, set);
+    struct agent *a = self;
+
+    apply_set(a, set);
+    turn_policy_error(&a->turn, broken != NULL ? broken->text : NULL);
 }
 
 static void policies_broken(void *self, const struct err *err)
@@ -467,6 +516,7 @@ static bool start_parts(struct agent *a, struct err *err)
     }
     if (a->recorder != NULL)
         a->facts.journal = recorder_journal(a->recorder);
+    a->found = a->recorder != NULL ? recorder_found(a->recorder) : found_new(NULL);
     make_watches(a);
     turn_init(&a->turn, &(struct turn_parts){.timers = &a->timers,
                                              .clock = clock_system(),
@@ -564,6 +614,7 @@ static void take_apart(struct agent *a)
 {
     policy_watch_free(a->watch);
     recorder_free(a->recorder);
+    found_free(a->found);
     a->facts.journal = NULL;
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
         lane_free(a->lanes[i]);

@@ -333,6 +333,11 @@ bool workload_writes(const struct workload *w)
     return w->writing != NULL;
 }
 
+uint64_t workload_writes_begun(const struct workload *w)
+{
+    return w->writes_begun;
+}
+
 void workload_event(struct workload *w, bool warning, const char *reason, const char *action,
                     struct sv note)
 {

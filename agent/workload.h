@@ -84,6 +84,9 @@ void workload_grow(struct workload *t, int64_t replicas);
 /* Is a write open? Inside written() the one that is told of is not. */
 bool workload_writes(const struct workload *t);
 
+/* How many writes were begun, whatever became of them. */
+uint64_t workload_writes_begun(const struct workload *w);
+
 /* Puts an event on the target. */
 void workload_event(struct workload *t, bool warning, const char *reason, const char *action,
                     struct sv note);

@@ -63,14 +63,18 @@ class Pocket:
 class Agent:
     """`brim agent` beside a pocket cluster."""
 
-    def __init__(self, pocket, settle="25s"):
-        with open(os.path.join(ROOT, "deploy", "examples", "003", "policy.yaml")) as f:
-            policy = re.sub(r"(?m)^  settle: .*$", "  settle: %s" % settle, f.read())
+    def __init__(self, pocket, settle="25s", policy=None, db=False):
+        """`policy`: the files' text; `db`: with the history that agents beside this pocket cluster share."""
+        if policy is None:
+            with open(os.path.join(ROOT, "deploy", "examples", "003", "policy.yaml")) as f:
+                policy = re.sub(r"(?m)^  settle: .*$", "  settle: %s" % settle, f.read())
         self.path = pocket.file("policy.yaml", policy)
         self.log = open(os.path.join(pocket.dir.name, "agent.log"), "w+")
         self.url = "http://127.0.0.1:%d" % free_port()
         self.process = subprocess.Popen([BRIM, "agent", "--kubeconfig", pocket.kubeconfig, "--policy",
-                                         self.path, "--listen", self.url[7:]], stderr=self.log)
+                                         self.path, "--listen", self.url[7:],
+                                         *(["--db", os.path.join(pocket.dir.name, "history.db")] if db else [])],
+                                        stderr=self.log)
         self.wait_log("listen=")
 
     def text(self):
@@ -302,6 +306,49 @@ class Policies(unittest.TestCase):
             agent.policy(POLICY % ("other", "other", 9))
             wait_until(lambda: self.condition(agent, "AbleToScale")["reason"] == "PolicyGone", 10, "the policy to be gone")
             self.assertEqual(replicas(p, MINER), 3)
+
+    def test_files_that_broke_while_the_agent_was_down_are_told_and_the_stored_text_goes_on(self):
+        with Pocket("--scenario", "003", "--speed", "20") as p:
+            with Agent(p, policy=POLICY % ("miner", "miner", 5), db=True):
+                wait_until(lambda: replicas(p, MINER) == 5, 40, "5 replicas")
+            with Agent(p, policy="spec: {", db=True) as agent:
+                self.assertIn("policy.yaml:", agent.wait_log("policies are broken.*"))
+                agent.wait_log("policy in force.*miner")
+                wait_until(lambda: agent.status()["fillers_total"] == 1, 10, "the stored policy")
+                self.assertEqual(agent.status()["fillers"][0]["max"], 5)
+                self.assertIn("policy.yaml:", agent.status()["policy_error"])
+                # It is in force: somebody else's count above its maximum is taken down.
+                p.server.ask("PATCH", MINER, {"spec": {"replicas": 9}}, checks.MERGE)
+                wait_until(lambda: replicas(p, MINER) == 5, 40, "5 replicas again")
+                agent.policy(POLICY % ("miner", "miner", 4))
+                wait_until(lambda: replicas(p, MINER) == 4, 40, "4 replicas, by a file that was mended")
+                self.assertIsNone(agent.status()["policy_error"])
+
+    def test_a_restart_does_not_change_what_is_given_back(self):
+        restoring = POLICY % ("miner", "miner", 5) + "  onRemove: restore\n"
+        with Pocket("--scenario", "003", "--speed", "20") as p:
+            p.server.ask("PATCH", MINER, {"spec": {"replicas": 2}}, checks.MERGE)
+            with Agent(p, policy=restoring, db=True):
+                wait_until(lambda: replicas(p, MINER) == 5, 40, "5 replicas")
+            with Agent(p, policy=restoring, db=True) as agent:
+                wait_until(lambda: agent.status()["fillers"] and self.condition(agent, "AbleToScale")["status"] == "True", 20,
+                           "the restarted agent to control")
+                # A new name for the policy: the old one lets go at once, the new one goes on.
+                agent.policy(POLICY % ("renamed", "miner", 5))
+                self.assertEqual(agent.wait_log(r"its target is let go.*replicas=(\d+)"), "2")
+
+    def test_a_policy_that_comes_leaves_the_others_known(self):
+        with Pocket("--scenario", "003", "--speed", "20") as p, Agent(p, policy=POLICY % ("miner", "miner", 5), db=True) as agent:
+            wait_until(lambda: replicas(p, MINER) == 5, 40, "5 replicas")
+            agent.policy(POLICY % ("miner", "miner", 5) + "---\n" + (POLICY % ("web", "web", 9)).replace("namespace: filler", "namespace: default"))
+            seen = set()
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                status = agent.status()
+                seen.add((status["fillers_total"], status["fillers"][0]["policy"], status["fillers"][0]["state"]))
+            self.assertIn(2, {total for total, _, _ in seen})
+            self.assertEqual({name for _, name, _ in seen}, {"miner"})
+            self.assertNotIn("unknown", {state for _, _, state in seen})
 
     def test_gated_pods_are_let_in_one_by_one_where_holes_stay_whole(self):
         with Pocket("--scenario", "003", "--speed", "20") as p:

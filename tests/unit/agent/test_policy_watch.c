@@ -118,9 +118,9 @@ static void tell(struct world *w, const char *what, const char *rest)
         loop_stop(w->loop);
 }
 
-static void on_changed(void *self, const struct policy_set *set)
+static void on_changed(void *self, const struct policy_set *set, const struct err *broken)
 {
-    tell(self, "set", show(set));
+    tell(self, broken != NULL ? "old set" : "set", show(set));
 }
 
 static void on_broken(void *self, const struct err *err)
@@ -340,7 +340,7 @@ Test(policy_watch, takes_what_was_stored_while_the_files_are_broken)
     write_file(&w, "a.yaml", "oh");
     policy_texts_add(&stored, SV("a.yaml"), SV(POLICY("a")));
     begin(&w, w.dir, &stored, POLICY_SET_HOLD_US, false);
-    expect(&w, "broken a.yaml:1:1: found oh, expected a mapping\nset a\n");
+    expect(&w, "broken a.yaml:1:1: found oh, expected a mapping\nold set a\n");
     write_file(&w, "a.yaml", POLICY("b"));
     expect(&w, "set b (a)\nkeep 1\n");
     policy_texts_done(&stored);
