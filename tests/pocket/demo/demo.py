@@ -23,8 +23,9 @@ import time
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCENARIO = "003"
-COMPARE_SECONDS = 120  # two rounds of the load
+SCENARIO = os.path.join(HERE, "cluster.yaml")
+PACKED, GATED = "    packs: true\n", "    gate: brim.dev/room\n"  # lines of the filler: placed by the scheduler, by brim
+COMPARE_SECONDS = 130  # the load rises twice
 SCALE = "/apis/apps/v1/namespaces/filler/deployments/miner/scale"
 FIGURES = ("utilisation, paid alone", "utilisation, with filler", "harvested", "harvests", "yields", "reversals of filler",
            "blocked paid pods")
@@ -52,12 +53,12 @@ def free_port():
 class Cluster:
     """A pocket cluster and the agent on it; both end with stop()."""
 
-    def __init__(self, build, folder, name, policy, args):
+    def __init__(self, build, folder, name, policy, scenario, args):
         self.name, self.log = name, os.path.join(folder, name + ".log")
         self.processes = []
         self.brim = os.path.join(build, "agent", "brim")
         config = os.path.join(folder, name + ".kubeconfig")
-        self.start(os.path.join(build, "tests", "pocket", "pocket"), "--scenario", SCENARIO, "--speed", str(args.speed),
+        self.start(os.path.join(build, "tests", "pocket", "pocket"), "--scenario", scenario, "--speed", str(args.speed),
                    "--seed", str(args.seed), "--kubeconfig", config)
         self.wait(lambda: os.path.exists(config))
         with open(config, encoding="utf-8") as f:
@@ -144,6 +145,18 @@ class StockHpa(threading.Thread):
         self.direction = direction
 
 
+def gated_scenario(folder):
+    """The path of a copy of the scenario in which the filler waits behind brim's gate."""
+    with open(SCENARIO, encoding="utf-8") as f:
+        text = f.read()
+    if text.count(PACKED) != 1:
+        raise Trouble("%s has no filler that packs" % SCENARIO)
+    path = os.path.join(folder, "gated.yaml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace(PACKED, GATED))
+    return path
+
+
 def report_of(text):
     found = {}
     for figure in FIGURES:
@@ -156,8 +169,8 @@ def compare(args, folder):
     seconds = args.seconds or COMPARE_SECONDS
     clusters = []
     try:
-        for name, policy in (("brim", "policy.yaml"), ("hpa", "measure.yaml")):
-            clusters.append(Cluster(args.build, folder, name, policy, args))
+        for name, policy, scenario in (("brim", "policy.yaml", gated_scenario(folder)), ("hpa", "measure.yaml", SCENARIO)):
+            clusters.append(Cluster(args.build, folder, name, policy, scenario, args))
         hpa = StockHpa(clusters[1], args.speed)
         hpa.start()
         print("The same load on two clusters for %d s: brim on one, a stock HPA on the other." % seconds, flush=True)
@@ -179,7 +192,7 @@ def compare(args, folder):
 def show(args, folder):
     cluster = None
     try:
-        cluster = Cluster(args.build, folder, "demo", "policy.yaml", args)
+        cluster = Cluster(args.build, folder, "demo", "policy.yaml", gated_scenario(folder), args)
         print("agent    %s (metrics: %s/metrics, API: %s/api/v1/status)\ncluster  %s\n" %
               (cluster.agent, cluster.agent, cluster.agent, cluster.api), flush=True)
         top = cluster.top(args.seconds)

@@ -32,7 +32,7 @@ class Demo(unittest.TestCase):
         self.assertGreaterEqual(number(r"^  yields +(\d+)$", run.stdout), 1)
         self.assertLessEqual(number(r"^  reversals of filler +(\d+)$", run.stdout), 1, "the load turned once")
         self.assertGreater(number(r"^  blocked paid pods +\d+ of (\d+) that arrived$", run.stdout), 5)
-        self.assertRegex(run.stdout, r"harvest miner 0 -> \d+ ")
+        self.assertRegex(run.stdout, r"harvest miner 0 -> \d+: ")
         for kind in ("agent", "cluster"):
             url = re.search(r"^%s +(http://\S+)" % kind, run.stdout, re.M).group(1)
             with self.assertRaises(OSError, msg="what the demo started has ended"):
