@@ -287,3 +287,281 @@ Test(client, escapes_for_paths_and_queries)
     cr_assert_str_eq(strbuf_str(&out), "aZ09-._~%20%2F%3F%25%3D%26%21%C3");
     strbuf_done(&out);
 }
+
+/* ---- credentials that change ---- */
+
+/* A program that ends when the test says so. */
+struct exec_run {
+    exec_done_fn *fn;
+    void *self;
+};
+
+struct login {
+    struct rig rig;
+    struct kube_exec plan;
+    struct exec_run *run; /* NULL: none */
+    int runs, drops;
+};
+
+static struct exec_run *run_start(void *self, const struct kube_exec *plan UNUSED, exec_done_fn *fn,
+                                  void *fn_self, struct err *err UNUSED)
+{
+    struct login *l = self;
+
+    l->runs++;
+    l->run = xcalloc(1, sizeof *l->run);
+    *l->run = (struct exec_run){.fn = fn, .self = fn_self};
+    return l->run;
+}
+
+static void run_cancel(struct exec_run *run)
+{
+    free(run);
+}
+
+static void run_end(struct login *l, const char *status)
+{
+    struct exec_run *run = l->run;
+    char text[512];
+
+    (void)snprintf(text, sizeof text,
+                   "{\"kind\":\"ExecCredential\",\"apiVersion\":\"" KUBE_EXEC_V1
+                   "\",\"status\":{%s}}",
+                   status);
+    cr_assert_not_null(run);
+    l->run = NULL;
+    run->fn(run->self, sv_from(text), NULL);
+    free(run);
+}
+
+static void drop(void *self)
+{
+    ((struct login *)self)->drops++;
+}
+
+/* The transport's functions have one `self`, the fake, which stands at the front of the rig, which stands at the front here. */
+static void login_init(struct login *l)
+{
+    static char version[] = KUBE_EXEC_V1, name[] = "login";
+    static char *argv[] = {name, NULL}, *env[] = {NULL};
+    struct exec_runner runner = {.start = run_start, .cancel = run_cancel, .self = l};
+
+    *l = (struct login){.plan = {.api_version = version, .argv = argv, .env = env}};
+    l->rig.config.exec = &l->plan;
+    rig_start(&l->rig);
+    client_free(l->rig.client);
+    l->rig.transport.drop = drop;
+    l->rig.client = client_new(&l->rig.config, &l->rig.transport, &l->rig.timers);
+    client_set_runner(l->rig.client, &runner);
+}
+
+static void login_done(struct login *l)
+{
+    rig_done(&l->rig);
+    free(l->rig.config.token);
+    strbuf_done(&l->rig.config.cert_pem);
+    strbuf_done(&l->rig.config.key_pem);
+}
+
+#define REFUSAL "{\"kind\":\"Status\",\"code\":401,\"reason\":\"Unauthorized\",\"message\":\"no\"}"
+#define CERT(name)                                                                                 \
+    "\"clientCertificateData\":\"-----BEGIN " name "-----\\n-----END X-----\","                    \
+    "\"clientKeyData\":\"-----BEGIN K-----\\n-----END K-----\""
+
+Test(client, waits_for_a_program_and_then_sends_all)
+{
+    struct login l;
+    struct client_call *cancelled;
+
+    login_init(&l);
+    cr_assert_null(get(&l.rig, "/a"), "nothing is sent without credentials");
+    cancelled = client_send(l.rig.client, &(struct client_request){.method = "GET", .path = "/b"},
+                            on_answer, &l.rig.seen);
+    (void)get(&l.rig, "/c");
+    client_cancel(cancelled);
+    cr_assert_eq(l.runs, 1);
+    run_end(&l, "\"token\":\"one\"");
+    cr_assert_eq(fake_count(&l.rig.fake), 2);
+    cr_assert_not_null(strstr(fake_newest(&l.rig.fake)->headers, "Bearer one\n"));
+    fake_json(fake_newest(&l.rig.fake), 200, "{}");
+    fake_json(fake_newest(&l.rig.fake), 200, "{}");
+    cr_assert_eq(l.rig.seen.calls, 2);
+    cr_assert_not_null(strstr(get(&l.rig, "/d")->headers, "Bearer one\n"));
+    cr_assert_eq(l.runs, 1);
+    login_done(&l);
+}
+
+Test(client, tells_what_the_program_said)
+{
+    struct login l;
+
+    login_init(&l);
+    (void)get(&l.rig, "/a");
+    run_end(&l, "");
+    cr_assert_eq(l.rig.seen.calls, 0, "its end is told at the next turn");
+    (void)get(&l.rig, "/b");
+    cr_assert(fake_next_timer(&l.rig.fake));
+    cr_assert_eq(l.rig.seen.calls, 2);
+    cr_assert_eq(l.rig.seen.problem.err.kind, ERR_AUTH);
+    cr_assert_eq(l.rig.seen.problem.status, 0);
+    cr_assert_str_eq(
+        l.rig.seen.problem.err.text,
+        "GET /a: exec plugin 'login': its answer: found neither a token nor a certificate");
+    cr_assert_eq(l.runs, 1);
+    cr_assert_null(fake_newest(&l.rig.fake));
+    login_done(&l);
+}
+
+Test(client, runs_the_program_again_after_a_401)
+{
+    struct login l;
+
+    login_init(&l);
+    (void)get(&l.rig, "/a");
+    run_end(&l, "\"token\":\"one\"");
+    fake_advance(&l.rig.fake, 60 * US_PER_S);
+    fake_json(fake_newest(&l.rig.fake), 401, REFUSAL);
+    cr_assert_eq(l.runs, 2);
+    cr_assert_eq(l.rig.seen.calls, 0);
+    cr_assert_not_null(strstr(get(&l.rig, "/b")->headers, "Bearer one\n"), "others do not wait");
+    run_end(&l, "\"token\":\"two\"");
+    cr_assert_not_null(strstr(fake_newest(&l.rig.fake)->headers, "Bearer two\n"));
+    cr_assert_str_eq(fake_newest(&l.rig.fake)->path, "/a");
+    fake_json(fake_newest(&l.rig.fake), 401, REFUSAL);
+    cr_assert_eq(l.rig.seen.calls, 1);
+    cr_assert_eq(l.rig.seen.problem.status, 401);
+    /* The other was sent with the first token: the second one is tried, without another run. */
+    fake_json(fake_newest(&l.rig.fake), 401, REFUSAL);
+    cr_assert_not_null(strstr(fake_newest(&l.rig.fake)->headers, "Bearer two\n"));
+    cr_assert_eq(l.runs, 2);
+    fake_json(fake_newest(&l.rig.fake), 200, "{}");
+    cr_assert_eq(l.rig.seen.calls, 2);
+    cr_assert_eq(l.drops, 0, "a token is no reason to give up connections");
+    login_done(&l);
+}
+
+Test(client, gives_up_connections_when_the_program_gives_another_certificate)
+{
+    struct login l;
+
+    login_init(&l);
+    (void)get(&l.rig, "/a");
+    run_end(&l, CERT("X"));
+    cr_assert_eq(l.drops, 0);
+    cr_assert_str_eq(fake_newest(&l.rig.fake)->headers, AGENT);
+    fake_advance(&l.rig.fake, 60 * US_PER_S);
+    fake_json(fake_newest(&l.rig.fake), 401, REFUSAL);
+    run_end(&l, CERT("Y"));
+    cr_assert_eq(l.drops, 1);
+    fake_json(fake_newest(&l.rig.fake), 200, "{}");
+    cr_assert_eq(l.rig.seen.calls, 1);
+    login_done(&l);
+}
+
+/* Each n-th call of a day is refused, its program failing now and then: every call ends, once. */
+Test(client, ends_every_call_whatever_program_and_server_do)
+{
+    const unsigned first = (unsigned)getpid();
+    unsigned seed = first;
+    struct login l;
+    int sent = 0;
+
+    login_init(&l);
+    for (int i = 0; i < 3000; i++) {
+        struct transfer *t = fake_newest(&l.rig.fake);
+
+        switch (rand_r(&seed) % 6) {
+        case 0:
+        case 1:
+            (void)get(&l.rig, "/a");
+            sent++;
+            break;
+        case 2:
+            if (t != NULL)
+                fake_json(t, rand_r(&seed) % 3 == 0 ? 401 : 200, REFUSAL);
+            break;
+        case 3:
+            if (t != NULL)
+                fake_break(t);
+            break;
+        case 4:
+            if (l.run != NULL)
+                run_end(&l, rand_r(&seed) % 3 == 0 ? "" : "\"token\":\"t\"");
+            break;
+        case 5:
+            fake_advance(&l.rig.fake, rand_r(&seed) % 5 * US_PER_S);
+            break;
+        }
+    }
+    for (int i = 0; i < 100000 && l.rig.seen.calls < sent; i++) {
+        if (l.run != NULL)
+            run_end(&l, "\"token\":\"t\"");
+        else if (fake_newest(&l.rig.fake) != NULL)
+            fake_json(fake_newest(&l.rig.fake), 200, "{}");
+        else
+            cr_assert(fake_next_timer(&l.rig.fake), "seed %u", first);
+    }
+    cr_assert_eq(l.rig.seen.calls, sent, "seed %u", first);
+    login_done(&l);
+}
+
+static void write_pem(const char *path, const char *name)
+{
+    FILE *f = fopen(path, "w");
+
+    cr_assert_not_null(f);
+    cr_assert_gt(fprintf(f, "-----BEGIN %s-----\n-----END %s-----\n", name, name), 0);
+    cr_assert_eq(fclose(f), 0);
+}
+
+Test(client, reads_certificates_again_now_and_then_and_after_trouble)
+{
+    char path[] = "/tmp/brim-pem-XXXXXX";
+    struct login l = {0};
+    int fd = mkstemp(path);
+
+    cr_assert_geq(fd, 0);
+    write_pem(path, "A");
+    l.rig.config = (struct kube_config){.ca_file = path, .cert_file = path, .key_file = path};
+    strbuf_init(&l.rig.config.ca_pem, 1000);
+    rig_start(&l.rig);
+    l.rig.transport.drop = drop;
+    client_free(l.rig.client);
+    l.rig.client = client_new(&l.rig.config, &l.rig.transport, &l.rig.timers);
+
+    fake_advance(&l.rig.fake, 299 * US_PER_S);
+    fake_json(get(&l.rig, "/a"), 200, "{}");
+    cr_assert_eq(l.drops, 0);
+    fake_advance(&l.rig.fake, 1 * US_PER_S);
+    fake_json(get(&l.rig, "/a"), 200, "{}");
+    cr_assert_eq(l.drops, 1, "after five minutes");
+    cr_assert_not_null(strstr(strbuf_str(&l.rig.config.key_pem), "BEGIN A"));
+
+    write_pem(path, "B");
+    fake_advance(&l.rig.fake, 2 * US_PER_S);
+    fake_break(get(&l.rig, "/a"));
+    cr_assert_eq(l.rig.seen.problem.err.kind, ERR_NETWORK);
+    cr_assert_eq(l.drops, 1);
+    fake_json(get(&l.rig, "/a"), 200, "{}");
+    cr_assert_eq(l.drops, 2, "after trouble");
+    cr_assert_not_null(strstr(strbuf_str(&l.rig.config.ca_pem), "BEGIN B"));
+
+    write_pem(path, "C");
+    fake_json(get(&l.rig, "/a"), 401, REFUSAL);
+    cr_assert_eq(l.drops, 3, "after a 401");
+    fake_json(fake_newest(&l.rig.fake), 401, REFUSAL);
+    cr_assert_eq(l.rig.seen.calls, 5);
+    fake_json(get(&l.rig, "/a"), 401, REFUSAL);
+    cr_assert_eq(l.rig.seen.calls, 6, "the same again is not tried again");
+
+    cr_assert_eq(unlink(path), 0);
+    fake_advance(&l.rig.fake, 300 * US_PER_S);
+    fake_json(get(&l.rig, "/a"), 200, "{}");
+    cr_assert_eq(l.drops, 3);
+    cr_assert_not_null(strstr(strbuf_str(&l.rig.config.cert_pem), "BEGIN C"), "the old ones stay");
+    rig_done(&l.rig);
+    strbuf_done(&l.rig.config.ca_pem);
+    strbuf_done(&l.rig.config.cert_pem);
+    strbuf_done(&l.rig.config.key_pem);
+    (void)close(fd);
+}

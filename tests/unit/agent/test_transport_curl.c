@@ -504,3 +504,32 @@ Test(transport_curl, drops_what_is_under_way_when_freed)
     for (size_t i = 0; i < COUNT_OF(x); i++)
         cr_assert_eq(x[i].dones, 0);
 }
+
+Test(transport_curl, ends_streams_when_connections_are_given_up)
+{
+    struct rig r;
+    struct exchange before = {.act = STOP_IN_HEAD}, plain = {.act = STOP_IN_HEAD},
+                    after = {.act = STOP_IN_HEAD}, last = {0};
+
+    rig_init(&r);
+    exchange(&before, &r, "/quiet", CHANNEL_WATCH, true);
+    exchange(&plain, &r, "/quiet", CHANNEL_WATCH, false);
+    r.transport.drop(r.transport.self);
+    cr_assert_eq(before.dones, 0, "not from inside");
+    begin(&after, &r, "/quiet", CHANNEL_WATCH, true);
+    while (before.dones == 0 || after.heads == 0)
+        loop_run(r.loop);
+    cr_assert_eq(before.err.kind, ERR_NETWORK);
+    cr_assert_str_eq(before.err.text, "given up: there are new certificates");
+    cr_assert_eq(plain.dones, 0, "requests come to their end");
+    exchange(&last, &r, "/echo", CHANNEL_POOL, false);
+    cr_assert_eq(last.err.kind, ERR_NONE, "%s", last.err.text);
+    cr_assert_eq(after.dones, 0, "what was begun later goes on");
+    cancel(&plain);
+    cancel(&after);
+    strbuf_done(&before.body);
+    strbuf_done(&plain.body);
+    strbuf_done(&after.body);
+    strbuf_done(&last.body);
+    rig_done(&r);
+}
