@@ -35,9 +35,10 @@ static const struct cli_command pause_command = {
 static const struct cli_command resume_command = {
     .name = "brim resume",
     .args = "POLICY",
-    .about = "Takes away what brim pause has put on a policy's target: all of it, or what was put there "
-             "with --up or --down alone.\n"
-             "Exit status 1: the direction that was named stays paused, since both are together.",
+    .about =
+        "Takes away what brim pause has put on a policy's target: all of it, or what was put there "
+        "with --up or --down alone.\n"
+        "Exit status 1: the direction that was named stays paused, since both are together.",
     .min_args = 1,
     .max_args = 1,
     .flags = flags,
