@@ -33,7 +33,6 @@ struct store *world_store_of(const struct world *w);
 struct resource_names *world_names(struct world *w);
 const struct podreq_rules *world_rules(const struct world *w);
 int64_t world_speed(const struct world *w);
-bool world_fat(const struct world *w);
 /* A span of the cluster's time in whole seconds of the clients', rounded up. */
 int64_t world_shown_s(const struct world *w, int64_t sim_us);
 

@@ -36,10 +36,18 @@ static const struct cli_flag flags[] = {
     {"speed", 0, CLI_VALUE, "N", "1", NULL, "how many times as fast the cluster's time runs"},
     {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL,
      "write a kubeconfig for this server, once it listens"},
-    {"nodes", 0, CLI_VALUE, "N", "0", NULL, "add so many nodes of 32 cores"},
+    {"nodes", 0, CLI_VALUE, "N", "0", NULL, "add so many nodes"},
     {"pods", 0, CLI_VALUE, "N", "0", NULL, "… and so many running pods on them"},
     {"fat", 0, CLI_SWITCH, NULL, NULL, NULL,
      "pods are as large as real ones: about 6.4 KB as protobuf"},
+    {"node-cores", 0, CLI_VALUE, "N", "32", NULL, "how large those nodes are"},
+    {"swift", 0, CLI_SWITCH, NULL, NULL, NULL,
+     "controllers without rate limit, a scheduler with hardly a back-off"},
+    {"events", 0, CLI_VALUE, "N", "0", NULL, "change so many paid pods a second"},
+    {"probes", 0, CLI_VALUE, "N", "0", NULL,
+     "create up to so many paid pods a second that wait for filler to leave, and measure how soon "
+     "it is told to"},
+    {"probe-target", 0, CLI_VALUE, "NS/NAME", NULL, NULL, "the filler's Deployment"},
     {"seed", 0, CLI_VALUE, "N", "1", NULL, "of whatever is random"},
     {"ring", 0, CLI_VALUE, "N", "16384", NULL,
      "changes of each kind from which a watch can resume"},
@@ -53,9 +61,12 @@ static const struct cli_flag flags[] = {
 static const struct cli_command command = {
     .name = "pocket",
     .args = "",
-    .about = "Serves the Kubernetes API around a simulated cluster, until SIGTERM or SIGINT. "
-             "SIGHUP makes it forget\n"
-             "all history and end all watches, as an API server does that is restarted.",
+    .about =
+        "Serves the Kubernetes API around a simulated cluster, until SIGTERM or SIGINT. "
+        "SIGHUP makes it forget\n"
+        "all history and end all watches, as an API server does that is restarted. SIGUSR1 prints "
+        "what "
+        "was measured\nsince the last time, and lets events and probes begin when it comes first.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  pocket --listen 127.0.0.1:8001 --scenario 003 --speed 10 --kubeconfig "
@@ -67,6 +78,8 @@ struct pocket {
     struct clock clock;
     struct world *world;
     struct scenario *scenario;
+    struct stress *stress; /* begun by the first SIGUSR1, if at all */
+    struct stress_config stress_config;
     struct api api;
     struct wire *wire;
     struct strbuf cert, key;
@@ -100,20 +113,28 @@ static enum watch_list watch_list_of(const char *text)
 
 static bool make_world(struct pocket *p, const struct cli *cli, struct err *err)
 {
-    int64_t speed, seed, ring, nodes, pods;
+    int64_t speed, seed, ring;
+    struct scenario_fill fill;
     const char *scenario = cli_value(cli, "scenario");
     char path[4096];
 
     if (!number_of(cli, "speed", 1, WORLD_MAX_SPEED, &speed, err) ||
         !number_of(cli, "seed", 0, INT64_MAX, &seed, err) ||
         !number_of(cli, "ring", 1, 1 << 24, &ring, err) ||
-        !number_of(cli, "nodes", 0, 100000, &nodes, err) ||
-        !number_of(cli, "pods", 0, 1000000, &pods, err))
+        !number_of(cli, "nodes", 0, 100000, &fill.nodes, err) ||
+        !number_of(cli, "node-cores", 1, 10000, &fill.cores, err) ||
+        !number_of(cli, "pods", 0, 1000000, &fill.pods, err) ||
+        !number_of(cli, "events", 0, 100000, &p->stress_config.events_per_s, err) ||
+        !number_of(cli, "probes", 0, 10000, &p->stress_config.probes_per_s, err))
         return false;
+    fill.seed = p->stress_config.seed = (uint64_t)seed;
+    p->stress_config.target = cli_value(cli, "probe-target");
+    p->stress_config.clock = p->clock;
     p->world = world_new(&(struct world_config){.seed = (uint64_t)seed,
                                                 .speed = (int32_t)speed,
                                                 .ring = (size_t)ring,
                                                 .fat = cli_on(cli, "fat"),
+                                                .swift = cli_on(cli, "swift"),
                                                 .now = p->clock.mono(p->clock.self),
                                                 .wall = p->clock.wall(p->clock.self)});
     (void)snprintf(path, sizeof path, "%s", scenario);
@@ -124,8 +145,7 @@ static bool make_world(struct pocket *p, const struct cli *cli, struct err *err)
                           .gone_by_status = strcmp(cli_value(cli, "gone"), "status") == 0,
                           .json_only = cli_on(cli, "json-only"),
                           .random = (uint64_t)seed};
-    return scenario_load(p->world, path, &p->scenario, err) &&
-           scenario_fill(p->world, nodes, pods, (uint64_t)seed, err);
+    return scenario_load(p->world, path, &p->scenario, err) && scenario_fill(p->world, &fill, err);
 }
 
 static bool read_pem(const struct cli *cli, const char *flag, struct strbuf *out, struct err *err)
@@ -172,6 +192,7 @@ static bool begin(struct pocket *p, const struct cli *cli, struct err *err)
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGUSR1);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     p->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -192,12 +213,27 @@ static bool begin(struct pocket *p, const struct cli *cli, struct err *err)
            write_kubeconfig(p, cli, err);
 }
 
+static void report(struct pocket *p)
+{
+    struct err err = {0};
+
+    if (p->stress != NULL)
+        stress_report(p->stress, stdout);
+    else if (!stress_new(p->world, &p->stress_config, &p->stress, &err))
+        (void)fprintf(stderr, "pocket: %s\n", err.text);
+    p->api.stress = p->stress;
+}
+
 /* False: it is time to end. */
 static bool take_signals(struct pocket *p)
 {
     struct signalfd_siginfo info;
 
     while (read(p->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGUSR1) {
+            report(p);
+            continue;
+        }
         if (info.ssi_signo != SIGHUP)
             return false;
         store_forget(world_store(p->world));
@@ -212,11 +248,16 @@ static void serve(struct pocket *p)
         struct pollfd fds[] = {{.fd = wire_fd(p->wire), .events = POLLIN},
                                {.fd = p->signals, .events = POLLIN}};
         int64_t wait_us = wire_timeout_us(p->wire, world_idle_us(p->world, MAX_WAIT_US));
-        struct timespec wait = {.tv_nsec = wait_us * 1000};
+        struct timespec wait = {0};
         uint64_t before;
 
+        if (p->stress != NULL)
+            wait_us = stress_idle_us(p->stress, wait_us);
+        wait.tv_nsec = wait_us * 1000;
         (void)ppoll(fds, COUNT_OF(fds), &wait, NULL);
         world_advance(p->world, p->clock.mono(p->clock.self));
+        if (p->stress != NULL)
+            stress_run(p->stress);
         wire_run(p->wire);
         /* What requests have just changed goes to the watches now. */
         do {
@@ -229,6 +270,7 @@ static void serve(struct pocket *p)
 static void end(struct pocket *p)
 {
     wire_stop(p->wire);
+    stress_free(p->stress);
     world_free(p->world);
     scenario_free(p->scenario);
     strbuf_done(&p->cert);

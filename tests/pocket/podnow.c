@@ -1,6 +1,7 @@
 /* Pods as they are now: what the simulation knows of them, around the text of their doc. */
 #include "agent/json_read.h"
 #include "base/jsonw.h"
+#include "tests/pocket/fat.h"
 #include "tests/pocket/parts.h"
 
 enum { MAX_TEXT = 1 << 20 };
@@ -34,7 +35,15 @@ static void add_condition(struct writer *to, const char *type, bool status, cons
     jsonw_end(&to->json);
 }
 
-static void write_meta(struct writer *to, const struct sim_pod *pod)
+static void write_labels(struct writer *to, const struct object_spec *spec)
+{
+    jsonw_object(&to->json, "labels");
+    for (size_t i = 0; i < spec->n_labels; i++)
+        jsonw_sv_str(&to->json, spec->labels[i].key, spec->labels[i].value);
+    jsonw_end(&to->json);
+}
+
+static void write_meta(struct writer *to, const struct sim_pod *pod, const struct object_spec *spec)
 {
     char uid[UID_TEXT_SIZE];
 
@@ -47,6 +56,8 @@ static void write_meta(struct writer *to, const struct sim_pod *pod)
         add_time(to, "deletionTimestamp", (struct mono){.us = pod->deleted_at.us + pod->grace_us});
         jsonw_i64(&to->json, "deletionGracePeriodSeconds", world_shown_s(to->w, pod->grace_us));
     }
+    if (world_fat(to->w))
+        write_labels(to, spec);
 }
 
 static void write_conditions(struct writer *to, const struct sim_pod *pod)
@@ -156,11 +167,17 @@ struct object *podtext_object(const struct world *w, const struct sim_pod *pod,
                                .labels = doc->spec.labels,
                                .n_labels = doc->spec.n_labels,
                                .shared = doc->shared};
+    struct fat_labels labels;
     struct object *o;
 
+    if (world_fat(w)) {
+        fat_labels(pod, &labels);
+        spec.labels = labels.at;
+        spec.n_labels = labels.n;
+    }
     strbuf_init(&to.text, MAX_TEXT);
     start[PART_META] = begin(&to);
-    write_meta(&to, pod);
+    write_meta(&to, pod, &spec);
     len[PART_META] = end(&to, start[PART_META]);
     start[PART_SPEC] = begin(&to);
     write_spec(&to, pod, doc);

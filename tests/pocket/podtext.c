@@ -6,6 +6,7 @@
 #include "agent/json_read.h"
 #include "base/alloc.h"
 #include "base/jsonw.h"
+#include "tests/pocket/fat.h"
 #include "tests/pocket/parts.h"
 
 enum { MAX_TEXT = 1 << 20 };
@@ -187,53 +188,15 @@ static char *print_only(const cJSON *object, const char *const *keys, size_t n, 
     return text;
 }
 
-/* About as many bytes of managedFields as a real pod has, in entries of the form that the server writes. */
-static void add_fat(struct strbuf *meta)
-{
-    static const char *const managers[] = {"kube-controller-manager", "kubelet", "kube-scheduler"};
-
-    (void)strbuf_addf(meta, "%s\"managedFields\":[", meta->len != 0 ? "," : "");
-    for (size_t i = 0; i < COUNT_OF(managers); i++) {
-        (void)strbuf_addf(
-            meta,
-            "%s{\"manager\":\"%s\",\"operation\":\"Update\",\"apiVersion\":\"v1\",\"time\":"
-            "\"2026-01-01T00:00:00Z\",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":{\"f:spec\":{",
-            i != 0 ? "," : "", managers[i]);
-        for (int k = 0; k < 40; k++)
-            (void)strbuf_addf(meta, "%s\"k:{\\\"name\\\":\\\"E%02d\\\"}\":{\".\":{}}",
-                              k != 0 ? "," : "", k);
-        (void)strbuf_addf(meta, "}}}");
-    }
-    (void)strbuf_addf(meta, "]");
-}
-
-/* … and environment variables, which a client has to skip one by one. */
-static void add_fat_env(cJSON *spec)
-{
-    cJSON *env = cJSON_CreateArray();
-
-    for (int i = 0; i < 30; i++) {
-        char text[96];
-        cJSON *e = cJSON_CreateObject();
-
-        (void)snprintf(text, sizeof text, "SETTING_%02d", i);
-        (void)cJSON_AddStringToObject(e, "name", text);
-        (void)snprintf(text, sizeof text,
-                       "http://service-%02d.namespace.svc.cluster.local:8080/path", i);
-        (void)cJSON_AddStringToObject(e, "value", text);
-        cJSON_AddItemToArray(env, e);
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetArrayItem(get(spec, "containers"), 0), "env");
-    cJSON_AddItemToObject(cJSON_GetArrayItem(get(spec, "containers"), 0), "env", env);
-}
-
 static struct shared *make_shared(const struct world *w, const cJSON *pod)
 {
+    /* A fat pod has labels of its own: they come first, and are left out here. */
     static const char *const meta_keys[] = {"labels", "annotations", "ownerReferences",
                                             "generateName", "finalizers"};
+    size_t skip = world_fat(w) ? 1 : 0;
     static const char *const own_keys[] = {"nodeName", "schedulingGates"};
     cJSON *spec = cJSON_Duplicate(get(pod, "spec"), true);
-    char *meta = print_only(get(pod, "metadata"), meta_keys, COUNT_OF(meta_keys), true);
+    char *meta = print_only(get(pod, "metadata"), meta_keys + skip, COUNT_OF(meta_keys) - skip, true);
     char *spec_text;
     struct strbuf fat;
     struct shared *shared;
@@ -241,8 +204,8 @@ static struct shared *make_shared(const struct world *w, const cJSON *pod)
     strbuf_init(&fat, MAX_TEXT);
     (void)strbuf_add(&fat, members_of(meta));
     if (world_fat(w)) {
-        add_fat(&fat);
-        add_fat_env(spec);
+        fat_managed(&fat);
+        fat_env(spec);
     }
     spec_text = print_only(spec, own_keys, COUNT_OF(own_keys), false);
     shared = shared_new(KIND_PODS,

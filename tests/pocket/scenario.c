@@ -7,6 +7,7 @@
 #include "base/yaml.h"
 #include "capacity/quantity.h"
 #include "policy/field.h"
+#include "tests/pocket/fat.h"
 #include "tests/pocket/podtext.h"
 
 enum { MAX_LOADS = 16, MAX_HPAS = 64, MAX_PARSED = 16 << 20 };
@@ -583,64 +584,116 @@ void scenario_free(struct scenario *s)
 
 /* ---- large clusters ---- */
 
-/* Sizes of paid pods, from small to large; the small ones are the most. */
+/* Paid pods, from small to large; the small ones are the most. `share`: of 20 parts. */
 static const struct {
-    const char *app, *cpu, *memory;
+    const char *app, *cpu, *memory, *owner;
+    int share;
+    bool ended;
 } sizes[] = {
-    {"sidecar", "50m", "64Mi"},  {"api", "100m", "128Mi"}, {"web", "250m", "256Mi"},
-    {"worker", "500m", "512Mi"}, {"queue", "750m", "1Gi"}, {"cache", "1", "2Gi"},
+    {"sidecar", "50m", "64Mi", "ReplicaSet", 3, false},
+    {"api", "100m", "128Mi", "ReplicaSet", 3, false},
+    {"web", "250m", "256Mi", "ReplicaSet", 3, false},
+    {"worker", "500m", "512Mi", "ReplicaSet", 3, false},
+    {"queue", "750m", "1Gi", "StatefulSet", 2, false},
+    {"cache", "1", "2Gi", "StatefulSet", 2, false},
+    {"batch", "500m", "1Gi", "Job", 3, false},
+    {"done", "250m", "512Mi", "Job", 1, true},
 };
+enum { SHARES = 20 };
 
-static bool fill_nodes(struct world *w, int64_t nodes, struct err *err)
+static bool fill_nodes(struct world *w, const struct scenario_fill *f, struct err *err)
 {
-    char name[40];
+    char name[40], cores[24];
 
-    for (int64_t i = 0; i < nodes; i++) {
+    (void)snprintf(cores, sizeof cores, "%lld", (long long)f->cores);
+    for (int64_t i = 0; i < f->nodes; i++) {
+        cJSON *json;
+
         (void)snprintf(name, sizeof name, "n-%05lld", (long long)i);
-        if (!make(w, KIND_NODES, (struct sv){0}, node_json(name, SV("32"), SV("128Gi"), SV("250")),
-                  &WORLD_NO_TIMING, err))
+        json = node_json(name, sv_from(cores), SV("128Gi"), SV("250"));
+        if (world_fat(w))
+            fat_node(json, name);
+        if (!make(w, KIND_NODES, (struct sv){0}, json, &WORLD_NO_TIMING, err))
             return false;
     }
     return true;
 }
 
-static bool fill_pods(struct world *w, struct pod_doc *const *docs, int64_t nodes, int64_t pods,
-                      uint64_t seed, struct err *err)
+static size_t size_by_share(uint64_t share)
 {
-    uint64_t random = seed;
-    char name[64], node[40];
+    size_t size = 0;
 
-    for (int64_t i = 0; i < pods; i++) {
+    for (int64_t left = (int64_t)share - sizes[0].share; left >= 0; left -= sizes[size].share)
+        size++;
+    return size;
+}
+
+static bool fill_pods(struct world *w, struct pod_doc *const *docs, const struct scenario_fill *f,
+                      struct err *err)
+{
+    uint64_t random = f->seed;
+    char name[FAT_NAME_MAX + 1], node[40];
+
+    for (int64_t i = 0; i < f->pods; i++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
-        size_t size = (random >> 40) % COUNT_OF(sizes);
-        struct pod_doc *doc = docs[size];
+        size_t size = size_by_share((random >> 40) % SHARES);
 
-        (void)snprintf(name, sizeof name, "%s-%07lld-%05llx", sizes[size].app, (long long)i,
-                       (unsigned long long)(random >> 44));
-        (void)snprintf(node, sizeof node, "n-%05lld", (long long)(i % nodes));
-        if (!world_place(w, doc, sv_from(name), sv_from(node), err))
+        if (world_fat(w))
+            fat_name(name, sizes[size].app, i, (unsigned)(random >> 44));
+        else
+            (void)snprintf(name, sizeof name, "%s-%07lld-%05llx", sizes[size].app, (long long)i,
+                           (unsigned long long)(random >> 44));
+        (void)snprintf(node, sizeof node, "n-%05lld", (long long)(i % f->nodes));
+        if (!world_place(w, docs[size], sv_from(name), sv_from(node), err))
             return false;
     }
     return true;
 }
 
-bool scenario_fill(struct world *w, int64_t nodes, int64_t pods, uint64_t seed, struct err *err)
+static void add_owner(cJSON *pod, const char *kind, const char *name)
+{
+    cJSON *owner = cJSON_CreateObject();
+    bool is_job = strcmp(kind, "Job") == 0;
+
+    (void)cJSON_AddStringToObject(owner, "apiVersion", is_job ? "batch/v1" : "apps/v1");
+    (void)cJSON_AddStringToObject(owner, "kind", kind);
+    (void)cJSON_AddStringToObject(owner, "name", name);
+    (void)cJSON_AddStringToObject(owner, "uid", "0b6a0e5c-5d0b-4b52-9d57-5f7c1f0f8a11");
+    (void)cJSON_AddBoolToObject(owner, "controller", true);
+    cJSON_AddItemToArray(
+        cJSON_AddArrayToObject(cJSON_GetObjectItem(pod, "metadata"), "ownerReferences"), owner);
+}
+
+static bool fill_doc(struct world *w, size_t size, struct pod_doc **ret_doc, struct err *err)
+{
+    const struct world_timing timing = {.grace_us = -1, .start_us = 0, .exit_us = -1};
+    struct shape shape = {.name = sv_from(sizes[size].app),
+                          .cpu = sv_from(sizes[size].cpu),
+                          .memory = sv_from(sizes[size].memory)};
+    cJSON *json = template_json(&shape);
+    bool ok;
+
+    add_owner(json, sizes[size].owner, sizes[size].app);
+    if (sizes[size].ended)
+        (void)cJSON_AddStringToObject(
+            cJSON_AddObjectToObject(cJSON_GetObjectItem(json, "metadata"), "annotations"),
+            "pod-complete.stage.kwok.x-k8s.io/delay", "1ms");
+    ok = make_namespace(w, shape.name, err) &&
+         world_pod_doc(w, shape.name, json, &timing, ret_doc, err);
+    cJSON_Delete(json);
+    return ok;
+}
+
+bool scenario_fill(struct world *w, const struct scenario_fill *fill, struct err *err)
 {
     struct pod_doc *docs[COUNT_OF(sizes)] = {0};
-    bool ok = nodes > 0 || pods == 0 || err_set(err, ERR_INPUT, 0, "--pods: expected --nodes, too");
+    bool ok = fill->nodes > 0 || fill->pods == 0 ||
+              err_set(err, ERR_INPUT, 0, "--pods: expected --nodes, too");
 
-    ok = ok && fill_nodes(w, nodes, err);
-    for (size_t i = 0; ok && i < COUNT_OF(sizes); i++) {
-        struct shape shape = {.name = sv_from(sizes[i].app),
-                              .cpu = sv_from(sizes[i].cpu),
-                              .memory = sv_from(sizes[i].memory)};
-        cJSON *json = template_json(&shape);
-
-        ok = make_namespace(w, shape.name, err) &&
-             world_pod_doc(w, shape.name, json, &WORLD_NO_TIMING, &docs[i], err);
-        cJSON_Delete(json);
-    }
-    ok = ok && fill_pods(w, docs, nodes, pods, seed, err);
+    ok = ok && fill_nodes(w, fill, err);
+    for (size_t i = 0; ok && i < COUNT_OF(sizes); i++)
+        ok = fill_doc(w, i, &docs[i], err);
+    ok = ok && fill_pods(w, docs, fill, err);
     for (size_t i = 0; i < COUNT_OF(sizes); i++)
         pod_doc_unref(docs[i]);
     return ok;

@@ -28,8 +28,14 @@ bool scenario_load(struct world *w, const char *path, struct scenario **ret_scen
 /* After the world. */
 void scenario_free(struct scenario *s);
 
-/* Nodes n-00000 … and running pods in many namespaces, spread over them, of sizes by the seed. */
-bool scenario_fill(struct world *w, int64_t nodes, int64_t pods, uint64_t seed,
-                   struct err *err) MUST_CHECK;
+/*
+ * Nodes n-00000 … of so many cores and bound pods in many namespaces, spread over them, of sizes by the seed. A fifth of the
+ * pods are Jobs', a quarter of those have ended. In a fat world names have 63 characters.
+ */
+struct scenario_fill {
+    int64_t nodes, cores, pods;
+    uint64_t seed;
+};
+bool scenario_fill(struct world *w, const struct scenario_fill *fill, struct err *err) MUST_CHECK;
 
 #endif

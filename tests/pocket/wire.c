@@ -14,6 +14,8 @@
 /* A connection's buffers; a list is sent in pieces of about this size. */
 enum { CONNECTION_MEMORY = 512 << 10, STREAM_BLOCK = 256 << 10 };
 
+#define TYPE_MERGE_PATCH "application/merge-patch+json"
+
 /* How long a version that the server has not reached is waited for. */
 #define PATIENCE_US (3 * US_PER_S)
 
@@ -180,6 +182,8 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
         x->patient_until = mono_plus_us(x->began, PATIENCE_US);
         strbuf_init(&x->body, API_MAX_BODY);
         *request_self = x;
+        if (w->api->stress != NULL && sv_starts(header(x, "Content-Type"), SV(TYPE_MERGE_PATCH)))
+            stress_heard(w->api->stress, sv_from(path));
         return MHD_YES;
     }
     if (*upload_len != 0) {

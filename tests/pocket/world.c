@@ -10,6 +10,8 @@
 /* The release that is played; its rules say how requests are counted. */
 #define RELEASE "1.35"
 
+#define SWIFT_BACKOFF_US US_PER_MS
+
 struct sim *world_sim(struct world *w)
 {
     return w->sim;
@@ -174,6 +176,10 @@ struct world *world_new(const struct world_config *config)
         abort();
     sim.seed = config->seed;
     sim.epoch = config->wall;
+    if (config->swift) {
+        sim.client_rate = 0;
+        sim.backoff_us = SWIFT_BACKOFF_US;
+    }
     sim.observer = (struct sim_observer){.see = see, .self = w};
     w->sim = sim_new(&sim);
     return w;

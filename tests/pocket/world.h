@@ -23,7 +23,8 @@ struct world_config {
     uint64_t seed;
     int32_t speed;
     size_t ring;     /* changes of each kind that are kept for watches */
-    bool fat;        /* objects have the size of real ones */
+    bool fat;        /* objects have the size of real ones (fat.h) */
+    bool swift;      /* controllers have no rate limit, the scheduler hardly a back-off */
     struct mono now; /* real time */
     struct wall wall;
 };
@@ -35,6 +36,7 @@ void world_free(struct world *w);
 
 struct sim *world_sim(struct world *w);
 struct store *world_store(struct world *w);
+bool world_fat(const struct world *w);
 
 /* Moves on to this real time. */
 void world_advance(struct world *w, struct mono now);
