@@ -100,7 +100,7 @@ static bool match_network(struct sv entry, const struct server *s, bool *ret_mat
     int64_t bits;
 
     if (!sv_cut(entry, '/', &address, &length) || !parse_ip(address, &ip) ||
-        !sv_to_i64(length, &bits) || bits < 0)
+        !sv_to_i64(length, &bits) || bits < 0 || bits > IP_BITS)
         return false;
     if (memchr(address.at, ':', address.len) == NULL)
         bits += V4_PREFIX_BITS;
