@@ -1,10 +1,11 @@
 /*
- * Runs a fuzz target over the files of folders, once each: what compilers without libFuzzer do with the corpus, and what the
- * ordinary suite does.
+ * Runs a fuzz target over files, and over the files of folders, once each: what compilers without libFuzzer do with the
+ * corpus, and what the ordinary suite does.
  *
- *     fuzz_x FOLDER…
+ *     fuzz_x FILE|FOLDER…
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,11 +38,13 @@ static bool run_file(const char *path)
 }
 
 /* How many files were run; -1 if one could not be read. */
-static int run_folder(const char *path)
+static int run(const char *path)
 {
     DIR *folder = opendir(path);
     int files = 0;
 
+    if (folder == NULL && errno == ENOTDIR)
+        return run_file(path) ? 1 : -1;
     if (folder == NULL) {
         perror(path);
         return -1;
@@ -65,7 +68,7 @@ static int run_folder(const char *path)
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        int files = run_folder(argv[i]);
+        int files = run(argv[i]);
 
         if (files <= 0) {
             (void)fprintf(stderr, "%s: no corpus\n", argv[i]);

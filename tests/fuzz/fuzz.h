@@ -17,4 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  */
 size_t fuzz_decode(enum decode_format format, struct sv object);
 
+/* Says what differs, and aborts. */
+NORETURN void fuzz_fail(const char *what);
+
 #endif

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/fuzz/fuzz.h"
@@ -85,4 +86,10 @@ size_t fuzz_decode(enum decode_format format, struct sv object)
     decoder_done(&d);
     resource_names_done(&names);
     return sum;
+}
+
+void fuzz_fail(const char *what)
+{
+    (void)fprintf(stderr, "%s\n", what);
+    abort();
 }
