@@ -183,15 +183,19 @@ static void draw_day(const struct top_view *v, struct canvas *c, int row)
     if (v->day_paid == 0)
         col = canvas_text(c, row, col, INK_TEXT, "no paid pod arrived");
     else
-        col = canvas_text(c, row, col, INK_TEXT, "%s of %s paid pods waited for filler (%.*f %%)",
-                          waited, paid, percent > 0 && percent < 1 ? 2 : 1, percent);
+        col = canvas_text(c, row, col, INK_TEXT, "%s of %s paid pods waited for filler", waited,
+                          paid);
+    if (percent > 0)
+        col = canvas_text(c, row, col, INK_TEXT, " (%.*f %%)", percent < 1 ? 2 : 1, percent);
     if (v->day_core_hours < 0)
         return;
     if (v->day_core_hours < 10000)
         words_cores(v->day_core_hours, hours);
     else
         words_count(v->day_core_hours / 1000, hours);
-    (void)canvas_text(c, row, col, INK_TEXT, "; %s core-h harvested", hours);
+    col = canvas_text(c, row, col, INK_TEXT, "; %s core-h", hours);
+    if (col + (int)strlen(" harvested") <= c->cols)
+        (void)canvas_text(c, row, col, INK_TEXT, " harvested");
 }
 
 /* When the filler's count last moved, by the agent's clock; TOP_UNKNOWN if that was for another
