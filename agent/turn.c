@@ -279,6 +279,8 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
                  ff->overlaps < 0 && !tf->let_go && !awaits_past(t, tf, now) &&
                  (!turn_writes(t, tf) || (view->owners_known && view->owner[0] == '\0')),
         .fresh = synced && mono_since_us(heard_at, now) <= tf->policy->stale_after_us,
+        .listing =
+            watch_stats(t->parts.pods)->listing || watch_stats(t->parts.nodes)->listing,
         .paused_up = view->paused_up || !view->pause_known,
         .paused_down = view->paused_down,
         .carries_out = turn_writes(t, tf),

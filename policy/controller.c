@@ -181,7 +181,7 @@ static enum reason reason_to_stay_below(const struct controller *c,
         *ret_bound = BOUND_PAUSED;
         return REASON_PAUSED;
     }
-    if (!f->fresh) {
+    if (!f->fresh || f->listing) {
         *ret_bound = BOUND_STALE;
         return REASON_STALE;
     }

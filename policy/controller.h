@@ -81,7 +81,8 @@ struct controller_config {
 /* Amounts below 0 count as 0. */
 struct controller_facts {
     bool known; /* target found, shape known, both watches have been complete once */
-    bool fresh; /* nothing is older than stale.after */
+    bool fresh;   /* nothing is older than stale.after */
+    bool listing; /* known, but being looked at anew: nothing grows, and history stays */
     bool paused_up, paused_down;
     int64_t slots;          /* S: filler pods that fit beside paid pods and claims */
     int64_t slot_milli;     /* c: the filler's cpu request; 0: counted in slots alone, h is 0 */

@@ -101,7 +101,7 @@ struct placement_input {
     int64_t kept_slots; /* h; less is kept free where N, by the policy's minimum, leaves less */
     int64_t replicas;   /* N, what is wanted */
     int64_t asked;      /* what the target asks for now */
-    bool may_grow;      /* fresh facts, not paused up: pods may be let in */
+    bool may_grow;      /* fresh and complete facts, not paused up: pods may be let in */
     bool may_shrink;    /* costs may be written and pods made to leave */
     bool preempts; /* the scheduler preempts this filler for every paid pod that waits: it has a
                       lower PriorityClass, and no waiting pod is claims_sum.helpless */

@@ -728,7 +728,7 @@ static const struct placement_plan *place(const struct planner *p, struct filler
         .kept_slots = share->kept,
         .replicas = d->damped,
         .asked = in->replicas,
-        .may_grow = acts && in->fresh && !in->paused_up,
+        .may_grow = acts && in->fresh && !in->listing && !in->paused_up,
         .may_shrink = acts && !in->paused_down,
         .preempts = f->claims.own_class && helpless == 0,
         .now = now,
@@ -762,6 +762,7 @@ static void step_filler(struct planner *p, struct filler *f, const struct share_
     struct controller_facts facts = {
         .known = in->known,
         .fresh = in->fresh,
+        .listing = in->listing,
         .paused_up = in->paused_up,
         .paused_down = in->paused_down,
         .slots = share->total,
