@@ -303,11 +303,12 @@ static void put_pod(struct facts *f, const struct pod_record *pod, struct mono n
     note_change(f, &change, now);
 }
 
-static void drop_pod(struct facts *f, struct uid uid, struct mono now)
+void facts_drop_pod(struct facts *f, struct uid uid, struct mono now)
 {
     (void)planner_drop_pod(f->planner, uid, now);
     if (f->journal != NULL)
         journal_pod_gone(f->journal, uid, f->wall.us / US_PER_MS);
+    f->changed = true;
 }
 
 bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object,
@@ -319,7 +320,7 @@ bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv 
     if (gone) {
         if (!decode_meta(&f->decoder, format, object, &meta, err))
             return false;
-        drop_pod(f, meta.uid, now);
+        facts_drop_pod(f, meta.uid, now);
     } else {
         if (!decode_pod(&f->decoder, format, object, &pod, err))
             return false;

@@ -106,6 +106,8 @@ void facts_set_template(struct facts *f, int filler, const struct pod_record *po
 /* One object of a list or watch; `gone`: deleted, or left the field selector. O(fillers). */
 bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object,
                struct mono now, struct err *err) MUST_CHECK;
+/* A pod that is gone though no object said so. */
+void facts_drop_pod(struct facts *f, struct uid uid, struct mono now);
 bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv object,
                 struct err *err) MUST_CHECK;
 

@@ -10,6 +10,7 @@
 #include "agent/kube/version.h"
 #include "agent/kube/watch.h"
 #include "agent/loop.h"
+#include "agent/pods.h"
 #include "agent/policy_watch.h"
 #include "agent/recorder.h"
 #include "agent/restore.h"
@@ -45,7 +46,8 @@ struct agent {
     struct facts facts;
     struct recorder *recorder; /* NULL: no history */
     struct found *found;
-    struct watch *pods, *nodes;
+    struct pods *pods;
+    struct watch *nodes;
     bool relist; /* pods are to be listed anew: whose they are has changed */
     struct turn turn;
     struct lane *lanes[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
@@ -71,37 +73,6 @@ struct lane {
 };
 
 /* Watches: what they bring goes into the facts. */
-
-static void pods_begin(void *self)
-{
-    struct agent *a = self;
-
-    a->facts.wall = loop_wall(a->loop);
-    facts_list_begin(&a->facts, CLUSTER_PODS);
-}
-
-static bool pods_object(void *self, enum watch_change change, enum decode_format format,
-                        struct sv object, struct err *err)
-{
-    struct agent *a = self;
-
-    a->facts.wall = loop_wall(a->loop);
-    return facts_pod(&a->facts, change == WATCH_DELETE, format, object, loop_now(a->loop), err);
-}
-
-static void pods_synced(void *self)
-{
-    struct agent *a = self;
-
-    a->facts.wall = loop_wall(a->loop);
-    facts_list_end(&a->facts, CLUSTER_PODS, loop_now(a->loop));
-    log_info("pods listed", F_INT("pods", cluster_pod_count(facts_cluster(&a->facts))));
-}
-
-static void pods_trouble(void *self UNUSED, const struct err *err)
-{
-    log_warn("watching pods", F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
-}
 
 static void nodes_begin(void *self)
 {
@@ -153,11 +124,10 @@ static void list_pods(struct agent *a, bool anew)
     a->relist |= anew;
     if (!targets_read(a))
         return;
-    if (a->relist && watch_state(a->pods) != WATCH_OFF)
-        watch_stop(a->pods);
+    if (a->relist)
+        watch_stop(pods_watch(a->pods));
     a->relist = false;
-    if (watch_state(a->pods) == WATCH_OFF)
-        watch_start(a->pods);
+    watch_start(pods_watch(a->pods));
 }
 
 /* What the target asks for is what was found as long as brim wrote nothing to this object. */
@@ -486,17 +456,11 @@ static void make_watches(struct agent *a)
 {
     uint64_t seed = (uint64_t)loop_wall(a->loop).us * 31 + (uint64_t)getpid();
 
-    a->pods =
+    a->pods = pods_new(a->client, &a->facts, seed);
+    a->nodes =
         watch_new(a->client,
                   &(struct watch_options){
-                      .path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = seed},
-                  &(struct watch_handler){.begin = pods_begin,
-                                          .object = pods_object,
-                                          .synced = pods_synced,
-                                          .trouble = pods_trouble,
-                                          .self = a});
-    a->nodes =
-        watch_new(a->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = seed + 1},
+                      .path = WATCH_NODES_PATH, .initial_events = true, .seed = seed + 2},
                   &(struct watch_handler){.begin = nodes_begin,
                                           .object = nodes_object,
                                           .synced = nodes_synced,
@@ -521,7 +485,7 @@ static bool start_parts(struct agent *a, struct err *err)
     turn_init(&a->turn, &(struct turn_parts){.timers = &a->timers,
                                              .clock = clock_system(),
                                              .facts = &a->facts,
-                                             .pods = a->pods,
+                                             .pods = pods_watch(a->pods),
                                              .nodes = a->nodes,
                                              .slot = a->slot,
                                              .recorder = a->recorder,
@@ -626,7 +590,7 @@ static void take_apart(struct agent *a)
     }
     if (a->started)
         turn_done(&a->turn);
-    watch_free(a->pods);
+    pods_free(a->pods);
     watch_free(a->nodes);
     if (a->started)
         facts_done(&a->facts);
