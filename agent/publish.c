@@ -300,19 +300,21 @@ static void add_node(const struct cluster_node *n, const struct fit *fit, uint32
                      struct nodes_view *v)
 {
     struct fit_node room = fit != NULL ? fit_node(fit, index) : (struct fit_node){0};
+    int64_t filler = cluster_sum_place(n, NODE_SUM_FILLER, RESOURCE_CPU);
+    int64_t leaving = cluster_sum_place(n, NODE_SUM_LEAVING, RESOURCE_CPU);
     struct nodes_row row = {
         .name = n->name,
-        .allocatable_milli = n->allocatable.at[RESOURCE_CPU],
-        .paid_milli = n->paid.at[RESOURCE_CPU],
-        .filler_milli = n->filler.at[RESOURCE_CPU] - n->leaving.at[RESOURCE_CPU],
-        .leaving_milli = n->leaving.at[RESOURCE_CPU],
-        .claimed_milli = n->claimed.at[RESOURCE_CPU],
+        .allocatable_milli = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, RESOURCE_CPU),
+        .paid_milli = cluster_sum_place(n, NODE_SUM_PAID, RESOURCE_CPU),
+        .filler_milli = filler - leaving,
+        .leaving_milli = leaving,
+        .claimed_milli = cluster_sum_place(n, NODE_SUM_CLAIMED, RESOURCE_CPU),
         .fit = room.slots,
         .eligible = room.eligible,
         .cordoned = n->unschedulable,
         .ready = n->ready,
     };
-    int64_t unused = row.allocatable_milli - row.paid_milli - n->filler.at[RESOURCE_CPU];
+    int64_t unused = row.allocatable_milli - row.paid_milli - filler;
 
     row.free_milli = unused > 0 ? unused : 0;
     nodes_view_add(v, &row);

@@ -83,14 +83,16 @@ static struct tally_row row_of(struct cluster *c, const struct cluster_node *n,
 {
     static const int places[] = {RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PODS};
     struct tally_row row = {.nodes = 1, .ready = n->ready, .schedulable = !n->unschedulable};
-    struct resources room = n->allocatable;
+    struct resources room = cluster_sum(n, NODE_SUM_ALLOCATABLE);
+    struct resources paid = cluster_sum(n, NODE_SUM_PAID);
+    struct resources filler = cluster_sum(n, NODE_SUM_FILLER);
 
-    resources_sub(&room, &n->paid);
-    resources_sub(&room, &n->filler);
+    resources_sub(&room, &paid);
+    resources_sub(&room, &filler);
     for (size_t i = 0; i < COUNT_OF(places); i++) {
-        row.figure[4 * i] = n->allocatable.at[places[i]];
-        row.figure[4 * i + 1] = n->paid.at[places[i]];
-        row.figure[4 * i + 2] = n->filler.at[places[i]];
+        row.figure[4 * i] = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, places[i]);
+        row.figure[4 * i + 1] = paid.at[places[i]];
+        row.figure[4 * i + 2] = filler.at[places[i]];
         row.figure[4 * i + 3] = room.at[places[i]];
     }
     if (shape != NULL)

@@ -108,16 +108,21 @@ static int64_t room_cpu(const struct cluster_node *n)
     return room.at[RESOURCE_CPU];
 }
 
-/* Does the pod fit beside paid pods, what is claimed, `filler` and what was let in? `claims_here`:
+/* Which filler is in the way. */
+enum beside { BESIDE_FILLER, BESIDE_STAYING /* it, but for what is leaving */ };
+
+/* Does the pod fit beside paid pods, what is claimed, filler and what was let in? `claims_here`:
  * its own claim is a part of what is claimed. */
 static bool fits_beside(const struct pending_pod *p, const struct cluster_node *n,
-                        const struct resources *filler, bool claims_here)
+                        enum beside beside, bool claims_here)
 {
     struct resources room;
 
     fit_room_at(n, &p->places, &room);
-    resources_sub_at(&room, filler, &p->places);
-    resources_sub_at(&room, &n->admitted, &p->places);
+    cluster_sum_sub_at(n, NODE_SUM_FILLER, &p->places, &room);
+    if (beside == BESIDE_STAYING)
+        cluster_sum_add_at(n, NODE_SUM_LEAVING, &p->places, &room);
+    cluster_sum_sub_at(n, NODE_SUM_ADMITTED, &p->places, &room);
     if (claims_here)
         resources_add_at(&room, &p->request, &p->places);
     return resources_fit_at(&p->request, &room, &p->places);
@@ -140,7 +145,7 @@ static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p
             continue;
 
         int64_t room_milli = room_cpu(n);
-        bool is_free = fits_beside(p, n, &n->filler, false);
+        bool is_free = fits_beside(p, n, BESIDE_FILLER, false);
 
         if (best == CLUSTER_NO_NODE || (is_free && !best_free) ||
             (is_free == best_free && more_room(c, i, room_milli, best, best_room))) {
@@ -284,11 +289,8 @@ static void count_claim(struct claims_sum *sum, const struct pending_pod *p,
     if (room_is_free)
         return;
 
-    struct resources staying = n->filler;
-
     sum->urgent++;
-    resources_sub(&staying, &n->leaving);
-    if (fits_beside(p, n, &staying, true))
+    if (fits_beside(p, n, BESIDE_STAYING, true))
         return;
     sum->uncovered++;
     sum->helpless += p->preempts_never || p->priority <= filler->priority;
@@ -319,13 +321,13 @@ static void update_one(struct claims *cl, struct cluster *c, struct pending_pod 
         return;
 
     const struct cluster_node *n = cluster_node(c, claim->node);
-    bool room_is_free = fits_beside(p, n, &n->filler, true);
+    bool room_is_free = fits_beside(p, n, BESIDE_FILLER, true);
 
     sum->blocked += first_report && !room_is_free;
     if (p->unschedulable && !room_is_free && retry) {
         move_to_free(cl, c, p);
         n = cluster_node(c, claim->node);
-        room_is_free = fits_beside(p, n, &n->filler, true);
+        room_is_free = fits_beside(p, n, BESIDE_FILLER, true);
     }
     if (age(c, p, room_is_free, filler, now)) {
         sum->lapsed++;

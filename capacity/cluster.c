@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/map.h"
@@ -126,6 +127,7 @@ static void node_free(struct cluster_node *n)
         return;
     free(n->packed);
     free(n->name);
+    free(n->sums);
     free(n);
 }
 
@@ -154,6 +156,89 @@ void cluster_free(struct cluster *c)
 struct resource_names *cluster_names(struct cluster *c)
 {
     return &c->names;
+}
+
+/* Sums. */
+
+/* A sum has no more places than were ever needed there: most nodes have four resources, not RESOURCE_MAX. */
+static void widen(struct cluster_node *n, int width)
+{
+    int64_t *sums = xcalloc(NODE_SUM_COUNT_ * (size_t)width, sizeof *sums);
+
+    for (int sum = 0; n->width != 0 && sum < NODE_SUM_COUNT_; sum++)
+        memcpy(sums + sum * width, n->sums + (int)sum * n->width, n->width * sizeof *sums);
+    free(n->sums);
+    n->sums = sums;
+    n->width = (uint8_t)width;
+}
+
+/* The sum, wide enough for these places. */
+static int64_t *sum_of(struct cluster_node *n, enum node_sum sum,
+                       const struct resource_places *places)
+{
+    int width = n->width;
+
+    for (int i = 0; i < places->n; i++)
+        width = places->at[i] >= width ? places->at[i] + 1 : width;
+    if (width != n->width)
+        widen(n, width);
+    return n->sums + (int)sum * n->width;
+}
+
+static void sum_add(struct cluster_node *n, enum node_sum sum, const struct resources *what,
+                    const struct resource_places *places)
+{
+    int64_t *to = sum_of(n, sum, places);
+
+    for (int i = 0; i < places->n; i++)
+        to[places->at[i]] = amount_add(to[places->at[i]], what->at[places->at[i]]);
+}
+
+static void sum_sub(struct cluster_node *n, enum node_sum sum, const struct resources *what,
+                    const struct resource_places *places)
+{
+    int64_t *to = sum_of(n, sum, places);
+
+    for (int i = 0; i < places->n; i++)
+        to[places->at[i]] = amount_sub(to[places->at[i]], what->at[places->at[i]]);
+}
+
+static void sum_set(struct cluster_node *n, enum node_sum sum, const struct resources *what)
+{
+    struct resource_places places = resources_places(what);
+    int64_t *to = sum_of(n, sum, &places);
+
+    for (int i = 0; i < n->width; i++)
+        to[i] = what->at[i];
+}
+
+struct resources cluster_sum(const struct cluster_node *n, enum node_sum sum)
+{
+    struct resources whole = {0};
+
+    if (n->width != 0)
+        memcpy(whole.at, n->sums + (int)sum * n->width, n->width * sizeof *whole.at);
+    return whole;
+}
+
+void cluster_sum_add_at(const struct cluster_node *n, enum node_sum sum,
+                        const struct resource_places *places, struct resources *to)
+{
+    for (int i = 0; i < places->n; i++) {
+        int place = places->at[i];
+
+        to->at[place] = amount_add(to->at[place], cluster_sum_place(n, sum, place));
+    }
+}
+
+void cluster_sum_sub_at(const struct cluster_node *n, enum node_sum sum,
+                        const struct resource_places *places, struct resources *to)
+{
+    for (int i = 0; i < places->n; i++) {
+        int place = places->at[i];
+
+        to->at[place] = amount_sub(to->at[place], cluster_sum_place(n, sum, place));
+    }
 }
 
 /* Nodes. */
@@ -225,7 +310,7 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
     free(n->packed);
     n->packed = packed;
     n->facts = ++c->facts;
-    n->allocatable = node->allocatable;
+    sum_set(n, NODE_SUM_ALLOCATABLE, &node->allocatable);
     n->unschedulable = node->unschedulable;
     n->ready = node->ready;
     n->listed = true;
@@ -239,7 +324,7 @@ static void forget_facts(struct cluster *c, uint32_t index)
 
     free(n->packed);
     n->packed = NULL;
-    n->allocatable = (struct resources){0};
+    sum_set(n, NODE_SUM_ALLOCATABLE, &(struct resources){0});
     n->unschedulable = n->ready = false;
     c->known_nodes--;
     c->node_generation++;
@@ -285,7 +370,7 @@ struct node_record cluster_node_record(const struct cluster_node *node)
                                 .n_labels = node->packed->n_labels,
                                 .taints = node->packed->taints,
                                 .n_taints = node->packed->n_taints,
-                                .allocatable = node->allocatable,
+                                .allocatable = cluster_sum(node, NODE_SUM_ALLOCATABLE),
                                 .unschedulable = node->unschedulable,
                                 .ready = node->ready};
 }
@@ -310,10 +395,10 @@ void cluster_claim(struct cluster *c, uint32_t node, const struct pending_pod *p
     struct cluster_node *n = c->nodes[node];
 
     if (sign > 0) {
-        resources_add_at(&n->claimed, &pod->request, &pod->places);
+        sum_add(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
         n->pods++;
     } else {
-        resources_sub_at(&n->claimed, &pod->request, &pod->places);
+        sum_sub(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
         n->pods--;
         c->room_generation++;
     }
@@ -450,12 +535,12 @@ static void admit(struct cluster *c, struct pending_pod *p, uint32_t node)
     uint32_t old = p->admitted;
 
     if (node != CLUSTER_NO_NODE) {
-        resources_add_at(&c->nodes[node]->admitted, &p->request, &p->places);
+        sum_add(c->nodes[node], NODE_SUM_ADMITTED, &p->request, &p->places);
         c->nodes[node]->pods++;
     }
     p->admitted = node;
     if (old != CLUSTER_NO_NODE) {
-        resources_sub_at(&c->nodes[old]->admitted, &p->request, &p->places);
+        sum_sub(c->nodes[old], NODE_SUM_ADMITTED, &p->request, &p->places);
         c->nodes[old]->pods--;
         c->room_generation++;
         maybe_forget(c, old);
@@ -504,12 +589,12 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
         p->created = record->created;
         order_insert(c, p);
     }
-    if (p->admitted != CLUSTER_NO_NODE) {
-        resources_sub(&c->nodes[p->admitted]->admitted, &p->request);
-        resources_add(&c->nodes[p->admitted]->admitted, &record->request);
-    }
+    if (p->admitted != CLUSTER_NO_NODE)
+        sum_sub(c->nodes[p->admitted], NODE_SUM_ADMITTED, &p->request, &p->places);
     p->request = record->request;
     p->places = c->shapes[pod->shape].places;
+    if (p->admitted != CLUSTER_NO_NODE)
+        sum_add(c->nodes[p->admitted], NODE_SUM_ADMITTED, &p->request, &p->places);
     free(p->rules);
     p->rules = rules;
     nominate(c, p, record->nominated.len != 0 ? want_node(c, record->nominated) : CLUSTER_NO_NODE);
@@ -559,14 +644,14 @@ static void account(struct cluster *c, const struct pod *pod, int sign)
         return;
 
     struct cluster_node *n = c->nodes[pod->node];
-    struct resources *sum = pod->filler == CLUSTER_PAID ? &n->paid : &n->filler;
-    void (*apply)(struct resources *, const struct resources *, const struct resource_places *) =
-        sign > 0 ? resources_add_at : resources_sub_at;
+    enum node_sum sum = pod->filler == CLUSTER_PAID ? NODE_SUM_PAID : NODE_SUM_FILLER;
+    void (*apply)(struct cluster_node *, enum node_sum, const struct resources *,
+                  const struct resource_places *) = sign > 0 ? sum_add : sum_sub;
 
     n->pods += (uint32_t)sign;
-    apply(sum, request, &shape->places);
+    apply(n, sum, request, &shape->places);
     if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
-        apply(&n->leaving, request, &shape->places);
+        apply(n, NODE_SUM_LEAVING, request, &shape->places);
     if (sign < 0)
         c->room_generation++;
     mark_changed(c, pod->node);
@@ -782,21 +867,28 @@ size_t cluster_list_end(struct cluster *c, enum cluster_kind kind)
 /* A count from scratch. */
 
 struct recount {
-    struct resources paid, filler, leaving, claimed, admitted;
+    struct resources sum[NODE_SUM_COUNT_]; /* but for what the node offers */
     uint32_t pods;
 };
+
+static const char *const sum_names[] = {
+    [NODE_SUM_ALLOCATABLE] = "allocatable", [NODE_SUM_PAID] = "paid",
+    [NODE_SUM_FILLER] = "filler",           [NODE_SUM_LEAVING] = "leaving",
+    [NODE_SUM_CLAIMED] = "claimed",         [NODE_SUM_ADMITTED] = "admitted",
+};
+_Static_assert(COUNT_OF(sum_names) == NODE_SUM_COUNT_, "a sum has no name");
 
 static bool node_differs(const struct cluster_node *n, const struct recount *r, char *what,
                          size_t size)
 {
-    const char *field = !resources_equal(&n->paid, &r->paid)           ? "paid"
-                        : !resources_equal(&n->filler, &r->filler)     ? "filler"
-                        : !resources_equal(&n->leaving, &r->leaving)   ? "leaving"
-                        : !resources_equal(&n->claimed, &r->claimed)   ? "claimed"
-                        : !resources_equal(&n->admitted, &r->admitted) ? "admitted"
-                        : n->pods != r->pods                           ? "pods"
-                                                                       : NULL;
+    const char *field = n->pods != r->pods ? "pods" : NULL;
 
+    for (int i = NODE_SUM_PAID; i < NODE_SUM_COUNT_; i++) {
+        struct resources kept = cluster_sum(n, (enum node_sum)i);
+
+        if (!resources_equal(&kept, &r->sum[i]))
+            field = sum_names[i];
+    }
     if (field != NULL)
         (void)snprintf(what, size, "node %s: %s differs from a recount", n->name, field);
     return field != NULL;
@@ -818,9 +910,9 @@ static void recount_pod(const struct cluster *c, const struct pod *pod, struct r
     struct recount *r = &nodes[pod->node];
 
     r->pods++;
-    resources_add(pod->filler == CLUSTER_PAID ? &r->paid : &r->filler, request);
+    resources_add(&r->sum[pod->filler == CLUSTER_PAID ? NODE_SUM_PAID : NODE_SUM_FILLER], request);
     if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
-        resources_add(&r->leaving, request);
+        resources_add(&r->sum[NODE_SUM_LEAVING], request);
 }
 
 bool cluster_verify(const struct cluster *c, char *what, size_t size)
@@ -842,11 +934,12 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
         if (c->order[i]->nominated != CLUSTER_NO_NODE)
             nodes[c->order[i]->nominated].pods++;
         if (claim->node != CLUSTER_NO_NODE) {
-            resources_add(&nodes[claim->node].claimed, &c->order[i]->request);
+            resources_add(&nodes[claim->node].sum[NODE_SUM_CLAIMED], &c->order[i]->request);
             nodes[claim->node].pods++;
         }
         if (c->order[i]->admitted != CLUSTER_NO_NODE) {
-            resources_add(&nodes[c->order[i]->admitted].admitted, &c->order[i]->request);
+            resources_add(&nodes[c->order[i]->admitted].sum[NODE_SUM_ADMITTED],
+                          &c->order[i]->request);
             nodes[c->order[i]->admitted].pods++;
         }
         if (i != 0 && pending_cmp(c->order[i - 1], c->order[i]) >= 0) {

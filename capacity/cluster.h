@@ -26,17 +26,24 @@
 enum { CLUSTER_PAID = -1, CLUSTER_MAX_FILLERS = 32 };
 #define CLUSTER_NO_NODE UINT32_MAX
 
+/* What is kept of a node in amounts: cluster_sum(). */
+enum node_sum {
+    NODE_SUM_ALLOCATABLE,
+    NODE_SUM_PAID,     /* counted paid pods bound here */
+    NODE_SUM_FILLER,   /* counted filler pods bound here, of all fillers */
+    NODE_SUM_LEAVING,  /* of those, the terminating ones */
+    NODE_SUM_CLAIMED,  /* claims placed here (claims.h has them placed) */
+    NODE_SUM_ADMITTED, /* pending filler pods let in here (cluster_admit()) */
+    NODE_SUM_COUNT_
+};
+
 struct cluster_node {
     struct packed_node *packed; /* NULL: pods name it, but it was not seen (or is gone) */
     char *name;
     uint64_t facts; /* another value whenever what `packed` says may have changed; never 0 */
-    struct resources allocatable;
-    struct resources paid;    /* counted paid pods bound here */
-    struct resources filler;  /* counted filler pods bound here, of all fillers */
-    struct resources leaving; /* of those, the terminating ones */
-    struct resources claimed; /* claims placed here (claims.h writes it) */
-    struct resources admitted; /* pending filler pods let in here (cluster_admit()) */
-    uint32_t pods; /* pods that name this node: it is forgotten at 0 when it is not packed */
+    int64_t *sums;  /* the sums, one behind another, each of `width` places: whatever is beyond is 0 */
+    uint32_t pods;  /* pods that name this node: it is forgotten at 0 when it is not packed */
+    uint8_t width;
     bool unschedulable;
     bool ready;
     bool changed; /* stands in the list of changed nodes */
@@ -138,6 +145,18 @@ uint32_t cluster_node_limit(const struct cluster *c);
 const struct cluster_node *cluster_node(const struct cluster *c, uint32_t index);
 /* CLUSTER_NO_NODE if the name is unknown. */
 uint32_t cluster_find_node(const struct cluster *c, struct sv name);
+
+static inline int64_t cluster_sum_place(const struct cluster_node *n, enum node_sum sum, int place)
+{
+    return place < n->width ? n->sums[(int)sum * n->width + place] : 0;
+}
+struct resources cluster_sum(const struct cluster_node *n, enum node_sum sum);
+/* to += sum, to -= sum, in these places. */
+void cluster_sum_add_at(const struct cluster_node *n, enum node_sum sum,
+                        const struct resource_places *places, struct resources *to);
+void cluster_sum_sub_at(const struct cluster_node *n, enum node_sum sum,
+                        const struct resource_places *places, struct resources *to);
+
 /* For rules_check_node(): the node as a record (name, labels, taints, cordon, allocatable). */
 struct node_record cluster_node_record(const struct cluster_node *node);
 

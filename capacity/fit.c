@@ -67,10 +67,12 @@ bool fit_is_for(const struct fit *f, const struct resources *request, const stru
 
 struct resources fit_room(const struct cluster_node *n)
 {
-    struct resources room = n->allocatable;
+    struct resources room = cluster_sum(n, NODE_SUM_ALLOCATABLE);
+    struct resources paid = cluster_sum(n, NODE_SUM_PAID);
+    struct resources claimed = cluster_sum(n, NODE_SUM_CLAIMED);
 
-    resources_sub(&room, &n->paid);
-    resources_sub(&room, &n->claimed);
+    resources_sub(&room, &paid);
+    resources_sub(&room, &claimed);
     return room;
 }
 
@@ -78,9 +80,9 @@ void fit_room_at(const struct cluster_node *n, const struct resource_places *pla
                  struct resources *ret_room)
 {
     for (int i = 0; i < places->n; i++)
-        ret_room->at[places->at[i]] = n->allocatable.at[places->at[i]];
-    resources_sub_at(ret_room, &n->paid, places);
-    resources_sub_at(ret_room, &n->claimed, places);
+        ret_room->at[places->at[i]] = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, places->at[i]);
+    cluster_sum_sub_at(n, NODE_SUM_PAID, places, ret_room);
+    cluster_sum_sub_at(n, NODE_SUM_CLAIMED, places, ret_room);
 }
 
 /* Does the node take the filler but for room? Its rules are looked at when its facts are new. */
@@ -104,14 +106,14 @@ static struct fit_node measure(struct fit *f, uint32_t index, const struct clust
         return result;
     fit_room_at(n, &f->places, &room);
     result.eligible = true;
-    result.allocatable_milli = n->allocatable.at[RESOURCE_CPU];
-    result.paid_milli = n->paid.at[RESOURCE_CPU];
-    result.claimed_milli = n->claimed.at[RESOURCE_CPU];
+    result.allocatable_milli = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, RESOURCE_CPU);
+    result.paid_milli = cluster_sum_place(n, NODE_SUM_PAID, RESOURCE_CPU);
+    result.claimed_milli = cluster_sum_place(n, NODE_SUM_CLAIMED, RESOURCE_CPU);
     result.room_milli = max_i64(room.at[RESOURCE_CPU], 0);
     if (result.paid_milli < f->min_paid_milli)
         return result;
     result.slots = resources_times_at(&f->request, &room, &f->places);
-    resources_sub_at(&room, &n->leaving, &f->places);
+    cluster_sum_sub_at(n, NODE_SUM_LEAVING, &f->places, &room);
     result.slots_now = resources_times_at(&f->request, &room, &f->places);
     return result;
 }

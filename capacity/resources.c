@@ -83,35 +83,13 @@ int resource_names_find(struct resource_names *names, struct sv name, bool add)
     return names->count++;
 }
 
-/*
- * Without branches and overflow builtins, so that the compiler makes vector code of the loops: an
- * overflow shows in the sign bit of `overflow`, and its limit has the sign of the left side.
- */
-static inline int64_t saturate(uint64_t left, uint64_t result, uint64_t overflow)
-{
-    uint64_t limit = (left >> 63) + (uint64_t)INT64_MAX;
-    uint64_t mask = 0 - (overflow >> 63);
-
-    return (int64_t)((limit & mask) | (result & ~mask));
-}
-
-static inline int64_t sum(uint64_t a, uint64_t b)
-{
-    return saturate(a, a + b, ~(a ^ b) & (a ^ (a + b)));
-}
-
-static inline int64_t difference(uint64_t a, uint64_t b)
-{
-    return saturate(a, a - b, (a ^ b) & (a ^ (a - b)));
-}
-
 /* The copies tell the compiler that the two sides do not overlap. */
 void resources_add(struct resources *to, const struct resources *what)
 {
     const struct resources other = *what;
 
     for (int i = 0; i < RESOURCE_MAX; i++)
-        to->at[i] = sum((uint64_t)to->at[i], (uint64_t)other.at[i]);
+        to->at[i] = amount_add(to->at[i], other.at[i]);
 }
 
 void resources_sub(struct resources *to, const struct resources *what)
@@ -119,7 +97,7 @@ void resources_sub(struct resources *to, const struct resources *what)
     const struct resources other = *what;
 
     for (int i = 0; i < RESOURCE_MAX; i++)
-        to->at[i] = difference((uint64_t)to->at[i], (uint64_t)other.at[i]);
+        to->at[i] = amount_sub(to->at[i], other.at[i]);
 }
 
 void resources_max(struct resources *to, const struct resources *other)
@@ -199,21 +177,15 @@ struct resource_places resources_places(const struct resources *request)
 void resources_add_at(struct resources *to, const struct resources *what,
                       const struct resource_places *places)
 {
-    for (int i = 0; i < places->n; i++) {
-        uint64_t a = (uint64_t)to->at[places->at[i]], b = (uint64_t)what->at[places->at[i]];
-
-        to->at[places->at[i]] = sum(a, b);
-    }
+    for (int i = 0; i < places->n; i++)
+        to->at[places->at[i]] = amount_add(to->at[places->at[i]], what->at[places->at[i]]);
 }
 
 void resources_sub_at(struct resources *to, const struct resources *what,
                       const struct resource_places *places)
 {
-    for (int i = 0; i < places->n; i++) {
-        uint64_t a = (uint64_t)to->at[places->at[i]], b = (uint64_t)what->at[places->at[i]];
-
-        to->at[places->at[i]] = difference(a, b);
-    }
+    for (int i = 0; i < places->n; i++)
+        to->at[places->at[i]] = amount_sub(to->at[places->at[i]], what->at[places->at[i]]);
 }
 
 bool resources_fit_at(const struct resources *request, const struct resources *free,

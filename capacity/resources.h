@@ -54,6 +54,32 @@ int resource_names_find(struct resource_names *names, struct sv name, bool add);
  */
 bool resource_countable(struct sv name);
 
+/*
+ * Sums that saturate, without branches and overflow builtins, so that the compiler makes vector code of loops over them: an
+ * overflow shows in the sign bit of `overflow`, and its limit has the sign of the left side.
+ */
+static inline int64_t amount_saturate(uint64_t left, uint64_t result, uint64_t overflow)
+{
+    uint64_t limit = (left >> 63) + (uint64_t)INT64_MAX;
+    uint64_t mask = 0 - (overflow >> 63);
+
+    return (int64_t)((limit & mask) | (result & ~mask));
+}
+
+static inline int64_t amount_add(int64_t to, int64_t what)
+{
+    uint64_t a = (uint64_t)to, b = (uint64_t)what;
+
+    return amount_saturate(a, a + b, ~(a ^ b) & (a ^ (a + b)));
+}
+
+static inline int64_t amount_sub(int64_t from, int64_t what)
+{
+    uint64_t a = (uint64_t)from, b = (uint64_t)what;
+
+    return amount_saturate(a, a - b, (a ^ b) & (a ^ (a - b)));
+}
+
 /* to += what, to -= what, saturating; O(RESOURCE_MAX), vectorised. */
 void resources_add(struct resources *to, const struct resources *what);
 void resources_sub(struct resources *to, const struct resources *what);

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/num.h"
+#include "capacity/fit.h"
 #include "policy/caps.h"
 #include "policy/roster.h"
 
@@ -603,7 +604,7 @@ static void find_losers(struct placer *p, const struct placement_input *in, enum
         if (stay > caps[i])
             add_loser(p, i, stay - caps[i], n->at[level], false);
         facts = cluster_node(in->cluster, i);
-        if (facts != NULL && facts->claimed.at[RESOURCE_PODS] > 0 && stay > in->slots[i])
+        if (facts != NULL && cluster_sum_place(facts, NODE_SUM_CLAIMED, RESOURCE_PODS) > 0 && stay > in->slots[i])
             add_loser(p, i, stay - max_i64(in->slots[i], 0), n->at[level], true);
     }
     heapify(p);
@@ -715,12 +716,12 @@ static bool shrink(struct placer *p, const struct placement_input *in)
 
 static struct resources free_room(const struct cluster_node *n)
 {
-    struct resources room = n->allocatable;
+    struct resources room = fit_room(n);
+    struct resources filler = cluster_sum(n, NODE_SUM_FILLER);
+    struct resources admitted = cluster_sum(n, NODE_SUM_ADMITTED);
 
-    resources_sub(&room, &n->paid);
-    resources_sub(&room, &n->claimed);
-    resources_sub(&room, &n->filler);
-    resources_sub(&room, &n->admitted);
+    resources_sub(&room, &filler);
+    resources_sub(&room, &admitted);
     return room;
 }
 

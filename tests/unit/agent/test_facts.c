@@ -167,7 +167,7 @@ Test(facts, without_a_target_all_pods_are_paid)
     give_node(&w, "n1", 10);
     give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
     cr_assert_not(planner_has_shape(w.facts.planner, 0), "nobody told the filler's shape");
-    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 1000);
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 1000);
     world_done(&w);
 }
 
@@ -181,7 +181,7 @@ Test(facts, a_pod_that_nobody_controls_is_paid_whatever_its_labels)
     w.no_owner = true;
     give_pod(&w, "filler", "stray", "\"app\":\"miner\"", "5", BOUND, RUNNING);
     cr_assert_eq(w.facts.fillers[0].shape_source, SHAPE_NONE, "it teaches no shape");
-    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 5000);
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 5000);
     world_done(&w);
 }
 
@@ -314,7 +314,7 @@ Test(facts, a_broken_pod_is_refused_and_leaves_everything_as_it_was)
         w.now, &err));
     cr_assert_eq(err.kind, ERR_INPUT);
     cr_assert_eq(cluster_pod_count(facts_cluster(&w.facts)), 1);
-    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 4000);
     world_done(&w);
 }
 
@@ -377,22 +377,22 @@ Test(facts, of_a_filler_that_comes_or_goes_the_others_know_nothing_less)
     give_node(&w, "n1", 10);
     list_fillers(&w);
     cr_assert(facts_classified(&w.facts, 0));
-    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 2000);
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 2000);
 
     cr_assert(facts_add(&w.facts, w.policies.at[0], &other, NULL));
     follow_as(&w, other, "app=other");
     cr_assert(facts_classified(&w.facts, 0) && !facts_classified(&w.facts, other));
-    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 2000, "till the list tells");
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 2000, "till the list tells");
     list_fillers(&w);
     cr_assert(facts_classified(&w.facts, 0) && facts_classified(&w.facts, other));
-    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 0);
-    cr_assert_eq(node(&w, 0)->filler.at[RESOURCE_CPU], 3000);
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 0);
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_FILLER, RESOURCE_CPU), 3000);
     cr_assert_eq(w.facts.paid_pods_total, 0, "nobody arrived");
 
     facts_remove(&w.facts, other, w.now);
     cr_assert(facts_classified(&w.facts, 0));
-    cr_assert_eq(node(&w, 0)->paid.at[RESOURCE_CPU], 2000, "at once");
-    cr_assert_eq(node(&w, 0)->filler.at[RESOURCE_CPU], 1000);
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 2000, "at once");
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_FILLER, RESOURCE_CPU), 1000);
     world_done(&w);
 }
 

@@ -388,7 +388,7 @@ static int64_t cores(const struct rig *r)
         const struct cluster_node *n = cluster_node(r->cluster, i);
 
         if (n != NULL)
-            milli += n->paid.at[RESOURCE_CPU];
+            milli += cluster_sum_place(n, NODE_SUM_PAID, RESOURCE_CPU);
     }
     return milli / 1000;
 }

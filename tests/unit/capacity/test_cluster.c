@@ -81,13 +81,13 @@ Test(cluster, counts_a_pod_on_its_node_until_it_is_gone)
 
     add_node(c, "n1", 30000);
     cr_assert(put(c, pod, CLUSTER_PAID).bound);
-    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_PAID, RESOURCE_CPU), 4000);
     pod.deleting = true;
     put(c, pod, CLUSTER_PAID);
-    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 4000,
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_PAID, RESOURCE_CPU), 4000,
                  "terminating pods hold their room");
     cluster_remove_pod(c, pod.uid);
-    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 0);
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_PAID, RESOURCE_CPU), 0);
     assert_sound(c);
     cluster_free(c);
 }
@@ -101,7 +101,7 @@ Test(cluster, a_finished_pod_gives_its_room_back)
     put(c, pod, CLUSTER_PAID);
     pod.phase = PHASE_SUCCEEDED;
     cr_assert(put(c, pod, CLUSTER_PAID).removed);
-    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 0);
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_PAID, RESOURCE_CPU), 0);
     cr_assert_eq(cluster_pod_count(c), 0);
     cluster_free(c);
 }
@@ -114,12 +114,12 @@ Test(cluster, a_pod_may_name_a_node_that_comes_later)
     cr_assert_eq(cluster_node_count(c), 0);
     cr_assert_null(node_named(c, "late"));
     add_node(c, "late", 30000);
-    cr_assert_eq(node_named(c, "late")->paid.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(c, "late"), NODE_SUM_PAID, RESOURCE_CPU), 4000);
     cluster_remove_node(c, SV("late"));
     cr_assert_eq(cluster_node_count(c), 0);
     assert_sound(c);
     add_node(c, "late", 30000);
-    cr_assert_eq(node_named(c, "late")->paid.at[RESOURCE_CPU], 4000,
+    cr_assert_eq(cluster_sum_place(node_named(c, "late"), NODE_SUM_PAID, RESOURCE_CPU), 4000,
                  "the pod did not go with the node's facts");
     cluster_free(c);
 }
@@ -158,14 +158,14 @@ Test(cluster, released_pods_are_paid_at_once_and_arrive_nowhere)
     cr_assert(cluster_admit(c, waits.uid, cluster_find_node(c, SV("n1"))));
     cr_assert_eq(cluster_release(c, 0), 2);
     assert_sound(c);
-    cr_assert_eq(node_named(c, "n1")->paid.at[RESOURCE_CPU], 3000);
-    cr_assert_eq(node_named(c, "n1")->filler.at[RESOURCE_CPU], 2000, "another one's stays");
-    cr_assert_eq(node_named(c, "n1")->admitted.at[RESOURCE_CPU], 0);
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_PAID, RESOURCE_CPU), 3000);
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_FILLER, RESOURCE_CPU), 2000, "another one's stays");
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_ADMITTED, RESOURCE_CPU), 0);
     cr_assert(cluster_find_pending(c, waits.uid)->paid);
     cr_assert(cluster_find_pending(c, waits.uid)->arrived);
     change = put(c, make_pod(1, 3000, "n1"), 1);
     cr_assert(change.moved && !change.added && !change.bound);
-    cr_assert_eq(node_named(c, "n1")->filler.at[RESOURCE_CPU], 5000);
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_FILLER, RESOURCE_CPU), 5000);
     assert_sound(c);
     cluster_free(c);
 }
@@ -287,12 +287,12 @@ Test(claims, the_scheduler_s_nomination_moves_the_claim)
     add_node(w.c, "n2", 10000);
     put(w.c, pod, CLUSTER_PAID);
     update(&w);
-    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "n1"), NODE_SUM_CLAIMED, RESOURCE_CPU), 4000);
     pod.nominated = SV("n2");
     put(w.c, pod, CLUSTER_PAID);
     update(&w);
-    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 0);
-    cr_assert_eq(node_named(w.c, "n2")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "n1"), NODE_SUM_CLAIMED, RESOURCE_CPU), 0);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "n2"), NODE_SUM_CLAIMED, RESOURCE_CPU), 4000);
     world_done(&w);
 }
 
@@ -369,14 +369,14 @@ Test(claims, of_a_pod_that_something_else_holds_back_move_to_free_room_and_lapse
     pod.unschedulable = true;
     put(w.c, pod, CLUSTER_PAID);
     sum = update(&w);
-    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "n1"), NODE_SUM_CLAIMED, RESOURCE_CPU), 4000);
     first = sum.deadline;
     add_node(w.c, "n2", 10000);
     for (uint64_t id = 10; id < 18; id++) /* filler takes the claim's own room */
         put(w.c, make_pod(id, 1000, "n1"), 0);
     w.now.us += US_PER_S;
     sum = update(&w);
-    cr_assert_eq(node_named(w.c, "n2")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "n2"), NODE_SUM_CLAIMED, RESOURCE_CPU), 4000);
     cr_assert_eq(sum.urgent, 0, "no filler must leave for it");
     cr_assert_eq(sum.deadline.us, first.us, "room stood free all the time");
     w.now = first;
@@ -395,7 +395,7 @@ Test(claims, stay_where_they_fit_when_the_nominated_node_is_full_of_paid_pods)
     pod.nominated = SV("n2");
     put(w.c, pod, CLUSTER_PAID);
     cr_assert_eq(update(&w).pods, 1);
-    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "n1"), NODE_SUM_CLAIMED, RESOURCE_CPU), 4000);
     world_done(&w);
 }
 
@@ -408,10 +408,10 @@ Test(claims, a_nomination_of_a_node_that_comes_later_counts_when_it_comes)
     pod.nominated = SV("late");
     put(w.c, pod, CLUSTER_PAID);
     update(&w);
-    cr_assert_eq(node_named(w.c, "n1")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "n1"), NODE_SUM_CLAIMED, RESOURCE_CPU), 4000);
     add_node(w.c, "late", 10000);
     update(&w);
-    cr_assert_eq(node_named(w.c, "late")->claimed.at[RESOURCE_CPU], 4000);
+    cr_assert_eq(cluster_sum_place(node_named(w.c, "late"), NODE_SUM_CLAIMED, RESOURCE_CPU), 4000);
     world_done(&w);
 }
 

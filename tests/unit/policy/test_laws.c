@@ -113,7 +113,7 @@ static uint32_t choose(const struct play *p, const struct trace_kind *kind)
 
     for (uint32_t i = 0; i < p->trace.n_nodes; i++) {
         const struct cluster_node *node = cluster_node(planner_cluster(p->planner), i);
-        struct resources room = node->allocatable;
+        struct resources room = cluster_sum(node, NODE_SUM_ALLOCATABLE);
 
         resources_sub(&room, &p->used[i]);
         if ((kind->node == TRACE_ANY_NODE || kind->node == i) &&

@@ -442,7 +442,7 @@ Test(planner, on_one_node_what_headroom_covers_finds_room)
             bool comes = random_percent(&r, 55);
 
             wait(&w, (double)random_in(&r, 1, 40) * (random_percent(&r, 10) ? 10 : 1));
-            paid = cluster_node(planner_cluster(w.planner), 0)->paid.at[RESOURCE_CPU];
+            paid = cluster_sum_place(cluster_node(planner_cluster(w.planner), 0), NODE_SUM_PAID, RESOURCE_CPU);
             comes = comes && paid + cpu <= SLOTS * 1000;
             if (comes)
                 (void)put_pod(&w, pods++, CLUSTER_PAID, cpu, -1);
@@ -720,8 +720,8 @@ static void let_in_and_follow(struct world *w, struct gated *g)
         for (uint32_t i = 0; i < cluster_node_limit(planner_cluster(w->planner)); i++) {
             const struct cluster_node *node = cluster_node(planner_cluster(w->planner), i);
 
-            cr_assert_leq(node->filler.at[RESOURCE_CPU] + node->paid.at[RESOURCE_CPU],
-                          node->allocatable.at[RESOURCE_CPU], "node %s", node->name);
+            cr_assert_leq(cluster_sum_place(node, NODE_SUM_FILLER, RESOURCE_CPU) + cluster_sum_place(node, NODE_SUM_PAID, RESOURCE_CPU),
+                          cluster_sum_place(node, NODE_SUM_ALLOCATABLE, RESOURCE_CPU), "node %s", node->name);
         }
     }
 }
