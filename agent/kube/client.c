@@ -22,7 +22,7 @@ struct client {
     struct transport transport;
     struct timers timers;
     struct mono token_read, tls_read;
-    bool tls_doubted;       /* the last connection failed */
+    bool tls_doubted;       /* a connection failed since */
     struct exec *exec;      /* NULL: no program gives credentials */
     void *exec_timer;       /* for calls that must not fail from inside client_start() */
     struct decoder decoder; /* of Status bodies */
@@ -316,7 +316,7 @@ static void on_done(void *self, const struct err *err)
         begin(call);
         return;
     }
-    if (call->status == 0)
+    if (err != NULL)
         c->tls_doubted = true;
     if (err != NULL || !good(call->status)) {
         fail(call, err);

@@ -251,7 +251,7 @@ bool config_take_exec(struct config_entry user, struct config_entry cluster, str
            (!exec->provide_cluster_info || take_cluster_config(cluster, exec, err));
 }
 
-/* As the program expects it: what is empty or false is left out. */
+/* As kubectl writes it: what is empty or false is left out, but for `config`. */
 static void write_cluster(struct jsonw *w, const struct kube_config *c)
 {
     struct strbuf ca;
@@ -270,8 +270,8 @@ static void write_cluster(struct jsonw *w, const struct kube_config *c)
     }
     if (c->proxy_url != NULL)
         jsonw_cstr(w, "proxy-url", c->proxy_url);
-    if (c->exec->cluster_config != NULL)
-        jsonw_raw(w, "config", sv_from(c->exec->cluster_config));
+    jsonw_raw(w, "config",
+              c->exec->cluster_config != NULL ? sv_from(c->exec->cluster_config) : SV("null"));
     jsonw_end(w);
 }
 

@@ -73,20 +73,20 @@ static bool same_name(struct sv a, struct sv b)
 /* Splits "host:port", "[v6]:port", "host" and "v6"; the port is empty if there is none. */
 static void split_port(struct sv text, struct sv *ret_host, struct sv *ret_port)
 {
-    const char *colon = text.len != 0 ? memrchr(text.at, ':', text.len) : NULL;
     struct sv host = text, port = {0};
 
-    if (text.len != 0 && text.at[0] == '[') {
-        const char *end = memchr(text.at, ']', text.len);
+    if (text.len != 0) {
+        const char *colon = memrchr(text.at, ':', text.len);
+        const char *end = text.at[0] == '[' ? memchr(text.at, ']', text.len) : NULL;
 
         if (end != NULL) {
             host = (struct sv){.at = text.at + 1, .len = (size_t)(end - text.at) - 1};
             if (colon == end + 1)
                 port = sv_skip(text, (size_t)(colon - text.at) + 1);
+        } else if (colon != NULL && memchr(text.at, ':', (size_t)(colon - text.at)) == NULL) {
+            host.len = (size_t)(colon - text.at);
+            port = sv_skip(text, host.len + 1);
         }
-    } else if (colon != NULL && memchr(text.at, ':', (size_t)(colon - text.at)) == NULL) {
-        host.len = (size_t)(colon - text.at);
-        port = sv_skip(text, host.len + 1);
     }
     *ret_host = host;
     *ret_port = port;
