@@ -400,13 +400,23 @@ static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_r
                  tf->recent[0].detail);
 }
 
+/* Growth waits while a watch is cut off or lists: what it would tell is not known. */
+static bool may_write(const struct turn *t, const struct turn_filler *tf)
+{
+    bool grows = tf->decision.replicas > tf->input.replicas;
+    bool connected = watch_stats(t->parts.pods)->connected && watch_stats(t->parts.nodes)->connected;
+
+    return tf->decision.write && tf->policy->mode != MODE_METRICS_ONLY && !tf->let_go &&
+           (connected || !grows);
+}
+
 static struct act_facts wishes(const struct turn *t, const struct turn_filler *tf, struct mono now)
 {
     const struct claims_sum *c = &t->claims;
     struct places_view places = places_view(tf->places, now);
 
     return (struct act_facts){
-        .write = tf->decision.write && tf->policy->mode != MODE_METRICS_ONLY && !tf->let_go,
+        .write = may_write(t, tf),
         .from = tf->input.replicas,
         .to = tf->decision.replicas,
         .urgent = is_urgent(t, tf),

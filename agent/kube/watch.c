@@ -543,6 +543,7 @@ static bool on_head(void *self, enum decode_format format, struct err *err UNUSE
 
     heard(w);
     w->forbidden = 0;
+    w->stats.connected = w->state == WATCH_STREAM;
     frame_free(w->frame);
     w->frame = frame_new(w->state == WATCH_STREAM || w->state == WATCH_INITIAL, format, &handler);
     return true;
@@ -599,6 +600,7 @@ static void on_done(void *self, const struct client_problem *problem)
     enum input in;
 
     w->call = NULL;
+    w->stats.connected = false;
     if (problem == NULL && finish(w, &in, &p.err)) {
         /* Complete. */
     } else {
@@ -689,6 +691,7 @@ static void cancel(struct watch *w)
 {
     client_cancel(w->call);
     w->call = NULL;
+    w->stats.connected = false;
     w->timers.timer_stop(w->timer);
 }
 

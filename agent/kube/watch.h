@@ -111,6 +111,7 @@ struct watch_stats {
     uint64_t refused;  /* lists that the server did not give as initial events */
     bool listing;      /* begin() was told, synced() not yet */
     bool synced;       /* a list has been complete */
+    bool connected;    /* a stream is open: what happens is told as it happens */
     struct mono heard; /* when anything last came from the server; 0: never */
 };
 

@@ -1,0 +1,692 @@
+#include "tests/unit/agent/core.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define STEP_US (50 * US_PER_MS)
+/* The default. */
+#define STALE_US   (90 * US_PER_S)
+#define LONGEST_US (400 * US_PER_S)
+/* Nothing changed for so long: the end. */
+#define PEACE_US (15 * US_PER_S)
+
+enum { OUTAGE_CALLS = 20, MAX_ANSWER = 1 << 20 };
+
+static const char policy_text[] =
+    "apiVersion: brim.dev/v1\n"
+    "kind: FillerPolicy\n"
+    "metadata: {name: miner}\n"
+    "spec:\n"
+    "  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}\n"
+    "  replicas: {min: 0, max: 150}\n"
+    "  headroom: {mode: fixed, max: 2}\n"
+    "  settle: 5s\n";
+
+#define SCALE_OF(ns, name) "/apis/apps/v1/namespaces/" ns "/deployments/" name "/scale"
+#define MINER              SCALE_OF("filler", "miner")
+
+static const struct {
+    int64_t at_us;
+    const char *path, *body;
+} steps[] = {
+    {30 * US_PER_S, SCALE_OF("default", "web"), "{\"spec\":{\"replicas\":5}}"},
+    {45 * US_PER_S, "/api/v1/nodes/n-2", "{\"spec\":{\"unschedulable\":true}}"},
+    {55 * US_PER_S, "/api/v1/nodes/n-2", "{\"spec\":{\"unschedulable\":null}}"},
+    {60 * US_PER_S, SCALE_OF("default", "web"), "{\"spec\":{\"replicas\":2}}"},
+};
+
+static const char *const fault_names[] = {
+    [CORE_REFUSED] = "refused",     [CORE_LOST] = "lost",     [CORE_HALF] = "half",
+    [CORE_HANGS] = "hangs",         [CORE_BROKEN] = "broken", [CORE_THROTTLED] = "throttled",
+    [CORE_FORBIDDEN] = "forbidden", [CORE_GONE] = "gone",     [CORE_OUTAGE] = "outage",
+};
+_Static_assert(COUNT_OF(fault_names) == CORE_FAULT_COUNT_, "a fault has no name");
+
+const char *core_fault_name(enum core_fault fault)
+{
+    return fault_names[fault];
+}
+
+/* ---- the agent, joined as wire.c does it ---- */
+
+static void set_wall(struct core *c)
+{
+    c->facts.wall = c->fake.wall;
+}
+
+static void pods_begin(void *self)
+{
+    struct core *c = self;
+
+    set_wall(c);
+    facts_list_begin(&c->facts, CLUSTER_PODS);
+}
+
+static bool pods_object(void *self, enum watch_change change, enum decode_format format,
+                        struct sv object, struct err *err)
+{
+    struct core *c = self;
+
+    set_wall(c);
+    return facts_pod(&c->facts, change == WATCH_DELETE, format, object, c->fake.now, err);
+}
+
+static void pods_synced(void *self)
+{
+    struct core *c = self;
+
+    set_wall(c);
+    facts_list_end(&c->facts, CLUSTER_PODS, c->fake.now);
+}
+
+static void nodes_begin(void *self)
+{
+    facts_list_begin(&((struct core *)self)->facts, CLUSTER_NODES);
+}
+
+static bool nodes_object(void *self, enum watch_change change, enum decode_format format,
+                         struct sv object, struct err *err)
+{
+    return facts_node(&((struct core *)self)->facts, change == WATCH_DELETE, format, object, err);
+}
+
+static void nodes_synced(void *self)
+{
+    struct core *c = self;
+
+    facts_list_end(&c->facts, CLUSTER_NODES, c->fake.now);
+}
+
+static void trouble(void *self UNUSED, const struct err *err UNUSED)
+{
+}
+
+static void workload_changed(void *self)
+{
+    struct core *c = self;
+    const struct workload_view *view = workload_view(c->workload);
+    bool changed = false;
+
+    turn_mark(&c->turn);
+    if (view->state == WORKLOAD_UNREAD)
+        return;
+    cr_assert(
+        facts_set_selector(&c->facts, 0, sv_from(view->selector), c->fake.now, &changed, NULL));
+    if (changed)
+        watch_stop(c->pods);
+    watch_start(c->pods);
+}
+
+static void template_read(void *self, const struct pod_record *pod)
+{
+    facts_set_template(&((struct core *)self)->facts, 0, pod);
+}
+
+static void written(void *self, bool down, int64_t replicas, const struct err *err)
+{
+    turn_written(&((struct core *)self)->turn, 0, down, replicas, err);
+}
+
+static void admitted(void *self, struct uid uid, bool ok)
+{
+    turn_admitted(&((struct core *)self)->turn, 0, uid, ok);
+}
+
+static void costed(void *self, struct uid uid, int32_t cost, bool ok)
+{
+    turn_costed(&((struct core *)self)->turn, 0, uid, cost, ok);
+}
+
+static void join(struct core *c, const struct podreq_rules *rules)
+{
+    struct err err = {0};
+    int filler;
+
+    cr_assert(policy_read(SV("p"), sv_from(policy_text), &c->policies, &err), "%s", err.text);
+    cr_assert(facts_add(&c->facts, c->policies.at[0], &filler, &err), "%s", err.text);
+    c->workload =
+        workload_new(c->client, c->policies.at[0], cluster_names(facts_cluster(&c->facts)), rules,
+                     &(struct workload_handler){workload_changed, template_read, written, c});
+    c->places = places_new(c->client, SV("filler"), &(struct places_handler){admitted, costed, c});
+    turn_add(&c->turn, 0, c->policies.at[0], c->workload, c->places);
+}
+
+static void start_agent(struct core *c)
+{
+    const struct podreq_rules rules = {.status = true, .pod_level = true};
+
+    c->transport = fake_transport(&c->fake);
+    c->timers = fake_timers(&c->fake);
+    c->config = (struct kube_config){.server = (char[]){"http://x"}, .plain = true};
+    c->client = client_new(&c->config, &c->transport, &c->timers);
+    facts_init(&c->facts, &rules);
+    c->pods =
+        watch_new(c->client,
+                  &(struct watch_options){
+                      .path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = 1},
+                  &(struct watch_handler){pods_begin, pods_object, pods_synced, trouble, c});
+    c->nodes =
+        watch_new(c->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = 2},
+                  &(struct watch_handler){nodes_begin, nodes_object, nodes_synced, trouble, c});
+    c->slot = snapshot_slot_new();
+    turn_init(&c->turn,
+              &(struct turn_parts){.timers = &c->timers,
+                                   .clock = {c->timers.now, c->timers.wall, c->timers.self},
+                                   .facts = &c->facts,
+                                   .pods = c->pods,
+                                   .nodes = c->nodes,
+                                   .slot = c->slot});
+    join(c, &rules);
+    watch_start(c->nodes);
+}
+
+void core_init(struct core *c)
+{
+    struct err err = {0};
+
+    *c = (struct core){.failing = 0};
+    fake_init(&c->fake);
+    c->began = c->heard = c->fake.now;
+    c->world = world_new(&(struct world_config){
+        .seed = 1, .speed = 1, .ring = 4096, .now = c->fake.now, .wall = c->fake.wall});
+    cr_assert(scenario_load(c->world, BRIM_SOURCE_ROOT "/tests/pocket/scenarios/faults.yaml",
+                            &c->scenario, &err),
+              "%s", err.text);
+    c->api = (struct api){.world = c->world, .random = 1};
+    start_agent(c);
+}
+
+void core_done(struct core *c)
+{
+    turn_done(&c->turn);
+    places_free(c->places);
+    workload_free(c->workload);
+    watch_free(c->pods);
+    watch_free(c->nodes);
+    facts_done(&c->facts);
+    client_free(c->client);
+    policy_list_done(&c->policies);
+    snapshot_slot_free(c->slot);
+    for (size_t i = 0; i < CORE_MAX_STREAMS; i++)
+        if (c->streams[i].number != 0)
+            c->streams[i].stream->free(c->streams[i].stream);
+    world_free(c->world);
+    scenario_free(c->scenario);
+    fake_done(&c->fake);
+}
+
+/* ---- requests on their way to the server ---- */
+
+struct request {
+    char *text; /* owned: path and values without percent signs, one behind another */
+    struct api_param params[API_MAX_PARAMS];
+    struct api_request api;
+};
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* Writes the text without its percent signs to *to, which moves on. */
+static struct sv unescape(char **to, struct sv text)
+{
+    char *from = *to;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.at[i];
+
+        if (byte == '%' && i + 2 < text.len) {
+            byte = (char)(hex(text.at[i + 1]) << 4 | hex(text.at[i + 2]));
+            i += 2;
+        }
+        *(*to)++ = byte;
+    }
+    return (struct sv){.at = from, .len = (size_t)(*to - from)};
+}
+
+static void request_init(struct request *r, const char *method, const char *path,
+                         const char *accept, const char *content_type, const char *body)
+{
+    struct sv head = sv_from(path), query = {0}, pair, key, value;
+    char *to = r->text = xmalloc(strlen(path) + 1);
+    size_t n = 0;
+
+    (void)sv_cut(sv_from(path), '?', &head, &query);
+    while (sv_next(&query, '&', &pair)) {
+        cr_assert_lt(n, API_MAX_PARAMS);
+        cr_assert(sv_cut(pair, '=', &key, &value));
+        r->params[n++] = (struct api_param){.key = key, .value = unescape(&to, value)};
+    }
+    r->api = (struct api_request){.method = sv_from(method),
+                                  .path = unescape(&to, head),
+                                  .params = r->params,
+                                  .n_params = n,
+                                  .accept = sv_from(accept),
+                                  .content_type = sv_from(content_type),
+                                  .body = sv_from(body)};
+}
+
+static void request_done(struct request *r)
+{
+    free(r->text);
+}
+
+/* ---- what the server's own pods leave ---- */
+
+static bool is_filler(const struct object *o)
+{
+    return sv_eq(o->is.ns, SV("filler"));
+}
+
+/* The server's pods, as a cluster of their own; filler and paid ones told apart by namespace. */
+static struct cluster *recount(const struct core *c)
+{
+    struct cluster *truth = cluster_new();
+    struct decoder decoder;
+    struct strbuf text;
+
+    decoder_init(&decoder, cluster_names(truth),
+                 &(struct podreq_rules){.status = true, .pod_level = true});
+    strbuf_init(&text, MAX_ANSWER);
+    for (int k = 0; k < 2; k++) {
+        struct listing *l = store_list(world_store(c->world), k == 0 ? KIND_NODES : KIND_PODS);
+
+        for (size_t i = 0; i < l->n; i++) {
+            struct node_record node;
+            struct pod_record pod;
+
+            strbuf_clear(&text);
+            object_json(l->at[i], l->at[i]->version, true, &text);
+            if (k == 0) {
+                cr_assert(decode_node(&decoder, DECODE_JSON, strbuf_sv(&text), &node, NULL));
+                cluster_upsert_node(truth, &node);
+            } else {
+                cr_assert(decode_pod(&decoder, DECODE_JSON, strbuf_sv(&text), &pod, NULL));
+                (void)cluster_upsert_pod(truth, &pod, is_filler(l->at[i]) ? 0 : CLUSTER_PAID,
+                                         false);
+            }
+        }
+        listing_unref(l);
+    }
+    strbuf_done(&text);
+    decoder_done(&decoder);
+    return truth;
+}
+
+/* Filler pods of one core for which the nodes have room beside paid pods. */
+static int64_t fit_of(const struct cluster *truth)
+{
+    int64_t fit = 0;
+
+    for (uint32_t i = 0; i < cluster_node_limit(truth); i++) {
+        const struct cluster_node *n = cluster_node(truth, i);
+        int64_t left;
+
+        if (n == NULL || n->unschedulable)
+            continue;
+        left = n->allocatable.at[RESOURCE_CPU] - n->paid.at[RESOURCE_CPU];
+        fit += left > 0 ? left / 1000 : 0;
+    }
+    return fit;
+}
+
+static void note_fit(struct core *c)
+{
+    uint64_t version = store_version(world_store(c->world));
+
+    if (version != c->fit_version) {
+        struct cluster *truth = recount(c);
+
+        c->fit = fit_of(truth);
+        cluster_free(truth);
+    }
+    c->fit_version = version;
+    c->fits[c->n_fits++ % CORE_FITS] = c->fit;
+}
+
+static int64_t most_fit(const struct core *c)
+{
+    int64_t most = 0;
+
+    for (size_t i = 0; i < CORE_FITS && i < c->n_fits; i++)
+        most = c->fits[i] > most ? c->fits[i] : most;
+    return most;
+}
+
+int64_t core_replicas(const struct core *c)
+{
+    const struct object *o =
+        store_find(world_store(c->world), KIND_DEPLOYMENTS, SV("filler"), SV("miner"));
+    struct strbuf text;
+    const char *at;
+    long replicas = -1;
+
+    strbuf_init(&text, MAX_ANSWER);
+    object_json(o, o->version, true, &text);
+    at = strstr(strbuf_str(&text), "\"replicas\":");
+    cr_assert(at != NULL && sscanf(at, "\"replicas\":%ld", &replicas) == 1);
+    strbuf_done(&text);
+    return replicas;
+}
+
+/* ---- answers on their way back ---- */
+
+static struct transfer *find_transfer(struct core *c, int number)
+{
+    struct transfer *t = c->fake.transfers;
+
+    while (t != NULL && t->number != number)
+        t = t->next;
+    return t;
+}
+
+static void note_heard(struct core *c, const struct transfer *t)
+{
+    if (strncmp(t->path, "/api/v1/", 8) == 0)
+        c->heard = c->fake.now;
+}
+
+static void keep_stream(struct core *c, int number, struct stream *stream, bool breaks)
+{
+    for (size_t i = 0; i < CORE_MAX_STREAMS; i++) {
+        if (c->streams[i].number == 0) {
+            c->streams[i] =
+                (struct core_stream){.number = number, .stream = stream, .breaks = breaks};
+            return;
+        }
+    }
+    cr_assert_fail("more streams than ever");
+}
+
+static void drop_stream(struct core_stream *s)
+{
+    s->stream->free(s->stream);
+    *s = (struct core_stream){0};
+}
+
+/* Gives on what a stream has. */
+static void pump(struct core *c, struct core_stream *s)
+{
+    static char piece[64 << 10];
+
+    for (;;) {
+        struct transfer *t = find_transfer(c, s->number);
+        ssize_t n;
+
+        if (t == NULL) { /* cancelled */
+            drop_stream(s);
+            return;
+        }
+        n = s->stream->read(s->stream, piece, sizeof piece);
+        if (n == STREAM_LATER)
+            return;
+        if (n == STREAM_END) {
+            drop_stream(s);
+            fake_end(t);
+            return;
+        }
+        note_heard(c, t);
+        if (!s->breaks) {
+            (void)fake_bytes(t, (struct sv){.at = piece, .len = (size_t)n});
+            continue;
+        }
+        drop_stream(s);
+        if (fake_bytes(t, (struct sv){.at = piece, .len = (size_t)n / 2}))
+            fake_break(t);
+        return;
+    }
+}
+
+static void pump_all(struct core *c)
+{
+    for (size_t i = 0; i < CORE_MAX_STREAMS; i++) {
+        if (c->streams[i].number == 0)
+            continue;
+        pump(c, &c->streams[i]);
+        turn_run(&c->turn);
+    }
+}
+
+static void give_answer(struct core *c, struct transfer *t, struct api_answer *a, bool half)
+{
+    struct sv body = strbuf_sv(&a->body);
+    int number = t->number;
+
+    if (!fake_head(t, a->status, a->content_type, a->retry_after_s != 0 ? a->retry_after_s : -1)) {
+        if (a->stream != NULL)
+            a->stream->free(a->stream);
+        return;
+    }
+    if (a->stream != NULL) {
+        keep_stream(c, number, a->stream, half);
+        return;
+    }
+    if (half)
+        body.len /= 2;
+    if (!fake_bytes(t, body))
+        return;
+    if (half)
+        fake_break(t);
+    else
+        fake_end(t);
+}
+
+/* A write of the scale that was carried out: what it may not be. */
+static void note_write(struct core *c, const struct transfer *t)
+{
+    bool grows = strcmp(t->content_type, CLIENT_JSON_PATCH) == 0;
+    int64_t to = core_replicas(c);
+
+    if (grows) {
+        cr_assert_leq(to, most_fit(c), "call %d %s: %lld replicas where %lld fit", c->failing,
+                      fault_names[c->fault], (long long)to, (long long)most_fit(c));
+        cr_assert_leq(mono_since_us(c->heard, c->fake.now), STALE_US,
+                      "call %d %s: growth on stale facts", c->failing, fault_names[c->fault]);
+    }
+    if (c->n_writes < CORE_MAX_WRITES)
+        c->writes[c->n_writes] =
+            (struct core_write){.at_us = mono_since_us(c->began, c->fake.now), .to = to};
+    c->n_writes++;
+}
+
+static void carry_out(struct core *c, const struct transfer *t, struct api_answer *a)
+{
+    struct request r;
+
+    request_init(&r, t->method, t->path, t->accept, t->content_type, t->body);
+    api_handle(&c->api, &r.api, a);
+    cr_assert(!a->wait);
+    request_done(&r);
+    if (strcmp(t->method, "PATCH") == 0 && strncmp(t->path, MINER, strlen(MINER)) == 0 &&
+        a->status == 200)
+        note_write(c, t);
+}
+
+static void answer_drop(struct api_answer *a)
+{
+    if (a->stream != NULL)
+        a->stream->free(a->stream);
+    strbuf_done(&a->body);
+}
+
+static void fail(struct core *c, struct transfer *t)
+{
+    struct api_answer a = {0};
+
+    c->failed = true;
+    if (c->fault == CORE_LOST || c->fault == CORE_HALF || c->fault == CORE_HANGS)
+        carry_out(c, t, &a);
+    switch (c->fault) {
+    case CORE_REFUSED:
+    case CORE_OUTAGE:
+    case CORE_LOST:
+        fake_break(t);
+        break;
+    case CORE_HALF:
+        give_answer(c, t, &a, true);
+        a.stream = NULL;
+        break;
+    case CORE_HANGS:
+        c->hanging = t->number;
+        c->hangs = mono_plus_us(c->fake.now, t->timeout_us != 0 ? t->timeout_us : LONGEST_US);
+        t->answering = true;
+        break;
+    case CORE_BROKEN:
+        fake_json(t, 500, "{\"kind\":\"Status\",\"code\":500,\"reason\":\"InternalError\"}");
+        break;
+    case CORE_THROTTLED:
+        fake_reply(t, 429, "text/plain", 2, "Too many requests, please try again later.\n");
+        break;
+    case CORE_FORBIDDEN:
+        fake_json(t, 403, "{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\"}");
+        break;
+    case CORE_GONE:
+        fake_json(t, 410, "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}");
+        break;
+    case CORE_FAULT_COUNT_:
+        break;
+    }
+    answer_drop(&a);
+}
+
+static void answer(struct core *c, struct transfer *t)
+{
+    int last = c->failing + (c->fault == CORE_OUTAGE ? OUTAGE_CALLS - 1 : 0);
+    struct api_answer a;
+
+    if (c->failing != 0 && t->number >= c->failing && t->number <= last) {
+        fail(c, t);
+        return;
+    }
+    carry_out(c, t, &a);
+    give_answer(c, t, &a, false);
+    a.stream = NULL;
+    answer_drop(&a);
+}
+
+/* ---- time ---- */
+
+/* What is done to the cluster by others. */
+static void happen(struct core *c)
+{
+    int64_t us = mono_since_us(c->began, c->fake.now);
+
+    while (c->done_steps < COUNT_OF(steps) && us >= steps[c->done_steps].at_us) {
+        struct request r;
+        struct api_answer a;
+
+        request_init(&r, "PATCH", steps[c->done_steps].path, CLIENT_JSON, CLIENT_MERGE_PATCH,
+                     steps[c->done_steps].body);
+        api_handle(&c->api, &r.api, &a);
+        cr_assert_eq(a.status, 200, "%s", strbuf_str(&a.body));
+        request_done(&r);
+        answer_drop(&a);
+        c->done_steps++;
+    }
+}
+
+static void end_hanging(struct core *c)
+{
+    struct transfer *t = find_transfer(c, c->hanging);
+
+    if (c->hanging == 0 || (t != NULL && c->fake.now.us < c->hangs.us))
+        return;
+    c->hanging = 0;
+    if (t != NULL)
+        fake_break(t);
+}
+
+void core_step(struct core *c)
+{
+    char what[200];
+
+    fake_advance(&c->fake, STEP_US);
+    world_advance(c->world, c->fake.now);
+    happen(c);
+    note_fit(c);
+    end_hanging(c);
+    turn_run(&c->turn);
+    for (struct transfer *t = fake_pending(&c->fake); t != NULL; t = fake_pending(&c->fake)) {
+        answer(c, t);
+        turn_run(&c->turn);
+    }
+    pump_all(c);
+    cr_assert(cluster_verify(facts_cluster(&c->facts), what, sizeof what), "%s", what);
+}
+
+static int64_t sum_of(const struct cluster *c, bool filler)
+{
+    int64_t milli = 0;
+
+    for (uint32_t i = 0; i < cluster_node_limit(c); i++) {
+        const struct cluster_node *n = cluster_node(c, i);
+
+        if (n != NULL)
+            milli += filler ? n->filler.at[RESOURCE_CPU] : n->paid.at[RESOURCE_CPU];
+    }
+    return milli;
+}
+
+/* Is all filler that is asked for bound? What was not let in is tried again for a minute. */
+static bool is_whole(const struct core *c)
+{
+    struct cluster *truth = recount(c);
+    bool whole = sum_of(truth, true) == core_replicas(c) * 1000;
+
+    cluster_free(truth);
+    return whole;
+}
+
+/* Has the agent nothing to wait for? */
+static bool is_at_rest(const struct core *c)
+{
+    return watch_stats(c->pods)->connected && watch_stats(c->nodes)->connected &&
+           c->turn.fillers[0]->decision.reason == REASON_STEADY;
+}
+
+void core_run(struct core *c)
+{
+    uint64_t version = 0;
+    struct mono changed = c->fake.now;
+
+    for (;;) {
+        uint64_t now_version;
+
+        core_step(c);
+        now_version = store_version(world_store(c->world));
+        if (now_version != version) {
+            version = now_version;
+            changed = c->fake.now;
+        }
+        if (c->done_steps == COUNT_OF(steps) && c->hanging == 0 &&
+            mono_since_us(changed, c->fake.now) >= PEACE_US && is_at_rest(c) && is_whole(c))
+            return;
+        cr_assert_lt(mono_since_us(c->began, c->fake.now), 2 * LONGEST_US, "call %d %s: no end",
+                     c->failing, fault_names[c->fault]);
+    }
+}
+
+void core_check_end(struct core *c)
+{
+    struct cluster *truth = recount(c);
+    const struct cluster *seen = facts_cluster(&c->facts);
+
+    cr_assert_eq(cluster_pod_count(seen), cluster_pod_count(truth), "call %d %s: %zu pods of %zu",
+                 c->failing, fault_names[c->fault], cluster_pod_count(seen),
+                 cluster_pod_count(truth));
+    cr_assert_eq(cluster_node_count(seen), cluster_node_count(truth));
+    for (int filler = 0; filler < 2; filler++)
+        cr_assert_eq(sum_of(seen, filler != 0), sum_of(truth, filler != 0),
+                     "call %d %s: %s is %lld, expected %lld", c->failing, fault_names[c->fault],
+                     filler != 0 ? "filler" : "paid", (long long)sum_of(seen, filler != 0),
+                     (long long)sum_of(truth, filler != 0));
+    cr_assert_eq(sum_of(truth, true), core_replicas(c) * 1000,
+                 "call %d %s: %lld of %lld filler pods are bound", c->failing,
+                 fault_names[c->fault], (long long)sum_of(truth, true) / 1000,
+                 (long long)core_replicas(c));
+    cluster_free(truth);
+}
