@@ -328,7 +328,8 @@ static int64_t fit_of(const struct cluster *truth)
 
         if (n == NULL || n->unschedulable)
             continue;
-        left = n->allocatable.at[RESOURCE_CPU] - n->paid.at[RESOURCE_CPU];
+        left = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, RESOURCE_CPU) -
+               cluster_sum_place(n, NODE_SUM_PAID, RESOURCE_CPU);
         fit += left > 0 ? left / 1000 : 0;
     }
     return fit;
@@ -626,7 +627,7 @@ static int64_t sum_of(const struct cluster *c, bool filler)
         const struct cluster_node *n = cluster_node(c, i);
 
         if (n != NULL)
-            milli += filler ? n->filler.at[RESOURCE_CPU] : n->paid.at[RESOURCE_CPU];
+            milli += cluster_sum_place(n, filler ? NODE_SUM_FILLER : NODE_SUM_PAID, RESOURCE_CPU);
     }
     return milli;
 }
