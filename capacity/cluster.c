@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
+#include "capacity/keep.h"
 
 enum pod_flag {
     POD_DELETING = 1 << 0,
@@ -48,6 +49,7 @@ struct cluster {
     uint32_t free_shape;
     struct map by_shape;
 
+    struct keep *keep;
     struct cluster_node **nodes; /* NULL: a free index */
     size_t n_nodes, cap_nodes;
     size_t known_nodes, free_nodes;
@@ -115,17 +117,18 @@ struct cluster *cluster_new(void)
 
     resource_names_init(&c->names);
     c->free_pod = c->free_shape = NO_INDEX;
+    c->keep = keep_new();
     map_init(&c->by_uid, &pod_ops, c);
     map_init(&c->by_shape, &shape_ops, c);
     map_init(&c->by_name, &node_ops, c);
     return c;
 }
 
-static void node_free(struct cluster_node *n)
+static void node_free(struct cluster *c, struct cluster_node *n)
 {
     if (n == NULL)
         return;
-    free(n->packed);
+    keep_drop(c->keep, n->kept);
     free(n->name);
     free(n->sums);
     free(n);
@@ -140,7 +143,7 @@ void cluster_free(struct cluster *c)
         free(c->order[i]);
     }
     for (size_t i = 0; i < c->n_nodes; i++)
-        node_free(c->nodes[i]);
+        node_free(c, c->nodes[i]);
     map_done(&c->by_uid);
     map_done(&c->by_shape);
     map_done(&c->by_name);
@@ -149,6 +152,7 @@ void cluster_free(struct cluster *c)
     free(c->nodes);
     free(c->changed);
     free(c->order);
+    keep_free(c->keep);
     resource_names_done(&c->names);
     free(c);
 }
@@ -289,10 +293,10 @@ static void maybe_forget(struct cluster *c, uint32_t index)
 {
     struct cluster_node *n = c->nodes[index];
 
-    if (n == NULL || n->packed != NULL || n->pods != 0 || n->changed)
+    if (n == NULL || n->kept != NULL || n->pods != 0 || n->changed)
         return;
     map_remove(&c->by_name, sv_hash(sv_from(n->name)), index);
-    node_free(n);
+    node_free(c, n);
     c->nodes[index] = NULL;
     c->free_nodes++;
 }
@@ -301,14 +305,15 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
 {
     uint32_t index = want_node(c, node->name);
     struct cluster_node *n = c->nodes[index];
-    struct packed_node *packed = pack_node(node); /* first: the record may borrow from the node */
+    struct kept_node *kept =
+        keep_node(c->keep, node); /* first: the record may borrow from the node */
 
-    if (n->packed == NULL) {
+    if (n->kept == NULL) {
         c->known_nodes++;
         c->node_generation++;
     }
-    free(n->packed);
-    n->packed = packed;
+    keep_drop(c->keep, n->kept);
+    n->kept = kept;
     n->facts = ++c->facts;
     sum_set(n, NODE_SUM_ALLOCATABLE, &node->allocatable);
     n->unschedulable = node->unschedulable;
@@ -322,8 +327,8 @@ static void forget_facts(struct cluster *c, uint32_t index)
 {
     struct cluster_node *n = c->nodes[index];
 
-    free(n->packed);
-    n->packed = NULL;
+    keep_drop(c->keep, n->kept);
+    n->kept = NULL;
     sum_set(n, NODE_SUM_ALLOCATABLE, &(struct resources){0});
     n->unschedulable = n->ready = false;
     c->known_nodes--;
@@ -335,7 +340,7 @@ void cluster_remove_node(struct cluster *c, struct sv name)
 {
     uint32_t index = find_node(c, name);
 
-    if (index != MAP_NONE && c->nodes[index]->packed != NULL)
+    if (index != MAP_NONE && c->nodes[index]->kept != NULL)
         forget_facts(c, index);
 }
 
@@ -351,7 +356,7 @@ uint32_t cluster_node_limit(const struct cluster *c)
 
 const struct cluster_node *cluster_node(const struct cluster *c, uint32_t index)
 {
-    if (index >= c->n_nodes || c->nodes[index] == NULL || c->nodes[index]->packed == NULL)
+    if (index >= c->n_nodes || c->nodes[index] == NULL || c->nodes[index]->kept == NULL)
         return NULL;
     return c->nodes[index];
 }
@@ -360,16 +365,16 @@ uint32_t cluster_find_node(const struct cluster *c, struct sv name)
 {
     uint32_t index = find_node(c, name);
 
-    return index != MAP_NONE && c->nodes[index]->packed != NULL ? index : CLUSTER_NO_NODE;
+    return index != MAP_NONE && c->nodes[index]->kept != NULL ? index : CLUSTER_NO_NODE;
 }
 
 struct node_record cluster_node_record(const struct cluster_node *node)
 {
-    return (struct node_record){.name = node->packed->name,
-                                .labels = node->packed->labels,
-                                .n_labels = node->packed->n_labels,
-                                .taints = node->packed->taints,
-                                .n_taints = node->packed->n_taints,
+    return (struct node_record){.name = sv_from(node->name),
+                                .labels = node->kept->labels,
+                                .n_labels = node->kept->n_labels,
+                                .taints = node->kept->taints,
+                                .n_taints = node->kept->n_taints,
                                 .allocatable = cluster_sum(node, NODE_SUM_ALLOCATABLE),
                                 .unschedulable = node->unschedulable,
                                 .ready = node->ready};
@@ -780,6 +785,8 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
 
     if (!pending && pod->pending != NULL) {
         change.arrived = pod->pending->arrived;
+        if (pod->node != CLUSTER_NO_NODE)
+            mark_changed(c, pod->node); /* its nomination goes, and may be all that keeps the node */
         pending_remove(c, pod);
     }
     if (pending && pod->pending == NULL)
@@ -854,7 +861,7 @@ size_t cluster_list_end(struct cluster *c, enum cluster_kind kind)
         break;
     case CLUSTER_NODES:
         for (uint32_t i = 0; i < c->n_nodes; i++) {
-            if (c->nodes[i] != NULL && c->nodes[i]->packed != NULL && !c->nodes[i]->listed) {
+            if (c->nodes[i] != NULL && c->nodes[i]->kept != NULL && !c->nodes[i]->listed) {
                 forget_facts(c, i);
                 removed++;
             }
@@ -950,7 +957,7 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
     for (size_t i = 0; i < c->n_nodes; i++) {
         if (c->nodes[i] == NULL)
             continue;
-        known += c->nodes[i]->packed != NULL;
+        known += c->nodes[i]->kept != NULL;
         if (node_differs(c->nodes[i], &nodes[i], what, size))
             return false;
     }

@@ -38,11 +38,12 @@ enum node_sum {
 };
 
 struct cluster_node {
-    struct packed_node *packed; /* NULL: pods name it, but it was not seen (or is gone) */
+    struct kept_node *kept; /* NULL: pods name it, but it was not seen (or is gone) */
     char *name;
-    uint64_t facts; /* another value whenever what `packed` says may have changed; never 0 */
-    int64_t *sums;  /* the sums, one behind another, each of `width` places: whatever is beyond is 0 */
-    uint32_t pods;  /* pods that name this node: it is forgotten at 0 when it is not packed */
+    uint64_t facts; /* another value whenever what `kept` says may have changed; never 0 */
+    int64_t
+        *sums; /* the sums, one behind another, each of `width` places: whatever is beyond is 0 */
+    uint32_t pods; /* pods that name this node: it is forgotten at 0 when it is not kept */
     uint8_t width;
     bool unschedulable;
     bool ready;
@@ -87,7 +88,8 @@ struct pending_pod {
     bool uncountable;
     bool preempts_never;
     bool ignored; /* as the caller of cluster_upsert_pod() said: makes no claim */
-    bool arrived; /* was counted as an arrival of paid load; written by policy/planner.h, and by cluster_release() */
+    bool
+        arrived; /* was counted as an arrival of paid load; written by policy/planner.h, and by cluster_release() */
     struct wall created;
     struct packed_rules *rules;
     struct resources request;

@@ -1,8 +1,8 @@
 /*
  * pack: deep copies of what records borrow, each in one block of memory that one free() returns.
  *
- * A cluster keeps labels and taints of nodes and the rules of pending pods for as long as they are
- * there; everything else of a record is forgotten. O(bytes).
+ * For the rules of pending pods and for what is small and one's own; the nodes of a cluster, which have their labels in
+ * common, are kept by keep.h. O(bytes).
  */
 #ifndef BRIM_CAPACITY_PACK_H
 #define BRIM_CAPACITY_PACK_H
