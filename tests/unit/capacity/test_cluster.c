@@ -124,6 +124,21 @@ Test(cluster, a_pod_may_name_a_node_that_comes_later)
     cluster_free(c);
 }
 
+/* Found by fuzzing: the node was forgotten with the nomination, and the pod then counted on it. */
+Test(cluster, a_pod_may_be_bound_to_a_node_that_is_known_from_its_nomination_alone)
+{
+    struct cluster *c = cluster_new();
+    struct pod_record pod = make_pod(1, 4000, NULL);
+
+    pod.nominated = SV("late");
+    put(c, pod, CLUSTER_PAID);
+    put(c, make_pod(1, 4000, "late"), CLUSTER_PAID);
+    assert_sound(c);
+    add_node(c, "late", 30000);
+    cr_assert_eq(cluster_sum_place(node_named(c, "late"), NODE_SUM_PAID, RESOURCE_CPU), 4000);
+    cluster_free(c);
+}
+
 Test(cluster, a_relist_finds_the_deletions_it_missed)
 {
     struct cluster *c = cluster_new();
