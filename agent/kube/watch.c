@@ -738,6 +738,7 @@ static void drive(struct watch *w, enum input in, const struct client_problem *p
             start_stream(w);
         break;
     case DO_FOLLOW:
+        w->stats.connected = true;
         w->timers.timer_set(w->timer, WATCH_SILENT_US);
         break;
     case DO_STREAM:

@@ -671,11 +671,13 @@ Test(watch, takes_all_that_there_is_from_the_stream_that_goes_on)
         cr_assert(fake_data(t, EVENT("ADDED", POD("a", "5")) EVENT("ADDED", POD("b", "6"))));
         cr_assert_eq(r.mirror.synceds, 0);
         cr_assert(watch_stats(r.watch)->listing);
+        cr_assert_not(watch_stats(r.watch)->connected);
         cr_assert_str_eq(watch_version(r.watch), "", "initial events have no order");
         cr_assert(fake_data(t, MARK("20")));
         cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
         cr_assert_eq(r.mirror.synceds, 1);
         cr_assert_not(watch_stats(r.watch)->listing);
+        cr_assert(watch_stats(r.watch)->connected);
         cr_assert_str_eq(watch_version(r.watch), "20");
         cr_assert_eq(watch_stats(r.watch)->events, 0);
         check(&r, "marked");
