@@ -183,7 +183,7 @@ static enum reason reason_to_stay_below(const struct controller *c,
     }
     if (!f->fresh || f->listing) {
         *ret_bound = BOUND_STALE;
-        return REASON_STALE;
+        return f->fresh ? REASON_HOLD : REASON_STALE;
     }
     if (held) {
         *ret_bound = BOUND_FOREIGN;

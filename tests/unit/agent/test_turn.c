@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/pods.h"
 #include "agent/policy_set.h"
 #include "agent/restore.h"
 #include "agent/turn.h"
@@ -34,7 +35,8 @@ struct world {
     struct client *client;
     struct policy_list policies;
     struct facts facts;
-    struct watch *pods, *nodes;
+    struct pods *all_pods;
+    struct watch *pods, *nodes; /* the former is theirs */
     struct workload *workload;
     struct places *places;
     struct snapshot_slot *slot;
@@ -51,6 +53,9 @@ struct world {
     long paid_cores;  /* in pods of two */
     int scale_reads, patches;
     bool hold_patches; /* they stay unanswered */
+    bool hold_lists;   /* so do lists of all pods */
+    /* Of a paid pod that the scheduler found no room for, told of by the small watch alone. */
+    long waiting_cores;
     int version;             /* of the target */
     const char *annotations; /* of the target */
     bool gated;              /* its template has the gate */
@@ -61,26 +66,6 @@ struct world {
     int pod_patches;
     int64_t scaled_at_us; /* when the newest patch of the scale came */
 };
-
-static void pods_begin(void *self)
-{
-    facts_list_begin(&((struct world *)self)->facts, CLUSTER_PODS);
-}
-
-static bool pods_object(void *self, enum watch_change change, enum decode_format format,
-                        struct sv object, struct err *err)
-{
-    struct world *w = self;
-
-    return facts_pod(&w->facts, change == WATCH_DELETE, format, object, w->fake.now, err);
-}
-
-static void pods_synced(void *self)
-{
-    struct world *w = self;
-
-    facts_list_end(&w->facts, CLUSTER_PODS, w->fake.now);
-}
 
 static void nodes_begin(void *self)
 {
@@ -174,8 +159,8 @@ static void world_init_of(struct world *w, const char *text, long replicas, long
     w->config = (struct kube_config){.server = (char[]){"http://x"}, .plain = true};
     w->client = client_new(&w->config, &w->transport, &w->timers);
     facts_init(&w->facts, &rules);
-    w->pods = watch_new(w->client, &(struct watch_options){.path = WATCH_PODS_PATH, .seed = 1},
-                        &(struct watch_handler){pods_begin, pods_object, pods_synced, trouble, w});
+    w->all_pods = pods_new(w->client, &w->facts, 1);
+    w->pods = pods_watch(w->all_pods);
     w->nodes =
         watch_new(w->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = 2},
                   &(struct watch_handler){nodes_begin, nodes_object, nodes_synced, trouble, w});
@@ -201,7 +186,7 @@ static void world_done(struct world *w)
     restore_free(w->restore);
     places_free(w->places);
     workload_free(w->workload);
-    watch_free(w->pods);
+    pods_free(w->all_pods);
     watch_free(w->nodes);
     facts_done(&w->facts);
     client_free(w->client);
@@ -258,6 +243,22 @@ static void write_pods(const struct world *w, struct strbuf *out)
             "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]},"
             "\"status\":{\"phase\":\"Pending\"}}",
             out->at[out->len - 1] == '[' ? "" : ",", i, i);
+    (void)strbuf_addf(out, "]}");
+}
+
+/* The pods without a node, as far as the stories need them. */
+static void write_waiting(const struct world *w, struct strbuf *out)
+{
+    (void)strbuf_addf(out, "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[");
+    if (w->waiting_cores != 0)
+        (void)strbuf_addf(
+            out,
+            "{\"metadata\":{\"name\":\"new\",\"namespace\":\"prod\",\"uid\":\"new\","
+            "\"resourceVersion\":\"9\",\"creationTimestamp\":\"2026-10-01T10:00:00Z\"},\"spec\":{"
+            "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"%ld\"}}}]},"
+            "\"status\":{\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\","
+            "\"status\":\"False\",\"reason\":\"Unschedulable\"}]}}",
+            w->waiting_cores);
     (void)strbuf_addf(out, "]}");
 }
 
@@ -320,12 +321,18 @@ static void answer(struct world *w, struct transfer *t)
                                     : "{}");
         return;
     }
+    if (strstr(t->path, "sendInitialEvents") != NULL) {
+        fake_json(t, 422, "{\"kind\":\"Status\",\"code\":422}");
+        return;
+    }
     if (strstr(t->path, "watch=") != NULL) {
         (void)fake_head(t, 200, "application/json", -1);
         return;
     }
     strbuf_init(&body, 1 << 20);
-    if (path_is(t, "/api/v1/pods")) {
+    if (strstr(t->path, "spec.nodeName") != NULL) {
+        write_waiting(w, &body);
+    } else if (path_is(t, "/api/v1/pods")) {
         write_pods(w, &body);
     } else if (path_is(t, "/api/v1/nodes")) {
         (void)strbuf_addf(&body,
@@ -357,6 +364,9 @@ static void answer(struct world *w, struct transfer *t)
 
 static bool is_held(const struct world *w, const struct transfer *t)
 {
+    if (w->hold_lists && path_is(t, "/api/v1/pods?limit=") &&
+        strstr(t->path, "spec.nodeName") == NULL)
+        return true;
     return strcmp(t->method, "PATCH") == 0 && ((w->hold_patches && path_is(t, SCALE_PATH)) ||
                                                (w->hold_pods && path_is(t, POD_PATH)));
 }
@@ -902,5 +912,54 @@ Test(turn, a_policy_that_vanished_holds_its_count_for_five_minutes_and_lets_go_t
     cr_assert_eq(w.patches, 1);
     cr_assert_eq(w.replicas, 12, "what was found is given back");
     policy_set_done(&set);
+    world_done(&w);
+}
+
+static void relist(struct world *w)
+{
+    watch_stop(w->pods);
+    watch_start(w->pods);
+}
+
+Test(turn, yields_to_a_pod_that_waits_before_all_pods_are_listed_anew)
+{
+    struct world w;
+
+    world_init(&w, 0, 30);
+    live(&w, 30000);
+    cr_assert_eq(w.replicas, 66);
+    w.filler_pods = 66;
+    w.hold_lists = true;
+    w.waiting_cores = 4;
+    relist(&w);
+    live(&w, 1000);
+    cr_assert(watch_stats(w.pods)->listing);
+    cr_assert_eq(w.replicas, 62, "4 cores wait; is %ld", w.replicas);
+    /* It was deleted: the list tells, and what it left is free once settle is over. */
+    w.filler_pods = 62;
+    w.waiting_cores = 0;
+    w.hold_lists = false;
+    live(&w, 20000);
+    cr_assert_not(watch_stats(w.pods)->listing);
+    cr_assert_eq(w.replicas, 62);
+    live(&w, 10000);
+    cr_assert_eq(w.replicas, 66, "is %ld", w.replicas);
+    world_done(&w);
+}
+
+Test(turn, grows_only_once_all_pods_are_listed_anew)
+{
+    struct world w;
+
+    world_init(&w, 0, 30);
+    live(&w, 20000);
+    w.hold_lists = true;
+    relist(&w);
+    live(&w, 30000);
+    cr_assert_eq(w.replicas, 0, "grew to %ld on half an account", w.replicas);
+    w.hold_lists = false;
+    live(&w, 7000);
+    cr_assert_eq(w.replicas, 66, "the history stays; is %ld: %s", w.replicas,
+                 reason_name(w.turn.fillers[0]->decision.reason));
     world_done(&w);
 }

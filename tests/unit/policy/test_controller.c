@@ -320,6 +320,29 @@ Test(controller, grows_at_once_after_a_pause_that_outlasted_T)
     cr_assert_eq(step(c, &f, 196).replicas, 142);
 }
 
+Test(controller, grows_at_once_after_a_list_that_outlasted_T_but_yields_during_it)
+{
+    struct controller_facts f;
+    CLEANUP(controller_free_ptr) struct controller *c = settled(&usual, &f);
+
+    f.listing = true;
+    f.slots = 174;
+    (void)step(c, &f, 100);
+
+    struct decision d = step_and_write(c, &f, 195);
+
+    cr_assert_eq(d.reason, REASON_HOLD);
+    cr_assert_eq(d.bound, BOUND_STALE);
+    cr_assert_eq(d.replicas, 134);
+    f.listing = false;
+    cr_assert_eq(step_and_write(c, &f, 196).replicas, 142);
+    f.listing = true;
+    f.slots = 110;
+    d = step_and_write(c, &f, 200);
+    cr_assert_eq(d.reason, REASON_YIELD);
+    cr_assert_eq(d.replicas, 78);
+}
+
 Test(controller, does_not_grow_on_stale_facts_but_yields)
 {
     struct controller_facts f;
