@@ -277,8 +277,11 @@ static bool skip_managed_fields(struct rewriter *w)
     if (rest.len == 0 || rest.at[0] != ':')
         return true;
     rest = skip_blanks(sv_skip(rest, 1));
-    if (rest.len == 0 || rest.at[0] != '[' || !take_value(&rest, &list))
+    if (rest.len == 0 || rest.at[0] != '[')
         return true;
+    if (!take_value(&rest,
+                    &list)) /* tried again at each that is inside it would take quadratic time */
+        return broken(w, w->at, "a list without an end");
     w->at = w->text.len - rest.len;
     return strbuf_add(w->out, SV(":null")) || copy(w, 0);
 }

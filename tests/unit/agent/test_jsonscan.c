@@ -107,7 +107,6 @@ Test(jsonscan, rewrites_what_a_parser_would_lose)
                                                             "2\"}"},
         {"{\"managedFields\" : [ ] }", "{\"managedFields\":null }"},
         {"{\"managedFields\":\"[\"}", "{\"managedFields\":\"[\"}"},
-        {"{\"managedFields\":[", "{\"managedFields\":["},
     };
     CLEANUP(strbuf_done) struct strbuf out;
 
@@ -119,6 +118,22 @@ Test(jsonscan, rewrites_what_a_parser_would_lose)
                   err.text);
         cr_expect_str_eq(strbuf_str(&out), rows[i].rewritten, "%s: %s", rows[i].text,
                          strbuf_str(&out));
+    }
+}
+
+/* One inside the other, each was looked for its end anew. */
+Test(jsonscan, refuses_managed_fields_without_an_end)
+{
+    static const char *const bad[] = {"{\"managedFields\":[",
+                                      "{\"managedFields\":[\"managedFields\":[{}]",
+                                      "{\"managedFields\":[\"]}"};
+    CLEANUP(strbuf_done) struct strbuf out;
+    struct err err;
+
+    strbuf_init(&out, 1000);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        cr_expect(!jsonscan_rewrite(sv_from(bad[i]), &out, &err), "%s", bad[i]);
+        cr_expect_eq(err.kind, ERR_INPUT, "%s", bad[i]);
     }
 }
 
