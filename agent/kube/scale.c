@@ -7,7 +7,8 @@
 #include "base/alloc.h"
 #include "base/jsonw.h"
 
-enum { MAX_PATH = 16 << 10, MAX_PATCH = 4096, HPA_PAGE = 200 };
+/* Of one group and version the largest have some tens of resources. */
+enum { MAX_PATH = 16 << 10, MAX_PATCH = 4096, HPA_PAGE = 200, MAX_RESOURCES = 2000 };
 
 /* The server itself gives up a patch after 34 s; long before that the caller wants to know. */
 #define CONTROL_TIMEOUT_US (10 * US_PER_S)
@@ -201,11 +202,13 @@ static void take_hpas(struct scale_op *op, const cJSON *root)
         fail(op, ERR_LIMIT, "the list's continue token is too long");
 }
 
-/* The resource of our kind that has a "/scale". */
+/* The resource of our kind that has a "/scale". Names are held against each other: not where there are too many. */
 static const char *find_plural(const cJSON *root, const char *kind)
 {
     const cJSON *resources = get(root, "resources"), *item, *other;
 
+    if (cJSON_GetArraySize(resources) > MAX_RESOURCES)
+        return NULL;
     cJSON_ArrayForEach(item, resources)
     {
         struct sv name = text_of(item, "name");

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A container has a handful; each is looked for among the requests, so that their number must end somewhere. */
+enum { MAX_LIMITS = 256 };
+
 static cJSON *get(cJSON *object, const char *key)
 {
     return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
@@ -46,12 +49,16 @@ static void default_requests(cJSON *resources, cJSON *containers)
 {
     cJSON *limits = get(resources, "limits"), *requests;
     const cJSON *limit;
+    int seen = 0;
 
     if (!cJSON_IsObject(limits))
         return;
     requests = object_at(resources, "requests");
     cJSON_ArrayForEach(limit, limits)
     {
+        if (seen++ == MAX_LIMITS)
+            return;
+
         bool native = strcmp(limit->string, "cpu") == 0 || strcmp(limit->string, "memory") == 0;
 
         if (get(requests, limit->string) == NULL &&

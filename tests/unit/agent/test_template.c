@@ -113,3 +113,24 @@ Test(template, says_that_a_pod_is_too_long)
     cr_expect_eq(err.kind, ERR_LIMIT);
     strbuf_done(&pod);
 }
+
+/* Each is looked for among the requests. */
+Test(template, looks_at_no_more_limits_than_a_container_may_have)
+{
+    struct strbuf pod, out;
+    struct sv rest;
+    size_t limits = 0;
+
+    strbuf_init(&pod, 1 << 20);
+    strbuf_init(&out, TEMPLATE_MAX_POD);
+    (void)strbuf_addf(&pod, "{\"spec\":{\"containers\":[{\"resources\":{\"limits\":{\"k0\":1");
+    for (int i = 1; i < 1000; i++)
+        (void)strbuf_addf(&pod, ",\"k%d\":1", i);
+    (void)strbuf_addf(&pod, "}}}]}}");
+    cr_assert(template_defaults(strbuf_sv(&pod), &out, NULL));
+    for (rest = strbuf_sv(&out); rest.len != 0; rest = sv_skip(rest, 1))
+        limits += sv_starts(rest, SV("\"k"));
+    cr_assert_eq(limits, 1000 + 256, "found %zu", limits);
+    strbuf_done(&pod);
+    strbuf_done(&out);
+}
