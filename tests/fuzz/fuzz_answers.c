@@ -79,7 +79,7 @@ static bool play(struct script *s)
 {
     for (int i = 0; i < MAX_STEPS; i++) {
         if (!script_play(s))
-            return true;
+            return s->transfers == NULL;
     }
     return false;
 }

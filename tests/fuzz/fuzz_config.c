@@ -58,18 +58,12 @@ static void check_base64(struct sv text)
     strbuf_done(&twice);
 }
 
-/* The files that a text may name are looked for where there are none. */
-static void load(const char *path, bool as_list)
+static void load(const struct kube_config_options *options)
 {
-    const struct kube_config_options options = {
-        .kubeconfig = as_list ? NULL : path,
-        .env_list = as_list ? path : NULL,
-        .account_dir = "/nonexistent",
-    };
     struct kube_config config;
     struct err err = {0};
 
-    if (kube_config_load(&options, &config, &err)) {
+    if (kube_config_load(options, &config, &err)) {
         check(&config);
         kube_config_done(&config);
     } else if (err.kind == ERR_NONE || err.text[0] == '\0') {
@@ -77,18 +71,30 @@ static void load(const char *path, bool as_list)
     }
 }
 
-/* The bytes as a kubeconfig file in memory, and as base64. */
+/* As --kubeconfig, in a list, and as what a pod's environment says; no file is where it should be but this one. */
+static void load_each_way(const char *path, const char *text)
+{
+    load(&(struct kube_config_options){.kubeconfig = path});
+    load(&(struct kube_config_options){.env_list = path, .context = text});
+    load(&(struct kube_config_options){.env_list = text});
+    load(&(struct kube_config_options){.home = text});
+    load(&(struct kube_config_options){
+        .service_host = text, .service_port = "443", .account_dir = "/proc/self/fdinfo"});
+}
+
+/* The bytes as a kubeconfig file in memory, as base64, and as text of the environment. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    struct sv bytes = {.at = (const char *)data, .len = size};
     int fd = memfd_create("kubeconfig", MFD_CLOEXEC);
-    char path[64];
+    char path[64], *text = sv_dup(bytes);
 
-    check_base64((struct sv){.at = (const char *)data, .len = size});
+    check_base64(bytes);
     if (fd < 0 || write(fd, data, size) != (ssize_t)size)
         abort();
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    load(path, false);
-    load(path, true);
+    load_each_way(path, text);
     (void)close(fd);
+    free(text);
     return 0;
 }

@@ -3,11 +3,12 @@
 
 usage: run.py BUILD [TARGET...] [--seconds N]   fuzzes each target for N seconds of CPU (60), one after another
        run.py BUILD [TARGET...] --minimize      takes what was found worth keeping into tests/fuzz/corpus
+       run.py BUILD [TARGET...] --report        what all runs until now come to
        run.py BUILD --coverage [--missed]       what the corpus alone reaches of each parser's lines (of a build with gcc and
                                                 -Db_coverage=true); --missed names the lines that it does not
 
 What a run learns stays in BUILD/fuzz/work/TARGET, so that the next goes on from there; an input that fails is kept in
-BUILD/fuzz/found, and the exit status is 1. BUILD/fuzz/log.jsonl has a line a run.
+BUILD/fuzz/found, and the exit status is 1. BUILD/fuzz/log.jsonl has a line a round of at most a minute.
 """
 import argparse
 import hashlib
@@ -21,7 +22,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 CORPUS = HERE / "corpus"
 
 TARGETS = sorted(f.name for f in CORPUS.iterdir())
@@ -33,14 +33,17 @@ PARSERS = {
     "agent/kube/access.c": ["read_review"],
     "agent/kube/client.c": ["kind_of_status", "first_line", "explain", "on_head", "on_data"],
     "agent/kube/config.c": None,
+    "agent/kube/config_exec.c": None,
     "agent/kube/decode.c": None,
     "agent/kube/decode_json.c": None,
     "agent/kube/decode_pb.c": None,
+    "agent/kube/exec_answer.c": None,
     "agent/kube/frame.c": None,
     "agent/kube/frame_json.c": None,
     "agent/kube/frame_pb.c": None,
     "agent/kube/jsonscan.c": None,
     "agent/kube/pbwire.c": None,
+    "agent/kube/proxy.c": None,
     "agent/kube/scale.c": None,
     "agent/kube/template.c": None,
     "agent/kube/version.c": None,
@@ -52,7 +55,9 @@ PARSERS = {
     "base/base64.c": None,
     "base/jsonr.c": None,
     "base/yaml.c": None,
-    "base/zone.c": None,
+    "base/zone.c": ["get_u32", "get_i64", "refuse", "read_header", "block_bytes", "read_times", "read_types", "read_block",
+                    "read_footer", "read_file_bytes", "zone_parse", "passed", "zone_offset_s", "zone_next_s",
+                    "zone_first_s", "zone_is_name"],
     "base/zone_rule.c": None,
     "capacity/quantity.c": None,
     "capacity/selector_parse.c": None,
@@ -61,12 +66,13 @@ PARSERS = {
     "policy/schedule.c": None,
     "policy/sim/trace.c": None,
     "storage/unpack.c": None,
-    "storage/wire.c": None,
+    "storage/wire.c": ["wire_get", "wire_get_signed", "wire_get_byte", "wire_get_bytes"],
 }
 ENOUGH = 85  # percent of each parser's lines
 
 # Beyond these a target has failed: an API server's largest object is 8 MiB, what is made of it 16.
 RSS_MB, MALLOC_MB, INPUT_S, MAX_LEN = 512, 128, 10, 16384
+ROUND_S = 60
 
 
 def fuzzer(build, target, *args):
@@ -88,34 +94,50 @@ def figure(text, name):
     return int(found[1]) if found else 0
 
 
-def fuzz(build, target, seconds):
-    """Until the CPU seconds are used up; what stays behind is a line of figures. False: something was found."""
-    work, found = build / "fuzz/work" / target, build / "fuzz/found"
+def run_round(build, target, seconds):
+    """At most that long by the clock; its figures, one more line of the log."""
+    work, found, words = build / "fuzz/work" / target, build / "fuzz/found", HERE / "words" / target
     work.mkdir(parents=True, exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
-    sums = {"target": target, "cpu_s": 0.0, "executions": 0, "rss_mb": 0, "edges": 0, "found": 0}
-    while sums["cpu_s"] < seconds:
-        dictionary = HERE / "dict" / target
-        status, text, cpu = fuzzer(build, target, f"-max_total_time={max(1, int(seconds - sums['cpu_s']))}",
-                                   "-print_final_stats=1", "-reload=0", "-use_value_profile=0",
-                                   f"-artifact_prefix={found}/{target}-",
-                                   *([f"-dict={dictionary}"] if dictionary.exists() else []),
-                                   str(work), str(CORPUS / target))
-        edges = re.findall(r"cov: (\d+)", text)
-        sums["cpu_s"] += cpu
-        sums["executions"] += figure(text, "number_of_executed_units")
-        sums["rss_mb"] = max(sums["rss_mb"], figure(text, "peak_rss_mb"))
-        sums["edges"] = int(edges[-1]) if edges else 0
-        if status != 0:
-            sums["found"] = 1
-            print("\n".join(text.splitlines()[-60:]), file=sys.stderr)
-            break
-    sums["cpu_s"] = round(sums["cpu_s"], 1)
+    status, text, cpu = fuzzer(build, target, f"-max_total_time={seconds}", "-print_final_stats=1", "-reload=0",
+                               f"-artifact_prefix={found}/{target}-", *([f"-dict={words}"] if words.exists() else []),
+                               str(work), str(CORPUS / target))
+    edges = re.findall(r"cov: (\d+)", text)
+    figures = {"target": target, "cpu_s": round(cpu, 1), "executions": figure(text, "number_of_executed_units"),
+               "rss_mb": figure(text, "peak_rss_mb"), "edges": int(edges[-1]) if edges else 0, "found": int(status != 0)}
+    with open(build / "fuzz/log.jsonl", "a", encoding="utf-8") as log:
+        log.write(json.dumps(figures) + "\n")
+    if status != 0:
+        print("\n".join(text.splitlines()[-60:]), file=sys.stderr)
+    return figures
+
+
+def total(rounds):
+    sums = {"target": rounds[0]["target"]}
+    sums |= {key: sum(r[key] for r in rounds) for key in ("cpu_s", "executions", "found")}
+    sums |= {key: max(r[key] for r in rounds) for key in ("rss_mb", "edges")}
     print("{target:12} {cpu_s:8.1f} s of CPU {executions:12,} executions {edges:6} edges {rss_mb:5} MB {found} found"
           .format(**sums), flush=True)
-    with open(build / "fuzz/log.jsonl", "a", encoding="utf-8") as log:
-        log.write(json.dumps(sums) + "\n")
-    return not sums["found"]
+
+
+def fuzz(build, target, seconds):
+    """Until the seconds of CPU are used up. False: something was found."""
+    rounds = []
+    while sum(r["cpu_s"] for r in rounds) < seconds and not any(r["found"] for r in rounds):
+        rounds.append(run_round(build, target, max(1, min(ROUND_S, int(seconds - sum(r["cpu_s"] for r in rounds))))))
+    total(rounds)
+    return not rounds[-1]["found"]
+
+
+def report(build, targets):
+    """What all runs in this build directory come to."""
+    with open(build / "fuzz/log.jsonl", encoding="utf-8") as log:
+        rounds = [json.loads(line) for line in log]
+    for target in targets:
+        own = [r for r in rounds if r["target"] == target]
+        if own:
+            total(own)
+    return True
 
 
 def minimize(build, target):
@@ -150,7 +172,7 @@ def lines_of(build, source, functions):
         out = subprocess.run(["gcov", "--json-format", "--stdout", str(data)], capture_output=True, check=True, cwd=build)
         for text in out.stdout.splitlines():
             for f in json.loads(text)["files"]:
-                if os.path.normpath(build / f["file"]) != str(ROOT / source):
+                if not f["file"].endswith("/" + source):
                     continue
                 for line in f["lines"]:
                     if functions is None or line.get("function_name") in functions:
@@ -184,6 +206,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--minimize", action="store_true")
     parser.add_argument("--coverage", action="store_true")
+    parser.add_argument("--report", action="store_true")
     parser.add_argument("--missed", action="store_true")
     args = parser.parse_args()
     build = args.build.resolve()
@@ -191,7 +214,9 @@ def main():
     if unknown:
         parser.error(f"found target '{unknown[0]}', expected one of: {' '.join(TARGETS)}")
     targets = args.targets or TARGETS
-    if args.coverage:
+    if args.report:
+        good = report(build, targets)
+    elif args.coverage:
         good = coverage(build, targets, args.missed)
     elif args.minimize:
         good = all([minimize(build, t) for t in targets])

@@ -19,6 +19,8 @@ struct transfer {
     struct transport_handler handler;
     bool busy; /* inside a callback: freed behind it */
     bool gone;
+    bool limited; /* it has a time limit, behind all timers */
+    bool open;    /* all that comes of the answer has come, and it does not end */
 };
 
 /* ---- clock ---- */
@@ -115,7 +117,7 @@ static struct transfer *start(void *self, const struct transport_request *r,
         if (strpbrk(r->headers[i], "\r\n") != NULL)
             abort();
     }
-    *t = (struct transfer){.script = s, .handler = *handler};
+    *t = (struct transfer){.script = s, .handler = *handler, .limited = r->timeout_us != 0};
     while (*last != NULL)
         last = &(*last)->next;
     *last = t;
@@ -230,8 +232,23 @@ static void answer(struct script *s, struct transfer *t)
         return;
     if ((how >> 2 & 7) == 7)
         refuse(t);
+    else if ((how >> 2 & 7) == 6)
+        t->open = true;
     else
         finish(t, NULL);
+}
+
+/* The time limit of a request whose answer has no end. */
+static bool end_late(struct script *s)
+{
+    struct transfer *t = s->transfers;
+
+    while (t != NULL && !t->limited)
+        t = t->next;
+    if (t == NULL)
+        return false;
+    refuse(t);
+    return true;
 }
 
 /* ---- public ---- */
@@ -266,8 +283,13 @@ void script_done(struct script *s)
 
 bool script_play(struct script *s)
 {
-    if (s->transfers == NULL)
-        return fire(s);
-    answer(s, s->transfers);
-    return true;
+    struct transfer *t = s->transfers;
+
+    while (t != NULL && t->open)
+        t = t->next;
+    if (t != NULL) {
+        answer(s, t);
+        return true;
+    }
+    return fire(s) || end_late(s);
 }

@@ -3,7 +3,7 @@
  *
  * Each request takes the next answer off the bytes, when script_play() comes to it:
  *   byte 0    status: an index of a small table
- *   byte 1    low 2 bits: content type; next 3 bits: how it ends (broken off, or whole); the rest: Retry-After
+ *   byte 1    low 2 bits: content type; next 3 bits: how it ends (6: not, 7: broken off, else whole); the rest: Retry-After
  *   byte 2    size of the pieces in which the body comes; 0: in one
  *   byte 3, 4 length of the body, big-endian; then the body
  * Where the bytes have run out connections are refused.
@@ -32,7 +32,8 @@ void script_init(struct script *s, struct sv bytes);
 /* Frees the client. Aborts if a request or a timer was left behind. */
 void script_done(struct script *s);
 
-/* Answers the oldest request; without one turns the clock to the next timer. False if there is none either. */
+/* Answers the oldest request that has no answer; without one turns the clock to the next timer, or to the time limit of an answer
+ * that has no end. False if there is none either. */
 bool script_play(struct script *s);
 
 /* The next byte; 0 where there is none. */
