@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.request
@@ -263,6 +264,113 @@ class Story(unittest.TestCase):
             agent.wait_log("too old resource version")
             wait_until(lambda: replicas(p, WEB) < 17, 40, "the load to end")
             wait_until(lambda: agent.status()["pods"] == len(p.server.get("/api/v1/pods")["items"]), 20, "both to count the same pods")
+
+
+class Held:
+    """Before a pocket cluster: passes everything on; answers to requests that are held come once they are released."""
+
+    def __init__(self, pocket):
+        self.held, self.open = None, threading.Event()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = pocket.url.split("//")[1].split(":")
+        with open(pocket.kubeconfig) as f:
+            text = f.read().replace(pocket.url, "http://127.0.0.1:%d" % self.socket.getsockname()[1])
+        self.dir, self.file, self.kubeconfig = pocket.dir, pocket.file, pocket.file("held", text)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def hold(self, pattern):
+        """Whose path matches, from now on."""
+        self.open.clear()
+        self.held = re.compile(pattern)
+
+    def release(self):
+        self.held = None
+        self.open.set()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            server, asked = socket.create_connection(self.address), {}
+            for ends in ((client, server, lambda data, asked=asked: self.ask(asked, data)),
+                         (server, client, lambda _, asked=asked: self.answer(asked))):
+                threading.Thread(target=self.pump, args=ends, daemon=True).start()
+
+    def ask(self, asked, data):
+        if data.startswith(b"GET "):
+            held = self.held
+            asked["held"] = held is not None and held.search(data.split(b" ", 2)[1].decode()) is not None
+
+    def answer(self, asked):
+        if asked.get("held"):
+            self.open.wait()
+
+    def pump(self, source, to, look):
+        try:
+            while data := source.recv(1 << 16):
+                look(data)
+                to.sendall(data)
+        except OSError:
+            pass
+        for end in (source, to):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        source.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.release()
+        self.socket.close()
+
+
+class Streams(unittest.TestCase):
+    """Lists as the beginning of a stream, on servers that have it and that have it not; and what is known before a list ends."""
+
+    def test_every_kind_of_server_is_listed(self):
+        for how in ("on", "off", "old-etcd", "ignored"):
+            with self.subTest(how), Pocket("--scenario", "003", "--watch-list", how) as p, Agent(p, settle="1s") as agent:
+                agent.wait_log("nodes listed nodes=6", 20)
+                agent.wait_log("pods listed pods=12", 20)
+                wait_until(lambda: agent.status()["cpu"]["paid_milli"] == 18000, 10, "18 cores of paid pods")
+                self.assertNotIn("watching", agent.text())
+
+    def test_a_pod_that_waits_gets_its_room_while_all_pods_are_listed_anew(self):
+        with Pocket("--scenario", "003") as p, Held(p) as held, \
+                Agent(held, policy=POLICY % ("miner", "miner", 200)) as agent:
+            wait_until(lambda: replicas(p, MINER) == 162, 60, "184 cores but 18 paid and 4 kept")
+            self.relist(agent, p, held)
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "big"}, "spec": {"containers": [
+                {"name": "c", "image": "x", "resources": {"requests": {"cpu": "20"}}}]}}
+            checks.create(p.server, "/api/v1/namespaces/default/pods", pod)
+            wait_until(lambda: replicas(p, MINER) <= 142, 20, "20 cores to be given back")
+            self.assertEqual(agent.text().count("pods listed"), 1, "before the list was complete")
+            held.release()
+            wait_until(lambda: agent.text().count("pods listed") == 2, 20, "the list")
+            wait_until(lambda: agent.status()["cpu"]["paid_milli"] == 38000, 20, "38 cores of paid pods")
+            wait_until(lambda: agent.status()["pods"] == len(p.server.get("/api/v1/pods")["items"]), 20,
+                       "both to count the same pods")
+
+    def relist(self, agent, p, held):
+        """The large watch loses its history, and the list that follows is held."""
+        held.hold(r"^/api/v1/pods\?(?!.*spec\.nodeName)(?=.*(sendInitialEvents|limit=))")
+        agent.process.send_signal(signal.SIGSTOP)
+        p.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        # What the streams that have just ended can no longer tell of.
+        lost = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lost"}, "spec": checks.gated_spec()}
+        checks.create(p.server, "/api/v1/namespaces/default/pods", lost)
+        p.server.ask("DELETE", "/api/v1/namespaces/default/pods/lost")
+        time.sleep(0.3)
+        p.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        agent.process.send_signal(signal.SIGCONT)
+        agent.wait_log("watching pods kind=gone")
 
 
 POLICY = """apiVersion: brim.dev/v1
