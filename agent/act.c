@@ -28,7 +28,9 @@ static struct mono due(const struct act *a, const struct act_facts *facts, struc
  * which brings the next evaluation. */
 static bool may_overtake(const struct act *a, const struct act_facts *facts, struct mono *ret_at)
 {
-    if (facts->to >= facts->from || facts->to >= a->in_flight_to)
+    if (facts->to >= facts->from || facts->to > a->in_flight_to)
+        return false;
+    if (facts->to == a->in_flight_to && a->in_flight >= ACT_SAME_YIELDS)
         return false;
     *ret_at = a->in_flight_down ? mono_plus_us(a->sent_at, ACT_OVERTAKE_US) : a->sent_at;
     return true;

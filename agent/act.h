@@ -11,7 +11,9 @@
  *   becomes harvestable in the same small steps.
  * - One write at a time. A yield may overtake a growth, which the server then refuses, since it
  *   names the count it starts from; another yield only once that hangs for ACT_OVERTAKE_US: yields
- *   that arrive in the wrong order would raise the count. Then the target is read again.
+ *   that arrive in the wrong order would raise the count. Then the target is read again. The same
+ *   yield goes out again then, too: its connection may lead nowhere, and a second one does not. At most
+ *   ACT_SAME_YIELDS are under way at a time.
  * - After a failed write: again after a back-off that doubles from ACT_RETRY_FIRST_US to
  *   ACT_RETRY_LAST_US. Growth and yields have one each: no yield waits for a growth that failed. A
  *   write that goes through ends both.
@@ -32,6 +34,8 @@
 #define ACT_RETRY_FIRST_US   (200 * US_PER_MS)
 #define ACT_RETRY_LAST_US    (10 * US_PER_S)
 #define ACT_MARK_US          (1 * US_PER_S)
+
+enum { ACT_SAME_YIELDS = 3 };
 
 enum act_move {
     ACT_NOTHING,

@@ -94,7 +94,24 @@ Test(act, yields_do_not_overtake_each_other_unless_one_hangs)
     cr_assert_eq(act_step(&a, &down, at_ms(6)).move, ACT_NOTHING);
     cr_assert_eq(act_step(&a, &further, at_ms(500)).move, ACT_SHRINK);
     cr_assert_not(act_answered(&a, true, true, at_ms(501)));
-    cr_assert(act_answered(&a, true, true, at_ms(502)), "read again: the older one may have come last");
+    cr_assert(act_answered(&a, true, true, at_ms(502)),
+              "read again: the older one may have come last");
+}
+
+Test(act, a_yield_that_hangs_goes_out_again_but_not_without_end)
+{
+    struct act a = {0};
+    struct act_facts down = want(10, 4);
+
+    down.urgent = down.helpless = true;
+    for (int i = 0; i < ACT_SAME_YIELDS; i++) {
+        cr_assert_eq(act_step(&a, &down, at_ms(500 * i)).move, ACT_SHRINK, "try %d", i);
+        cr_assert_eq(act_step(&a, &down, at_ms(500 * i + 499)).move, ACT_NOTHING, "try %d", i);
+    }
+    cr_assert_eq(act_step(&a, &down, at_ms(60000)).move, ACT_NOTHING);
+    down = want(10, 3);
+    down.urgent = down.helpless = true;
+    cr_assert_eq(act_step(&a, &down, at_ms(60000)).move, ACT_SHRINK, "less is another matter");
 }
 
 Test(act, a_failed_write_is_tried_again_after_a_growing_pause)
