@@ -11,7 +11,6 @@ struct early {
     struct uid uid;
     uint64_t version; /* the newest that was taken, from either watch */
     bool open;        /* the small one's: the large one has not come up to it */
-    bool named;       /* by the large watch, in whatever version */
 };
 _Static_assert(sizeof(struct early) == 32, "pods.h tells how large they are");
 
@@ -84,7 +83,6 @@ static bool compares(const struct pods *p)
 /* Is what the large watch tells older than what the small one told? */
 static bool is_behind(struct pods *p, struct early *e, uint64_t version)
 {
-    e->named = true;
     if (version < e->version)
         return true;
     e->version = version;
@@ -103,7 +101,7 @@ static void remember(struct pods *p, struct uid uid, uint64_t version)
         (void)is_behind(p, e, version);
 }
 
-/* The list is complete and did not name them: gone, unless they are younger than it is. */
+/* The list is complete and did not come up to them: gone, unless they are younger than it is. */
 static void drop_gone(struct pods *p, struct mono now)
 {
     uint64_t listed;
@@ -113,7 +111,7 @@ static void drop_gone(struct pods *p, struct mono now)
     for (size_t i = 0; i < p->n_early; i++) {
         struct early *e = &p->early[i];
 
-        if (!e->open || e->named || e->version > listed)
+        if (!e->open || e->version > listed)
             continue;
         facts_drop_pod(p->facts, e->uid, now);
         close_early(p, e);

@@ -192,6 +192,8 @@ Test(pods, whatever_the_two_watches_say_a_pod_counts_once)
         cr_assert_eq(waits(&r, "c"), row->waits, "%s", row->name);
         cr_assert_eq(bound(&r, "c"), row->bound, "%s", row->name);
         verify(&r, row->name);
+        c = cluster_find_pending(facts_cluster(&r.facts), uid_parse(SV("c")));
+        cr_assert(c == NULL || c->unschedulable, "%s: the list takes nothing back", row->name);
         t = stream(&r, false);
         cr_assert(fake_data(t, row->stream), "%s", row->name);
         c = cluster_find_pending(facts_cluster(&r.facts), uid_parse(SV("c")));
@@ -213,6 +215,21 @@ Test(pods, who_is_bound_does_not_wait_whatever_the_small_watch_says_late)
     fake_json(pending(&r, true, "limit=500"), 200, LIST("9", "", WAITS("a", "3")));
     cr_assert(bound(&r, "a"));
     cr_assert_not(waits(&r, "a"));
+    rig_done(&r);
+}
+
+Test(pods, what_the_list_has_told_is_not_taken_back_by_the_small_watch)
+{
+    const struct pending_pod *c;
+    struct rig r;
+
+    into_relist(&r);
+    fake_json(pending(&r, false, "limit=500"), 200, LIST("20", "next", WAITS("c", "18")));
+    fake_json(pending(&r, true, "limit=500"), 200, LIST("16", "", POD("c", "15", "", "")));
+    fake_json(pending(&r, false, "continue=next"), 200, LIST("20", "", BOUND("d", "5")));
+    c = cluster_find_pending(facts_cluster(&r.facts), uid_parse(SV("c")));
+    cr_assert(c != NULL && c->unschedulable);
+    cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), 2);
     rig_done(&r);
 }
 
@@ -575,7 +592,7 @@ Test(pods, the_account_is_the_server_s_whatever_the_order_in_which_the_two_watch
 {
     uint64_t seed = (uint64_t)time(NULL);
 
-    for (int i = 0; i < 300; i++, seed++) {
+    for (int i = 0; i < 1000; i++, seed++) {
         struct server s = {.random = seed, .no_initial = i % 2 == 0};
 
         rig_init(&s.r);
