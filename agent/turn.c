@@ -266,6 +266,12 @@ static int64_t replicas_now(const struct turn *t, struct turn_filler *tf,
     return tf->has_virtual ? tf->virtual_replicas : view->replicas;
 }
 
+/* What a watch would tell is not known while it lists anew, and neither while it is cut off. */
+static bool is_followed(const struct watch *w)
+{
+    return watch_stats(w)->connected && !watch_stats(w)->listing;
+}
+
 static struct planner_input gather(struct turn *t, struct turn_filler *tf, struct mono now)
 {
     const struct facts *f = t->parts.facts;
@@ -279,8 +285,7 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
                  ff->overlaps < 0 && !tf->let_go && !awaits_past(t, tf, now) &&
                  (!turn_writes(t, tf) || (view->owners_known && view->owner[0] == '\0')),
         .fresh = synced && mono_since_us(heard_at, now) <= tf->policy->stale_after_us,
-        .listing =
-            watch_stats(t->parts.pods)->listing || watch_stats(t->parts.nodes)->listing,
+        .listing = !is_followed(t->parts.pods) || !is_followed(t->parts.nodes),
         .paused_up = view->paused_up || !view->pause_known,
         .paused_down = view->paused_down,
         .carries_out = turn_writes(t, tf),
@@ -400,23 +405,13 @@ static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_r
                  tf->recent[0].detail);
 }
 
-/* Growth waits while a watch is cut off or lists: what it would tell is not known. */
-static bool may_write(const struct turn *t, const struct turn_filler *tf)
-{
-    bool grows = tf->decision.replicas > tf->input.replicas;
-    bool connected = watch_stats(t->parts.pods)->connected && watch_stats(t->parts.nodes)->connected;
-
-    return tf->decision.write && tf->policy->mode != MODE_METRICS_ONLY && !tf->let_go &&
-           (connected || !grows);
-}
-
 static struct act_facts wishes(const struct turn *t, const struct turn_filler *tf, struct mono now)
 {
     const struct claims_sum *c = &t->claims;
     struct places_view places = places_view(tf->places, now);
 
     return (struct act_facts){
-        .write = may_write(t, tf),
+        .write = tf->decision.write && tf->policy->mode != MODE_METRICS_ONLY && !tf->let_go,
         .from = tf->input.replicas,
         .to = tf->decision.replicas,
         .urgent = is_urgent(t, tf),

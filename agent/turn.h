@@ -5,7 +5,7 @@
  *     planner_step() -> for each filler: places_carry(), act_step() -> workload_shrink() or
  *     workload_grow() -> publish()
  *
- * Growth is not written while a watch is cut off or lists anew; yields are, whatever is known.
+ * Nothing grows, and no pod is let in, while a watch is cut off or lists anew; yields go on.
  *
  * A turn in which nothing came in and nothing is due does nothing. All times are the loop's one
  * `now`. The planner is asked first when pods and nodes have been listed, every target was looked
