@@ -77,17 +77,54 @@ static bool wants(const struct pending_pod *p, const struct claims_filler *fille
            (p->priority == filler->priority && !filler->own_class);
 }
 
+/* What stands in the way of a pod besides paid pods and claims. */
+enum beside {
+    BESIDE_NOTHING, /* as if all filler were gone */
+    BESIDE_FILLER,  /* filler, and what was let in */
+    BESIDE_STAYING, /* the same but for what is leaving */
+};
+
+static int64_t room_beside(const struct cluster_node *n, enum beside beside, int place)
+{
+    int64_t room = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, place);
+
+    room = amount_sub(room, cluster_sum_place(n, NODE_SUM_PAID, place));
+    room = amount_sub(room, cluster_sum_place(n, NODE_SUM_CLAIMED, place));
+    if (beside == BESIDE_NOTHING)
+        return room;
+    room = amount_sub(room, cluster_sum_place(n, NODE_SUM_FILLER, place));
+    if (beside == BESIDE_STAYING)
+        room = amount_add(room, cluster_sum_place(n, NODE_SUM_LEAVING, place));
+    return amount_sub(room, cluster_sum_place(n, NODE_SUM_ADMITTED, place));
+}
+
+/* Is there room for the pod? `claims_here`: its own claim is a part of what is claimed there. */
+static bool fits_beside(const struct pending_pod *p, const struct cluster_node *n,
+                        enum beside beside, bool claims_here)
+{
+    for (int i = 0; i < p->places.n; i++) {
+        int place = p->places.at[i];
+        int64_t asked = p->request.at[place], room = room_beside(n, beside, place);
+
+        if (claims_here)
+            room = amount_add(room, asked);
+        if (asked > 0 && asked > room)
+            return false;
+    }
+    return true;
+}
+
+static bool accepts(const struct pending_pod *p, const struct cluster_node *n)
+{
+    struct node_record record = cluster_node_record(n);
+
+    return rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
+}
+
 /* Would the pod fit there if all filler were gone? Its own claim must not stand on the node. */
 static bool fits_without_filler(const struct pending_pod *p, const struct cluster_node *n)
 {
-    struct resources room;
-    struct node_record record;
-
-    fit_room_at(n, &p->places, &room);
-    if (!resources_fit_at(&p->request, &room, &p->places))
-        return false;
-    record = cluster_node_record(n);
-    return rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
+    return fits_beside(p, n, BESIDE_NOTHING, false) && accepts(p, n);
 }
 
 /* Of two nodes that are alike the one whose name comes first: order of arrival decides nothing. */
@@ -99,62 +136,35 @@ static bool more_room(const struct cluster *c, uint32_t node, int64_t room_milli
     return strcmp(cluster_node(c, node)->name, cluster_node(c, best)->name) < 0;
 }
 
-static int64_t room_cpu(const struct cluster_node *n)
-{
-    static const struct resource_places cpu = {.n = 1, .at = {RESOURCE_CPU}};
-    struct resources room;
-
-    fit_room_at(n, &cpu, &room);
-    return room.at[RESOURCE_CPU];
-}
-
-/* Which filler is in the way. */
-enum beside { BESIDE_FILLER, BESIDE_STAYING /* it, but for what is leaving */ };
-
-/* Does the pod fit beside paid pods, what is claimed, filler and what was let in? `claims_here`:
- * its own claim is a part of what is claimed. */
-static bool fits_beside(const struct pending_pod *p, const struct cluster_node *n,
-                        enum beside beside, bool claims_here)
-{
-    struct resources room;
-
-    fit_room_at(n, &p->places, &room);
-    cluster_sum_sub_at(n, NODE_SUM_FILLER, &p->places, &room);
-    if (beside == BESIDE_STAYING)
-        cluster_sum_add_at(n, NODE_SUM_LEAVING, &p->places, &room);
-    cluster_sum_sub_at(n, NODE_SUM_ADMITTED, &p->places, &room);
-    if (claims_here)
-        resources_add_at(&room, &p->request, &p->places);
-    return resources_fit_at(&p->request, &room, &p->places);
-}
-
-/* The node for a pod that has none: one with room beside filler (*ret_free), else the one with most
- * room; CLUSTER_NO_NODE if it fits nowhere. */
-static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p, bool *ret_free)
+/*
+ * The node for a pod that has none: one with room beside filler, else, unless only such are wanted, the one with most room; CLUSTER_NO_NODE if there is none. Rules are looked at last, and
+ * only where the node would be taken: that is a handful of times in thousands of nodes.
+ */
+static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p, bool only_free)
 {
     uint32_t limit = cluster_node_limit(c);
     uint32_t best = CLUSTER_NO_NODE;
-    bool best_free = false;
+    bool best_free = only_free;
     int64_t best_room = 0;
 
     for (uint32_t i = 0; i < limit; i++) {
         const struct cluster_node *n = cluster_node(c, i);
 
-        /* One with less room than a free one that was found is not looked at closely. */
-        if (n == NULL || (best_free && room_cpu(n) < best_room) || !fits_without_filler(p, n))
+        if (n == NULL || !fits_beside(p, n, best_free ? BESIDE_FILLER : BESIDE_NOTHING, false))
             continue;
 
-        int64_t room_milli = room_cpu(n);
-        bool is_free = fits_beside(p, n, BESIDE_FILLER, false);
+        int64_t room_milli = room_beside(n, BESIDE_NOTHING, RESOURCE_CPU);
+        bool is_free = best_free || fits_beside(p, n, BESIDE_FILLER, false);
 
-        if (best == CLUSTER_NO_NODE || (is_free && !best_free) ||
-            (is_free == best_free && more_room(c, i, room_milli, best, best_room))) {
-            best = i;
-            best_free = is_free;
-            best_room = room_milli;
-        }
+        if (best != CLUSTER_NO_NODE && is_free == best_free &&
+            !more_room(c, i, room_milli, best, best_room))
+            continue;
+        if (!accepts(p, n))
+            continue;
+        best = i;
+        best_free = is_free;
+        best_room = room_milli;
     }
-    *ret_free = best_free;
     return best;
 }
 
@@ -172,16 +182,7 @@ static bool still_holds(const struct cluster *c, const struct pending_pod *p)
 {
     const struct cluster_node *n = cluster_node(c, p->claim.node);
 
-    if (n == NULL)
-        return false;
-
-    struct resources room;
-    struct node_record record = cluster_node_record(n);
-
-    fit_room_at(n, &p->places, &room);
-    resources_add_at(&room, &p->request, &p->places);
-    return resources_fit_at(&p->request, &room, &p->places) &&
-           rules_check_node(&p->rules->rules, &record) == NODE_ACCEPTS;
+    return n != NULL && fits_beside(p, n, BESIDE_NOTHING, true) && accepts(p, n);
 }
 
 static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, bool retry)
@@ -190,7 +191,6 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
         p->nominated != CLUSTER_NO_NODE ? cluster_node(c, p->nominated) : NULL;
     uint64_t kind;
     uint32_t node;
-    bool is_free;
 
     if (p->claim.node != CLUSTER_NO_NODE && nominated != NULL && p->nominated != p->claim.node &&
         fits_without_filler(p, nominated)) {
@@ -209,7 +209,7 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
     } else if (missed(cl, kind)) {
         return;
     } else {
-        node = choose_node(c, p, &is_free);
+        node = choose_node(c, p, false);
         if (node == CLUSTER_NO_NODE) {
             add_miss(cl, kind);
             return;
@@ -227,13 +227,12 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
 static void move_to_free(struct claims *cl, struct cluster *c, struct pending_pod *p)
 {
     uint64_t kind = kind_of(p) ^ 2;
-    bool is_free = false;
     uint32_t node;
 
     if (p->nominated != CLUSTER_NO_NODE || missed(cl, kind))
         return;
-    node = choose_node(c, p, &is_free);
-    if (node == CLUSTER_NO_NODE || !is_free) {
+    node = choose_node(c, p, true);
+    if (node == CLUSTER_NO_NODE) {
         add_miss(cl, kind);
         return;
     }
