@@ -1,0 +1,889 @@
+#!/usr/bin/env python3
+"""Whatever an API server, a proxy or a network does: the agent ends with the state that the server has, never asks for more
+filler than fits, and does not grow on facts that it cannot trust. A story each, many at a time.
+
+usage: test_faults.py POCKET BRIM FAULTY_SYSTEM [STORY…]
+"""
+
+import concurrent.futures
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+
+import faulty
+import test_pocket
+from faulty import BREAK, HANG, Answer, Proxy
+from test_pocket import MINER, WEB, Pocket, checks, free_port, wait_until
+
+FAULTY_SYSTEM = None
+LANES = 12
+
+POLICY = """apiVersion: brim.dev/v1
+kind: FillerPolicy
+metadata: {name: miner}
+spec:
+  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}
+  replicas: {min: 0, max: 150}
+  headroom: {mode: fixed, max: 2}
+  settle: 3s
+"""
+PODS = "/api/v1/namespaces/default/pods"
+STALE_S = 90  # the policy's default
+# A paid pod that came this short a time ago may have met growth on its way.
+RACE_S = 1.5
+
+
+def status_of(code, reason, **more):
+    return json.dumps(dict({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason,
+                            "message": "so it was told", "code": code}, **more)).encode()
+
+
+class Truth:
+    """What the server's pods and nodes come to."""
+
+    def __init__(self, server):
+        pods, nodes = server.get("/api/v1/pods")["items"], server.get("/api/v1/nodes")["items"]
+        used = {n["metadata"]["name"]: 0 for n in nodes}
+        pods = [p for p in pods if p["status"].get("phase") not in ("Succeeded", "Failed")]
+        self.pods, self.nodes, self.filler, self.bound = len(pods), len(nodes), 0, 0
+        for p in pods:
+            milli, node = sum(map(milli_of, p["spec"]["containers"])), p["spec"].get("nodeName")
+            if p["metadata"]["namespace"] == "filler":
+                self.filler += 1
+                self.bound += node is not None
+            elif node:
+                used[node] = used.get(node, 0) + milli
+        open_nodes = [n for n in nodes if not n["spec"].get("unschedulable") and
+                      not any(t["effect"] in ("NoSchedule", "NoExecute") for t in n["spec"].get("taints", ()))]
+        # What counts is on nodes that filler may stand on.
+        self.paid = sum(used[n["metadata"]["name"]] for n in open_nodes)
+        self.fit = sum(max(0, 1000 * int(n["status"]["allocatable"]["cpu"]) - used[n["metadata"]["name"]]) // 1000
+                       for n in open_nodes)
+
+
+def milli_of(container):
+    text = container.get("resources", {}).get("requests", {}).get("cpu", "0")
+    return int(text[:-1]) if text.endswith("m") else 1000 * int(text)
+
+
+class Stage:
+    """A pocket cluster, a proxy that fails, an agent behind it, and what is watched all the time."""
+
+    def __init__(self, *args, policy=POLICY, scenario="faults", context=None, kubeconfig=None, env=None, make=Proxy):
+        self.stack = contextlib.ExitStack()
+        self.pocket = self.stack.enter_context(Pocket("--scenario", scenario, *args))
+        self.server, self.wrong, self.fits = self.pocket.server, [], []
+        self.proxy = self.stack.enter_context(make(self.pocket.url, context=context))
+        self.proxy.answered = self.on_answer
+        text = (kubeconfig or "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: \"%s\"}}]\n"
+                "users: [{name: u, user: {token: pocket}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+                "current-context: c\n").replace("%s", self.proxy.url)
+        self.kubeconfig, self.policy, self.env = self.pocket.file("proxied", text), policy, env
+        self.log_path, self.agent, self.url, self.patches = os.path.join(self.pocket.dir.name, "log"), None, None, []
+        self.ending = threading.Event()
+        self.sampler = threading.Thread(target=self.sample, daemon=True)
+        self.sampler.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.ending.set()
+        self.sampler.join()
+        status = 0
+        if self.agent is not None:
+            self.agent.terminate()
+            try:
+                status = self.agent.wait(15)
+            except subprocess.TimeoutExpired:
+                self.agent.kill()
+                self.agent.wait()
+                status = "no end"
+            self.log.close()
+        if exc[0] is not None:
+            print("%s\n%s" % (exc[1], self.text()[-6000:]), file=sys.stderr)
+        self.stack.close()
+        if exc[0] is None:
+            assert status == 0, "brim ended with %s" % status
+            assert not self.wrong, self.wrong
+
+    def start(self):
+        self.log = open(self.log_path, "w")
+        self.url = "http://127.0.0.1:%d" % free_port()
+        self.agent = subprocess.Popen([test_pocket.BRIM, "agent", "--kubeconfig", self.kubeconfig, "--policy",
+                                       self.pocket.file("policy.yaml", self.policy), "--listen", self.url[7:]],
+                                      stderr=self.log, env=dict(os.environ, **(self.env or {})))
+
+    # ---- what must always be so ----
+
+    def sample(self):
+        while not self.ending.wait(0.25):
+            with contextlib.suppress(OSError, AssertionError, KeyError):
+                self.fits.append((time.monotonic(), Truth(self.server).fit))
+                del self.fits[:-20]
+
+    def on_answer(self, r, status):
+        if not r.is_scale or status != 200:
+            return
+        body, now = json.loads(r.body), time.monotonic()
+        if not isinstance(body, list):
+            self.patches.append((now, body["spec"]["replicas"]))
+            return
+        to = body[-1]["value"]
+        self.patches.append((now, to))
+        fit = max([Truth(self.server).fit] + [f for t, f in self.fits if now - t < RACE_S])
+        if to > fit:
+            self.wrong.append("grew to %d where %d fit" % (to, fit))
+        for path in ("/api/v1/pods", "/api/v1/nodes"):
+            if now - self.proxy.heard.get(path, 0) > STALE_S + 1:
+                self.wrong.append("grew to %d, and nothing was heard from %s" % (to, path))
+
+    # ---- the agent ----
+
+    def text(self):
+        with contextlib.suppress(OSError), open(self.log_path) as f:
+            return f.read()
+        return ""
+
+    def wait_log(self, pattern, timeout=15):
+        wait_until(lambda: re.search(pattern, self.text()), timeout, "the log to say %r" % pattern)
+
+    def status(self):
+        with urllib.request.urlopen(self.url + "/api/v1/status", timeout=5) as answer:
+            return json.load(answer)
+
+    def metric(self, name):
+        with urllib.request.urlopen(self.url + "/metrics", timeout=5) as answer:
+            found = re.search(r"(?m)^%s(?:\{.*\})? (\S+)$" % name, answer.read().decode())
+        return float(found.group(1)) if found else None
+
+    def replicas(self):
+        return self.server.get(MINER)["spec"]["replicas"]
+
+    def difference(self):
+        """What the agent says otherwise than the server; None: nothing."""
+        truth = Truth(self.server)
+        try:
+            s = self.status()
+        except OSError as e:
+            return str(e)
+        if not s["fillers"]:
+            return "no filler"
+        f, replicas = s["fillers"][0], self.replicas()
+        pairs = {"pods": (s["pods"], truth.pods), "nodes": (s["nodes"], truth.nodes),
+                 "paid": (s["cpu"]["paid_milli"], truth.paid), "filler pods": (truth.filler, replicas),
+                 "bound": (truth.bound, replicas), "running": (f["running"], replicas),
+                 "filler": (s["cpu"]["filler_milli"], 1000 * replicas),
+                 "replicas": (f["replicas"], replicas), "fit": (f["fit"], truth.fit),
+                 "full": (replicas, f["set_point"]), "state": (f["state"], "steady")}
+        wrong = ["%s is %s, expected %s" % (k, *v) for k, v in pairs.items() if v[0] != v[1]]
+        return "; ".join(wrong) or None
+
+    def settle(self, timeout=30):
+        """Until the agent knows what is so and has done what it should."""
+        end = time.monotonic() + timeout
+        while True:
+            found = self.difference()
+            if found is None:
+                break
+            assert time.monotonic() < end, "after %g s: %s" % (timeout, found)
+            time.sleep(0.2)
+        assert abs(self.metric("cpu_capacity_requested") * 1000 - self.status()["cpu"]["paid_milli"]) < 1
+        run = subprocess.run([test_pocket.BRIM, "capacity", "--kubeconfig", self.pocket.kubeconfig, "-o", "json"],
+                             capture_output=True, text=True, timeout=60)
+        assert run.returncode == 0, run.stderr
+
+    def begin(self, timeout=30):
+        self.start()
+        self.settle(timeout)
+
+    # ---- the cluster ----
+
+    def paid(self, name, cores, more=None, **meta):
+        container = dict({"name": "c", "image": "none", "resources": {"requests": {"cpu": str(cores), "memory": "1Gi"}}})
+        spec = {"terminationGracePeriodSeconds": 0, "containers": [container] + (more or [])}
+        status, body = self.server.ask("POST", PODS, {"metadata": dict({"name": name}, **meta), "spec": spec})
+        assert status == 201, body
+
+    def unpaid(self, name):
+        self.server.ask("DELETE", PODS + "/" + name)
+
+    def scale(self, path, n):
+        status, body = self.server.ask("PATCH", path + "/scale", {"spec": {"replicas": n}}, checks.MERGE)
+        assert status == 200, body
+
+    def node(self, name, spec):
+        status, body = self.server.ask("PATCH", "/api/v1/nodes/" + name, {"spec": spec}, checks.MERGE)
+        assert status == 200, body
+
+    def restart(self):
+        """The server forgets its history and ends its watches."""
+        self.pocket.process.send_signal(signal.SIGHUP)
+
+    def change(self):
+        """Something of everything happens: pods come, go and grow in number, a node is cordoned."""
+        self.paid("there", 2)
+        self.scale(WEB, 3)
+        self.node("n-1", {"unschedulable": True})
+
+    def change_back(self):
+        self.unpaid("there")
+        self.scale(WEB, 2)
+        self.node("n-1", {"unschedulable": None})
+
+
+class Connections(unittest.TestCase):
+    def test_a_server_that_is_away_for_a_while_is_found_again(self):
+        with Stage() as s:
+            s.begin()
+            s.proxy.refusing = True
+            s.restart()
+            s.proxy.cut()
+            s.change()
+            time.sleep(4)
+            s.proxy.refusing = False
+            s.settle()
+            s.change_back()
+            s.settle()
+
+    def test_a_connection_that_is_cut_again_and_again(self):
+        with Stage() as s:
+            s.begin()
+            for i in range(12):
+                s.proxy.cut()
+                (s.change if i % 2 == 0 else s.change_back)()
+                time.sleep(0.4)
+            s.settle(60)
+
+    def test_a_connection_that_leads_nowhere_delays_no_yield(self):
+        """What writes go over is dead and nobody says so; watches are well."""
+        with Stage() as s:
+            s.begin()
+            s.proxy.wedge(watches=False)
+            before, began = s.replicas(), time.monotonic()
+            s.paid("now", 4)
+            wait_until(lambda: s.replicas() < before, 15, "the yield")
+            took = time.monotonic() - began
+            print("# the yield took %.1f s" % took, file=sys.stderr)
+            self.assertLess(took, 6)
+            s.settle(90)
+
+    def test_watches_that_lead_nowhere_are_noticed_and_nothing_grows_meanwhile(self):
+        """Room that was seen before they fell silent has gone when it would have settled."""
+        with Stage(policy=POLICY.replace("settle: 3s", "settle: 75s")) as s:
+            s.start()
+            s.wait_log("pods listed")
+            time.sleep(1)
+            s.proxy.ask = lambda r: HANG if r.of("pods", "nodes") else None
+            s.proxy.wedge(others=False)
+            s.paid("unseen", 6)
+            s.paid("unseen-too", 6)
+            time.sleep(85)
+            self.assertEqual(s.replicas(), 0)
+            s.proxy.ask = None
+            s.proxy.cut()
+            wait_until(lambda: s.status()["cpu"]["paid_milli"] == Truth(s.server).paid, 60, "the pods that came meanwhile")
+            self.assertEqual(s.replicas(), 0)
+
+    def test_each_request_of_a_start_may_fail(self):
+        """One agent for each of the first twelve requests, which finds no answer."""
+        def one(n):
+            with Stage() as s:
+                s.proxy.ask = lambda r: BREAK if s.proxy.requests == n else None
+                s.start()
+                s.settle(60)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(one, range(1, 13)))
+
+
+class Answers(unittest.TestCase):
+    def history_is_gone(self, *args):
+        with Stage(*args) as s:
+            s.begin()
+            s.restart()
+            s.change()
+            s.settle()
+            self.assertIn("too old resource version", s.text())
+            s.restart()
+            s.change_back()
+            s.settle()
+
+    def test_history_that_is_gone_by_an_event(self):
+        self.history_is_gone()
+
+    def test_history_that_is_gone_by_status(self):
+        self.history_is_gone("--gone", "status")
+
+    def test_history_that_is_gone_in_json(self):
+        self.history_is_gone("--json-only")
+
+    def test_a_list_whose_token_expires_between_two_pages(self):
+        with Stage("--nodes", "20", "--pods", "1300") as s:
+            expired = []
+
+            def ask(r):
+                if "sendInitialEvents" in r.query:
+                    return Answer(422, status_of(422, "Invalid"))
+                if "continue" in r.query and not expired:
+                    expired.append(r)
+                    s.restart()
+                    time.sleep(0.2)
+            s.proxy.ask = ask
+            s.start()
+            wait_until(lambda: s.url and not self.pods_differ(s), 60, "all pods")
+            self.assertTrue(expired)
+
+    def pods_differ(self, s):
+        with contextlib.suppress(OSError):
+            return s.status()["pods"] != Truth(s.server).pods
+        return True
+
+    def test_a_version_that_the_server_has_not_reached(self):
+        """Lists are refused with 504, watches stay silent: as after a restore from a backup."""
+        with Stage() as s:
+            s.begin()
+            ahead = lambda r: r.query.update(resourceVersion="9" + r.query["resourceVersion"]) if (
+                r.of("pods", "nodes") and r.query.get("resourceVersion", "").isdigit()) else None
+            s.proxy.ask = ahead
+            s.proxy.cut()
+            s.change()
+            wait_until(lambda: s.status()["cpu"]["paid_milli"] == Truth(s.server).paid, 120, "a list without a version")
+            self.assertIn("Too large resource version", s.text())
+            s.proxy.ask = None
+            s.proxy.cut()
+            s.change_back()
+            s.settle(60)
+
+    def told_to_wait(self, answer):
+        with Stage() as s:
+            s.begin()
+            s.proxy.ask = lambda r: answer
+            s.proxy.cut()
+            s.change()
+            time.sleep(5)
+            asked = s.proxy.requests
+            time.sleep(2)
+            self.assertLess(s.proxy.requests - asked, 25, "requests in two seconds")
+            s.proxy.ask = None
+            s.settle(60)
+            s.change_back()
+            s.settle()
+
+    def test_429_with_a_time_to_wait(self):
+        self.told_to_wait(Answer(429, b"Too many requests, please try again later.\n", "text/plain", Retry_After=2))
+
+    def test_429_without_a_time_to_wait(self):
+        self.told_to_wait(Answer(429, b"Too many requests, please try again later.\n", "text/plain"))
+
+    def test_503_of_a_proxy_in_html(self):
+        self.told_to_wait(Answer(503, b"<html>no upstream", "text/html"))
+
+    def test_200_of_a_proxy_in_html(self):
+        self.told_to_wait(Answer(200, b"<html>please log in", "text/html"))
+
+    def test_a_token_that_is_rotated(self):
+        with over_tls() as (s, _):
+            token = s.pocket.file("token", "first")
+            with open(s.kubeconfig) as f:
+                text = f.read().replace("token: pocket", "tokenFile: %s" % token)
+            s.kubeconfig = s.pocket.file("by-file", text)
+            good, refused = ["first"], []
+
+            def ask(r):
+                if r.headers.get("Authorization") == "Bearer " + good[0]:
+                    return None
+                refused.append(r)
+                return Answer(401, status_of(401, "Unauthorized"))
+            s.proxy.ask = ask
+            s.begin()
+            self.assertFalse(refused)
+            good[0] = "second"
+            with open(token + ".new", "w") as f:
+                f.write("second")
+            os.replace(token + ".new", token)
+            s.proxy.cut()
+            s.change()
+            s.settle()
+            self.assertTrue(refused, "the old token was never tried")
+            # Expired before a new one is there.
+            good[0] = "third"
+            s.proxy.cut()
+            s.change_back()
+            time.sleep(3)
+            s.pocket.file("token", "third")
+            s.settle(60)
+
+    def test_rights_that_are_taken_and_given_back(self):
+        forbidden = Answer(403, status_of(403, "Forbidden"))
+        with Stage() as s:
+            s.begin()
+            s.proxy.ask = lambda r: forbidden if r.of("pods") else None
+            s.proxy.cut()
+            s.change()
+            s.wait_log("watching pods kind=forbidden")
+            time.sleep(2)
+            s.proxy.ask = None
+            s.settle(60)
+            s.proxy.ask = lambda r: forbidden if r.is_scale else None
+            s.change_back()
+            s.paid("one", 8)
+            s.wait_log("the target could not be scaled .*kind=forbidden")
+            s.proxy.ask = None
+            s.settle(60)
+
+    def test_bookmarks_that_never_come(self):
+        with Stage() as s:
+            s.proxy.ask = lambda r: r.query.pop("allowWatchBookmarks", None) and None
+            s.begin()
+            s.restart()
+            s.change()
+            s.settle()
+            s.proxy.cut()
+            s.change_back()
+            s.settle()
+
+
+class Events(unittest.TestCase):
+    def rewritten(self, frame, *args):
+        with Stage(*args) as s:
+            seen = []
+            s.proxy.frame = lambda r, f: seen.append(f) or frame(f)
+            s.begin()
+            s.change()
+            s.settle()
+            s.change_back()
+            s.settle()
+            self.assertTrue(seen)
+
+    def both(self, frame):
+        self.rewritten(frame)
+        self.rewritten(frame, "--json-only")
+
+    def test_events_that_come_twice(self):
+        self.both(lambda f: [f, f])
+
+    def test_events_of_a_type_that_nobody_knows(self):
+        self.both(lambda f: [faulty.as_type(f, "PONDERED"), f, faulty.as_type(f, "")])
+
+    def test_fields_that_nobody_knows(self):
+        self.both(lambda f: [faulty.with_unknown(f)])
+
+    def test_events_in_single_bytes(self):
+        self.both(lambda f: [f[i:i + 1] for i in range(len(f))])
+
+    def broken_once(self, piece, *args):
+        """The next event of each watch is another thing; the server knows nothing of it."""
+        with Stage(*args) as s:
+            s.begin()
+            broken = set()
+
+            def frame(r, f):
+                if r.path in broken:
+                    return None
+                broken.add(r.path)
+                return piece(f)
+            s.proxy.frame = frame
+            s.change()
+            wait_until(lambda: len(broken) == 2, 10, "an event of pods and one of nodes")
+            s.settle(60)
+            s.change_back()
+            s.settle()
+
+    def test_a_frame_that_claims_four_gib(self):
+        self.broken_once(lambda f: [b"\xff\xff\xff\xff" + f[4:]])
+
+    def test_garbage_in_a_stream(self):
+        self.broken_once(lambda f: [bytes(255 - b for b in f)])
+        self.broken_once(lambda f: [b"]]]]\n"], "--json-only")
+
+    def test_a_stream_that_ends_inside_an_event(self):
+        self.broken_once(lambda f: [f[:len(f) // 2], BREAK])
+        self.broken_once(lambda f: [f[:len(f) // 2], BREAK], "--json-only")
+
+    def test_lists_that_are_cut_short_or_garbled(self):
+        for args in ((), ("--json-only",)):
+            with Stage(*args) as s:
+                n = {}
+
+                def body(r, status, data):
+                    if not r.of("pods", "nodes") or status != 200:
+                        return None
+                    n[r.path] = n.get(r.path, 0) + 1
+                    return {1: data[:len(data) * 2 // 3], 2: bytes(255 - b for b in data), 3: b""}.get(n[r.path])
+                s.proxy.body = body
+                s.start()
+                s.settle(60)
+                self.assertTrue(all(k >= 4 for k in n.values()), n)
+
+    def test_pods_that_are_larger_than_any(self):
+        with Stage() as s:
+            s.begin()
+            s.paid("annotated", 1, annotations={"note-%d" % i: "x" * 60000 for i in range(4)})
+            s.paid("crowded", 1, more=[{"name": "c%d" % i, "image": "none", "resources": {"requests": {"cpu": "1m"}}}
+                                       for i in range(1000)])
+            s.settle()
+            self.assertGreaterEqual(s.status()["cpu"]["paid_milli"], 10000)
+            s.proxy.cut()
+            s.restart()
+            s.settle()
+
+    def test_a_quantity_that_cannot_be_read_costs_that_pod_alone(self):
+        for args in ((), ("--json-only",)):
+            with Stage(*args) as s:
+                s.begin()
+                s.proxy.frame = lambda r, f: [f.replace(b"1234m", b"12 4m")]
+                s.paid("odd", "1234m")
+                s.paid("even", 2)
+                s.wait_log("12 4m")
+                wait_until(lambda: s.status()["cpu"]["paid_milli"] == Truth(s.server).paid - 1234, 10, "all but the odd one")
+                s.proxy.frame = None
+                s.restart()
+                s.settle()
+
+
+class Writes(unittest.TestCase):
+    def test_growth_that_meets_another_hand_is_refused_and_looked_at_again(self):
+        with Stage() as s:
+            s.paid("first", 6)
+            s.begin()
+            met = []
+
+            def ask(r):
+                if r.is_scale and r.body.startswith(b"[") and not met:
+                    met.append(r)
+                    s.scale(MINER, 3)
+            s.proxy.ask = ask
+            s.unpaid("first")
+            wait_until(lambda: met, 20, "growth")
+            s.wait_log("the target could not be scaled .*kind=conflict")
+            s.proxy.ask = None
+            # What another hand set is kept until room changes.
+            wait_until(lambda: s.status()["fillers"][0]["state"] == "foreign", 20, "the other hand to be seen")
+            self.assertEqual(s.replicas(), 3)
+            s.change()
+            s.settle()
+
+    def test_a_write_that_is_carried_out_and_never_answered(self):
+        with Stage() as s:
+            s.begin()
+            lost = []
+
+            def body(r, status, data):
+                if not r.is_scale or len(lost) == 2:
+                    return None
+                lost.append(r)
+                return HANG if len(lost) == 1 else BREAK
+            s.proxy.body = body
+            s.paid("one", 3)
+            wait_until(lambda: lost, 10, "the yield")
+            s.settle(90)
+            s.unpaid("one")
+            s.settle(90)
+            self.assertEqual(len(lost), 2)
+
+    def test_writes_that_admission_refuses(self):
+        no = Answer(403, status_of(403, "Forbidden", message="admission webhook \"no.example.com\" denied the request: not today"))
+        with Stage() as s:
+            s.begin()
+            s.proxy.ask = lambda r: no if r.is_scale else None
+            s.paid("one", 3)
+            s.wait_log("not today")
+            asked = len(re.findall("not today", s.text()))
+            time.sleep(3)
+            self.assertLess(s.proxy.requests, 2000)
+            self.assertGreaterEqual(len(re.findall("not today", s.text())), asked)
+            s.proxy.ask = None
+            s.settle(60)
+
+    def test_a_target_that_is_deleted_and_made_anew(self):
+        with Stage() as s:
+            s.begin()
+            made = s.server.get(MINER)
+            before = made["spec"]["replicas"]
+            s.server.ask("DELETE", MINER)
+            s.wait_log("target is left alone .*state=missing")
+            for key in ("uid", "resourceVersion", "creationTimestamp", "generation"):
+                made["metadata"].pop(key, None)
+            made["spec"]["replicas"] = 1
+            status, body = s.server.ask("POST", os.path.dirname(MINER), {k: made[k] for k in ("metadata", "spec")})
+            self.assertEqual(status, 201, body)
+            wait_until(lambda: s.replicas() == before, 60, "the same count again")
+            self.assertLessEqual(s.replicas(), Truth(s.server).fit)
+
+    def test_a_node_that_flaps(self):
+        with Stage() as s:
+            s.begin()
+            for i in range(6):
+                s.node("n-2", {"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]})
+                time.sleep(0.7)
+                s.node("n-2", {"taints": None})
+                time.sleep(0.7)
+            grown = [(a, b) for (_, a), (_, b) in zip(s.patches, s.patches[1:]) if b > a]
+            s.settle(60)
+            self.assertLessEqual(len(grown), 1, "filler grew within settle: %s" % s.patches)
+
+
+class System(unittest.TestCase):
+    """What the machine under the agent does."""
+
+    def test_a_name_that_cannot_be_looked_up_for_a_while(self):
+        with Stage() as s:
+            with open(s.kubeconfig) as f:
+                text = f.read().replace("127.0.0.1", "api.brim.test")
+            s.kubeconfig = s.pocket.file("by-name", text)
+            broken = s.pocket.file("no-names", "")
+            s.env = {"LD_PRELOAD": FAULTY_SYSTEM, "FAULTY_NAMES": broken}
+            s.start()
+            s.wait_log("does not answer yet.*[Rr]esolve")
+            os.unlink(broken)
+            s.settle()
+            # A name that was looked up is good for a minute.
+            s.pocket.file("no-names", "")
+            s.proxy.refusing = True
+            s.proxy.cut()
+            s.change()
+            s.wait_log("watching pods .*[Rr]esolve", 100)
+            s.proxy.refusing = False
+            os.unlink(broken)
+            s.settle(90)
+
+    def clock_steps(self, by):
+        with Stage() as s:
+            step = s.pocket.file("step", "0")
+            s.env = {"LD_PRELOAD": FAULTY_SYSTEM, "FAULTY_CLOCK": step}
+            s.begin()
+            s.pocket.file("step", str(by))
+            before = list(s.patches)
+            time.sleep(6)
+            self.assertEqual(s.patches, before, "the step alone made it write")
+            self.assertIsNone(s.difference())
+            s.change()
+            s.settle()
+            s.pocket.file("step", "0")
+            s.change_back()
+            s.settle()
+
+    def test_a_clock_that_steps_forth_by_an_hour(self):
+        self.clock_steps(3600)
+
+    def test_a_clock_that_steps_back_by_an_hour(self):
+        self.clock_steps(-3600)
+
+
+def openssl(*args):
+    run = subprocess.run(["openssl", *args], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+class Authority:
+    """Makes certificates in a folder."""
+
+    def __init__(self, folder):
+        self.folder, self.serial = folder, 0
+        self.ca, self.ca_key = self.path("ca.crt"), self.path("ca.key")
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                "/CN=authority", "-keyout", self.ca_key, "-out", self.ca)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def context(self, name="IP:127.0.0.1", expired=False):
+        self.serial += 1
+        key, request, cert, ext = (self.path("%d.%s" % (self.serial, end)) for end in ("key", "csr", "crt", "ext"))
+        with open(ext, "w") as f:
+            f.write("subjectAltName=" + name)
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=server",
+                "-keyout", key, "-out", request)
+        # Debian's openssl knows no -not_after: a certificate of -1 days has just expired.
+        openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.ca_key, "-set_serial", str(self.serial),
+                "-days", "-1" if expired else "2", "-extfile", ext, "-out", cert)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        return context
+
+
+KUBECONFIG = ("apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: \"%%s\", certificate-authority: %s}}]\n"
+              "users: [{name: u, user: {token: pocket}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+              "current-context: c\n")
+
+
+@contextlib.contextmanager
+def over_tls():
+    """A stage over HTTPS, and who makes its certificates."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(folder)
+        with Stage(context=authority.context(), kubeconfig=KUBECONFIG % authority.ca) as s:
+            yield s, authority
+
+
+class Certificates(unittest.TestCase):
+    def with_other(self, expected, **other):
+        """The server's certificate is another one for a while."""
+        with over_tls() as (s, authority):
+            s.begin()
+            s.proxy.context = authority.context(**other)
+            s.proxy.cut()
+            s.change()
+            if expected:
+                s.wait_log(expected)
+                asked = s.proxy.requests
+                time.sleep(2)
+                self.assertEqual(s.proxy.requests, asked, "a request over a connection that is not to be trusted")
+                s.proxy.context = authority.context()
+            s.settle(60)
+
+    def test_a_certificate_that_is_rotated(self):
+        self.with_other(None)
+
+    def test_a_certificate_that_has_expired(self):
+        self.with_other("watching pods .*certificate has expired", expired=True)
+
+    def test_a_certificate_for_another_name(self):
+        self.with_other("watching pods .*(subject name|does not match)", name="DNS:elsewhere.example")
+
+
+class Lagging:
+    """Three servers before one store, each with a cache of its own that is behind by another time. A balancer gives each
+    connection to the next one that is up."""
+
+    LAGS = (0.0, 0.6, 1.5)
+
+    def __init__(self, url, context=None):
+        self.backends = [Backend(url, lag) for lag in self.LAGS]
+        self.next, self.answered, self.heard, self.connections = 0, None, {}, []
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.closing = False
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name == "answered" and value:
+            for b in self.backends:
+                b.answered, b.heard = value, self.heard
+
+    def __exit__(self, *exc):
+        self.closing = True
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for b in self.backends:
+            b.__exit__(*exc)
+
+    def accept(self):
+        while not self.closing:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            up = [b for b in self.backends if not b.refusing]
+            self.next += 1
+            threading.Thread(target=up[self.next % len(up)].serve, args=(sock,), daemon=True).start()
+
+    def restart(self, i):
+        """It goes away for a second, and comes back with a cache that begins now."""
+        b = self.backends[i]
+        b.refusing = True
+        b.cut()
+        time.sleep(1)
+        b.oldest = b.version()
+        b.refusing = False
+
+
+class Backend(Proxy):
+    def __init__(self, url, lag):
+        super().__init__(url, lag=lag)
+        self.server, self.oldest, self.known = checks.Server(url), 0, []
+        self.ask = self.answer
+        threading.Thread(target=self.follow, daemon=True).start()
+
+    def version(self):
+        return int(self.server.get("/api/v1/namespaces?limit=1")["metadata"]["resourceVersion"])
+
+    def follow(self):
+        while not self.closing:
+            with contextlib.suppress(OSError, AssertionError):
+                self.known.append((time.monotonic(), self.version()))
+                del self.known[:-100]
+            time.sleep(0.1)
+
+    def reached(self):
+        """The version that the cache shows."""
+        return max([v for t, v in self.known if time.monotonic() - t >= self.lag] or [0])
+
+    def answer(self, r):
+        version = r.query.get("resourceVersion", "")
+        if not r.of("pods", "nodes") or not version:
+            return None
+        assert version != "0", "a list or watch from any version may go back in time"
+        if r.is_watch and int(version) < self.oldest:
+            return Answer(410, status_of(410, "Expired"))
+        if r.is_watch:
+            return None
+        end = time.monotonic() + 3
+        while self.reached() < int(version) and time.monotonic() < end:
+            time.sleep(0.05)
+        if self.reached() >= int(version):
+            return None
+        return Answer(504, status_of(504, "Timeout", details={"causes": [{"reason": "ResourceVersionTooLarge"}],
+                                                              "retryAfterSeconds": 1}), Retry_After=1)
+
+
+class Servers(unittest.TestCase):
+    def test_three_servers_that_are_behind_each_other_restart_one_by_one(self):
+        with Stage(make=Lagging) as s:
+            s.begin()
+            for i in range(6):
+                (s.change if i % 2 == 0 else s.change_back)()
+                s.proxy.restart(i % 3)
+                time.sleep(1)
+            s.settle(90)
+
+
+def run_one(case):
+    out, began = io.StringIO(), time.monotonic()
+    result = unittest.TextTestRunner(stream=out, verbosity=0).run(case)
+    return "%s (%.0f s)" % (case.id().split(".", 1)[1], time.monotonic() - began), result.wasSuccessful(), out.getvalue()
+
+
+def cases(suite):
+    for item in suite:
+        yield from cases(item) if isinstance(item, unittest.TestSuite) else (item,)
+
+
+def main():
+    global FAULTY_SYSTEM
+    test_pocket.POCKET, test_pocket.BRIM = (os.path.abspath(p) for p in sys.argv[1:3])
+    FAULTY_SYSTEM = os.path.abspath(sys.argv[3])
+    loader = unittest.defaultTestLoader
+    here = sys.modules["__main__"]
+    suite = loader.loadTestsFromNames(sys.argv[4:], here) if sys.argv[4:] else loader.loadTestsFromModule(here)
+    found = sorted(cases(suite), key=lambda c: "lead_nowhere" not in c.id() and "not_reached" not in c.id())
+    failed = 0
+    print("1..%d" % len(found))
+    with concurrent.futures.ThreadPoolExecutor(LANES) as pool:
+        for i, (name, good, text) in enumerate(pool.map(run_one, found)):
+            failed += not good
+            print("%s %d %s" % ("ok" if good else "not ok", i + 1, name), flush=True)
+            if not good:
+                print("".join("# %s\n" % line for line in text.splitlines()), end="", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
