@@ -137,25 +137,34 @@ static bool more_room(const struct cluster *c, uint32_t node, int64_t room_milli
 }
 
 /*
- * The node for a pod that has none: one with room beside filler, else, unless only such are wanted, the one with most room; CLUSTER_NO_NODE if there is none. Rules are looked at last, and
- * only where the node would be taken: that is a handful of times in thousands of nodes.
+ * The node for a pod that has none: one with room beside filler, else, unless only such are wanted, the one
+ * with most room; CLUSTER_NO_NODE if there is none. What cannot win by its cpu is not looked at, and rules last,
+ * where the node would be taken: that leaves a handful of thousands of nodes.
  */
 static uint32_t choose_node(const struct cluster *c, const struct pending_pod *p, bool only_free)
 {
+    const struct cluster_room *rooms = cluster_rooms(c);
     uint32_t limit = cluster_node_limit(c);
     uint32_t best = CLUSTER_NO_NODE;
     bool best_free = only_free;
-    int64_t best_room = 0;
+    int64_t best_room = INT64_MIN, asked = p->request.at[RESOURCE_CPU];
 
+    /* Who asks for nothing fits where there is less than nothing, but not where nothing is known. */
+    if (asked <= 0)
+        asked = INT64_MIN + 1;
     for (uint32_t i = 0; i < limit; i++) {
-        const struct cluster_node *n = cluster_node(c, i);
+        int64_t room_milli = rooms[i].room_milli;
+        bool maybe_free = rooms[i].free_milli >= asked;
 
-        if (n == NULL || !fits_beside(p, n, best_free ? BESIDE_FILLER : BESIDE_NOTHING, false))
+        if (room_milli < asked || (!maybe_free && (best_free || room_milli < best_room)) ||
+            (best_free && room_milli < best_room))
             continue;
 
-        int64_t room_milli = room_beside(n, BESIDE_NOTHING, RESOURCE_CPU);
-        bool is_free = best_free || fits_beside(p, n, BESIDE_FILLER, false);
+        const struct cluster_node *n = cluster_node(c, i);
+        bool is_free = maybe_free && fits_beside(p, n, BESIDE_FILLER, false);
 
+        if (!is_free && (best_free || !fits_beside(p, n, BESIDE_NOTHING, false)))
+            continue;
         if (best != CLUSTER_NO_NODE && is_free == best_free &&
             !more_room(c, i, room_milli, best, best_room))
             continue;

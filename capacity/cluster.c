@@ -18,6 +18,8 @@ enum pod_flag {
 
 #define NO_INDEX UINT32_MAX
 
+static const struct cluster_room no_room = {INT64_MIN, INT64_MIN};
+
 struct pod {
     struct uid uid;
     struct pending_pod *pending; /* NULL: bound, or terminating without ever having been */
@@ -52,6 +54,8 @@ struct cluster {
     struct keep *keep;
     struct cluster_node **nodes; /* NULL: a free index */
     size_t n_nodes, cap_nodes;
+    struct cluster_room *rooms; /* of each node */
+    size_t n_rooms, cap_rooms;
     size_t known_nodes, free_nodes;
     struct map by_name;
     uint32_t *changed;
@@ -150,6 +154,7 @@ void cluster_free(struct cluster *c)
     free(c->pods);
     free(c->shapes);
     free(c->nodes);
+    free(c->rooms);
     free(c->changed);
     free(c->order);
     keep_free(c->keep);
@@ -247,10 +252,34 @@ void cluster_sum_sub_at(const struct cluster_node *n, enum node_sum sum,
 
 /* Nodes. */
 
+static int64_t room_of(const struct cluster_node *n)
+{
+    int64_t room = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, RESOURCE_CPU);
+
+    room = amount_sub(room, cluster_sum_place(n, NODE_SUM_PAID, RESOURCE_CPU));
+    return amount_sub(room, cluster_sum_place(n, NODE_SUM_CLAIMED, RESOURCE_CPU));
+}
+
+static int64_t free_of(const struct cluster_node *n)
+{
+    int64_t left = amount_sub(room_of(n), cluster_sum_place(n, NODE_SUM_FILLER, RESOURCE_CPU));
+
+    return amount_sub(left, cluster_sum_place(n, NODE_SUM_ADMITTED, RESOURCE_CPU));
+}
+
+/* For whatever changes a sum of the node. */
+static void note_room(struct cluster *c, uint32_t index)
+{
+    const struct cluster_node *n = c->nodes[index];
+
+    c->rooms[index] = n->kept != NULL ? (struct cluster_room){room_of(n), free_of(n)} : no_room;
+}
+
 static void mark_changed(struct cluster *c, uint32_t index)
 {
     struct cluster_node *n = c->nodes[index];
 
+    note_room(c, index);
     if (n->changed)
         return;
     n->changed = true;
@@ -280,6 +309,7 @@ static uint32_t want_node(struct cluster *c, struct sv name)
         c->free_nodes--;
     } else {
         VEC_PUSH(c->nodes, c->n_nodes, c->cap_nodes, n);
+        VEC_PUSH(c->rooms, c->n_rooms, c->cap_rooms, no_room);
     }
     map_put(&c->by_name, sv_hash(name), index);
     return index;
@@ -298,6 +328,7 @@ static void maybe_forget(struct cluster *c, uint32_t index)
     map_remove(&c->by_name, sv_hash(sv_from(n->name)), index);
     node_free(c, n);
     c->nodes[index] = NULL;
+    c->rooms[index] = no_room;
     c->free_nodes++;
 }
 
@@ -352,6 +383,11 @@ size_t cluster_node_count(const struct cluster *c)
 uint32_t cluster_node_limit(const struct cluster *c)
 {
     return (uint32_t)c->n_nodes;
+}
+
+const struct cluster_room *cluster_rooms(const struct cluster *c)
+{
+    return c->rooms;
 }
 
 const struct cluster_node *cluster_node(const struct cluster *c, uint32_t index)
@@ -542,12 +578,14 @@ static void admit(struct cluster *c, struct pending_pod *p, uint32_t node)
     if (node != CLUSTER_NO_NODE) {
         sum_add(c->nodes[node], NODE_SUM_ADMITTED, &p->request, &p->places);
         c->nodes[node]->pods++;
+        note_room(c, node);
     }
     p->admitted = node;
     if (old != CLUSTER_NO_NODE) {
         sum_sub(c->nodes[old], NODE_SUM_ADMITTED, &p->request, &p->places);
         c->nodes[old]->pods--;
         c->room_generation++;
+        note_room(c, old);
         maybe_forget(c, old);
     }
 }
@@ -598,8 +636,10 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
         sum_sub(c->nodes[p->admitted], NODE_SUM_ADMITTED, &p->request, &p->places);
     p->request = record->request;
     p->places = c->shapes[pod->shape].places;
-    if (p->admitted != CLUSTER_NO_NODE)
+    if (p->admitted != CLUSTER_NO_NODE) {
         sum_add(c->nodes[p->admitted], NODE_SUM_ADMITTED, &p->request, &p->places);
+        note_room(c, p->admitted);
+    }
     free(p->rules);
     p->rules = rules;
     nominate(c, p, record->nominated.len != 0 ? want_node(c, record->nominated) : CLUSTER_NO_NODE);
@@ -786,7 +826,8 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
     if (!pending && pod->pending != NULL) {
         change.arrived = pod->pending->arrived;
         if (pod->node != CLUSTER_NO_NODE)
-            mark_changed(c, pod->node); /* its nomination goes, and may be all that keeps the node */
+            mark_changed(c,
+                         pod->node); /* its nomination goes, and may be all that keeps the node */
         pending_remove(c, pod);
     }
     if (pending && pod->pending == NULL)
@@ -885,11 +926,14 @@ static const char *const sum_names[] = {
 };
 _Static_assert(COUNT_OF(sum_names) == NODE_SUM_COUNT_, "a sum has no name");
 
-static bool node_differs(const struct cluster_node *n, const struct recount *r, char *what,
-                         size_t size)
+static bool node_differs(const struct cluster_node *n, const struct cluster_room *room,
+                         const struct recount *r, char *what, size_t size)
 {
     const char *field = n->pods != r->pods ? "pods" : NULL;
 
+    if (room->room_milli != (n->kept != NULL ? room_of(n) : INT64_MIN) ||
+        room->free_milli != (n->kept != NULL ? free_of(n) : INT64_MIN))
+        field = "room";
     for (int i = NODE_SUM_PAID; i < NODE_SUM_COUNT_; i++) {
         struct resources kept = cluster_sum(n, (enum node_sum)i);
 
@@ -958,7 +1002,7 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
         if (c->nodes[i] == NULL)
             continue;
         known += c->nodes[i]->kept != NULL;
-        if (node_differs(c->nodes[i], &nodes[i], what, size))
+        if (node_differs(c->nodes[i], &c->rooms[i], &nodes[i], what, size))
             return false;
     }
     if (pods != c->by_uid.used || known != c->known_nodes || pending != c->n_order ||

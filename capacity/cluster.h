@@ -145,6 +145,14 @@ struct filler_count cluster_filler_count(const struct cluster *c, int filler);
 uint32_t cluster_node_limit(const struct cluster *c);
 /* NULL where the index is free or the node's facts are unknown. */
 const struct cluster_node *cluster_node(const struct cluster *c, uint32_t index);
+
+/* What a node has left in cpu, in an array by node index, so that a search through all nodes reads little memory. */
+struct cluster_room {
+    int64_t room_milli; /* allocatable - paid - claims; INT64_MIN of a node without facts */
+    int64_t free_milli; /* … - filler - what was let in; likewise */
+};
+const struct cluster_room *cluster_rooms(const struct cluster *c);
+
 /* CLUSTER_NO_NODE if the name is unknown. */
 uint32_t cluster_find_node(const struct cluster *c, struct sv name);
 
