@@ -1,6 +1,7 @@
 """003 with placement by gate: the story of test_003, and the application's cycle of 20 minutes, an hour to learn and an hour to show."""
 
 import os
+import shutil
 import time
 
 from story import filler_active, held, lives, mean, percentile, slim, turns
@@ -37,12 +38,15 @@ def the_filler_fills_and_yields_behind_gates(t):
 
 
 class Hours:
-    """The application goes up and down every 20 minutes. In the first hour brim learns; then it is killed, and the hour that counts
-    begins with what its history file holds. Without history 80 % cannot be reached: up to the first ceiling, which needs an hour, the
-    worked example of docs/CONTROL.md comes to 77 % in each cycle."""
+    """The application goes up and down every 20 minutes. In a first hour brim learns; at its end it is killed, and the hour that counts
+    begins with what the history file holds. Without history 80 % cannot be reached: up to the first ceiling, which needs an hour, the
+    worked example of docs/CONTROL.md comes to 77 % in each cycle. $BRIM_E2E_HISTORY names the file of an earlier run, which stands for
+    the first hour."""
 
     def __init__(self, t, lab):
         self.t, self.lab, self.steps = t, lab, []
+        self.history = os.environ.get("BRIM_E2E_HISTORY")
+        self.hours = 1 if self.history else 2
 
     def play(self):
         t, lab = self.t, self.lab
@@ -54,11 +58,14 @@ class Hours:
         self.pods.wait(lambda w: sum(p["ready"] for p in w.objects.values()) == BASE + WEB[0], 30, "the paid pods to be ready")
         self.target = lab.watch("/apis/apps/v1/namespaces/filler/deployments", lambda d: {
             "metadata": {k: d["metadata"][k] for k in ("namespace", "name")}, "replicas": d["spec"]["replicas"]})
+        if self.history:
+            shutil.copy(self.history, lab.path("history.db"))
         self.agent = t.agent(lab, policy_text(90, placement="gate", headroom="{mode: learned, max: 30}"),
                              args=("--db", lab.path("history.db")))
         self.began = time.monotonic()
-        for cycle in range(2 * HOUR // CYCLE):
+        for cycle in range(self.hours * HOUR // CYCLE):
             if cycle == HOUR // CYCLE:
+                self.sleep_until(self.began + HOUR)
                 self.agent.kill()
                 self.agent.start()
                 self.agent.wait_ready()
@@ -66,8 +73,11 @@ class Hours:
                 self.sleep_until(self.began + cycle * CYCLE + at)
                 lab.scale("default", "web", web)
                 self.steps.append((time.monotonic(), web))
-        self.sleep_until(self.began + 2 * HOUR)
-        self.now = time.monotonic()
+        self.now = self.began + self.hours * HOUR
+        self.sleep_until(self.now)
+        headroom = self.agent.filler()["headroom"]
+        t.figure("at the end: rises known, headroom needed, ceiling", "%s, %s, %s" % (
+            headroom["values"], headroom["need_milli"], headroom["ceiling_milli"]))
 
     def sleep_until(self, at):
         while time.monotonic() < at:
@@ -81,9 +91,12 @@ class Hours:
         self.waits([x for x in paid if x.name.startswith("web-") and x.created is not None])
         active = filler_active(fillers)
         room = [(at, min(150, CORES - level)) for at, level in held(paid)]
-        first, second = (100 * mean(active, at, at + HOUR) / mean(room, at, at + HOUR) for at in (self.began, self.began + HOUR))
-        t.figure("fill over the hour that learns, over the one that knows", "%.1f %%, %.1f %%" % (first, second))
-        t.check(second >= 80, "fill is %.1f %%, expected at least 80" % second)
+        for hour in range(self.hours):
+            begin = self.began + hour * HOUR
+            fill = 100 * mean(active, begin, begin + HOUR) / mean(room, begin, begin + HOUR)
+            knows = hour == self.hours - 1
+            t.figure("fill over the hour that %s" % ("knows" if knows else "learns"), "%.1f %%" % fill)
+            t.check(fill >= 80 or not knows, "fill is %.1f %%, expected at least 80" % fill)
         stuck = max([b - a for f in fillers for a, b in f.waits] or [0])
         t.figure("longest that a filler pod was unschedulable", "%.2f s" % stuck)
         t.check(stuck <= 5, "a filler pod was unschedulable for %.1f s, expected at most 5" % stuck)
@@ -96,7 +109,7 @@ class Hours:
         t.figure("filler pods that were killed", sum(f.bound is not None and f.deleted is not None for f in fillers))
 
     def waits(self, web):
-        for cycle in range(2 * HOUR // CYCLE):
+        for cycle in range(self.hours * HOUR // CYCLE):
             begin = self.began + cycle * CYCLE
             new = [x for x in web if begin <= x.created < begin + CYCLE]
             took = [(x.bound or self.now) - x.created for x in new]
