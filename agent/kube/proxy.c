@@ -75,7 +75,7 @@ static void split_port(struct sv text, struct sv *ret_host, struct sv *ret_port)
 {
     struct sv host = text, port = {0};
 
-    if (text.len != 0) {
+    if (text.len != 0 && text.at != NULL) {
         const char *colon = memrchr(text.at, ':', text.len);
         const char *end = text.at[0] == '[' ? memchr(text.at, ']', text.len) : NULL;
 
