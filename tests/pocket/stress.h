@@ -5,7 +5,8 @@
  * Probes: paid pods of one core that may not preempt, one at a time, while the scheduler finds no room for them. The time of
  * each runs from the moment that the frame which reports the pod unschedulable is handed to the connection (just before it is written,
  * the first of several watches counts) to the moment that the head of a merge patch of the target's scale was read. So it
- * holds whatever the server itself takes to come round to reading. Probes stay: each takes one core that was filler's.
+ * holds whatever the server itself takes to come round to reading. A probe that is bound before any patch came is no sample: it was
+ * served by room that came free for another reason. Probes stay: each takes one core that was filler's.
  */
 #ifndef BRIM_POCKET_STRESS_H
 #define BRIM_POCKET_STRESS_H
