@@ -2,8 +2,7 @@
  * wire: HTTP and HTTPS around api.h, on libmicrohttpd, in the caller's thread: the caller waits on wire_fd(), for at most
  * wire_timeout_us(), and calls wire_run().
  *
- * Every answer passes send_answer(), and every byte of a stream read_stream(): what shall go wrong on demand between
- * server and client belongs there.
+ * What shall go wrong on demand between server and client is played by tests/story/faulty.py, a proxy before it.
  */
 #ifndef BRIM_POCKET_WIRE_H
 #define BRIM_POCKET_WIRE_H

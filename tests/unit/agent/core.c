@@ -52,36 +52,6 @@ const char *core_fault_name(enum core_fault fault)
 
 /* ---- the agent, joined as wire.c does it ---- */
 
-static void set_wall(struct core *c)
-{
-    c->facts.wall = c->fake.wall;
-}
-
-static void pods_begin(void *self)
-{
-    struct core *c = self;
-
-    set_wall(c);
-    facts_list_begin(&c->facts, CLUSTER_PODS);
-}
-
-static bool pods_object(void *self, enum watch_change change, enum decode_format format,
-                        struct sv object, struct err *err)
-{
-    struct core *c = self;
-
-    set_wall(c);
-    return facts_pod(&c->facts, change == WATCH_DELETE, format, object, c->fake.now, err);
-}
-
-static void pods_synced(void *self)
-{
-    struct core *c = self;
-
-    set_wall(c);
-    facts_list_end(&c->facts, CLUSTER_PODS, c->fake.now);
-}
-
 static void nodes_begin(void *self)
 {
     facts_list_begin(&((struct core *)self)->facts, CLUSTER_NODES);
@@ -163,11 +133,8 @@ static void start_agent(struct core *c)
     c->config = (struct kube_config){.server = (char[]){"http://x"}, .plain = true};
     c->client = client_new(&c->config, &c->transport, &c->timers);
     facts_init(&c->facts, &rules);
-    c->pods =
-        watch_new(c->client,
-                  &(struct watch_options){
-                      .path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = 1},
-                  &(struct watch_handler){pods_begin, pods_object, pods_synced, trouble, c});
+    c->pods_part = pods_new(c->client, &c->facts, 1);
+    c->pods = pods_watch(c->pods_part);
     c->nodes =
         watch_new(c->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = 2},
                   &(struct watch_handler){nodes_begin, nodes_object, nodes_synced, trouble, c});
@@ -204,7 +171,7 @@ void core_done(struct core *c)
     turn_done(&c->turn);
     places_free(c->places);
     workload_free(c->workload);
-    watch_free(c->pods);
+    pods_free(c->pods_part);
     watch_free(c->nodes);
     facts_done(&c->facts);
     client_free(c->client);

@@ -11,6 +11,7 @@
 #ifndef BRIM_TESTS_CORE_H
 #define BRIM_TESTS_CORE_H
 
+#include "agent/pods.h"
 #include "agent/turn.h"
 #include "tests/pocket/api.h"
 #include "tests/pocket/scenario.h"
@@ -52,6 +53,7 @@ struct core {
     struct client *client;
     struct policy_list policies;
     struct facts facts;
+    struct pods *pods_part;
     struct watch *pods, *nodes;
     struct workload *workload;
     struct places *places;
