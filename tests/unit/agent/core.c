@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 
-#define STEP_US (50 * US_PER_MS)
+#define STEP_US (100 * US_PER_MS)
 /* The default. */
 #define STALE_US   (90 * US_PER_S)
 #define LONGEST_US (400 * US_PER_S)

@@ -32,7 +32,7 @@ enum core_fault {
 };
 const char *core_fault_name(enum core_fault fault);
 
-enum { CORE_MAX_STREAMS = 16, CORE_MAX_WRITES = 64, CORE_FITS = 20 };
+enum { CORE_MAX_STREAMS = 16, CORE_MAX_WRITES = 64, CORE_FITS = 10 };
 
 struct core_write {
     int64_t at_us; /* since the start */
@@ -86,7 +86,7 @@ struct core {
 void core_init(struct core *c);
 void core_done(struct core *c);
 
-/* Lets time pass: 50 ms, with all that comes of it. */
+/* Lets time pass: 100 ms, with all that comes of it. */
 void core_step(struct core *c);
 /* Lets a whole run pass, until nothing more is to come. Asserts that there is an end. */
 void core_run(struct core *c);
