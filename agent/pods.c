@@ -140,6 +140,7 @@ static void all_begin(void *self)
     forget(p);
     set_wall(p);
     facts_list_begin(p->facts, CLUSTER_PODS);
+    watch_set_silence(p->waiting, watch_silence(p->all));
     if (p->facts->pods_synced)
         watch_start(p->waiting);
 }

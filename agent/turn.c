@@ -272,6 +272,11 @@ static bool is_followed(const struct watch *w)
     return watch_stats(w)->connected && !watch_stats(w)->listing;
 }
 
+static bool follows(const struct turn *t)
+{
+    return is_followed(t->parts.pods) && is_followed(t->parts.nodes);
+}
+
 static struct planner_input gather(struct turn *t, struct turn_filler *tf, struct mono now)
 {
     const struct facts *f = t->parts.facts;
@@ -478,6 +483,19 @@ static void prepare(struct turn *t, struct turn_filler *tf, struct mono now)
     notice_found(t, tf, now);
 }
 
+/* In a quiet cluster the watches probe early enough for whoever wants the youngest facts. */
+static void set_silence(const struct turn *t)
+{
+    int64_t stale_us = INT64_MAX;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (t->fillers[i] != NULL)
+            stale_us = min_i64(stale_us, t->fillers[i]->policy->stale_after_us);
+    }
+    watch_set_silence(t->parts.pods, stale_us / 3);
+    watch_set_silence(t->parts.nodes, stale_us / 3);
+}
+
 static int64_t earliest(int64_t a, int64_t b)
 {
     return a == 0 || b < a ? b : a;
@@ -541,6 +559,8 @@ static void evaluate(struct turn *t, struct mono now)
         prepare(t, t->fillers[i], now);
         in[i] = t->fillers[i]->input;
     }
+    set_silence(t);
+    t->cut_off = !follows(t);
     if (may_step(t, now)) {
         result = planner_step(t->parts.facts->planner, in, plans, now);
         t->claims = result.claims;
@@ -641,13 +661,19 @@ static void tell_targets(struct turn *t, struct mono now)
     }
 }
 
+/* What waits for a watch that is cut off need not wait for the tick, too. */
+static bool is_joined_again(const struct turn *t)
+{
+    return t->cut_off && follows(t);
+}
+
 void turn_run(void *self)
 {
     struct turn *t = self;
     struct mono now = now_of(t);
     uint64_t decided = t->last_id;
 
-    if (!t->dirty && !t->parts.facts->changed)
+    if (!t->dirty && !t->parts.facts->changed && !is_joined_again(t))
         return;
     t->dirty = false;
     tell_targets(t, now);

@@ -7,6 +7,9 @@
  *
  * Nothing grows, and no pod is let in, while a watch is cut off or lists anew; yields go on.
  *
+ * The watches probe after a third of the shortest stale.after in force (watch.h), which cuts them off
+ * for a moment; what waits for it is evaluated as soon as they are back.
+ *
  * A turn in which nothing came in and nothing is due does nothing. All times are the loop's one
  * `now`. The planner is asked first when pods and nodes have been listed, every target was looked
  * for, and the past (past.h) was read or took too long. A filler that comes later is unknown until
@@ -94,6 +97,7 @@ struct turn {
     struct past *past; /* what the history tells, for those that learn; NULL: nothing */
     bool dirty;        /* evaluate at the end of this turn */
     bool stepped;      /* the planner was asked once */
+    bool cut_off;      /* at the last evaluation a watch was cut off or listed anew */
     bool unpublished;
     struct turn_filler *fillers[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
 

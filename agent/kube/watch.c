@@ -5,6 +5,7 @@
 
 #include "agent/kube/frame.h"
 #include "base/alloc.h"
+#include "base/num.h"
 
 /* Back-off of the reference client (client-go, reflector.go). */
 #define BACKOFF_FIRST_US  (800 * US_PER_MS)
@@ -89,6 +90,7 @@ struct watch {
     struct strbuf selector; /* encoded */
     bool asks_initial;      /* initial events rather than pages, where the server has them */
     uint64_t random;
+    int64_t silent_us; /* silence after which a stream is probed */
 
     enum watch_state state;
     struct watch_stats stats;
@@ -402,7 +404,7 @@ static void heard(struct watch *w)
 {
     w->stats.heard = now(w);
     if (w->state == WATCH_STREAM)
-        w->timers.timer_set(w->timer, WATCH_SILENT_US);
+        w->timers.timer_set(w->timer, w->silent_us);
     else if (w->state == WATCH_INITIAL && !w->live)
         w->timers.timer_set(w->timer, WATCH_MARK_US);
 }
@@ -739,7 +741,7 @@ static void drive(struct watch *w, enum input in, const struct client_problem *p
         break;
     case DO_FOLLOW:
         w->stats.connected = true;
-        w->timers.timer_set(w->timer, WATCH_SILENT_US);
+        w->timers.timer_set(w->timer, w->silent_us);
         break;
     case DO_STREAM:
         start_stream(w);
@@ -792,6 +794,7 @@ struct watch *watch_new(struct client *client, const struct watch_options *optio
         .path = options->path,
         .asks_initial = options->initial_events,
         .random = options->seed,
+        .silent_us = WATCH_SILENT_US,
     };
     strbuf_init(&w->selector, MAX_PATH / 2);
     if (options->field_selector != NULL)
@@ -815,6 +818,21 @@ void watch_free(struct watch *w)
     strbuf_done(&w->token);
     strbuf_done(&w->selector);
     free(w);
+}
+
+void watch_set_silence(struct watch *w, int64_t us)
+{
+    int64_t before = w->silent_us;
+
+    w->silent_us = max_i64(min_i64(us, WATCH_SILENT_US), WATCH_SILENT_MIN_US);
+    if (w->silent_us != before && w->stats.connected)
+        w->timers.timer_set(
+            w->timer, max_i64(w->silent_us - mono_since_us(w->stats.heard, now(w)), 0));
+}
+
+int64_t watch_silence(const struct watch *w)
+{
+    return w->silent_us;
 }
 
 void watch_start(struct watch *w)

@@ -32,12 +32,14 @@
  *   initial events that do not begin in 60 s                      as unreachable
  *   ended in peace                                                at once from the last version; under 1 s and without an
  *                                                                 event it counts as a failure
- *   silent for 60 s                                               probe (below), then watch again
+ *   silent for longer than watch_set_silence() allows             probe (below), then watch again
  *
  * Silence: a server that is behind our version answers 200 and says nothing; one that has nothing to say does the same, since
  * bookmarks come only after the version moved. So after silence a list of one object, not older than our version, is asked
  * for: it gives the 504 of a server that is behind. An answer of any kind counts as heard, so that `heard` stays young
- * while all is well, however quiet the cluster.
+ * while all is well, however quiet the cluster: no older than the silence and the time of one answer. A connection that
+ * died unnoticed is silent, too, so the stream is cancelled before, and opened anew behind the answer: meanwhile, for the
+ * time of two answers, the watch is not `connected`. A stream whose head has not come is given WATCH_SILENT_US.
  *
  * Everything happens on the loop's thread. watch_stop() may be called in any callback, watch_start() and
  * watch_free() in none of its own.
@@ -51,7 +53,9 @@
 #include "agent/kube/client.h"
 #include "agent/kube/decode.h"
 
-#define WATCH_SILENT_US (60 * US_PER_S)
+/* The longest and the shortest silence without a probe. */
+#define WATCH_SILENT_US     (60 * US_PER_S)
+#define WATCH_SILENT_MIN_US (1 * US_PER_S)
 /* A server with WatchList waits at most 3 s for etcd; one that pauses longer is listed in pages, which is as right. */
 #define WATCH_MARK_US (10 * US_PER_S)
 /* Unheard for so long, the server may be another release when it is back. */
@@ -120,6 +124,11 @@ struct watch;
 struct watch *watch_new(struct client *client, const struct watch_options *options,
                         const struct watch_handler *handler);
 void watch_free(struct watch *w);
+
+/* After what silence a stream is probed, in force at once: WATCH_SILENT_US until told, and never above
+ * that nor under WATCH_SILENT_MIN_US. It costs two requests for each such time that is silent. */
+void watch_set_silence(struct watch *w, int64_t us);
+int64_t watch_silence(const struct watch *w);
 
 /* Begins with a list; does nothing if it runs. */
 void watch_start(struct watch *w);

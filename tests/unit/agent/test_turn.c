@@ -963,3 +963,39 @@ Test(turn, grows_only_once_all_pods_are_listed_anew)
                  reason_name(w.turn.fillers[0]->decision.reason));
     world_done(&w);
 }
+
+/* The same with a server that takes its time, up to `delay_ms`, for every answer. */
+static void live_slowly(struct world *w, int64_t ms, int64_t delay_ms)
+{
+    for (int64_t at = 0; at < ms; at += 100) {
+        fake_advance(&w->fake, 100 * US_PER_MS);
+        turn_run(&w->turn);
+        cr_assert_neq(w->turn.fillers[0]->decision.reason, REASON_STALE, "stale after %lld ms",
+                      (long long)at);
+        if (at % delay_ms == 0)
+            serve(w);
+    }
+}
+
+Test(turn, a_quiet_cluster_is_neither_stale_nor_kept_from_growing_by_a_short_stale_after)
+{
+    char text[sizeof policy_text + 40];
+
+    (void)snprintf(text, sizeof text, "%s  stale: {after: 5s}\n", policy_text);
+    for (int64_t delay_ms = 100; delay_ms <= 500; delay_ms += 100) {
+        for (int64_t begin_ms = 100; begin_ms <= 2000; begin_ms += 100) {
+            struct world w;
+
+            world_init_of(&w, text, 0, 30);
+            live(&w, begin_ms);
+            live_slowly(&w, 28000 - begin_ms, delay_ms);
+            cr_assert_eq(w.replicas, 66, "begun after %lld ms, answers in %lld ms: %ld",
+                         (long long)begin_ms, (long long)delay_ms, w.replicas);
+            cr_assert_eq(watch_silence(w.pods), 5 * US_PER_S / 3);
+            cr_assert_eq(watch_silence(w.nodes), 5 * US_PER_S / 3);
+            live_slowly(&w, 60000, delay_ms);
+            cr_assert_eq(w.patches, 1);
+            world_done(&w);
+        }
+    }
+}

@@ -440,6 +440,60 @@ Test(watch, probes_after_silence_and_goes_on)
     rig_done(&r);
 }
 
+Test(watch, probes_after_the_silence_that_it_was_told)
+{
+    struct rig r;
+
+    rig_init(&r);
+    (void)into_stream(&r);
+    watch_set_silence(r.watch, 2 * US_PER_S);
+    fake_advance(&r.fake, 1900 * US_PER_MS);
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
+    fake_advance(&r.fake, 100 * US_PER_MS);
+    fake_json(expect(&r, "limit=1&"), 200, LIST("11", "x", POD("q", "11")));
+    cr_assert_not(watch_stats(r.watch)->connected);
+    cr_assert(fake_head(expect(&r, "resourceVersion=10"), 200, "application/json", -1));
+    cr_assert(watch_stats(r.watch)->connected);
+
+    /* What has been silent for too long by now is asked at once; what may be silent longer is not. */
+    fake_advance(&r.fake, 1500 * US_PER_MS);
+    watch_set_silence(r.watch, 4 * US_PER_S);
+    fake_advance(&r.fake, 1500 * US_PER_MS);
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
+    watch_set_silence(r.watch, 1500 * US_PER_MS);
+    fake_advance(&r.fake, 1);
+    (void)expect(&r, "limit=1&");
+    rig_done(&r);
+}
+
+Test(watch, is_never_silent_for_longer_than_a_minute_nor_asks_every_moment)
+{
+    struct rig r;
+
+    rig_init(&r);
+    cr_assert_eq(watch_silence(r.watch), WATCH_SILENT_US);
+    watch_set_silence(r.watch, INT64_MAX);
+    cr_assert_eq(watch_silence(r.watch), WATCH_SILENT_US);
+    watch_set_silence(r.watch, 1);
+    cr_assert_eq(watch_silence(r.watch), WATCH_SILENT_MIN_US);
+    rig_done(&r);
+}
+
+Test(watch, a_stream_is_given_a_minute_for_its_head)
+{
+    struct rig r;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    watch_set_silence(r.watch, US_PER_S);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "", POD("a", "5")));
+    fake_advance(&r.fake, WATCH_SILENT_US - 1);
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
+    fake_advance(&r.fake, 1);
+    cr_assert_eq(watch_state(r.watch), WATCH_PROBE);
+    rig_done(&r);
+}
+
 Test(watch, gives_up_a_version_that_the_server_does_not_reach)
 {
     struct rig r;
