@@ -52,6 +52,12 @@ static int64_t minute_of(struct mono at)
     return at.us >= 0 ? at.us / MINUTE_US : -((-at.us + MINUTE_US - 1) / MINUTE_US);
 }
 
+/* The beginning of a minute that is not before a time. */
+static int64_t ceil_minute(int64_t us)
+{
+    return minute_of((struct mono){.us = us + MINUTE_US - 1}) * MINUTE_US;
+}
+
 static size_t place_of(int64_t minute)
 {
     int64_t place = minute % MINUTES;
@@ -98,16 +104,23 @@ static void score_until(struct settle *s, struct try *t, struct mono now)
     t->scored = now;
 }
 
-static void push_try(struct settle *s, struct try *t, struct mono now, int64_t x)
+/* Carries the try on to a time up to which x stood. */
+static void play_on(struct settle *s, struct try *t, struct mono now)
 {
     struct mono rise;
-    int64_t before = x;
 
     while (damper_next_rise(&t->damper, &rise) && rise.us < now.us) {
         score_until(s, t, rise);
         (void)damper_push(&t->damper, rise, s->x);
     }
     score_until(s, t, now);
+}
+
+static void push_try(struct settle *s, struct try *t, struct mono now, int64_t x)
+{
+    int64_t before = x;
+
+    play_on(s, t, now);
     (void)damper_value(&t->damper, &before);
 
     int64_t n = damper_push(&t->damper, now, x);
@@ -116,12 +129,18 @@ static void push_try(struct settle *s, struct try *t, struct mono now, int64_t x
         credit(s, t, minute_of(now), -(__int128)span(s->config.kill_us) * (before - n));
 }
 
+/* The first minute's beginning at which an hour is known. */
+static int64_t known_from_us(const struct settle *s)
+{
+    return ceil_minute(s->start.us + SETTLE_MEMORY_MIN * MINUTE_US);
+}
+
 /* The best of the scores; before an hour is known the usual T. */
-static size_t choose(const struct settle *s)
+static size_t choose(const struct settle *s, int64_t begin_us)
 {
     size_t best = 0;
 
-    if (mono_since_us(s->start, s->last) < SETTLE_MEMORY_MIN * MINUTE_US)
+    if (begin_us < known_from_us(s))
         return FIRST;
     for (size_t i = 1; i < SETTLE_TRIES; i++)
         if (s->tries[i].score >= s->tries[best].score)
@@ -144,14 +163,25 @@ static void start(struct settle *s, struct mono now, int64_t value)
     }
 }
 
+/* At the beginning of a minute the choice is made anew, whenever in it that comes to be known. */
+static void begin_minute(struct settle *s, int64_t minute)
+{
+    struct mono begin = {.us = minute * MINUTE_US};
+
+    roll(s, minute);
+    for (size_t i = 0; i < SETTLE_TRIES; i++)
+        play_on(s, &s->tries[i], begin);
+    s->best = choose(s, begin.us);
+}
+
 static void push_all(struct settle *s, struct mono now, int64_t x)
 {
     int64_t best = 0;
 
-    roll(s, minute_of(now));
+    if (minute_of(now) > s->minute)
+        begin_minute(s, minute_of(now));
     for (size_t i = 0; i < SETTLE_TRIES; i++)
         push_try(s, &s->tries[i], now, x);
-    s->best = choose(s);
     (void)damper_value(&s->tries[s->best].damper, &best);
     s->value = max_i64(best, min_i64(s->value, x));
 }
@@ -233,22 +263,36 @@ bool settle_value(const struct settle *s, int64_t *ret_value)
     return true;
 }
 
+/* When the choice may first fall on a try that has more than N by then; INT64_MAX: never. */
+static int64_t next_choice_us(const struct settle *s, size_t i)
+{
+    int64_t n = s->value, from = max_i64((s->minute + 1) * MINUTE_US, known_from_us(s));
+    struct mono rise;
+
+    (void)damper_value(&s->tries[i].damper, &n);
+    if (n > s->value)
+        return from;
+    return damper_next_rise(&s->tries[i].damper, &rise) ? max_i64(ceil_minute(rise.us), from)
+                                                        : INT64_MAX;
+}
+
 bool settle_next_rise(const struct settle *s, struct mono *ret_at)
 {
-    struct mono at;
-    bool found = false;
+    struct mono rise;
+    int64_t at = INT64_MAX;
 
     if (!s->config.automatic)
         return damper_next_rise(&s->fixed, ret_at);
     if (s->value >= s->x)
         return false;
-    for (size_t i = 0; i < SETTLE_TRIES; i++) {
-        if (!damper_next_rise(&s->tries[i].damper, &at) || (found && at.us >= ret_at->us))
-            continue;
-        *ret_at = at;
-        found = true;
-    }
-    return found;
+    if (damper_next_rise(&s->tries[s->best].damper, &rise))
+        at = rise.us;
+    for (size_t i = 0; i < SETTLE_TRIES; i++)
+        at = i != s->best ? min_i64(at, next_choice_us(s, i)) : at;
+    if (at == INT64_MAX)
+        return false;
+    *ret_at = (struct mono){.us = at};
+    return true;
 }
 
 int64_t settle_window_us(const struct settle *s)

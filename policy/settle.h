@@ -6,13 +6,13 @@
  * done for each of SETTLE_TRIES times at once, 30, 60, 90, 120, 300 and 900 s, none less than 2A:
  * what N would have been, since x does not depend on it. Each is scored over the last hour:
  *     score = sum of N dt - K per pod that N fell by,    K = start-up + grace + killCost
- * in pods times microseconds, exactly, by whole minutes: the one that is under way and the 60 before
- * it. The best one is in force; of equal ones the longest. In the first hour, when nothing is known
- * yet, it is 90 s. N follows only upwards to what the best one has:
- *     N = max(N of the best T, min(N before, x))
+ * in pods times microseconds, exactly, by whole minutes of the clock: the one that is under way and the
+ * 60 before it. At the beginning of each minute the best one of the 60 before is put in force; of equal
+ * ones the longest. Until an hour is known it is 90 s. N follows only upwards to what T in force has:
+ *     N = max(N of the T in force, min(N before, x))
  * so that another choice never makes it fall. N is never above what the least T has: properties P1
- * to P3 of docs/CONTROL.md hold with that one. T is chosen at each push; what happened in between is
- * scored exactly.
+ * to P3 of docs/CONTROL.md hold with that one. The choice is a function of the set points alone, at
+ * whatever times they were pushed: pushes of the same x before settle_next_rise() change nothing.
  *
  * Times must not go back further than the last one seen, as which they are taken. Memory: SETTLE_TRIES
  * dampers and as many hours of minutes. Pure.
@@ -61,7 +61,10 @@ int64_t settle_push(struct settle *s, struct mono now, int64_t x);
 /* N as of the last push; false before the first. */
 bool settle_value(const struct settle *s, int64_t *ret_value);
 
-/* When N may rise if no further push comes; false if it will not. */
+/*
+ * When N may rise if no further push comes; false if it will not. Nothing is missed until then. With
+ * auto it may be the beginning of a minute at which another T may come into force; N may stay then.
+ */
 bool settle_next_rise(const struct settle *s, struct mono *ret_at);
 
 /* T in force, and with auto each time that is tried with its score; the i-th of SETTLE_TRIES. */
