@@ -38,6 +38,13 @@ struct shape {
     uint32_t next;
 };
 
+/* What a filler that is apart holds, by node index. */
+struct apart {
+    bool is;
+    struct resources *at;
+    size_t n;
+};
+
 struct cluster {
     struct resource_names names;
 
@@ -65,6 +72,8 @@ struct cluster {
     size_t n_order, cap_order;
 
     struct filler_count fillers[CLUSTER_MAX_FILLERS];
+    struct apart apart[CLUSTER_MAX_FILLERS];
+    int n_apart;
     uint64_t room_generation, node_generation;
     uint64_t facts; /* of the node that was told of last */
 };
@@ -148,6 +157,8 @@ void cluster_free(struct cluster *c)
     }
     for (size_t i = 0; i < c->n_nodes; i++)
         node_free(c, c->nodes[i]);
+    for (int i = 0; i < CLUSTER_MAX_FILLERS; i++)
+        free(c->apart[i].at);
     map_done(&c->by_uid);
     map_done(&c->by_shape);
     map_done(&c->by_name);
@@ -284,6 +295,11 @@ static void mark_changed(struct cluster *c, uint32_t index)
         return;
     n->changed = true;
     VEC_PUSH(c->changed, c->n_changed, c->cap_changed, index);
+}
+
+static bool is_apart(const struct cluster *c, int filler)
+{
+    return filler != CLUSTER_PAID && c->apart[filler].is;
 }
 
 static uint32_t find_node(const struct cluster *c, struct sv name)
@@ -544,6 +560,7 @@ static void pending_add(struct cluster *c, struct pod *pod, const struct pod_rec
     p->claim.node = CLUSTER_NO_NODE;
     p->nominated = CLUSTER_NO_NODE;
     p->admitted = CLUSTER_NO_NODE;
+    p->filler = pod->filler;
     pod->pending = p;
     order_insert(c, p);
 }
@@ -570,22 +587,53 @@ static void drop_claim(struct cluster *c, struct pending_pod *p)
     p->claim.node = CLUSTER_NO_NODE;
 }
 
+/* Adds to (1), or takes from (-1), what a filler that is apart holds on a node. */
+static void account_apart(struct cluster *c, int filler, uint32_t node,
+                          const struct resources *request, int sign)
+{
+    struct apart *apart = &c->apart[filler];
+    size_t old = apart->n;
+
+    if (node >= apart->n) {
+        apart->at = vec_reserve(apart->at, &apart->n, c->n_nodes, sizeof *apart->at);
+        memset(apart->at + old, 0, (apart->n - old) * sizeof *apart->at);
+    }
+    if (sign > 0)
+        resources_add(&apart->at[node], request);
+    else
+        resources_sub(&apart->at[node], request);
+    mark_changed(c, node);
+}
+
+/* The same for what a pod was let in to. */
+static void account_admitted(struct cluster *c, const struct pending_pod *p, uint32_t node,
+                             int sign)
+{
+    struct cluster_node *n = c->nodes[node];
+
+    if (sign > 0)
+        sum_add(n, NODE_SUM_ADMITTED, &p->request, &p->places);
+    else
+        sum_sub(n, NODE_SUM_ADMITTED, &p->request, &p->places);
+    if (is_apart(c, p->filler))
+        account_apart(c, p->filler, node, &p->request, sign);
+    note_room(c, node);
+}
+
 /* Moves what a pod that was let in holds; it counts as one that names the node. */
 static void admit(struct cluster *c, struct pending_pod *p, uint32_t node)
 {
     uint32_t old = p->admitted;
 
     if (node != CLUSTER_NO_NODE) {
-        sum_add(c->nodes[node], NODE_SUM_ADMITTED, &p->request, &p->places);
+        account_admitted(c, p, node, 1);
         c->nodes[node]->pods++;
-        note_room(c, node);
     }
     p->admitted = node;
     if (old != CLUSTER_NO_NODE) {
-        sum_sub(c->nodes[old], NODE_SUM_ADMITTED, &p->request, &p->places);
+        account_admitted(c, p, old, -1);
         c->nodes[old]->pods--;
         c->room_generation++;
-        note_room(c, old);
         maybe_forget(c, old);
     }
 }
@@ -633,13 +681,12 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
         order_insert(c, p);
     }
     if (p->admitted != CLUSTER_NO_NODE)
-        sum_sub(c->nodes[p->admitted], NODE_SUM_ADMITTED, &p->request, &p->places);
+        account_admitted(c, p, p->admitted, -1);
+    p->filler = pod->filler;
     p->request = record->request;
     p->places = c->shapes[pod->shape].places;
-    if (p->admitted != CLUSTER_NO_NODE) {
-        sum_add(c->nodes[p->admitted], NODE_SUM_ADMITTED, &p->request, &p->places);
-        note_room(c, p->admitted);
-    }
+    if (p->admitted != CLUSTER_NO_NODE)
+        account_admitted(c, p, p->admitted, 1);
     free(p->rules);
     p->rules = rules;
     nominate(c, p, record->nominated.len != 0 ? want_node(c, record->nominated) : CLUSTER_NO_NODE);
@@ -695,7 +742,9 @@ static void account(struct cluster *c, const struct pod *pod, int sign)
 
     n->pods += (uint32_t)sign;
     apply(n, sum, request, &shape->places);
-    if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
+    if (is_apart(c, pod->filler))
+        account_apart(c, pod->filler, pod->node, request, sign);
+    else if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
         apply(n, NODE_SUM_LEAVING, request, &shape->places);
     if (sign < 0)
         c->room_generation++;
@@ -753,6 +802,7 @@ static void pod_release(struct cluster *c, struct pod *pod)
         return;
     admit(c, pod->pending, CLUSTER_NO_NODE);
     pod->pending->paid = pod->pending->arrived = true;
+    pod->pending->filler = CLUSTER_PAID;
 }
 
 size_t cluster_release(struct cluster *c, int filler)
@@ -767,6 +817,64 @@ size_t cluster_release(struct cluster *c, int filler)
         released++;
     }
     return released;
+}
+
+/* Adds all pods of a filler to (1), or takes them from (-1), every sum they stand in. */
+static void account_all(struct cluster *c, int filler, int sign)
+{
+    for (size_t i = 0; i < c->n_pods; i++) {
+        const struct pod *pod = &c->pods[i];
+
+        if (pod->flags & POD_FREE || pod->filler != filler)
+            continue;
+        account(c, pod, sign);
+        if (pod->pending != NULL && pod->pending->admitted != CLUSTER_NO_NODE)
+            account_admitted(c, pod->pending, pod->pending->admitted, sign);
+    }
+}
+
+static bool has_pods(const struct cluster *c, int filler)
+{
+    int64_t pods = 0;
+
+    for (int i = 0; i < FILLER_STATE_COUNT_; i++)
+        pods += c->fillers[filler].pods[i];
+    return pods != 0;
+}
+
+void cluster_set_apart(struct cluster *c, int filler, bool is_so)
+{
+    struct apart *apart = &c->apart[filler];
+    bool any = has_pods(c, filler);
+
+    if (apart->is == is_so)
+        return;
+    if (any)
+        account_all(c, filler, -1);
+    apart->is = is_so;
+    c->n_apart += is_so ? 1 : -1;
+    if (any)
+        account_all(c, filler, 1);
+    if (is_so)
+        return;
+    free(TAKE(apart->at));
+    apart->n = 0;
+}
+
+void cluster_sub_apart(const struct cluster *c, uint32_t node, int but,
+                       const struct resource_places *places, struct resources *to)
+{
+    if (c->n_apart == 0)
+        return;
+    for (int f = 0; f < CLUSTER_MAX_FILLERS; f++) {
+        const struct apart *apart = &c->apart[f];
+
+        for (int i = 0; i < places->n && f != but && node < apart->n; i++) {
+            int place = places->at[i];
+
+            to->at[place] = amount_sub(to->at[place], apart->at[node].at[place]);
+        }
+    }
 }
 
 /* As a rule a pod asks for what it asked for before. */
@@ -916,6 +1024,7 @@ size_t cluster_list_end(struct cluster *c, enum cluster_kind kind)
 
 struct recount {
     struct resources sum[NODE_SUM_COUNT_]; /* but for what the node offers */
+    struct resources apart;                /* of fillers that are */
     uint32_t pods;
 };
 
@@ -926,11 +1035,27 @@ static const char *const sum_names[] = {
 };
 _Static_assert(COUNT_OF(sum_names) == NODE_SUM_COUNT_, "a sum has no name");
 
-static bool node_differs(const struct cluster_node *n, const struct cluster_room *room,
-                         const struct recount *r, char *what, size_t size)
+static struct resources sum_apart(const struct cluster *c, size_t node)
 {
-    const char *field = n->pods != r->pods ? "pods" : NULL;
+    struct resources sum = {0};
 
+    for (int i = 0; i < CLUSTER_MAX_FILLERS; i++) {
+        if (node < c->apart[i].n)
+            resources_add(&sum, &c->apart[i].at[node]);
+    }
+    return sum;
+}
+
+static bool node_differs(const struct cluster *c, size_t node, const struct recount *r, char *what,
+                         size_t size)
+{
+    const struct cluster_node *n = c->nodes[node];
+    const struct cluster_room *room = &c->rooms[node];
+    const char *field = n->pods != r->pods ? "pods" : NULL;
+    struct resources apart = sum_apart(c, node);
+
+    if (!resources_equal(&apart, &r->apart))
+        field = "apart";
     if (room->room_milli != (n->kept != NULL ? room_of(n) : INT64_MIN) ||
         room->free_milli != (n->kept != NULL ? free_of(n) : INT64_MIN))
         field = "room";
@@ -962,7 +1087,9 @@ static void recount_pod(const struct cluster *c, const struct pod *pod, struct r
 
     r->pods++;
     resources_add(&r->sum[pod->filler == CLUSTER_PAID ? NODE_SUM_PAID : NODE_SUM_FILLER], request);
-    if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
+    if (is_apart(c, pod->filler))
+        resources_add(&r->apart, request);
+    else if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
         resources_add(&r->sum[NODE_SUM_LEAVING], request);
 }
 
@@ -992,6 +1119,8 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
             resources_add(&nodes[c->order[i]->admitted].sum[NODE_SUM_ADMITTED],
                           &c->order[i]->request);
             nodes[c->order[i]->admitted].pods++;
+            if (is_apart(c, c->order[i]->filler))
+                resources_add(&nodes[c->order[i]->admitted].apart, &c->order[i]->request);
         }
         if (i != 0 && pending_cmp(c->order[i - 1], c->order[i]) >= 0) {
             (void)snprintf(what, size, "pending pods %zu and %zu are out of order", i - 1, i);
@@ -1002,7 +1131,7 @@ bool cluster_verify(const struct cluster *c, char *what, size_t size)
         if (c->nodes[i] == NULL)
             continue;
         known += c->nodes[i]->kept != NULL;
-        if (node_differs(c->nodes[i], &c->rooms[i], &nodes[i], what, size))
+        if (node_differs(c, i, &nodes[i], what, size))
             return false;
     }
     if (pods != c->by_uid.used || known != c->known_nodes || pending != c->n_order ||

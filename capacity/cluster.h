@@ -31,7 +31,7 @@ enum node_sum {
     NODE_SUM_ALLOCATABLE,
     NODE_SUM_PAID,     /* counted paid pods bound here */
     NODE_SUM_FILLER,   /* counted filler pods bound here, of all fillers */
-    NODE_SUM_LEAVING,  /* of those, the terminating ones */
+    NODE_SUM_LEAVING,  /* of those, the terminating ones of fillers that are not apart */
     NODE_SUM_CLAIMED,  /* claims placed here (claims.h has them placed) */
     NODE_SUM_ADMITTED, /* pending filler pods let in here (cluster_admit()) */
     NODE_SUM_COUNT_
@@ -96,6 +96,7 @@ struct pending_pod {
     struct resource_places places; /* of the request */
     struct claim claim;
     uint32_t admitted; /* filler: the node it was let in to, or CLUSTER_NO_NODE */
+    int filler;        /* whose it is, or CLUSTER_PAID */
 };
 
 /* What an event changed, for counters and for urgency. */
@@ -188,6 +189,17 @@ void cluster_claim(struct cluster *c, uint32_t node, const struct pending_pod *p
  * `admitted` until it is no longer pending. False, and nothing changes, if the pod is not pending.
  */
 bool cluster_admit(struct cluster *c, struct uid uid, uint32_t node);
+
+/*
+ * A filler that is apart is one that nobody here drives: for the others what it holds on a node (bound,
+ * terminating ones until they are gone, let in) is taken, as if it were paid (fit.h). None is at first.
+ * O(pods) where that changes and it has pods.
+ */
+void cluster_set_apart(struct cluster *c, int filler, bool is_so);
+/* to -= what the fillers that are apart hold on a node, but for one of them, in these places.
+ * O(fillers), O(1) where none is. */
+void cluster_sub_apart(const struct cluster *c, uint32_t node, int but,
+                       const struct resource_places *places, struct resources *to);
 
 /* The node that a pod is bound to, also one without facts; else CLUSTER_NO_NODE. It keeps its index
  * while the pod is there. */

@@ -9,6 +9,7 @@ struct fit {
     struct resource_places places; /* of the request, and cpu */
     struct packed_rules *rules;
     int64_t min_paid_milli;
+    int owner;
     struct fit_node *nodes;
     uint64_t *facts; /* of each node, when its rules were looked at */
     bool *accepts;
@@ -35,7 +36,13 @@ struct fit *fit_new(const struct resources *request, const struct pod_rules *rul
     f->places = places_with_cpu(&f->request);
     f->rules = pack_rules(rules);
     f->min_paid_milli = min_paid_milli;
+    f->owner = CLUSTER_PAID;
     return f;
+}
+
+void fit_set_owner(struct fit *f, int filler)
+{
+    f->owner = filler;
 }
 
 void fit_free(struct fit *f)
@@ -97,8 +104,9 @@ static bool accepts(struct fit *f, uint32_t index, const struct cluster_node *n)
     return f->accepts[index];
 }
 
-static struct fit_node measure(struct fit *f, uint32_t index, const struct cluster_node *n)
+static struct fit_node measure(struct fit *f, uint32_t index, const struct cluster *c)
 {
+    const struct cluster_node *n = cluster_node(c, index);
     struct fit_node result = {0};
     struct resources room;
 
@@ -110,8 +118,10 @@ static struct fit_node measure(struct fit *f, uint32_t index, const struct clust
     result.paid_milli = cluster_sum_place(n, NODE_SUM_PAID, RESOURCE_CPU);
     result.claimed_milli = cluster_sum_place(n, NODE_SUM_CLAIMED, RESOURCE_CPU);
     result.room_milli = max_i64(room.at[RESOURCE_CPU], 0);
-    if (result.paid_milli < f->min_paid_milli)
+    result.offers = result.paid_milli >= f->min_paid_milli;
+    if (!result.offers)
         return result;
+    cluster_sub_apart(c, index, f->owner, &f->places, &room);
     result.slots = resources_times_at(&f->request, &room, &f->places);
     cluster_sum_sub_at(n, NODE_SUM_LEAVING, &f->places, &room);
     result.slots_now = resources_times_at(&f->request, &room, &f->places);
@@ -122,6 +132,7 @@ static void sum_add(struct fit_sum *sum, const struct fit_node *node, int sign)
 {
     sum->nodes += sign * node->eligible;
     sum->allocatable_milli += sign * node->allocatable_milli;
+    sum->offered_milli += node->offers ? sign * node->allocatable_milli : 0;
     sum->paid_milli += sign * node->paid_milli;
     sum->claimed_milli += sign * node->claimed_milli;
     sum->room_milli += sign * node->room_milli;
@@ -146,7 +157,7 @@ static void look_at(struct fit *f, const struct cluster *c, uint32_t index)
     if (index >= f->n_nodes)
         reserve(f, cluster_node_limit(c));
     sum_add(&f->sum, &f->nodes[index], -1);
-    f->nodes[index] = measure(f, index, cluster_node(c, index));
+    f->nodes[index] = measure(f, index, c);
     sum_add(&f->sum, &f->nodes[index], 1);
 }
 
@@ -177,12 +188,29 @@ struct fit_node fit_node(const struct fit *f, uint32_t index)
     return index < f->n_nodes ? f->nodes[index] : (struct fit_node){0};
 }
 
+int64_t fit_slots_beside(const struct fit *f, const struct cluster *c, uint32_t index,
+                         const struct resources *taken)
+{
+    struct resources room;
+
+    if (fit_node(f, index).slots == 0)
+        return 0;
+    fit_room_at(cluster_node(c, index), &f->places, &room);
+    cluster_sub_apart(c, index, f->owner, &f->places, &room);
+    for (int i = 0; i < f->places.n; i++) {
+        int place = f->places.at[i];
+
+        room.at[place] = amount_sub(room.at[place], taken->at[place]);
+    }
+    return resources_times_at(&f->request, &room, &f->places);
+}
+
 int64_t fit_largest_node_milli(const struct fit *f)
 {
     int64_t largest = 0;
 
     for (size_t i = 0; i < f->n_nodes; i++) {
-        if (f->nodes[i].allocatable_milli > largest)
+        if (f->nodes[i].offers && f->nodes[i].allocatable_milli > largest)
             largest = f->nodes[i].allocatable_milli;
     }
     return largest;

@@ -2,12 +2,13 @@
  * fit: how much room the cluster has for one filler, node by node and in sum.
  *
  * A filler's shape is what one of its pods asks for and where it may go. For every node that can
- * take it (all of the scheduler's checks but room): F     = allocatable - paid - claims per
- * resource slots = max(0, min over asked resources of floor(F / request)),  pods counted like a
- * resource so that an overcommitted node lends nothing and nothing is counted twice
- * (docs/CONTROL.md 3). The sums are kept incrementally: fit_update() looks at the nodes that
- * changed, O(changed). What filler itself holds never enters, except in `slots_now`, which also
- * leaves out what terminating filler still holds: growth beyond it would wait.
+ * take it (all of the scheduler's checks but room):
+ *     F     = allocatable - paid - claims - what other fillers hold that are apart   per resource
+ *     slots = max(0, min over asked resources of floor(F / request))
+ * Pods are counted like a resource, so that an overcommitted node lends nothing and nothing is counted
+ * twice (docs/CONTROL.md 3). The sums are kept incrementally: fit_update() looks at the nodes that
+ * changed, O(changed). What filler that is driven holds never enters, except in `slots_now`, which
+ * also leaves out what terminating filler still holds: growth beyond it would wait.
  */
 #ifndef BRIM_CAPACITY_FIT_H
 #define BRIM_CAPACITY_FIT_H
@@ -16,6 +17,7 @@
 
 struct fit_node {
     bool eligible;
+    bool offers; /* it has min_paid of paid pods */
     int64_t slots;
     int64_t slots_now;
     int64_t allocatable_milli, paid_milli, claimed_milli,
@@ -25,6 +27,7 @@ struct fit_node {
 struct fit_sum {
     int64_t nodes; /* eligible ones */
     int64_t allocatable_milli;
+    int64_t offered_milli; /* allocatable of those with min_paid: what percentages are of */
     int64_t paid_milli;
     int64_t claimed_milli;
     int64_t room_milli; /* sum of max(0, allocatable - paid - claims) in cpu: remaining, before the
@@ -40,6 +43,9 @@ struct fit;
 struct fit *fit_new(const struct resources *request, const struct pod_rules *rules,
                     int64_t min_paid_milli);
 void fit_free(struct fit *f);
+/* Whose it is: what that filler holds itself is never taken. CLUSTER_PAID, as at first: nobody's. The
+ * caller rebuilds. */
+void fit_set_owner(struct fit *f, int filler);
 
 const struct resources *fit_request(const struct fit *f);
 
@@ -56,10 +62,13 @@ void fit_rebuild(struct fit *f, const struct cluster *c);
 struct fit_sum fit_sum(const struct fit *f);
 /* Of one node; zero for an unknown index. */
 struct fit_node fit_node(const struct fit *f, uint32_t index);
-/* The largest allocatable cpu of an eligible node. O(nodes). */
+/* Slots of one node beside what is taken there besides. O(asked resources). */
+int64_t fit_slots_beside(const struct fit *f, const struct cluster *c, uint32_t index,
+                         const struct resources *taken);
+/* The largest allocatable cpu of a node that offers room. O(nodes). */
 int64_t fit_largest_node_milli(const struct fit *f);
 
-/* The room of a node that filler may count on: allocatable - paid - claims. */
+/* What paid pods leave of a node: allocatable - paid - claims. */
 struct resources fit_room(const struct cluster_node *n);
 /* The same in some places alone: the others are not written. O(places). */
 void fit_room_at(const struct cluster_node *n, const struct resource_places *places,

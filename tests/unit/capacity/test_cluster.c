@@ -531,6 +531,64 @@ Test(fit, slots_now_leave_out_what_leaving_filler_still_holds)
     world_done(&w);
 }
 
+Test(fit, what_other_fillers_hold_that_are_apart_is_taken_until_it_is_gone)
+{
+    struct world w = world_new();
+    struct pod_record bound = make_pod(1, 3000, "n1"), waits = make_pod(2, 2000, NULL);
+
+    fit_set_owner(w.fit, 0);
+    add_node(w.c, "n1", 10000);
+    put(w.c, bound, 1);
+    put(w.c, waits, 1);
+    put(w.c, make_pod(3, 1000, "n1"), 0);
+    cr_assert(cluster_admit(w.c, waits.uid, cluster_find_node(w.c, SV("n1"))));
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 10);
+    cluster_set_apart(w.c, 1, true);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 5);
+    cr_assert_eq(fit_sum(w.fit).room_milli, 10000, "paid pods leave all of it");
+    bound.deleting = true;
+    put(w.c, bound, 1);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 5, "a terminating pod still holds its room");
+    cr_assert_eq(fit_sum(w.fit).slots_now, 5, "and no more than that");
+    cluster_remove_pod(w.c, bound.uid);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 8);
+    cluster_set_apart(w.c, 0, true);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 8, "what it holds itself is its own room");
+    cluster_set_apart(w.c, 1, false);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).slots, 10);
+    world_done(&w);
+}
+
+Test(fit, a_node_without_the_paid_pods_asked_for_offers_nothing)
+{
+    struct world w = world_new();
+    struct resources shape = amount(1000, GI);
+    struct pod_rules any = {0};
+
+    fit_free(w.fit);
+    w.fit = fit_new(&shape, &any, 2000);
+    add_node(w.c, "n1", 10000);
+    add_node(w.c, "n2", 30000);
+    put(w.c, make_pod(1, 2000, "n1"), CLUSTER_PAID);
+    put(w.c, make_pod(2, 1000, "n2"), CLUSTER_PAID);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).allocatable_milli, 40000);
+    cr_assert_eq(fit_sum(w.fit).offered_milli, 10000);
+    cr_assert_eq(fit_sum(w.fit).slots, 8);
+    cr_assert_eq(fit_largest_node_milli(w.fit), 10000);
+    put(w.c, make_pod(3, 1000, "n2"), CLUSTER_PAID);
+    update(&w);
+    cr_assert_eq(fit_sum(w.fit).offered_milli, 40000);
+    cr_assert_eq(fit_largest_node_milli(w.fit), 30000);
+    world_done(&w);
+}
+
 /* Properties. */
 
 enum { NODES = 12, PODS = 400, EVENTS = 100000 };
@@ -603,6 +661,17 @@ static void random_pod_event(struct world *w, uint64_t *rng)
         cluster_upsert_pod(w->c, &pod, filler, next_random(rng) % 16 == 0);
 }
 
+static void random_admission(struct world *w, uint64_t *rng)
+{
+    size_t n;
+    struct pending_pod **pending = cluster_pending(w->c, &n);
+    uint32_t node = cluster_find_node(w->c, sv_from(node_names[next_random(rng) % NODES]));
+    size_t i = n != 0 ? next_random(rng) % n : 0;
+
+    if (n != 0 && !pending[i]->paid)
+        (void)cluster_admit(w->c, pending[i]->uid, node);
+}
+
 static int64_t filler_pods(const struct cluster *c, int filler)
 {
     struct filler_count count = cluster_filler_count(c, filler);
@@ -660,6 +729,10 @@ Test(cluster, equals_a_recount_after_each_of_100000_random_events, .timeout = 30
             random_node_event(&w, &rng);
         else
             random_pod_event(&w, &rng);
+        if (next_random(&rng) % 20 == 0)
+            random_admission(&w, &rng);
+        if (next_random(&rng) % 100 == 0)
+            cluster_set_apart(w.c, i % 2, next_random(&rng) % 2 == 0);
         if (next_random(&rng) % 500 == 0) {
             (void)cluster_release(w.c, i % 2);
             cr_assert_eq(filler_pods(w.c, i % 2), 0);
