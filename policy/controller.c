@@ -57,6 +57,7 @@ static struct controller_facts clean_facts(const struct controller_facts *facts)
     struct controller_facts clean = *facts;
 
     clean.slots = max_i64(facts->slots, 0);
+    clean.slots_alone = max_i64(facts->slots_alone, clean.slots);
     clean.slot_milli = max_i64(facts->slot_milli, 0);
     clean.hole_slots = max_i64(facts->hole_slots, 1);
     clean.reserve_milli = max_i64(facts->reserve_milli, 0);
@@ -146,17 +147,19 @@ static int64_t point_to_push(const struct controller *c, const struct controller
     return c->config.stale_shrinks ? min_i64(x, c->config.min) : x;
 }
 
-/* Which part of x's formula decides, where N has come up to it. */
+/* Which part of x's formula decides, where N has come up to it: other fillers only if without them x would be more. */
 static enum bound bound_of_set_point(const struct controller *c, const struct controller_facts *f,
                                      const struct decision *d)
 {
+    int64_t alone = set_point(f->slots_alone, d->kept_slots, c->config.min, c->config.max);
+
     if (d->set_point == c->config.max)
         return BOUND_MAX;
-    if (f->shared && d->set_point == f->share)
+    if (d->set_point < alone)
         return BOUND_SHARE;
-    if (d->set_point == d->slots)
+    if (d->set_point == f->slots_alone)
         return BOUND_FIT;
-    if (d->slots - min_i64(d->slots, d->kept_slots) < c->config.min)
+    if (f->slots_alone - min_i64(f->slots_alone, d->kept_slots) < c->config.min)
         return BOUND_MIN;
 
     int64_t by_reserve = kept_slots(f->reserve_milli, 0, f->slot_milli, f->hole_slots);
@@ -375,6 +378,10 @@ static void add_bound(const struct decision *d, struct strbuf *out)
         (void)strbuf_add(out, SV(" ("));
         add_thousandths(out, why->reserve_milli);
         (void)strbuf_add(out, SV(" cores)"));
+        break;
+    case BOUND_SHARE:
+        if (why->taker[0] != '\0')
+            (void)strbuf_addf(out, " (%s)", why->taker);
         break;
     case BOUND_SETTLE:
         (void)strbuf_add(out, SV(" ("));

@@ -62,7 +62,7 @@ enum bound {
     BOUND_HEADROOM, /* the headroom, alone or on top of the reserve */
     BOUND_SETTLE,   /* T is not over */
     BOUND_MIN,      /* N stands at replicas.min although less would be wanted */
-    BOUND_SHARE,    /* another filler of the same priority has the rest */
+    BOUND_SHARE,    /* fillers of a higher or the same priority have the rest */
     BOUND_NODE,     /* pods must leave a node for a paid pod, or wait for such to leave */
     BOUND_STALE,
     BOUND_PAUSED,
@@ -84,7 +84,8 @@ struct controller_facts {
     bool fresh;   /* nothing is older than stale.after */
     bool listing; /* known, but being looked at anew: nothing grows, and history stays */
     bool paused_up, paused_down;
-    int64_t slots;          /* S: filler pods that fit beside paid pods and claims */
+    int64_t slots;          /* S: filler pods that fit beside paid pods, claims and other fillers */
+    int64_t slots_alone;    /* those that would without the others; less than S counts as S */
     int64_t slot_milli;     /* c: the filler's cpu request; 0: counted in slots alone, h is 0 */
     int64_t hole_slots;     /* z, at least 1 */
     int64_t reserve_milli;  /* R0 */
@@ -106,6 +107,7 @@ struct decision_why {
     int64_t cap_milli;   /* headroom.max */
     int64_t need_milli;  /* the cap that would have met headroom.blocked */
     int32_t blocked_ppm; /* headroom.blocked */
+    char taker[64]; /* BOUND_SHARE: which filler has most of what this one could have; may be cut */
 };
 
 struct decision {

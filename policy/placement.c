@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "capacity/fit.h"
 #include "policy/caps.h"
+#include "policy/node_order.h"
 #include "policy/roster.h"
 
 /* A node that pods may go to or leave; the least key comes first, then the first by name. */
@@ -32,10 +33,7 @@ struct placer {
     struct mono now; /* the latest time heard */
     uint64_t refused;
 
-    uint32_t *order; /* node indexes by name */
-    uint32_t *rank;  /* a node's place in `order` */
-    size_t n_order, cap_order, cap_rank;
-    uint64_t order_generation;
+    struct node_order order;
     struct mono *shun; /* by node: nothing is let in before */
     int silences;      /* times that pods were given up of which the scheduler said nothing; none was bound since */
     size_t n_shun;
@@ -71,8 +69,7 @@ void placement_free(struct placer *p)
         return;
     roster_done(&p->roster);
     caps_free(p->caps);
-    free(p->order);
-    free(p->rank);
+    node_order_done(&p->order);
     free(p->shun);
     free(p->heap);
     free(p->picked);
@@ -290,41 +287,6 @@ const int64_t *placement_by_node(const struct placer *p, size_t *ret_n)
 {
     *ret_n = p->roster.n_nodes;
     return p->roster.filler;
-}
-
-/* Nodes in order of their names; those without facts last, they have no slots. */
-
-struct sorting {
-    const struct cluster *cluster;
-};
-
-static int by_name(const void *a, const void *b, void *self)
-{
-    const struct sorting *s = self;
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    const struct cluster_node *m = cluster_node(s->cluster, x), *n = cluster_node(s->cluster, y);
-
-    if (m == NULL || n == NULL)
-        return m == n ? (x > y) - (x < y) : (m == NULL) - (n == NULL);
-    return strcmp(m->name, n->name);
-}
-
-static void sort_nodes(struct placer *p, const struct placement_input *in)
-{
-    struct sorting sorting = {.cluster = in->cluster};
-    uint64_t generation = cluster_node_generation(in->cluster);
-
-    if (p->n_order == in->n_nodes && p->order_generation == generation)
-        return;
-    p->order = vec_reserve(p->order, &p->cap_order, in->n_nodes + 1, sizeof *p->order);
-    p->rank = vec_reserve(p->rank, &p->cap_rank, in->n_nodes + 1, sizeof *p->rank);
-    for (uint32_t i = 0; i < in->n_nodes; i++)
-        p->order[i] = i;
-    qsort_r(p->order, in->n_nodes, sizeof *p->order, by_name, &sorting);
-    for (uint32_t i = 0; i < in->n_nodes; i++)
-        p->rank[p->order[i]] = i;
-    p->n_order = in->n_nodes;
-    p->order_generation = generation;
 }
 
 /* The heap of candidates. */
@@ -567,8 +529,8 @@ static const int64_t *find_caps(struct placer *p, const struct placement_input *
                                .hole_slots = in->hole_slots,
                                .kept_slots = kept_slots_beside(in)};
 
-    sort_nodes(p, in);
-    input.order = p->order;
+    node_order_update(&p->order, in->cluster, in->n_nodes);
+    input.order = p->order.nodes;
     return caps_compute(p->caps, &input);
 }
 
@@ -579,7 +541,7 @@ static void add_loser(struct placer *p, uint32_t node, int64_t excess, int64_t p
 {
     struct candidate loser = {.key = excess + (in_claim ? 0 : AFTER_CLAIMS),
                               .pods = min_i64(excess, pods),
-                              .rank = p->rank[node],
+                              .rank = p->order.rank[node],
                               .node = node,
                               .in_claim = in_claim};
 
@@ -739,7 +701,7 @@ static void find_takers(struct placer *p, const struct placement_input *in)
     for (uint32_t i = 0; i < in->n_nodes; i++) {
         struct candidate taker = {.key = in->slots[i] - p->roster.filler[i],
                                   .pods = caps[i] - p->roster.filler[i],
-                                  .rank = p->rank[i],
+                                  .rank = p->order.rank[i],
                                   .node = i};
 
         if (taker.pods > 0 && may_take(p, i))

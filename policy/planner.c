@@ -1,16 +1,18 @@
 #include "policy/planner.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/num.h"
 #include "policy/hole.h"
 #include "policy/share.h"
 
-/* How a filler takes part when room is shared, by what is known of it at a step. */
+/* How a filler takes part when room is shared, by what is known of it at a step. What the pods hold of one that does not share is
+ * taken for all others; what it wants is not. */
 enum part {
     PART_NONE,     /* nothing is known of its target: its slots are shown */
-    PART_OBSERVED, /* nothing is written: it takes nothing from others */
+    PART_OBSERVED, /* nothing is written: it wants nothing of the others */
     PART_SHARES,
 };
 
@@ -49,6 +51,7 @@ struct planner {
     struct hole hole;
     struct filler fillers[PLANNER_MAX_FILLERS];
     int limit;
+    struct node_order order;
     bool listing; /* pods come in lists: those of the first were there before */
     bool began;   /* what appears from now on arrives */
     struct bound_arrival *bound;
@@ -92,6 +95,7 @@ void planner_free(struct planner *p)
         return;
     for (int i = 0; i < p->limit; i++)
         filler_done(&p->fillers[i]);
+    node_order_done(&p->order);
     claims_free(p->claims);
     cluster_free(p->cluster);
     free(p->bound);
@@ -143,8 +147,8 @@ static struct headroom_config headroom_config_of(const struct filler *f)
     return (struct headroom_config){
         .settle_us = controller_settle_us(f->controller),
         .actuation_us = actuation_us(f),
-        .min_milli = room_spec_milli(&policy->headroom_min, room.allocatable_milli, largest),
-        .max_milli = room_spec_milli(&policy->headroom_max, room.allocatable_milli, largest),
+        .min_milli = room_spec_milli(&policy->headroom_min, room.offered_milli, largest),
+        .max_milli = room_spec_milli(&policy->headroom_max, room.offered_milli, largest),
         .blocked_ppm = policy->blocked_ppm,
         .fixed = policy->headroom_fixed,
         .samples = advanced->values,
@@ -200,6 +204,7 @@ static void make_fit(struct planner *p, struct filler *f)
         return;
     fit_free(f->fit);
     f->fit = fit_new(&f->request, &f->rules->rules, min_paid);
+    fit_set_owner(f->fit, (int)(f - p->fillers));
     fit_rebuild(f->fit, p->cluster);
     f->slots_whole = false;
 }
@@ -217,6 +222,7 @@ void planner_set_policy(struct planner *p, int filler, const struct policy *poli
 void planner_remove(struct planner *p, int filler)
 {
     filler_done(filler_at(p, filler));
+    cluster_set_apart(p->cluster, filler, false);
     while (p->limit > 0 && !p->fillers[p->limit - 1].used)
         p->limit--;
 }
@@ -431,10 +437,13 @@ static void set_parts(struct planner *p, const struct planner_input *in)
     for (int i = 0; i < p->limit; i++)
         any = any || (p->fillers[i].has_shape && in[i].known && in[i].carries_out);
     for (int i = 0; i < p->limit; i++) {
+        struct filler *f = &p->fillers[i];
+
         if (!in[i].known)
-            p->fillers[i].part = PART_NONE;
+            f->part = PART_NONE;
         else
-            p->fillers[i].part = in[i].carries_out || !any ? PART_SHARES : PART_OBSERVED;
+            f->part = in[i].carries_out || !any ? PART_SHARES : PART_OBSERVED;
+        cluster_set_apart(p->cluster, i, f->used && (!f->has_shape || f->part != PART_SHARES));
     }
 }
 
@@ -551,7 +560,7 @@ static int64_t reserve_milli(const struct filler *f)
     const struct room_spec *reserve = &f->policy->reserve;
     int64_t largest = reserve->kind == ROOM_LARGEST_NODE ? fit_largest_node_milli(f->fit) : 0;
 
-    return room_spec_milli(reserve, fit_sum(f->fit).allocatable_milli, largest);
+    return room_spec_milli(reserve, fit_sum(f->fit).offered_milli, largest);
 }
 
 static struct share_filler share_of(const struct planner *p, const struct filler *f)
@@ -600,11 +609,12 @@ struct sharing {
     struct common common[PLANNER_MAX_FILLERS];
 };
 
-static void share_room(struct share_filler *shares, size_t n, const struct cluster *c,
+static void share_room(struct planner *p, struct share_filler *shares, size_t n,
                        const struct common *common)
 {
     if (n != 0)
-        share_out(shares, n, c, common->reserve_milli + common->headroom_milli);
+        share_out(shares, n, p->cluster, &p->order,
+                  common->reserve_milli + common->headroom_milli);
 }
 
 /* Those that share do so among themselves; `all` is theirs. */
@@ -620,7 +630,7 @@ static void share_among(struct planner *p, struct sharing *s, const struct plann
         keep_most(all, &plans[i]);
         among[n++] = s->shares[i];
     }
-    share_room(among, n, p->cluster, all);
+    share_room(p, among, n, all);
     n = 0;
     for (int i = 0; i < p->limit; i++) {
         if (!p->fillers[i].has_shape || p->fillers[i].part != PART_SHARES)
@@ -649,7 +659,7 @@ static void share_beside(struct planner *p, struct sharing *s, const struct plan
         n++;
     }
     keep_most(&s->common[filler], &plans[filler]);
-    share_room(among, n, p->cluster, &s->common[filler]);
+    share_room(p, among, n, &s->common[filler]);
     s->shares[filler] = among[0];
 }
 
@@ -766,6 +776,7 @@ static void step_filler(struct planner *p, struct filler *f, const struct share_
         .paused_up = in->paused_up,
         .paused_down = in->paused_down,
         .slots = share->total,
+        .slots_alone = fit_sum(f->fit).slots,
         .slot_milli = f->request.at[RESOURCE_CPU],
         .hole_slots = share->hole_slots,
         .reserve_milli = common->reserve_milli,
@@ -777,6 +788,9 @@ static void step_filler(struct planner *p, struct filler *f, const struct share_
 
     plan->decision = controller_step(f->controller, &facts, common->now);
     plan->decision.why = why_of(f, common, plan);
+    if (plan->decision.bound == BOUND_SHARE)
+        (void)snprintf(plan->decision.why.taker, sizeof plan->decision.why.taker, "%.*s",
+                       (int)share->taker.len, share->taker.at);
     plan->settle_us = controller_settle_us(f->controller);
     if (!in->known)
         return;

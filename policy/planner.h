@@ -9,8 +9,9 @@
  *
  * Fillers share the room in order of their policy's priority (high first), then of name (docs/CONTROL.md 3): each sees the room that
  * the set points of those above it leave, whatever they happen to run; what is kept free is taken once, the largest R0 + H of all.
- * Only fillers that are known and carried out share. One that is merely observed (dry run, metrics-only) is computed as if it shared
- * with these, and takes nothing from them; with none of these, all that are known share as they would.
+ * Only fillers that are known and carried out share. What the pods of the others hold is room to nobody but themselves. One that is
+ * merely observed (dry run, metrics-only) is computed as if it shared with these, and what it wants takes nothing from them; with
+ * none of these, all that are known share as they would.
  * Claims are made by paid pods whose priority is above that of the lowest filler.
  *
  * Demand D is what paid pods ask for on the nodes that the filler may use, and what waiting ones claim there. A pod arrives when it is
@@ -145,7 +146,7 @@ void planner_costed(struct planner *p, int filler, struct uid uid, int32_t cost,
 
 /* Pods of the filler one by one, as placement sees them. */
 struct placement_counts planner_placement(const struct planner *p, int filler);
-/* Room by node as the filler has it when it is alone; NULL while its shape is not known. */
+/* Room by node as the filler has it beside those alone that are not driven; NULL while its shape is not known. */
 const struct fit *planner_fit(const struct planner *p, int filler);
 /* The filler's slots on a node, where its pods may go, as of the last step. */
 int64_t planner_node_slots(const struct planner *p, int filler, uint32_t node);

@@ -172,6 +172,7 @@ Test(controller, tells_which_limit_binds)
         const char *name;
         int64_t slots, reserve, headroom, min, max, replicas;
         enum bound bound;
+        int64_t alone; /* slots without other fillers */
     } rows[] = {
         {"the headroom", 166, 0, 30000, 0, 150, 134, BOUND_HEADROOM},
         {"the headroom on top of the reserve", 166, 8000, 30000, 0, 150, 126, BOUND_HEADROOM},
@@ -185,6 +186,14 @@ Test(controller, tells_which_limit_binds)
         {"min", 40, 0, 30000, 20, 150, 20, BOUND_MIN},
         {"min would not be needed", 64, 0, 30000, 32, 150, 32, BOUND_HEADROOM},
         {"all is kept free", 20, 0, 30000, 0, 150, 0, BOUND_HEADROOM},
+        {"those above have some", 60, 0, 30000, 0, 150, 28, BOUND_SHARE, 100},
+        {"those above have all", 0, 0, 0, 0, 150, 0, BOUND_SHARE, 100},
+        {"those above leave what is kept free", 32, 0, 30000, 0, 150, 0, BOUND_SHARE, 100},
+        {"all would be kept free alone, too", 10, 0, 30000, 0, 150, 0, BOUND_HEADROOM, 32},
+        {"all would be in the reserve alone, too", 0, 30000, 0, 0, 150, 0, BOUND_RESERVE, 32},
+        {"nothing would fit alone either", 0, 0, 30000, 0, 150, 0, BOUND_FIT, 0},
+        {"those above leave enough for max", 60, 0, 0, 0, 50, 50, BOUND_MAX, 100},
+        {"those above leave min", 30, 0, 30000, 20, 150, 20, BOUND_MIN, 50},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -194,6 +203,7 @@ Test(controller, tells_which_limit_binds)
         struct controller_facts f = plain;
 
         f.slots = rows[i].slots;
+        f.slots_alone = rows[i].alone;
         f.reserve_milli = rows[i].reserve;
         f.headroom_milli = rows[i].headroom;
         f.replicas = rows[i].replicas;
@@ -644,6 +654,15 @@ Test(controller, says_its_decision_in_words)
          78,
          "steady 78: 110 fit, 32 kept free; bound by reserve (30.05 cores); more than 0.5 % of the "
          "paid pods needed more than headroom.max, 0 cores: 38 would have met it"},
+        {{.replicas = 5,
+          .write = true,
+          .reason = REASON_YIELD,
+          .bound = BOUND_SHARE,
+          .slots = 9,
+          .kept_slots = 4,
+          .why = {.known = true, .taker = "batch"}},
+         8,
+         "yield 8 -> 5: 9 fit, 4 kept free; bound by share (batch)"},
         {{.replicas = 3, .reason = REASON_UNKNOWN},
          3,
          "unknown 3: the target or its pods' shape is not known"},

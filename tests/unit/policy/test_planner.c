@@ -603,6 +603,138 @@ Test(planner, the_others_decide_as_if_what_is_not_carried_out_were_not_there)
     }
 }
 
+/* Pods of fillers that stand somewhere, by number. */
+struct standing {
+    int filler[MAX_PODS], node[MAX_PODS];
+    bool there[MAX_PODS];
+};
+
+static void random_standing(struct world *w, struct standing *s, struct random *r,
+                            const int64_t *sizes, int nodes)
+{
+    int i = (int)random_in(r, 0, MAX_PODS - 1);
+
+    s->there[i] = random_percent(r, 70);
+    s->filler[i] = i % 3;
+    s->node[i] = (int)random_in(r, 0, nodes - 1);
+    drop_pod(w, 1000 + i);
+    if (s->there[i])
+        (void)put_pod(w, 1000 + i, s->filler[i], sizes[s->filler[i]], s->node[i]);
+}
+
+static bool is_driven(const struct world *w, int filler)
+{
+    bool any = false;
+
+    for (int i = 0; i < 3; i++)
+        any = any || (w->input[i].known && w->input[i].carries_out);
+    return w->input[filler].known && (w->input[filler].carries_out || !any);
+}
+
+/* What paid pods and the standing pods of those that are not driven leave of all nodes. */
+static int64_t room_of_driven(const struct world *w, const struct standing *s, const int64_t *sizes)
+{
+    struct cluster *c = planner_cluster(w->planner);
+    int64_t sum = 0;
+
+    for (uint32_t n = 0; n < cluster_node_limit(c); n++) {
+        const struct cluster_node *node = cluster_node(c, n);
+        int64_t room = node != NULL ? fit_room(node).at[RESOURCE_CPU] : 0;
+
+        for (int i = 0; i < MAX_PODS && node != NULL; i++) {
+            if (s->there[i] && s->node[i] == node->name[1] - '0' && !is_driven(w, s->filler[i]))
+                room -= sizes[s->filler[i]];
+        }
+        sum += max_i64(room, 0);
+    }
+    return sum;
+}
+
+/*
+ * docs/CONTROL.md 7.12: those that are driven, and all that stands of those that are not, fit beside what is kept free,
+ * whoever is driven.
+ */
+Test(planner, what_stands_of_fillers_that_are_not_driven_is_room_to_nobody_else)
+{
+    static const int64_t sizes[] = {1000, 500, 2000};
+    struct random r = random_start("what stands is room to nobody else");
+
+    for (int run = 0; run < 200; run++) {
+        struct world w;
+        struct standing s = {0};
+        int nodes = (int)random_in(&r, 1, MAX_NODES), pods = 0;
+
+        world_init(&w, THREE);
+        for (int i = 0; i < nodes; i++)
+            put_node(&w, i, random_in(&r, 1, 32) * 1000);
+        for (int i = 0; i < 3; i++)
+            set_shape(&w, i, sizes[i]);
+        for (int e = 0; e < 100; e++) {
+            int64_t asked = 0, kept = 0;
+            int whose = (int)random_in(&r, 0, 2);
+
+            if (random_percent(&r, 30) && pods < 500)
+                (void)put_pod(&w, pods++, CLUSTER_PAID, random_in(&r, 100, 2000),
+                              random_percent(&r, 30) ? -1 : (int)random_in(&r, 0, nodes - 1));
+            else if (pods != 0)
+                drop_pod(&w, (int)random_in(&r, 0, pods - 1));
+            random_standing(&w, &s, &r, sizes, nodes);
+            w.input[whose].known = random_percent(&r, 80);
+            w.input[whose].carries_out = random_percent(&r, 60);
+            wait(&w, (double)random_in(&r, 0, 60));
+            (void)step(&w);
+            for (int i = 0; i < 3; i++) {
+                const struct decision *d = &w.plans[i].decision;
+
+                if (!is_driven(&w, i))
+                    continue;
+                asked += d->set_point * sizes[i];
+                kept = max_i64(kept, d->why.reserve_milli + d->why.headroom_milli);
+            }
+            cr_assert(asked == 0 || asked + kept <= room_of_driven(&w, &s, sizes),
+                      "seed %llu run %d event %d: %lld asked, %lld kept", (unsigned long long)r.seed,
+                      run, e, (long long)asked, (long long)kept);
+        }
+        world_done(&w);
+    }
+}
+
+Test(planner, a_yield_to_a_filler_above_names_it)
+{
+    struct world w;
+
+    world_init(&w, POLICY_MAX("a", "30") "  priority: 1\n  headroom: {mode: fixed, max: 0}\n"
+                   "---\n" POLICY("b") "  headroom: {mode: fixed, max: 4}\n");
+    put_node(&w, 0, 40000);
+    set_shape(&w, 0, 1000);
+    set_shape(&w, 1, 1000);
+    w.input[1].replicas = 20;
+    (void)step(&w);
+    cr_assert_eq(w.plans[1].decision.reason, REASON_YIELD);
+    cr_assert_eq(w.plans[1].decision.set_point, 6);
+    cr_assert_eq(w.plans[1].decision.bound, BOUND_SHARE);
+    cr_assert_str_eq(w.plans[1].decision.why.taker, "a");
+    (void)put_pod(&w, 1, CLUSTER_PAID, 37000, 0);
+    (void)step(&w);
+    cr_assert_eq(w.plans[1].decision.bound, BOUND_HEADROOM, "alone it would have nothing either");
+    world_done(&w);
+}
+
+Test(planner, percentages_are_of_the_nodes_that_offer_room)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a") "  nodes: {minPaid: 2}\n  headroom: {mode: fixed, max: 25%}\n");
+    put_node(&w, 0, 20000);
+    put_node(&w, 1, 60000);
+    set_shape(&w, 0, 1000);
+    (void)put_pod(&w, 1, CLUSTER_PAID, 2000, 0);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.milli, 5000);
+    cr_assert_eq(w.plans[0].decision.set_point, 12, "5 cores are three holes of 2");
+    world_done(&w);
+}
+
 Test(planner, the_margin_of_the_ceiling_is_not_cut_to_whole_percents)
 {
     struct world w;
