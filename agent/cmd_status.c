@@ -19,7 +19,7 @@ static const struct cli_command command = {
     .args = "",
     .about = "Shows what the agent does now and why, with the conditions of each filler. Exit code "
              "1 if the agent is not\n"
-             "ready or a filler cannot be scaled.",
+             "ready, a filler cannot be scaled, or there is no policy NAME.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  kubectl -n brim port-forward deploy/brim 8090 &\n  brim status\n",
@@ -162,13 +162,16 @@ static bool all_well(struct sv json)
 
 static void show_status(struct sv json, struct strbuf *out)
 {
-    struct sv rest = json_at(json, "fillers"), filler;
+    struct sv rest, filler;
     int64_t t;
 
     (void)strbuf_add(out, SV("Doing:      "));
     show_parts(json, json_at(json, "say.doing"), out);
-    (void)strbuf_add(out, SV("\nWhy:        "));
-    show_parts(json, json_at(json, "say.why"), out);
+    rest = json_at(json, "say.why");
+    if (json_next(&rest, &filler)) {
+        (void)strbuf_add(out, SV("\nWhy:        "));
+        show_parts(json, json_at(json, "say.why"), out);
+    }
     (void)strbuf_add_char(out, '\n');
     show_cpu(json, out);
     (void)strbuf_add(out, SV("Paid pods that wait: "));
@@ -187,11 +190,37 @@ static void show_status(struct sv json, struct strbuf *out)
         show_text(json, "policy_error", out);
         (void)strbuf_add_char(out, '\n');
     }
+    rest = json_at(json, "fillers");
     while (json_next(&rest, &filler))
         show_filler(filler, out);
 }
 
-static bool ask(const struct cli *cli, struct strbuf *answer, struct err *err)
+/* Was one policy asked for that the agent does not have? While it starts it may yet come. */
+static bool is_missing(const struct cli *cli, struct sv json)
+{
+    struct sv rest = json_at(json, "fillers"), filler;
+
+    return cli_value(cli, "policy") != NULL && !json_next(&rest, &filler) &&
+           !sv_eq(json_at(json, "state"), SV("\"starting\""));
+}
+
+/* Those that the agent lists without being asked for one. */
+static void add_names(struct sv json, struct strbuf *out)
+{
+    struct sv rest = json_at(json, "fillers"), filler;
+    int64_t total = 0, shown = 0;
+
+    while (json_next(&rest, &filler)) {
+        (void)strbuf_add(out, shown++ == 0 ? SV("the agent has ") : SV(", "));
+        show_text(filler, "policy", out);
+    }
+    if (json_i64(json, "fillers_total", &total) && total > shown)
+        (void)strbuf_addf(out, " and %lld more", (long long)(total - shown));
+    if (shown == 0)
+        (void)strbuf_add(out, SV("the agent has none"));
+}
+
+static bool ask(const struct cli *cli, const char *policy, struct strbuf *answer, struct err *err)
 {
     struct strbuf path;
     struct api api;
@@ -201,9 +230,9 @@ static bool ask(const struct cli *cli, struct strbuf *answer, struct err *err)
         return false;
     strbuf_init(&path, API_MAX_PATH);
     (void)strbuf_add(&path, SV("/api/v1/status"));
-    if (cli_value(cli, "policy") != NULL) {
+    if (policy != NULL) {
         (void)strbuf_add(&path, SV("?policy="));
-        client_escape(&path, sv_from(cli_value(cli, "policy")));
+        client_escape(&path, sv_from(policy));
     }
     ok = api_get(&api, strbuf_str(&path), answer, err);
     strbuf_done(&path);
@@ -211,32 +240,57 @@ static bool ask(const struct cli *cli, struct strbuf *answer, struct err *err)
     return ok;
 }
 
+/* Says on stderr that there is no such policy, and which there are. */
+static int tell_missing(const struct cli *cli, struct err *err)
+{
+    struct strbuf all, names;
+    int code = CLI_NO;
+
+    strbuf_init(&all, TRANSPORT_MAX_BODY);
+    strbuf_init(&names, TRANSPORT_MAX_BODY);
+    if (!ask(cli, NULL, &all, err)) {
+        code = cmd_fail("brim status", err);
+    } else {
+        add_names(strbuf_sv(&all), &names);
+        (void)fprintf(stderr, "brim status: found no policy %s: %s\n", cli_value(cli, "policy"),
+                      strbuf_str(&names));
+    }
+    strbuf_done(&names);
+    strbuf_done(&all);
+    return code;
+}
+
+static int tell(const struct cli *cli, struct sv json)
+{
+    struct strbuf out;
+    int code;
+
+    strbuf_init(&out, TRANSPORT_MAX_BODY);
+    if (sv_eq(sv_from(cli_value(cli, "output")), SV("json")))
+        (void)strbuf_add(&out, json);
+    else
+        show_status(json, &out);
+    code = cmd_print(&out);
+    strbuf_done(&out);
+    return code == CLI_DONE && !all_well(json) ? CLI_NO : code;
+}
+
 int cmd_status(int argc, char **argv)
 {
-    struct strbuf answer, out;
+    struct strbuf answer;
     struct err err = {0};
     struct cli cli;
-    bool well;
     int code;
 
     if (!cli_begin(&command, argc, argv, &cli, &code))
         return code;
     strbuf_init(&answer, TRANSPORT_MAX_BODY);
-    strbuf_init(&out, TRANSPORT_MAX_BODY);
-    if (!ask(&cli, &answer, &err)) {
+    if (!ask(&cli, cli_value(&cli, "policy"), &answer, &err))
         code = cmd_fail("brim status", &err);
-    } else {
-        well = all_well(strbuf_sv(&answer));
-        if (sv_eq(sv_from(cli_value(&cli, "output")), SV("json"))) {
-            code = cmd_print(&answer);
-        } else {
-            show_status(strbuf_sv(&answer), &out);
-            code = cmd_print(&out);
-        }
-        if (code == CLI_DONE && !well)
-            code = CLI_NO;
-    }
-    strbuf_done(&out);
+    else if (is_missing(&cli, strbuf_sv(&answer)))
+        code = tell_missing(&cli, &err);
+    else
+        code = tell(&cli, strbuf_sv(&answer));
     strbuf_done(&answer);
     cli_done(&cli);
     return code;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "agent/cause.h"
 #include "agent/recorder.h"
 #include "agent/turn.h"
 
@@ -22,63 +23,22 @@ static void fill_watch(struct snapshot_watch *to, const char *name, const struct
                                   .events_total = stats->events};
 }
 
-static void set_condition(struct snapshot_condition *c, bool status, const char *reason,
-                          const char *message)
-{
-    c->status = status;
-    copy(c->reason, sizeof c->reason, sv_from(reason));
-    copy(c->message, sizeof c->message, sv_from(message));
-}
-
 /* Can the target be scaled at all? */
 static void fill_able(const struct turn *t, const struct turn_filler *tf,
                       struct snapshot_condition *c)
 {
     const struct workload_view *view = workload_view(tf->workload);
-    const struct facts *f = t->parts.facts;
-    int other = f->fillers[tf->index].overlaps;
     char text[SNAPSHOT_TEXT_SIZE];
 
-    if (tf->let_go) {
-        set_condition(c, false, "PolicyGone", "left as it is: its policy is gone");
+    if (cause_of_hindrance(t, tf, true, c))
+        return;
+    if (view->pause_problem[0] == '\0') {
+        snapshot_condition_set(c, true, "ReadyForNewScale", "the target's scale can be read");
         return;
     }
-    if (other >= 0) {
-        (void)snprintf(text, sizeof text, "left alone: policy %.*s has pods that it matches too",
-                       SV_ARG(f->fillers[other].policy.name));
-        set_condition(c, false, "PodsOverlap", text);
-        return;
-    }
-    if (view->owner[0] != '\0') {
-        (void)snprintf(text, sizeof text, "left alone: %s scales it too", view->owner);
-        set_condition(c, false, "AnotherAutoscaler", text);
-        return;
-    }
-    switch (view->state) {
-    case WORKLOAD_UNREAD:
-        set_condition(c, false, "TargetUnread", "the target was not read yet");
-        return;
-    case WORKLOAD_MISSING:
-        (void)snprintf(text, sizeof text, "%.*s %.*s/%.*s does not exist",
-                       SV_ARG(tf->policy->target_kind), SV_ARG(tf->policy->target_ns),
-                       SV_ARG(tf->policy->target_name));
-        set_condition(c, false, "TargetMissing", text);
-        return;
-    case WORKLOAD_UNREADABLE:
-        set_condition(c, false, "FailedGetScale", view->problem);
-        return;
-    case WORKLOAD_FOUND:
-        if (view->pause_problem[0] != '\0') {
-            (void)snprintf(text, sizeof text, "whether it is paused cannot be told%s: %s",
-                           view->pause_known ? "" : ", filler does not grow", view->pause_problem);
-            set_condition(c, view->pause_known, "PauseUnknown", text);
-            return;
-        }
-        set_condition(c, true, "ReadyForNewScale", "the target's scale can be read");
-        return;
-    case WORKLOAD_STATE_COUNT_:
-        return;
-    }
+    (void)snprintf(text, sizeof text, "whether it is paused cannot be told%s: %s",
+                   view->pause_known ? "" : ", filler does not grow", view->pause_problem);
+    snapshot_condition_set(c, view->pause_known, "PauseUnknown", text);
 }
 
 /* Does brim compute and follow a count? */
@@ -87,16 +47,13 @@ static void fill_active(const struct turn *t, const struct turn_filler *tf,
 {
     switch (tf->decision.reason) {
     case REASON_UNKNOWN:
-        set_condition(c, false, "Unknown",
-                      planner_has_shape(t->parts.facts->planner, tf->index)
-                          ? "waiting for pods, nodes and the target"
-                          : "the filler's shape is not known: no pod, no template, no spec.pod");
+        *c = cause_of_unknown(t, tf);
         return;
     case REASON_STALE:
-        set_condition(c, false, "Stale", "no news from the API server: filler does not grow");
+        snapshot_condition_set(c, false, "Stale", "no news from the API server: filler does not grow");
         return;
     case REASON_PAUSED:
-        set_condition(c, false, "Paused",
+        snapshot_condition_set(c, false, "Paused",
                       tf->decision.bound == BOUND_FOREIGN ? "somebody else keeps scaling the target"
                       : workload_view(tf->workload)->pause_known
                           ? "paused by annotation"
@@ -107,7 +64,7 @@ static void fill_active(const struct turn *t, const struct turn_filler *tf,
     case REASON_YIELD:
     case REASON_HOLD:
     case REASON_FOREIGN:
-        set_condition(c, true, "RoomKnown", "the room that paid pods leave is known");
+        snapshot_condition_set(c, true, "RoomKnown", "the room that paid pods leave is known");
         return;
     case REASON_COUNT_:
         return;
@@ -118,7 +75,7 @@ static void fill_limited(const struct turn_filler *tf, struct snapshot_condition
 {
     enum bound bound = tf->decision.bound;
 
-    set_condition(c, bound == BOUND_MAX || bound == BOUND_MIN,
+    snapshot_condition_set(c, bound == BOUND_MAX || bound == BOUND_MIN,
                   bound == BOUND_MAX   ? "TooManyReplicas"
                   : bound == BOUND_MIN ? "TooFewReplicas"
                                        : "DesiredWithinRange",
@@ -140,15 +97,15 @@ static void fill_placed(const struct turn *t, const struct turn_filler *tf,
                            : "paid pods may wait beside filler that has no PriorityClass of its "
                              "own: ",
                        places.missing);
-        set_condition(c, false, "Forbidden", text);
+        snapshot_condition_set(c, false, "Forbidden", text);
     } else if (tf->policy->placement != PLACEMENT_GATE)
-        set_condition(c, true, "ByScheduler", "the policy leaves nodes to the scheduler");
+        snapshot_condition_set(c, true, "ByScheduler", "the policy leaves nodes to the scheduler");
     else if (ff->template_known && !ff->template_gated)
-        set_condition(c, false, "GateMissing",
+        snapshot_condition_set(c, false, "GateMissing",
                       "the pod template has no scheduling gate " ROOM_GATE
                       ": pods go where the scheduler puts them");
     else
-        set_condition(c, true, "ByGate", "pods are let in one by one, each to its node");
+        snapshot_condition_set(c, true, "ByGate", "pods are let in one by one, each to its node");
 }
 
 /* Would headroom.max have met headroom.blocked? */
@@ -158,7 +115,7 @@ static void fill_covered(const struct turn_filler *tf, struct snapshot_condition
     char text[SNAPSHOT_TEXT_SIZE];
 
     if (!h->capped) {
-        set_condition(c, true, "HeadroomSuffices", headroom_kind_name(h->kind));
+        snapshot_condition_set(c, true, "HeadroomSuffices", headroom_kind_name(h->kind));
         return;
     }
     (void)snprintf(text, sizeof text,
@@ -166,7 +123,7 @@ static void fill_covered(const struct turn_filler *tf, struct snapshot_condition
                    "is %lld.%03lld cores, %lld.%03lld would have met it",
                    (long long)(h->usual / 1000), (long long)(h->usual % 1000),
                    (long long)(h->need / 1000), (long long)(h->need % 1000));
-    set_condition(c, false, "HeadroomCapped", text);
+    snapshot_condition_set(c, false, "HeadroomCapped", text);
 }
 
 static void fill_room(const struct turn_filler *tf, struct snapshot_filler *s)
@@ -224,6 +181,16 @@ static void fill_target(const struct turn_filler *tf, struct snapshot_filler *s)
     s->max = p->max;
 }
 
+static void fill_detail(const struct turn_filler *tf, struct snapshot_filler *s)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, sizeof s->detail - 1);
+    decision_text(&tf->decision, tf->from, &text);
+    copy(s->detail, sizeof s->detail, strbuf_sv(&text));
+    strbuf_done(&text);
+}
+
 static void fill_filler(const struct turn *t, const struct turn_filler *tf,
                         struct snapshot_filler *s)
 {
@@ -239,8 +206,11 @@ static void fill_filler(const struct turn *t, const struct turn_filler *tf,
     s->paused_up = view->paused_up;
     s->paused_down = view->paused_down;
     s->desired = tf->decision.replicas;
+    s->from = tf->from;
     s->reason = tf->decision.reason;
     s->bound = tf->decision.bound;
+    if (s->reason != REASON_UNKNOWN)
+        fill_detail(tf, s);
     s->has_wake = tf->decision.has_wake;
     s->wake.us =
         t->parts.timers->wall(t->parts.timers->self).us + mono_since_us(now, tf->decision.wake);

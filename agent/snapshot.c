@@ -2,9 +2,18 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+
+void snapshot_condition_set(struct snapshot_condition *c, bool status, const char *reason,
+                            const char *message)
+{
+    c->status = status;
+    (void)snprintf(c->reason, sizeof c->reason, "%s", reason);
+    (void)snprintf(c->message, sizeof c->message, "%s", message);
+}
 
 struct snapshot *snapshot_new(size_t n_fillers)
 {

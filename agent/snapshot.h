@@ -59,27 +59,34 @@ struct snapshot_condition {
     char message[SNAPSHOT_TEXT_SIZE];
 };
 
+/* Cuts off what does not fit. */
+void snapshot_condition_set(struct snapshot_condition *c, bool status, const char *reason,
+                            const char *message);
+
 struct snapshot_filler {
     char policy[SNAPSHOT_NAME_SIZE];
     char target_api_version[SNAPSHOT_NAME_SIZE];
     char target_kind[64], target_ns[SNAPSHOT_NAME_SIZE], target_name[SNAPSHOT_NAME_SIZE];
     int64_t min, max;
     bool known; /* room is known: both watches complete and the shape is; else the figures up to
-                   hole_slots mean nothing */
+                   damped mean nothing */
     int64_t allocatable_milli, requested_milli, pending_milli, reserved_milli, remaining_milli,
         headroom_milli;
-    int64_t slots, kept_slots, set_point, damped, slot_milli, hole_slots;
+    int64_t slot_milli, hole_slots;
+    int64_t slots, kept_slots, set_point, damped; /* known as snapshot_decided() says */
     int64_t settle_us;                /* T in force */
     struct headroom_state headroom;   /* where headroom_milli comes from, and what would have sufficed */
     bool has_replicas;                               /* the target was read */
     int64_t replicas;                                /* what the target asks for */
     int64_t desired;                                 /* what brim wants */
+    int64_t from;                                    /* what it was before that was decided */
     int64_t ready, starting, leaving, unschedulable; /* filler pods */
     int64_t ready_milli, starting_milli, leaving_milli;
     int64_t gated, admitted;          /* filler pods that wait, and that were let in and are not bound */
     uint64_t admitted_total, refused_total, place_errors_total;
     enum reason reason;
     enum bound bound;
+    char detail[SNAPSHOT_TEXT_SIZE]; /* why, with the figures of now; "" where nothing is decided */
     bool has_wake;
     struct wall wake;
     uint64_t decisions_total[REASON_COUNT_];
@@ -92,6 +99,12 @@ struct snapshot_filler {
     struct snapshot_decision decisions[SNAPSHOT_DECISIONS]; /* newest first */
     size_t n_decisions;
 };
+
+/* Was a count computed for the filler? The room may be known and the target not, or left alone. */
+static inline bool snapshot_decided(const struct snapshot_filler *f)
+{
+    return f->known && f->reason != REASON_UNKNOWN;
+}
 
 struct snapshot_watch {
     const char *name;  /* "pods", "nodes" */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "agent/cause.h"
 #include "agent/publish.h"
 #include "agent/recorder.h"
 #include "base/alloc.h"
@@ -176,6 +177,16 @@ void turn_policy_error(struct turn *t, const char *text)
     turn_mark(t);
 }
 
+static bool awaits_past(const struct turn *t, const struct turn_filler *tf, struct mono now)
+{
+    return t->past != NULL && tf->learns && mono_since_us(tf->came, now) < TURN_PAST_US;
+}
+
+bool turn_awaits_past(const struct turn *t, const struct turn_filler *tf)
+{
+    return awaits_past(t, tf, now_of(t));
+}
+
 bool turn_writes(const struct turn *t, const struct turn_filler *tf)
 {
     return tf->policy->mode == MODE_CONTROL && !t->parts.dry_run && !tf->let_go;
@@ -205,11 +216,6 @@ static bool heard(const struct turn *t, struct mono *ret_at)
         return false;
     ret_at->us = min_i64(pods->heard.us, nodes->heard.us);
     return true;
-}
-
-static bool awaits_past(const struct turn *t, const struct turn_filler *tf, struct mono now)
-{
-    return t->past != NULL && tf->learns && mono_since_us(tf->came, now) < TURN_PAST_US;
 }
 
 /* Was its target looked for, and if it is there what its pods are like, and which they are? */
@@ -343,7 +349,11 @@ static void record(struct turn *t, struct turn_filler *tf)
                                     .pending_milli = tf->plan.room.claimed_milli,
                                     .allocatable_milli = tf->plan.room.allocatable_milli};
     strbuf_init(&text, sizeof d->detail - 1);
-    decision_text(&tf->decision, tf->from, &text);
+    if (d->decision.reason == REASON_UNKNOWN)
+        (void)strbuf_addf(&text, "%s: %s", reason_name(REASON_UNKNOWN),
+                          cause_of_unknown(t, tf).message);
+    else
+        decision_text(&tf->decision, tf->from, &text);
     (void)snprintf(d->detail, sizeof d->detail, "%s", strbuf_str(&text));
     strbuf_done(&text);
     tf->decisions_total[tf->decision.reason]++;

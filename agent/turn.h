@@ -141,6 +141,9 @@ void turn_written(struct turn *t, int filler, bool down, int64_t replicas, const
 void turn_admitted(struct turn *t, int filler, struct uid uid, bool ok);
 void turn_costed(struct turn *t, int filler, struct uid uid, int32_t cost, bool ok);
 
+/* Does it wait for its past, for TURN_PAST_US at most? */
+bool turn_awaits_past(const struct turn *t, const struct turn_filler *tf);
+
 /* Is what is decided for it written? */
 bool turn_writes(const struct turn *t, const struct turn_filler *tf);
 /* Does it take the right to patch pods? Affinity and spread need it only for filler that has no

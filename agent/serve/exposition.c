@@ -20,6 +20,7 @@ struct page {
 enum source {
     FROM_SNAPSHOT, /* an int64 of struct snapshot, known once both watches are complete */
     FROM_ROOM,     /* an int64 of struct snapshot_filler, known where the filler's room is */
+    FROM_COUNT,    /* an int64 of struct snapshot_filler, known where a count was decided */
     FROM_TARGET,   /* an int64 of struct snapshot_filler, known once the target was read */
     FROM_FILLER,   /* a counter of struct snapshot_filler, always known */
     FROM_WATCH,    /* a counter of struct snapshot_watch, always known */
@@ -289,6 +290,7 @@ static void process_cpu(struct page *p, const struct metric *m)
 #define SNAPSHOT(field) .source = FROM_SNAPSHOT, .offset = offsetof(struct snapshot, field)
 #define ROOM(field, places)                                                                        \
     .source = FROM_ROOM, .offset = offsetof(struct snapshot_filler, field), .digits = (places)
+#define COUNT(field)   .source = FROM_COUNT, .offset = offsetof(struct snapshot_filler, field)
 #define TARGET(field)  .source = FROM_TARGET, .offset = offsetof(struct snapshot_filler, field)
 #define FILLER(field)  .source = FROM_FILLER, .offset = offsetof(struct snapshot_filler, field)
 #define WATCH(field)   .source = FROM_WATCH, .offset = offsetof(struct snapshot_watch, field)
@@ -328,7 +330,7 @@ static const struct metric metrics[] = {
      "How long room must have been free before filler takes it, as it is in force.",
      ROOM(settle_us, 6)},
     {"brim_fit_replicas", TYPE_GAUGE, "", "policy",
-     "Filler pods that fit beside paid pods and claims, counted node by node.", ROOM(slots, 0)},
+     "Filler pods that fit beside paid pods and claims, counted node by node.", COUNT(slots)},
     {"brim_desired_replicas", TYPE_GAUGE, "", "policy",
      "Replicas that brim wants the target to have.", TARGET(desired)},
     {"brim_replicas", TYPE_GAUGE, "", "policy", "Replicas that the target asks for.",
@@ -417,7 +419,9 @@ static void samples_of_fillers(struct page *p, const struct metric *m)
     for (size_t i = 0; i < p->s->n_fillers; i++) {
         const struct snapshot_filler *f = &p->s->fillers[i];
 
-        if ((m->source == FROM_ROOM && !f->known) || (m->source == FROM_TARGET && !f->has_replicas))
+        if ((m->source == FROM_ROOM && !f->known) ||
+            (m->source == FROM_COUNT && !snapshot_decided(f)) ||
+            (m->source == FROM_TARGET && !f->has_replicas))
             continue;
         add_sample(p, m, policy_of(f), none, figure_at(f, m->offset), m->digits);
     }
@@ -451,6 +455,7 @@ static void write_samples(struct page *p, const struct metric *m)
             add_sample(p, m, none, none, figure_at(p->s, m->offset), 0);
         return;
     case FROM_ROOM:
+    case FROM_COUNT:
     case FROM_TARGET:
     case FROM_FILLER:
         samples_of_fillers(p, m);

@@ -18,6 +18,11 @@ static void known_i64(struct jsonw *w, const char *key, bool known, int64_t valu
         jsonw_null(w, key);
 }
 
+static bool is_shown(const struct snapshot_filler *f, struct sv policy)
+{
+    return policy.len == 0 || sv_eq(policy, sv_from(f->policy));
+}
+
 /* Of several fillers the one whose news matters most speaks for brim; this is the order. */
 static const enum reason speaking_order[] = {
     REASON_STALE, REASON_YIELD,   REASON_UNKNOWN, REASON_HARVEST,
@@ -25,11 +30,11 @@ static const enum reason speaking_order[] = {
 };
 _Static_assert(COUNT_OF(speaking_order) == REASON_COUNT_, "a reason has no rank");
 
-static const struct snapshot_filler *speaker(const struct snapshot *s)
+static const struct snapshot_filler *speaker(const struct snapshot *s, struct sv policy)
 {
     for (size_t r = 0; r < COUNT_OF(speaking_order); r++) {
         for (size_t i = 0; i < s->n_fillers; i++) {
-            if (s->fillers[i].reason == speaking_order[r])
+            if (s->fillers[i].reason == speaking_order[r] && is_shown(&s->fillers[i], policy))
                 return &s->fillers[i];
         }
     }
@@ -163,10 +168,10 @@ static void write_filler(struct jsonw *w, const struct snapshot *s, const struct
     known_i64(w, "gated", pods_known, f->gated);
     known_i64(w, "admitted", pods_known, f->admitted);
     jsonw_i64(w, "refused", (int64_t)f->refused_total);
-    known_i64(w, "fit", f->known, f->slots);
-    known_i64(w, "kept", f->known, f->kept_slots);
-    known_i64(w, "set_point", f->known, f->set_point);
-    known_i64(w, "damped", f->known, f->damped);
+    known_i64(w, "fit", snapshot_decided(f), f->slots);
+    known_i64(w, "kept", snapshot_decided(f), f->kept_slots);
+    known_i64(w, "set_point", snapshot_decided(f), f->set_point);
+    known_i64(w, "damped", snapshot_decided(f), f->damped);
     known_i64(w, "remaining_milli", f->known, f->remaining_milli);
     known_i64(w, "slot_milli", f->known, f->slot_milli);
     known_i64(w, "z", f->known, f->hole_slots);
@@ -199,7 +204,7 @@ static void write_fillers(struct jsonw *w, const struct snapshot *s, struct sv p
 
     jsonw_array(w, "fillers");
     for (size_t i = 0; s != NULL && i < s->n_fillers && shown < STATUS_MAX_FILLERS; i++) {
-        if (policy.len != 0 && !sv_eq(policy, sv_from(s->fillers[i].policy)))
+        if (!is_shown(&s->fillers[i], policy))
             continue;
         write_filler(w, s, &s->fillers[i]);
         shown++;
@@ -208,23 +213,13 @@ static void write_fillers(struct jsonw *w, const struct snapshot *s, struct sv p
     jsonw_i64(w, "fillers_total", s != NULL ? (int64_t)s->n_fillers : 0);
 }
 
-/* Replicas the newest decision moved by, counted the way it went; 0 if there is none. */
-static int64_t moved(const struct snapshot_filler *f)
-{
-    int64_t delta;
-
-    if (f->n_decisions == 0)
-        return 0;
-    delta = f->decisions[0].decision.replicas - f->decisions[0].from;
-    return delta < 0 ? -delta : delta;
-}
-
 static void say_moved(struct jsonw *w, const struct snapshot_filler *f, const char *before)
 {
+    int64_t moved = f->desired > f->from ? f->desired - f->from : f->from - f->desired;
     char text[64];
 
     jsonw_cstr(w, NULL, before);
-    (void)snprintf(text, sizeof text, "%lld pod%s", (long long)moved(f), moved(f) == 1 ? "" : "s");
+    (void)snprintf(text, sizeof text, "%lld pod%s", (long long)moved, moved == 1 ? "" : "s");
     jsonw_cstr(w, NULL, text);
 }
 
@@ -277,7 +272,9 @@ static void write_say(struct jsonw *w, const struct snapshot *s, const struct sn
     if (s == NULL || !s->ready)
         jsonw_cstr(w, NULL, "Starting: pods and nodes are not listed yet");
     else if (f == NULL)
-        jsonw_cstr(w, NULL, "No filler yet: there is no policy");
+        jsonw_cstr(w, NULL,
+                   s->n_fillers == 0 ? "No filler yet: there is no policy"
+                                     : "There is no policy of this name");
     else {
         if (s->dry_run)
             jsonw_cstr(w, NULL, "Only watching (dry run): ");
@@ -285,8 +282,8 @@ static void write_say(struct jsonw *w, const struct snapshot *s, const struct sn
     }
     jsonw_end(w);
     jsonw_array(w, "why");
-    if (f != NULL && f->n_decisions != 0)
-        jsonw_cstr(w, NULL, f->decisions[0].detail);
+    if (f != NULL && f->detail[0] != '\0')
+        jsonw_cstr(w, NULL, f->detail);
     jsonw_end(w);
     jsonw_end(w);
 }
@@ -332,7 +329,7 @@ static void write_earned(struct jsonw *w, const struct snapshot *s)
 void status_json_write(const struct snapshot *s, struct sv policy, struct mono now,
                        struct wall now_wall, struct strbuf *out)
 {
-    const struct snapshot_filler *f = s != NULL ? speaker(s) : NULL;
+    const struct snapshot_filler *f = s != NULL ? speaker(s, policy) : NULL;
     struct jsonw w;
 
     jsonw_init(&w, out);
@@ -363,6 +360,8 @@ void status_json_write(const struct snapshot *s, struct sv policy, struct mono n
 static void write_decision(struct jsonw *w, const char *key, const struct snapshot_filler *f,
                            const struct snapshot_decision *d)
 {
+    bool known = d->decision.reason != REASON_UNKNOWN;
+
     jsonw_object(w, key);
     jsonw_i64(w, "id", (int64_t)d->id);
     jsonw_i64(w, "t", ms_of(d->at));
@@ -372,16 +371,16 @@ static void write_decision(struct jsonw *w, const char *key, const struct snapsh
     jsonw_cstr(w, "reason", reason_name(d->decision.reason));
     jsonw_cstr(w, "bound_by",
                d->decision.bound == BOUND_NONE ? NULL : bound_name(d->decision.bound));
-    jsonw_i64(w, "fit", d->decision.slots);
-    jsonw_i64(w, "kept", d->decision.kept_slots);
+    known_i64(w, "fit", known, d->decision.slots);
+    known_i64(w, "kept", known, d->decision.kept_slots);
     known_i64(w, "headroom_milli", d->decision.why.known, d->decision.why.headroom_milli);
     jsonw_cstr(w, "headroom_kind",
                d->decision.why.known ? headroom_kind_name(d->decision.why.headroom) : NULL);
-    jsonw_i64(w, "set_point", d->decision.set_point);
-    jsonw_i64(w, "damped", d->decision.damped);
-    jsonw_i64(w, "allocatable_milli", d->allocatable_milli);
-    jsonw_i64(w, "paid_milli", d->paid_milli);
-    jsonw_i64(w, "pending_milli", d->pending_milli);
+    known_i64(w, "set_point", known, d->decision.set_point);
+    known_i64(w, "damped", known, d->decision.damped);
+    known_i64(w, "allocatable_milli", known, d->allocatable_milli);
+    known_i64(w, "paid_milli", known, d->paid_milli);
+    known_i64(w, "pending_milli", known, d->pending_milli);
     jsonw_cstr(w, "detail", d->detail);
     jsonw_end(w);
 }

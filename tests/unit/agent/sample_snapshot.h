@@ -46,7 +46,9 @@ static inline void sample_filler(struct snapshot_filler *f, const char *policy)
     f->slot_milli = 1000;
     f->hole_slots = 4;
     f->replicas = 130;
+    f->from = 130;
     f->desired = 139;
+    (void)snprintf(f->detail, sizeof f->detail, "now of \"%s\"", policy);
     f->ready = 120;
     f->starting = 10;
     f->leaving = 2;

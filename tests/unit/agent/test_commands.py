@@ -186,6 +186,39 @@ class Hang(unittest.TestCase):
             self.assertTrue(4 < time.monotonic() - began < 9)
 
 
+class Agent(http.server.BaseHTTPRequestHandler):
+    """An agent with two policies."""
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?policy=")
+        names = [n for n in ("miner", "backup") if query in ("", n)]
+        body = json.dumps({"v": 1, "state": "steady" if names else "no-policy", "fillers": [{"policy": n} for n in names],
+                           "fillers_total": 2, "say": {"doing": ["Steady"], "why": []}}).encode()
+        self.send_response(200 if path == "/api/v1/status" else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Status(unittest.TestCase):
+    def test_of_a_policy_that_is_not_there_names_those_that_are(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        agent = ("--agent", "http://127.0.0.1:%d" % server.server_address[1])
+        for form in ("text", "json"):
+            self.assertEqual(brim("status", "-o", form, "--policy", "nope", *agent),
+                             (1, "", "brim status: found no policy nope: the agent has miner, backup\n"))
+        code, out, err = brim("status", "--policy", "backup", *agent)
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("Policy backup:", out)
+        self.assertNotIn("Why:", out)
+
+
 class Server(http.server.BaseHTTPRequestHandler):
     """An API server with one node of 4 cores and no pods."""
     NODE = {"metadata": {"name": "n1", "uid": "1"}, "status": {

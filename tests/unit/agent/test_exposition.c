@@ -190,6 +190,21 @@ Test(exposition, writes_every_figure_of_a_known_filler)
     snapshot_unref(s);
 }
 
+Test(exposition, a_filler_whose_count_is_held_has_room_but_no_fit)
+{
+    struct snapshot *s = sample_snapshot();
+    struct strbuf page;
+
+    s->fillers[0].reason = REASON_UNKNOWN;
+    page = page_of(EXPOSITION_TEXT, s);
+    check_rules(EXPOSITION_TEXT, &page);
+    cr_expect(has_line(&page, "cpu_capacity_remaining{policy=\"miner\"} 171.25"));
+    cr_expect(has_line(&page, "brim_replicas{policy=\"miner\"} 130"));
+    cr_expect_null(strstr(strbuf_str(&page), "brim_fit_replicas{"));
+    strbuf_done(&page);
+    snapshot_unref(s);
+}
+
 Test(exposition, names_families_of_openmetrics_without_suffix_and_ends_the_page)
 {
     static const char *const lines[] = {

@@ -285,7 +285,7 @@ Test(routes, says_what_is_done_for_every_reason)
             expect_number(json, "say.doing.2.until", 1790000000000.0);
         if (r == REASON_HARVEST)
             expect_text(json, "say.doing.1", "9 pods");
-        expect_text(json, "say.why.0", "detail 0 of \"miner\"");
+        expect_text(json, "say.why.0", "now of \"miner\"");
         cJSON_Delete(json);
     }
     snapshot_unref(s);
@@ -315,6 +315,58 @@ Test(routes, keeps_status_small_with_many_policies_and_shows_each_by_name)
     cr_expect_eq(cJSON_GetArraySize(at(json, "fillers")), 1);
     expect_text(json, "fillers.0.policy", "p-41");
     expect_number(json, "fillers_total", 50);
+    cJSON_Delete(json);
+    snapshot_unref(s);
+}
+
+Test(routes, a_status_of_one_policy_speaks_of_that_one_and_says_if_there_is_none)
+{
+    struct routes_param policy = {.key = SV("policy"), .value = SV("miner")};
+    struct routes_request rq = request("GET", "/api/v1/status");
+    struct snapshot *s = sample_snapshot();
+    cJSON *json;
+
+    rq.params = &policy;
+    rq.n_params = 1;
+    json = ask_json(&rq, s);
+    expect_text(json, "state", "harvest");
+    expect_text(json, "say.doing.0", "Growing by ");
+    cJSON_Delete(json);
+    policy.value = SV("nope");
+    json = ask_json(&rq, s);
+    cr_expect_eq(cJSON_GetArraySize(at(json, "fillers")), 0);
+    expect_text(json, "state", "no-policy");
+    expect_text(json, "say.doing.0", "There is no policy of this name");
+    cJSON_Delete(json);
+    snapshot_unref(s);
+}
+
+Test(routes, what_was_not_decided_is_null_though_the_room_is_known)
+{
+    static const char *const figures[] = {"fit", "kept", "set_point", "damped"};
+    const struct routes_param policy = {.key = SV("policy"), .value = SV("miner")};
+    struct routes_request rq = request("GET", "/api/v1/status");
+    struct snapshot *s = sample_snapshot();
+    char path[64];
+    cJSON *json;
+
+    rq.params = &policy;
+    rq.n_params = 1;
+    s->fillers[0].reason = s->fillers[0].decisions[0].decision.reason = REASON_UNKNOWN;
+    json = ask_json(&rq, s);
+    expect_number(json, "fillers.0.slot_milli", 1000);
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        (void)snprintf(path, sizeof path, "fillers.0.%s", figures[i]);
+        expect_null(json, path);
+    }
+    cJSON_Delete(json);
+    rq.path = SV("/api/v1/decisions");
+    json = ask_json(&rq, s);
+    expect_number(json, "decisions.0.to", 139);
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        (void)snprintf(path, sizeof path, "decisions.0.%s", figures[i]);
+        expect_null(json, path);
+    }
     cJSON_Delete(json);
     snapshot_unref(s);
 }

@@ -46,6 +46,7 @@ struct world {
     /* The server's side. */
     bool missing; /* the target does not exist */
     bool broken;  /* reads of its scale fail */
+    bool owned;   /* a HorizontalPodAutoscaler scales it, too */
     const char *uid;
     long replicas;    /* the target's */
     long filler_pods; /* that exist, bound and ready */
@@ -340,7 +341,11 @@ static void answer(struct world *w, struct transfer *t)
                           "\"name\":\"n1\",\"uid\":\"n1\"},\"spec\":{},\"status\":{\"allocatable\":"
                           "{\"cpu\":\"100\",\"memory\":\"1Ti\",\"pods\":\"500\"}}}]}");
     } else if (path_is(t, "/apis/autoscaling/")) {
-        (void)strbuf_addf(&body, "{\"items\":[]}");
+        (void)strbuf_addf(&body, "{\"items\":[%s]}",
+                          w->owned ? "{\"metadata\":{\"name\":\"other\",\"namespace\":\"filler\"},"
+                                     "\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"apps/v1\","
+                                     "\"kind\":\"Deployment\",\"name\":\"miner\"}}}"
+                                   : "");
     } else if (path_is(t, "/apis/apps/v1/") && w->target_status != 0) {
         strbuf_done(&body);
         fake_json(t, w->target_status, "{\"kind\":\"Status\",\"message\":\"no, thanks\"}");
@@ -882,6 +887,57 @@ static void follow_set(struct world *w, struct policy_set *set)
         w->restore = restore_new(w->workload, &w->timers, 12, restored, w);
     }
     policy_set_done(&before);
+}
+
+/* What the filler's condition ScalingActive says, and the reason and text of its newest decision. */
+static void expect_cause(const struct world *w, const char *reason, const char *message)
+{
+    struct snapshot *s = snapshot_slot_get(w->slot);
+    const struct snapshot_filler *f = &s->fillers[0];
+    char detail[SNAPSHOT_TEXT_SIZE + 16];
+
+    (void)snprintf(detail, sizeof detail, "unknown: %s", message);
+    cr_expect_eq(f->reason, REASON_UNKNOWN, "%s: %s", reason, reason_name(f->reason));
+    cr_expect_str_eq(f->active.reason, reason);
+    cr_expect_str_eq(f->active.message, message);
+    cr_expect_str_eq(f->decisions[0].detail, detail);
+    cr_expect_str_eq(f->detail, "", "nothing is decided: %s", f->detail);
+    cr_expect_not(snapshot_decided(f));
+    snapshot_unref(s);
+}
+
+Test(turn, what_is_said_is_of_now_and_so_is_the_cause_of_saying_nothing)
+{
+    struct world w;
+    struct snapshot *s;
+
+    world_init(&w, 66, 30);
+    live(&w, 30000);
+    w.paid_cores = 20;
+    watch_stop(w.pods);
+    watch_start(w.pods);
+    live(&w, 10000);
+    s = snapshot_slot_get(w.slot);
+    cr_assert_eq(s->fillers[0].reason, REASON_HOLD);
+    cr_assert(sv_starts(sv_from(s->fillers[0].detail), SV("hold 66: 80 fit, 4 kept free; ")), "%s",
+              s->fillers[0].detail);
+    snapshot_unref(s);
+
+    turn_let_go(&w.turn, 0, true);
+    live(&w, 1000);
+    expect_cause(&w, "PolicyGone", "its policy is gone: the target is left as it is");
+    turn_let_go(&w.turn, 0, false);
+    live(&w, 1000);
+    w.owned = true;
+    live(&w, 60000);
+    expect_cause(&w, "AnotherAutoscaler",
+                 "HorizontalPodAutoscaler filler/other scales it too: left alone");
+    w.owned = false;
+    live(&w, 60000);
+    w.missing = true;
+    live(&w, 10000);
+    expect_cause(&w, "TargetMissing", "Deployment filler/miner does not exist");
+    world_done(&w);
 }
 
 Test(turn, a_policy_that_vanished_holds_its_count_for_five_minutes_and_lets_go_then)
