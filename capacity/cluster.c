@@ -180,7 +180,8 @@ struct resource_names *cluster_names(struct cluster *c)
 
 /* Sums. */
 
-/* A sum has no more places than were ever needed there: most nodes have four resources, not RESOURCE_MAX. */
+/* A sum has no more places than were ever needed there: most nodes have four resources, not
+ * RESOURCE_MAX. */
 static void widen(struct cluster_node *n, int width)
 {
     int64_t *sums = xcalloc(NODE_SUM_COUNT_ * (size_t)width, sizeof *sums);

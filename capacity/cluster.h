@@ -88,8 +88,8 @@ struct pending_pod {
     bool uncountable;
     bool preempts_never;
     bool ignored; /* as the caller of cluster_upsert_pod() said: makes no claim */
-    bool
-        arrived; /* was counted as an arrival of paid load; written by policy/planner.h, and by cluster_release() */
+    bool arrived; /* was counted as an arrival of paid load; written by policy/planner.h, and by
+                     cluster_release() */
     struct wall created;
     struct packed_rules *rules;
     struct resources request;
@@ -147,7 +147,8 @@ uint32_t cluster_node_limit(const struct cluster *c);
 /* NULL where the index is free or the node's facts are unknown. */
 const struct cluster_node *cluster_node(const struct cluster *c, uint32_t index);
 
-/* What a node has left in cpu, in an array by node index, so that a search through all nodes reads little memory. */
+/* What a node has left in cpu, in an array by node index, so that a search through all nodes reads
+ * little memory. */
 struct cluster_room {
     int64_t room_milli; /* allocatable - paid - claims; INT64_MIN of a node without facts */
     int64_t free_milli; /* … - filler - what was let in; likewise */
@@ -191,9 +192,9 @@ void cluster_claim(struct cluster *c, uint32_t node, const struct pending_pod *p
 bool cluster_admit(struct cluster *c, struct uid uid, uint32_t node);
 
 /*
- * A filler that is apart is one that nobody here drives: for the others what it holds on a node (bound,
- * terminating ones until they are gone, let in) is taken, as if it were paid (fit.h). None is at first.
- * O(pods) where that changes and it has pods.
+ * A filler that is apart is one that nobody here drives: for the others what it holds on a node
+ * (bound, terminating ones until they are gone, let in) is taken, as if it were paid (fit.h). None
+ * is at first. O(pods) where that changes and it has pods.
  */
 void cluster_set_apart(struct cluster *c, int filler, bool is_so);
 /* to -= what the fillers that are apart hold on a node, but for one of them, in these places.

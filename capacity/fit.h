@@ -5,10 +5,11 @@
  * take it (all of the scheduler's checks but room):
  *     F     = allocatable - paid - claims - what other fillers hold that are apart   per resource
  *     slots = max(0, min over asked resources of floor(F / request))
- * Pods are counted like a resource, so that an overcommitted node lends nothing and nothing is counted
- * twice (docs/CONTROL.md 3). The sums are kept incrementally: fit_update() looks at the nodes that
- * changed, O(changed). What filler that is driven holds never enters, except in `slots_now`, which
- * also leaves out what terminating filler still holds: growth beyond it would wait.
+ * Pods are counted like a resource, so that an overcommitted node lends nothing and nothing is
+ * counted twice (docs/CONTROL.md 3). The sums are kept incrementally: fit_update() looks at the
+ * nodes that changed, O(changed). What filler that is driven holds never enters, except in
+ * `slots_now`, which also leaves out what terminating filler still holds: growth beyond it would
+ * wait.
  */
 #ifndef BRIM_CAPACITY_FIT_H
 #define BRIM_CAPACITY_FIT_H
@@ -38,20 +39,20 @@ struct fit_sum {
 
 struct fit;
 
-/* `request.at[RESOURCE_PODS]` is taken as 1. The rules are copied. A node on which paid pods ask for
- * less than min_paid_milli offers no slots. */
+/* `request.at[RESOURCE_PODS]` is taken as 1. The rules are copied. A node on which paid pods ask
+ * for less than min_paid_milli offers no slots. */
 struct fit *fit_new(const struct resources *request, const struct pod_rules *rules,
                     int64_t min_paid_milli);
 void fit_free(struct fit *f);
-/* Whose it is: what that filler holds itself is never taken. CLUSTER_PAID, as at first: nobody's. The
- * caller rebuilds. */
+/* Whose it is: what that filler holds itself is never taken. CLUSTER_PAID, as at first: nobody's.
+ * The caller rebuilds. */
 void fit_set_owner(struct fit *f, int filler);
 
 const struct resources *fit_request(const struct fit *f);
 
 /* Is this the shape that the fit was made for? */
-bool fit_is_for(const struct fit *f, const struct resources *request,
-                const struct pod_rules *rules, int64_t min_paid_milli);
+bool fit_is_for(const struct fit *f, const struct resources *request, const struct pod_rules *rules,
+                int64_t min_paid_milli);
 
 /* Takes over the nodes in cluster_changed(); the caller clears that list once every fit has seen
  * it. O(changed). */

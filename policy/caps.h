@@ -5,7 +5,8 @@
  *     cap = slots ; left = min(h, S)
  *     while left > 0:  k = min(z, left)
  *         take the node that can give k slots; among those one where most of them are free of
- *         filler now, min(k, cap - filler there); then the one with most cap; then the first in order
+ *         filler now, min(k, cap - filler there); then the one with most cap; then the first in
+ *         order
  *         k = min(k, cap[node]) ; cap[node] -= k ; left -= k
  *         (no node can give k: the node with most cap)
  *

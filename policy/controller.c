@@ -147,7 +147,8 @@ static int64_t point_to_push(const struct controller *c, const struct controller
     return c->config.stale_shrinks ? min_i64(x, c->config.min) : x;
 }
 
-/* Which part of x's formula decides, where N has come up to it: other fillers only if without them x would be more. */
+/* Which part of x's formula decides, where N has come up to it: other fillers only if without them
+ * x would be more. */
 static enum bound bound_of_set_point(const struct controller *c, const struct controller_facts *f,
                                      const struct decision *d)
 {

@@ -80,7 +80,7 @@ struct controller_config {
 
 /* Amounts below 0 count as 0. */
 struct controller_facts {
-    bool known; /* target found, shape known, both watches have been complete once */
+    bool known;   /* target found, shape known, both watches have been complete once */
     bool fresh;   /* nothing is older than stale.after */
     bool listing; /* known, but being looked at anew: nothing grows, and history stays */
     bool paused_up, paused_down;
@@ -139,7 +139,8 @@ void controller_configure(struct controller *c, const struct controller_config *
 struct decision controller_step(struct controller *c, const struct controller_facts *facts,
                                 struct mono now);
 
-/* A count other than the decision's will be written: it may show in the target before the answer. */
+/* A count other than the decision's will be written: it may show in the target before the
+ * answer. */
 void controller_asks(struct controller *c, int64_t replicas);
 
 /*
@@ -159,9 +160,10 @@ int64_t controller_settle_us(const struct controller *c);
 int64_t set_point(int64_t slots, int64_t kept, int64_t min, int64_t max);
 
 /*
- * One sentence: what is done, the figures, what bound it, what it waits for and for how long, and where the headroom's cap is too
- * small, which one would do: "yield 110 -> 46: 110 fit, 64 kept free; bound by headroom (surge, 64 cores)",
- * "hold 46: 110 fit, 32 kept free; bound by settle (90 s, 14.5 s to go)".
+ * One sentence: what is done, the figures, what bound it, what it waits for and for how long, and
+ * where the headroom's cap is too small, which one would do: "yield 110 -> 46: 110 fit, 64 kept
+ * free; bound by headroom (surge, 64 cores)", "hold 46: 110 fit, 32 kept free; bound by settle (90
+ * s, 14.5 s to go)".
  */
 void decision_text(const struct decision *d, int64_t from, struct strbuf *out);
 

@@ -2,8 +2,9 @@
  * field: the one table of all keys of a policy file: path, type, range, default, meaning.
  *
  * The decoder (policy_read.c), its error texts, `brim explain policy`, the JSON schema and the
- * manual's reference are all made from it. A path names the keys from the top with dots between; "[]" behind a list stands for each
- * of its elements: "spec.paid.ignore[].namespace". Parents stand before their children.
+ * manual's reference are all made from it. A path names the keys from the top with dots between;
+ * "[]" behind a list stands for each of its elements: "spec.paid.ignore[].namespace". Parents stand
+ * before their children.
  */
 #ifndef BRIM_POLICY_FIELD_H
 #define BRIM_POLICY_FIELD_H

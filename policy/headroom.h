@@ -3,8 +3,8 @@
  * wanted before.
  *
  * D(t) is the cpu requested by the paid pods on eligible nodes, claims included. Filler has yielded
- * to the highest demand of [t - T, t - A] already; what a pod that arrives at t needs beyond that is
- * its rise
+ * to the highest demand of [t - T, t - A] already; what a pod that arrives at t needs beyond that
+ * is its rise
  *     u(t) = max(0, D(t) - max of D over [t - T, t - A])           with the arriving pod in D(t)
  * and of rises the whole of the headroom is made (docs/CONTROL.md 4):
  *     need       what a share epsilon of the last 2,000 arrivals' rises exceeds: the
@@ -69,8 +69,8 @@ void headroom_free(struct headroom *h);
 DEFINE_FREE_PTR(struct headroom, headroom)
 
 /*
- * Another policy, or other amounts of a policy that depend on the cluster. History stays. O(1) while
- * only min, max, epsilon and percentages change.
+ * Another policy, or other amounts of a policy that depend on the cluster. History stays. O(1)
+ * while only min, max, epsilon and percentages change.
  */
 void headroom_configure(struct headroom *h, const struct headroom_config *config);
 

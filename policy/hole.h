@@ -26,8 +26,8 @@ struct hole {
 void hole_add(struct hole *h, int64_t cpu_milli);
 
 /*
- * z by a percentile (1 to 100) of the last `sizes` pods (1 to HOLE_SIZES). 1 while no pod is known, and
- * where the filler's request is 0. O(1); O(sizes log sizes) where fewer count than are known.
+ * z by a percentile (1 to 100) of the last `sizes` pods (1 to HOLE_SIZES). 1 while no pod is known,
+ * and where the filler's request is 0. O(1); O(sizes log sizes) where fewer count than are known.
  */
 int64_t hole_slots(const struct hole *h, int64_t slot_milli, size_t sizes, int percentile);
 

@@ -1,8 +1,9 @@
 /*
  * ignore: which pending paid pods make no claim by policy (spec.paid.ignore).
  *
- * A rule holds for a pod if all that it gives holds: namespace, labels, a priority below its bound. A pod is ignored if one of the
- * rules holds; with several fillers, if every one's policy ignores it (ignore_by_all()).
+ * A rule holds for a pod if all that it gives holds: namespace, labels, a priority below its bound.
+ * A pod is ignored if one of the rules holds; with several fillers, if every one's policy ignores
+ * it (ignore_by_all()).
  */
 #ifndef BRIM_POLICY_IGNORE_H
 #define BRIM_POLICY_IGNORE_H
@@ -16,7 +17,8 @@
 
 struct ignore;
 
-/* The policy is borrowed. ERR_INPUT for a selector that cannot be read (policy_read() checks them). */
+/* The policy is borrowed. ERR_INPUT for a selector that cannot be read (policy_read() checks
+ * them). */
 bool ignore_new(const struct policy *policy, struct ignore **ret_ignore,
                 struct err *err) MUST_CHECK;
 void ignore_free(struct ignore *i);

@@ -2,12 +2,12 @@
  * load: the paid demand D of the last day, as a step function that can be asked for its highest
  * value over any span.
  *
- * A row of pieces, each with the time it began and the least and the highest (`most`) value until the next
- * one begins; the last piece is open and holds what is in force now. Pieces are exact (both
- * are one) until LOAD_MAX changes lie within LOAD_HISTORY_S (or the fine span, if that is longer).
- * Then neighbours are merged: up to 1/4096 of the fine span within it, up to 4/LOAD_MAX of the
- * history before it. What is asked from below (`least`) is then never too high, what is asked from
- * above (`most`) never too low. At most LOAD_MAX pieces of 56 bytes are held.
+ * A row of pieces, each with the time it began and the least and the highest (`most`) value until
+ * the next one begins; the last piece is open and holds what is in force now. Pieces are exact
+ * (both are one) until LOAD_MAX changes lie within LOAD_HISTORY_S (or the fine span, if that is
+ * longer). Then neighbours are merged: up to 1/4096 of the fine span within it, up to 4/LOAD_MAX of
+ * the history before it. What is asked from below (`least`) is then never too high, what is asked
+ * from above (`most`) never too low. At most LOAD_MAX pieces of 56 bytes are held.
  *
  * D at a moment is the last value told for it. Times must not go back; `from` of a span that lies
  * before everything known is taken as the first time known. All look-ups O(log pieces).
@@ -51,7 +51,8 @@ bool load_knows(const struct load *l, struct mono at);
 int64_t load_least_at(const struct load *l, struct mono at);
 int64_t load_most_at(const struct load *l, struct mono at);
 
-/* The highest D over [from, to]: never too high, and never too low. `to` must be known and not before `from`. */
+/* The highest D over [from, to]: never too high, and never too low. `to` must be known and not
+ * before `from`. */
 int64_t load_peak_least(const struct load *l, struct mono from, struct mono to);
 int64_t load_peak_most(const struct load *l, struct mono from, struct mono to);
 

@@ -113,7 +113,8 @@ struct mono peaks_falls(struct peaks *p, struct mono now, int64_t known_us)
     struct peaks_sum all = peaks_at(p, now);
     int64_t left_us = all.known_us;
 
-    /* The part that has the highest value and leaves last, or the one whose leaving leaves too little. */
+    /* The part that has the highest value and leaves last, or the one whose leaving leaves too
+     * little. */
     for (int64_t n = newest; n >= oldest; n--) {
         const struct peaks_part *part = part_of(p, n);
 

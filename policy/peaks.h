@@ -1,9 +1,9 @@
 /*
  * peaks: the highest value of a long window, in a fixed number of parts.
  *
- * The window is cut into PEAKS parts of equal width at fixed times; one more is held, so that a part
- * counts until all of it has left the window: what is told is never below the window's true peak.
- * A plain value that owns nothing.
+ * The window is cut into PEAKS parts of equal width at fixed times; one more is held, so that a
+ * part counts until all of it has left the window: what is told is never below the window's true
+ * peak. A plain value that owns nothing.
  */
 #ifndef BRIM_POLICY_PEAKS_H
 #define BRIM_POLICY_PEAKS_H
@@ -50,7 +50,8 @@ void peaks_note(struct peaks *p, struct mono from, struct mono to, int64_t value
 /* O(1), O(PEAKS) once a part. */
 struct peaks_sum peaks_at(struct peaks *p, struct mono now);
 
-/* When, if nothing is noted that is higher, peaks_at() will have another highest value, or less than known_us of known time. O(PEAKS). */
+/* When, if nothing is noted that is higher, peaks_at() will have another highest value, or less
+ * than known_us of known time. O(PEAKS). */
 struct mono peaks_falls(struct peaks *p, struct mono now, int64_t known_us);
 
 #endif

@@ -35,7 +35,8 @@ struct placer {
 
     struct node_order order;
     struct mono *shun; /* by node: nothing is let in before */
-    int silences;      /* times that pods were given up of which the scheduler said nothing; none was bound since */
+    int silences; /* times that pods were given up of which the scheduler said nothing, since one
+                     was bound */
     size_t n_shun;
 
     struct candidate *heap;
@@ -370,8 +371,8 @@ static struct mono patience_ends(const struct placer *p, const struct roster_pod
     int64_t patience = refused_after_us;
 
     if (f->unschedulable_at.us != 0)
-        return (struct mono){.us = min_i64(f->let_in_at.us + patience,
-                                           f->unschedulable_at.us + patience / 2)};
+        return (struct mono){
+            .us = min_i64(f->let_in_at.us + patience, f->unschedulable_at.us + patience / 2)};
     for (int i = 0; i < p->silences && patience < PLACEMENT_PATIENCE_US; i++)
         patience *= 2;
     return mono_plus_us(f->let_in_at,
@@ -398,7 +399,8 @@ static void give_up(struct placer *p, const struct placement_input *in)
         }
         f->chosen = true;
         VEC_PUSH(p->required, p->n_required, p->cap_required, pod);
-    }    p->silences += silent;
+    }
+    p->silences += silent;
 }
 
 /* Victims. */
@@ -566,13 +568,15 @@ static void find_losers(struct placer *p, const struct placement_input *in, enum
         if (stay > caps[i])
             add_loser(p, i, stay - caps[i], n->at[level], false);
         facts = cluster_node(in->cluster, i);
-        if (facts != NULL && cluster_sum_place(facts, NODE_SUM_CLAIMED, RESOURCE_PODS) > 0 && stay > in->slots[i])
+        if (facts != NULL && cluster_sum_place(facts, NODE_SUM_CLAIMED, RESOURCE_PODS) > 0 &&
+            stay > in->slots[i])
             add_loser(p, i, stay - max_i64(in->slots[i], 0), n->at[level], true);
     }
     heapify(p);
 }
 
-/* Chooses up to `want` pods of the level that is cut. Returns how many are left to the ReplicaSet. */
+/* Chooses up to `want` pods of the level that is cut. Returns how many are left to the
+ * ReplicaSet. */
 static int64_t choose_excess(struct placer *p, const struct placement_input *in,
                              enum roster_level level, int64_t want, size_t *ret_first)
 {

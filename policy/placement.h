@@ -12,17 +12,17 @@
  *     filler there (bound, not terminating, + let in) < cap[n]                          (caps.h)
  *     allocatable - paid - claims - filler (terminating too) - let in >= request        (now)
  * and only while fewer than N are let in. The oldest pod goes to the fullest node: the one with the
- * fewest slots free of filler, slots[n] - filler there; ties by name. A node stays the fullest until
- * it is at its cap, so that what is left over gathers on the emptiest nodes in pieces larger than a
- * hole, and a node's hole, slots[n] - cap[n], is never broken into. At most PLACEMENT_UNDER_WAY
- * admissions are under way at once: ask again after the answers.
+ * fewest slots free of filler, slots[n] - filler there; ties by name. A node stays the fullest
+ * until it is at its cap, so that what is left over gathers on the emptiest nodes in pieces larger
+ * than a hole, and a node's hole, slots[n] - cap[n], is never broken into. At most
+ * PLACEMENT_UNDER_WAY admissions are under way at once: ask again after the answers.
  *
- * A pod that was let in and is not bound after `refused_after_us`, or half of it after the scheduler
- * called it unschedulable, is given up (where the scheduler says nothing of pods, as while it is down,
- * each time that ends so doubles the time that the next ones have, up to PLACEMENT_PATIENCE_US, until
- * one is bound): it must leave, and a node that was called unschedulable for
- * it is left alone for PLACEMENT_SHUN_US. It keeps its room until it is gone, as it may still be
- * bound.
+ * A pod that was let in and is not bound after `refused_after_us`, or half of it after the
+ * scheduler called it unschedulable, is given up (where the scheduler says nothing of pods, as
+ * while it is down, each time that ends so doubles the time that the next ones have, up to
+ * PLACEMENT_PATIENCE_US, until one is bound): it must leave, and a node that was called
+ * unschedulable for it is left alone for PLACEMENT_SHUN_US. It keeps its room until it is gone, as
+ * it may still be bound.
  *
  * Which pods go. A ReplicaSet that shrinks removes pods in this order: without a node, phase
  * Pending, Unknown, not ready, and only then by deletion cost. Whole levels go anyway; costs are
@@ -37,8 +37,8 @@
  * they go, with all whom a ReplicaSet takes before them; it counts only pods whose mark has been
  * confirmed. 0 again once they are terminating.
  *
- * Times that go back are taken as no time passed. Ties are broken by node name and by age, then uid,
- * so that equal histories give equal plans.
+ * Times that go back are taken as no time passed. Ties are broken by node name and by age, then
+ * uid, so that equal histories give equal plans.
  */
 #ifndef BRIM_POLICY_PLACEMENT_H
 #define BRIM_POLICY_PLACEMENT_H
@@ -76,9 +76,9 @@ void placement_free(struct placer *p);
 DEFINE_FREE_PTR(struct placer, placement)
 
 /*
- * A filler pod as it came, after cluster_upsert_pod() with it; a finished one is dropped. A pod that
- * is found let in and not bound (a restart, an answer that was lost) stands on the node that its
- * rules require. A gate that is gone does not come back: an older record does not undo an
+ * A filler pod as it came, after cluster_upsert_pod() with it; a finished one is dropped. A pod
+ * that is found let in and not bound (a restart, an answer that was lost) stands on the node that
+ * its rules require. A gate that is gone does not come back: an older record does not undo an
  * admission. O(log gated) and a move within the list of gated pods.
  */
 void placement_put(struct placer *p, struct cluster *c, const struct pod_record *pod,
@@ -159,8 +159,8 @@ struct placement_counts {
 
 struct placement_counts placement_counts(const struct placer *p);
 
-/* Pods by node index that stand there: bound and not terminating, let in, or being let in. Valid until
- * the placer is changed. */
+/* Pods by node index that stand there: bound and not terminating, let in, or being let in. Valid
+ * until the placer is changed. */
 const int64_t *placement_by_node(const struct placer *p, size_t *ret_n);
 
 #endif

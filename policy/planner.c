@@ -8,8 +8,8 @@
 #include "policy/hole.h"
 #include "policy/share.h"
 
-/* How a filler takes part when room is shared, by what is known of it at a step. What the pods hold of one that does not share is
- * taken for all others; what it wants is not. */
+/* How a filler takes part when room is shared, by what is known of it at a step. What the pods hold
+ * of one that does not share is taken for all others; what it wants is not. */
 enum part {
     PART_NONE,     /* nothing is known of its target: its slots are shown */
     PART_OBSERVED, /* nothing is written: it wants nothing of the others */
@@ -56,8 +56,8 @@ struct planner {
     bool began;   /* what appears from now on arrives */
     struct bound_arrival *bound;
     size_t n_bound, cap_bound;
-    uint32_t told;    /* the fillers that the past is told of */
-    bool sizes_known; /* a past was told before */
+    uint32_t told;     /* the fillers that the past is told of */
+    bool sizes_known;  /* a past was told before */
     int64_t *arrivals; /* scratch of a step: cpu of the pods that arrived, in order */
     size_t cap_arrivals;
 };
@@ -456,8 +456,8 @@ static int count_sharing(const struct planner *p)
     return n;
 }
 
-/* Who claims is decided by the lowest filler, of those that share if there are any; whose grace is the longest decides when a claim
- * lapses. */
+/* Who claims is decided by the lowest filler, of those that share if there are any; whose grace is
+ * the longest decides when a claim lapses. */
 static struct claims_filler claims_filler(const struct planner *p)
 {
     struct claims_filler lowest = {0};
@@ -577,9 +577,9 @@ static struct share_filler share_of(const struct planner *p, const struct filler
         .weight = f->policy->weight,
         .min = f->policy->min,
         .max = f->policy->max,
-        .hole_slots = hole_slots(&p->hole, f->request.at[RESOURCE_CPU],
-                                    (size_t)f->policy->advanced.hole_sizes,
-                                    f->policy->advanced.hole_percentile),
+        .hole_slots =
+            hole_slots(&p->hole, f->request.at[RESOURCE_CPU],
+                       (size_t)f->policy->advanced.hole_sizes, f->policy->advanced.hole_percentile),
         .fit = f->fit,
         .slots = f->slots,
     };
@@ -613,8 +613,7 @@ static void share_room(struct planner *p, struct share_filler *shares, size_t n,
                        const struct common *common)
 {
     if (n != 0)
-        share_out(shares, n, p->cluster, &p->order,
-                  common->reserve_milli + common->headroom_milli);
+        share_out(shares, n, p->cluster, &p->order, common->reserve_milli + common->headroom_milli);
 }
 
 /* Those that share do so among themselves; `all` is theirs. */
@@ -677,7 +676,8 @@ static void share_all(struct planner *p, struct sharing *s, const struct planner
     }
 }
 
-/* Growth goes no further than what terminating filler leaves; then the decision is to wait for it. */
+/* Growth goes no further than what terminating filler leaves; then the decision is to wait for
+ * it. */
 static void bound_growth(const struct filler *f, const struct share_filler *share,
                          struct planner_plan *plan, int64_t asked)
 {

@@ -1,23 +1,28 @@
 /*
- * planner: the facts of a cluster and its fillers in, decisions out. It joins what the rest of policy/ and capacity/ compute into one
- * evaluation, and is the same code in the agent, in `brim decide`, in `brim replay` and in tests. Pure: no I/O, no clock.
+ * planner: the facts of a cluster and its fillers in, decisions out. It joins what the rest of
+ * policy/ and capacity/ compute into one evaluation, and is the same code in the agent, in `brim
+ * decide`, in `brim replay` and in tests. Pure: no I/O, no clock.
  *
  *     claims -> room (fit) -> demand -> headroom -> share -> set point -> damper -> placement
  *
- * Whoever has the facts shows every pod and node as it comes, says of each pod whose it is, then asks once: planner_step(). What a
- * step plans is carried out by the caller, who says how that went: planner_wrote(), planner_admitted(), planner_costed().
+ * Whoever has the facts shows every pod and node as it comes, says of each pod whose it is, then
+ * asks once: planner_step(). What a step plans is carried out by the caller, who says how that
+ * went: planner_wrote(), planner_admitted(), planner_costed().
  *
- * Fillers share the room in order of their policy's priority (high first), then of name (docs/CONTROL.md 3): each sees the room that
- * the set points of those above it leave, whatever they happen to run; what is kept free is taken once, the largest R0 + H of all.
- * Only fillers that are known and carried out share. What the pods of the others hold is room to nobody but themselves. One that is
- * merely observed (dry run, metrics-only) is computed as if it shared with these, and what it wants takes nothing from them; with
- * none of these, all that are known share as they would.
- * Claims are made by paid pods whose priority is above that of the lowest filler.
+ * Fillers share the room in order of their policy's priority (high first), then of name
+ * (docs/CONTROL.md 3): each sees the room that the set points of those above it leave, whatever
+ * they happen to run; what is kept free is taken once, the largest R0 + H of all. Only fillers that
+ * are known and carried out share. What the pods of the others hold is room to nobody but
+ * themselves. One that is merely observed (dry run, metrics-only) is computed as if it shared with
+ * these, and what it wants takes nothing from them; with none of these, all that are known share as
+ * they would. Claims are made by paid pods whose priority is above that of the lowest filler.
  *
- * Demand D is what paid pods ask for on the nodes that the filler may use, and what waiting ones claim there. A pod arrives when it is
- * first bound or has a claim, unless it was there when the facts began (planner_list_end(), or the first step).
+ * Demand D is what paid pods ask for on the nodes that the filler may use, and what waiting ones
+ * claim there. A pod arrives when it is first bound or has a claim, unless it was there when the
+ * facts began (planner_list_end(), or the first step).
  *
- * A step costs O(changed nodes + pending pods + n log n of the admissions); with several fillers also O(nodes x fillers).
+ * A step costs O(changed nodes + pending pods + n log n of the admissions); with several fillers
+ * also O(nodes x fillers).
  */
 #ifndef BRIM_POLICY_PLANNER_H
 #define BRIM_POLICY_PLANNER_H
@@ -88,10 +93,10 @@ void planner_release(struct planner *p, int filler, struct mono now);
 /* ---- the past: what a journal tells, oldest first ---- */
 
 /*
- * What follows is told of these fillers (bit i: the one with index i), as their shapes and the nodes
- * are now: rises depend on A and T, and on what a share of the cluster comes to. It takes the place
- * of what their headroom learned so far; that of others goes on. Sizes of pods, which all fillers
- * have in common, are learned from the first past that is told. O(nodes).
+ * What follows is told of these fillers (bit i: the one with index i), as their shapes and the
+ * nodes are now: rises depend on A and T, and on what a share of the cluster comes to. It takes the
+ * place of what their headroom learned so far; that of others goes on. Sizes of pods, which all
+ * fillers have in common, are learned from the first past that is told. O(nodes).
  */
 void planner_past_begin(struct planner *p, uint32_t fillers);
 /* D and the allocatable of all nodes, from `at` on. */
@@ -146,7 +151,8 @@ void planner_costed(struct planner *p, int filler, struct uid uid, int32_t cost,
 
 /* Pods of the filler one by one, as placement sees them. */
 struct placement_counts planner_placement(const struct planner *p, int filler);
-/* Room by node as the filler has it beside those alone that are not driven; NULL while its shape is not known. */
+/* Room by node as the filler has it beside those alone that are not driven; NULL while its shape is
+ * not known. */
 const struct fit *planner_fit(const struct planner *p, int filler);
 /* The filler's slots on a node, where its pods may go, as of the last step. */
 int64_t planner_node_slots(const struct planner *p, int filler, uint32_t node);

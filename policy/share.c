@@ -81,7 +81,8 @@ static int by_fullness(const void *a, const void *b)
     return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
-/* Puts the x pods on the nodes, within the caps; where min takes of what is to be kept free, less is. */
+/* Puts the x pods on the nodes, within the caps; where min takes of what is to be kept free, less
+ * is. */
 static void take(struct sharing *s, const struct share_filler *f)
 {
     CLEANUP(free_ptr) struct capped_node *nodes = xcalloc(s->n_nodes, sizeof *nodes);
@@ -193,7 +194,8 @@ static void hand_out_rest(struct part *parts, size_t n, int64_t rest)
     }
 }
 
-/* The share of each filler of a group: its min, and of what all minima leave a part by weight; what max keeps from one passes on. */
+/* The share of each filler of a group: its min, and of what all minima leave a part by weight; what
+ * max keeps from one passes on. */
 static void split(struct sharing *s, const size_t *group, size_t n)
 {
     CLEANUP(free_ptr) struct part *parts = xcalloc(n, sizeof *parts);
@@ -271,8 +273,8 @@ static int64_t standing(const struct share_filler *f, uint32_t node)
     return node < f->n_stands ? f->stands[node] : 0;
 }
 
-/* What a filler wants beyond what stands is put first within caps where room is free of all filler, then within caps, then anywhere
- * that those before leave. */
+/* What a filler wants beyond what stands is put first within caps where room is free of all filler,
+ * then within caps, then anywhere that those before leave. */
 enum pass { PASS_FREE, PASS_CAPPED, PASS_ANY, PASS_COUNT_ };
 
 static int64_t pass_room(const struct sharing *s, const struct share_filler *f, enum pass pass,

@@ -174,7 +174,8 @@ Test(cluster, released_pods_are_paid_at_once_and_arrive_nowhere)
     cr_assert_eq(cluster_release(c, 0), 2);
     assert_sound(c);
     cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_PAID, RESOURCE_CPU), 3000);
-    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_FILLER, RESOURCE_CPU), 2000, "another one's stays");
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_FILLER, RESOURCE_CPU), 2000,
+                 "another one's stays");
     cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_ADMITTED, RESOURCE_CPU), 0);
     cr_assert(cluster_find_pending(c, waits.uid)->paid);
     cr_assert(cluster_find_pending(c, waits.uid)->arrived);

@@ -214,7 +214,8 @@ Test(planner, a_past_that_is_told_of_one_filler_leaves_the_others_as_they_are)
 {
     struct world w;
 
-    world_init(&w, POLICY("a") "  headroom: {max: 10}\n---\n" POLICY("b") "  headroom: {max: 10}\n");
+    world_init(&w,
+               POLICY("a") "  headroom: {max: 10}\n---\n" POLICY("b") "  headroom: {max: 10}\n");
     put_node(&w, 0, 640000);
     set_shape(&w, 0, 1000);
     set_shape(&w, 1, 1000);
@@ -442,7 +443,8 @@ Test(planner, on_one_node_what_headroom_covers_finds_room)
             bool comes = random_percent(&r, 55);
 
             wait(&w, (double)random_in(&r, 1, 40) * (random_percent(&r, 10) ? 10 : 1));
-            paid = cluster_sum_place(cluster_node(planner_cluster(w.planner), 0), NODE_SUM_PAID, RESOURCE_CPU);
+            paid = cluster_sum_place(cluster_node(planner_cluster(w.planner), 0), NODE_SUM_PAID,
+                                     RESOURCE_CPU);
             comes = comes && paid + cpu <= SLOTS * 1000;
             if (comes)
                 (void)put_pod(&w, pods++, CLUSTER_PAID, cpu, -1);
@@ -692,8 +694,8 @@ Test(planner, what_stands_of_fillers_that_are_not_driven_is_room_to_nobody_else)
                 kept = max_i64(kept, d->why.reserve_milli + d->why.headroom_milli);
             }
             cr_assert(asked == 0 || asked + kept <= room_of_driven(&w, &s, sizes),
-                      "seed %llu run %d event %d: %lld asked, %lld kept", (unsigned long long)r.seed,
-                      run, e, (long long)asked, (long long)kept);
+                      "seed %llu run %d event %d: %lld asked, %lld kept",
+                      (unsigned long long)r.seed, run, e, (long long)asked, (long long)kept);
         }
         world_done(&w);
     }
@@ -704,7 +706,7 @@ Test(planner, a_yield_to_a_filler_above_names_it)
     struct world w;
 
     world_init(&w, POLICY_MAX("a", "30") "  priority: 1\n  headroom: {mode: fixed, max: 0}\n"
-                   "---\n" POLICY("b") "  headroom: {mode: fixed, max: 4}\n");
+                                         "---\n" POLICY("b") "  headroom: {mode: fixed, max: 4}\n");
     put_node(&w, 0, 40000);
     set_shape(&w, 0, 1000);
     set_shape(&w, 1, 1000);
@@ -852,8 +854,10 @@ static void let_in_and_follow(struct world *w, struct gated *g)
         for (uint32_t i = 0; i < cluster_node_limit(planner_cluster(w->planner)); i++) {
             const struct cluster_node *node = cluster_node(planner_cluster(w->planner), i);
 
-            cr_assert_leq(cluster_sum_place(node, NODE_SUM_FILLER, RESOURCE_CPU) + cluster_sum_place(node, NODE_SUM_PAID, RESOURCE_CPU),
-                          cluster_sum_place(node, NODE_SUM_ALLOCATABLE, RESOURCE_CPU), "node %s", node->name);
+            cr_assert_leq(cluster_sum_place(node, NODE_SUM_FILLER, RESOURCE_CPU) +
+                              cluster_sum_place(node, NODE_SUM_PAID, RESOURCE_CPU),
+                          cluster_sum_place(node, NODE_SUM_ALLOCATABLE, RESOURCE_CPU), "node %s",
+                          node->name);
         }
     }
 }
