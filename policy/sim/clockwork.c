@@ -54,9 +54,14 @@ bool timeline_take(struct sim *s, struct mono until, struct timed *ret_what)
 
 /* ---- chance ---- */
 
-uint64_t sim_random(struct sim *s)
+uint64_t sim_seed(const struct sim *s, uint64_t of)
 {
-    return random_of(s->random += RANDOM_STEP);
+    return random_of(s->config.seed + random_of(of * RANDOM_STEP));
+}
+
+uint64_t sim_random(struct sim *s, enum chance chance)
+{
+    return random_of(s->random[chance] += RANDOM_STEP);
 }
 
 int64_t sim_jitter(struct sim *s, int64_t us)
@@ -65,7 +70,7 @@ int64_t sim_jitter(struct sim *s, int64_t us)
 
     if (span <= 0)
         return us;
-    return us - span + (int64_t)(sim_random(s) % (2 * (uint64_t)span + 1));
+    return us - span + (int64_t)(sim_random(s, CHANCE_TIMES) % (2 * (uint64_t)span + 1));
 }
 
 int64_t sim_seconds(const struct sim *s, struct mono t)
@@ -77,7 +82,7 @@ int64_t sim_seconds(const struct sim *s, struct mono t)
 
 struct uid sim_uid(struct sim *s)
 {
-    struct uid uid = {.hi = sim_random(s), .lo = sim_random(s)};
+    struct uid uid = {.hi = sim_random(s, CHANCE_NAMES), .lo = sim_random(s, CHANCE_NAMES)};
 
     /* As a version 4 UUID has them, so that its text is a valid one. */
     uid.hi = (uid.hi & ~UINT64_C(0xf000)) | UINT64_C(0x4000);

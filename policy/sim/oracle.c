@@ -35,6 +35,7 @@ struct search {
     bool capped; /* max_replicas may bind: the edges are kept */
     struct edge *edges;
     size_t n_edges, edges_cap;
+    int64_t grace_us; /* between the last use of a slot and its end */
     int64_t now_us, bound_milli, waiting_milli, allocatable_milli;
 };
 
@@ -72,7 +73,7 @@ static void advance(struct search *f, int64_t now_us)
 static void use(struct search *f, const struct freed *freed, int64_t slots)
 {
     int64_t begin = freed->since_us + f->setting->start_us;
-    int64_t end = f->now_us - f->setting->grace_us;
+    int64_t end = f->now_us - f->grace_us;
 
     if (end <= begin)
         return;
@@ -200,6 +201,8 @@ static void finish(struct search *f)
     const struct trace *t = f->trace;
 
     advance(f, t->end_us);
+    /* Nobody comes after the end: what is free then is used up to it. */
+    f->grace_us = 0;
     for (size_t id = 0; id < f->nodes_cap; id++)
         set_slots(f, &f->nodes[id], 0);
     if (f->capped)
@@ -218,6 +221,7 @@ bool oracle_find(const struct trace *trace, const struct replay_setting *setting
     struct search f = {.trace = trace,
                        .setting = setting,
                        .found = &found,
+                       .grace_us = setting->grace_us,
                        .places = resources_places(&setting->filler)};
     struct replay_world w;
     bool ok;

@@ -3,7 +3,7 @@
  *
  * The paid pods are scheduled as if nobody else were there: their waits are the ones that filler is not to blame for. On each node each
  * slot (room for one filler pod) is free for intervals; the clairvoyant uses every one that is longer than start-up and grace together,
- * and of it all but those. More than max_replicas at a time he does not use. He is a bound for those who never keep a paid pod waiting:
+ * and of it all but those; of one that the trace ends in all but start-up, since nobody has to be gone by then. More than max_replicas at a time he does not use. He is a bound for those who never keep a paid pod waiting:
  * one who does may use more.
  */
 #ifndef BRIM_POLICY_SIM_ORACLE_H

@@ -207,10 +207,18 @@ struct client { /* a token bucket, in millionths of a call */
 
 enum { POD_CHUNK = 256 };
 
+/*
+ * What chance decides. Each has a generator of its own, so that what one pod is called moves nobody
+ * else; ties of the scheduler's scores are each shape's (shape.c): a kind of pods that comes in
+ * addition, or that never comes, leaves the luck of the others as it is.
+ */
+enum chance { CHANCE_NAMES, CHANCE_TIMES, CHANCE_PREEMPTION, CHANCE_COUNT_ };
+
 struct sim {
     struct sim_config config;
     struct mono now;
-    uint64_t version, serial, random;
+    uint64_t version, serial;
+    uint64_t random[CHANCE_COUNT_]; /* states of the generators */
     bool telling; /* the observer or a metric is being called */
     struct timeline timeline;
     struct node **nodes;
@@ -236,7 +244,9 @@ struct sim {
 
 void timeline_add(struct sim *s, struct mono at, struct timed what);
 bool timeline_take(struct sim *s, struct mono until, struct timed *ret_what);
-uint64_t sim_random(struct sim *s);
+uint64_t sim_random(struct sim *s, enum chance chance);
+/* Where a generator begins that is for `of` alone. */
+uint64_t sim_seed(const struct sim *s, uint64_t of);
 /* splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators"): a state that
  * grows by a step, and the number that is made of it. */
 #define RANDOM_STEP 0x9e3779b97f4a7c15ULL

@@ -184,7 +184,7 @@ static struct pod *take_slot(struct sim *s)
 static void random_letters(struct sim *s, char *to, size_t n)
 {
     static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
-    uint64_t bits = sim_random(s);
+    uint64_t bits = sim_random(s, CHANCE_NAMES);
 
     for (size_t i = 0; i < n; i++) {
         to[i] = letters[bits % (sizeof letters - 1)];

@@ -154,7 +154,7 @@ struct node *preempt_find(struct sim *s, const struct pod *pod)
 {
     struct sched *q = &s->sched;
     size_t wanted = s->live_nodes * CANDIDATES_PERCENT / 100, found = 0;
-    size_t start = s->n_nodes != 0 ? sim_random(s) % s->n_nodes : 0;
+    size_t start = s->n_nodes != 0 ? sim_random(s, CHANCE_PREEMPTION) % s->n_nodes : 0;
     struct node *best = NULL;
     struct price best_price = {0};
 

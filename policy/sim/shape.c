@@ -32,6 +32,7 @@ struct shape {
     pair score, asked; /* for a glance */
     pair needed;       /* as asked; what is not asked for is below all there is */
     int32_t priority;
+    uint64_t random;     /* the state of its generator */
     uint64_t used;       /* when it was last asked, for making place */
     uint64_t seen;       /* changes it knows */
     uint64_t facts_seen; /* the facts' clock when all of accept[] was known; 0: nothing is known */
@@ -276,7 +277,7 @@ static void look_at(struct sim *s, struct shape *shape, uint32_t id, bool facts)
     shape->stale[id / SHAPE_BLOCK] = true;
     shape->key[id] = 0;
     if (accepts(s, shape, id, facts) && fits(s, shape, id))
-        shape->key[id] = key_of(score(s, shape, id), sim_random(s), true);
+        shape->key[id] = key_of(score(s, shape, id), random_of(shape->random += RANDOM_STEP), true);
 }
 
 /* look_at() for what the shape has not seen, a common one of which all facts are known. */
@@ -289,7 +290,7 @@ static void look_quickly(struct sim *s, struct shape *shape)
     const uint64_t seen = shape->seen;
     double *key = shape->key;
     bool *stale = shape->stale;
-    uint64_t random = s->random;
+    uint64_t random = shape->random;
 
     for (const struct change *c = q->changed + (seen - q->changed_base); c < end; c++) {
         const struct glance *g = &q->glances[c->node];
@@ -298,9 +299,9 @@ static void look_quickly(struct sim *s, struct shape *shape)
         if (c->before > seen)
             continue;
         if (g->odd || !accept[c->node]) {
-            s->random = random;
+            shape->random = random;
             look_at(s, shape, c->node, false);
-            random = s->random;
+            random = shape->random;
             continue;
         }
 
@@ -310,7 +311,7 @@ static void look_quickly(struct sim *s, struct shape *shape)
         stale[c->node / SHAPE_BLOCK] = true;
         random = room ? next : random;
     }
-    s->random = random;
+    shape->random = random;
 }
 
 static double most_of(const double *key)
@@ -395,11 +396,13 @@ static void catch_up(struct sim *s, struct shape *shape)
     shape->facts_seen = q->facts_clock;
 }
 
-static struct shape *shape_new(const struct pod *pod)
+/* `hash` is the shape's. One that was dropped and is built anew has other luck than before. */
+static struct shape *shape_new(const struct sim *s, const struct pod *pod, uint64_t hash)
 {
     struct shape *shape = xcalloc(1, sizeof *shape);
     const int64_t *request = pod->spec->view.request.at;
 
+    shape->random = sim_seed(s, hash + (uint64_t)s->now.us);
     shape->request = pod->spec->view.request;
     shape->rules = pack_rules(pod_rules_of(pod));
     shape->places = pod->spec->places;
@@ -431,8 +434,9 @@ static size_t oldest(const struct sched *q)
 }
 
 /* The one asked last stands first. */
-static struct shape *shape_for(struct sched *q, const struct pod *pod)
+static struct shape *shape_for(struct sim *s, const struct pod *pod)
 {
+    struct sched *q = &s->sched;
     uint64_t hash = pod->spec->request_hash ^ pod_rules_hash(pod) * 31 ^
                     (uint64_t)(uint32_t)pod->spec->view.priority * 0x9e3779b97f4a7c15ULL;
     size_t at = 0;
@@ -446,7 +450,7 @@ static struct shape *shape_for(struct sched *q, const struct pod *pod)
         } else {
             q->n_shapes++;
         }
-        q->shapes[at] = shape_new(pod);
+        q->shapes[at] = shape_new(s, pod, hash);
     }
 
     struct shape *shape = q->shapes[at];
@@ -537,7 +541,7 @@ struct node *shape_pick(struct sim *s, const struct pod *pod, bool *ret_acceptin
     if (s->n_nodes == 0)
         return NULL;
 
-    struct shape *shape = shape_for(&s->sched, pod);
+    struct shape *shape = shape_for(s, pod);
 
     catch_up(s, shape);
     *ret_accepting = shape->n_accept != 0;

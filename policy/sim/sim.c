@@ -55,7 +55,8 @@ struct sim *sim_new(const struct sim_config *config)
 
     s->config = *config;
     s->now = config->start;
-    s->random = config->seed;
+    for (uint64_t i = 0; i < CHANCE_COUNT_; i++)
+        s->random[i] = sim_seed(s, i);
     s->client = (struct client){.tokens = config->client_burst * INT64_C(1000000), .at = s->now};
     map_init(&s->node_names, &node_map_ops, s);
     map_init(&s->pod_names, &pod_map_ops, s);

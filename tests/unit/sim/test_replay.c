@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "policy/sim/replay_parts.h"
+#include "tests/unit/policy/random.h"
 #include "tests/unit/sim/played.h"
 
 /* Two nodes of 8 cores, a pod of 2 all the time, three bursts of two such pods and one that stays. */
@@ -186,14 +187,73 @@ static struct replay_result played_policy(const struct trace *t, const struct re
     (void)strbuf_addf(&text,
                       "apiVersion: brim.dev/v1\nkind: FillerPolicy\nmetadata: {name: test}\n"
                       "spec:\n  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, "
-                      "name: filler}\n  replicas: {max: 16}\n%s",
-                      spec);
+                      "name: filler}\n%s%s",
+                      strstr(spec, "  replicas:") == NULL ? "  replicas: {max: 16}\n" : "", spec);
     cr_assert(policy_read(SV("test"), strbuf_sv(&text), &policies, &err), "%s", err.text);
     cr_assert(replay_run(t, s, &past, policies.at[0], &r, &err), "%s", err.text);
     strbuf_done(&text);
     policy_list_done(&policies);
     oracle_done(&past);
     return r;
+}
+
+/* Many pods of a few kinds for a small cluster: nodes tie often, and where a pod goes decides who
+ * waits later. */
+static void crowded(struct random *r, struct trace *t)
+{
+    static const int64_t sizes[] = {500, 1000, 2000, 3000, 7000};
+
+    trace_init(t);
+    for (int i = 0; i < 4; i++) {
+        const struct resources offer = {.at = {[RESOURCE_CPU] = 8000, [RESOURCE_PODS] = 110}};
+        char name[8];
+
+        (void)snprintf(name, sizeof name, "n%d", i);
+        cr_assert(trace_put_node(t, 0, sv_from(name), &offer, false, NULL));
+    }
+
+    uint32_t pods[16];
+    size_t n = 0;
+
+    for (int64_t at_us = 0; at_us < 3600 * US_PER_S; at_us += random_in(r, 0, 20 * US_PER_S)) {
+        size_t place = n < COUNT_OF(pods) ? n++ : (size_t)random_in(r, 0, COUNT_OF(pods) - 1);
+        const struct trace_kind kind = {
+            .request = {.at = {[RESOURCE_CPU] = sizes[random_in(r, 0, COUNT_OF(sizes) - 1)],
+                               [RESOURCE_PODS] = 1}},
+            .node = TRACE_ANY_NODE};
+
+        if (t->n_pods >= COUNT_OF(pods))
+            trace_end_pod(t, at_us, pods[place]);
+        cr_assert(trace_add_pod(t, at_us, &kind, TRACE_ANY_NODE, &pods[place], NULL));
+    }
+    t->end_us = 3600 * US_PER_S;
+}
+
+Test(replay, without_filler_nobody_is_delayed)
+{
+    struct random random = random_start("replay without filler");
+    struct replay_setting s = played_setting();
+    bool waited = false;
+
+    for (int run = 0; run < 20; run++) {
+        struct trace t;
+
+        s.seed = random_u64(&random);
+        crowded(&random, &t);
+
+        struct oracle past = played_past(&t, &s);
+        struct replay_result r = played_policy(&t, &s, "  replicas: {max: 0}\n");
+
+        for (size_t i = 0; i < t.n_pods; i++)
+            waited = waited || past.wait_us[i] > US_PER_S;
+        cr_assert_eq(r.delayed, 0, "seed %llu run %d: %llu pods", (unsigned long long)random.seed,
+                     run, (unsigned long long)r.delayed);
+        cr_assert_eq(r.kills, 0);
+        oracle_done(&past);
+        replay_result_done(&r);
+        trace_done(&t);
+    }
+    cr_assert(waited, "no trace in which anybody waits");
 }
 
 Test(replay, the_live_controller_keeps_room_and_settles)
