@@ -67,7 +67,6 @@ class Run:
         self.agent = t.agent(lab, policy_text(self.settle, **self.policy))
         self.phase(None, WEB[0])
         for before, after in zip(WEB, WEB[1:]):
-            lab.scale("default", "web", after)
             self.phase(before, after)
         self.now = time.monotonic()
 
@@ -84,6 +83,8 @@ class Run:
 
     def phase(self, before, after):
         p = Phase(before, after, time.monotonic())
+        if before is not None:
+            self.lab.scale("default", "web", after)
         seconds = self.lasts(p)
         if self.random:
             self.restart(p, seconds)

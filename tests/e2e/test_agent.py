@@ -186,7 +186,8 @@ def the_roles_of_the_example_suffice_and_are_all_used(t):
             used.add((e["verb"], "/".join(filter(None, (e["objectRef"]["resource"], e["objectRef"].get("subresource"))))))
     t.figure("verbs used", ", ".join(sorted(" ".join(u) for u in used)))
     t.check(used <= ALLOWED, "brim did what the roles do not name: %s" % sorted(used - ALLOWED))
-    unused = ALLOWED - used - {("patch", "events")}  # an event that comes again
+    # An event that comes again; servers without WatchList; watches that are silent.
+    unused = ALLOWED - used - {("patch", "events"), ("list", "pods"), ("list", "nodes")}
     t.check(not unused, "the roles grant what brim did not need: %s" % sorted(unused))
 
 
