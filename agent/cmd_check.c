@@ -201,6 +201,20 @@ static void check_together(struct checker *c)
     }
 }
 
+/* More than an agent takes: wrong is where the first stands that is too many. */
+static void check_number(struct checker *c)
+{
+    struct err err = {0};
+    struct checked *file;
+
+    if (policy_list_fits(&c->all, &err))
+        return;
+    c->wrong = true;
+    file = file_of(c, c->all.at[POLICY_MAX_TOGETHER]);
+    if (file->err.kind == ERR_NONE)
+        file->err = err;
+}
+
 static void tell(struct checker *c)
 {
     for (size_t k = 0; k < c->len; k++) {
@@ -226,6 +240,7 @@ int cmd_check(int argc, char **argv)
     for (size_t i = 0; i < cli.n_args; i++)
         check_path(&c, cli.args[i]);
     check_together(&c);
+    check_number(&c);
     tell(&c);
     code = cmd_print(&c.out);
     policy_list_done(&c.all);

@@ -18,6 +18,7 @@ struct policy_set_entry {
     struct policy *policy; /* owned */
     bool present;          /* false: hold the count, do nothing else */
     struct mono vanished;  /* since when it is not */
+    bool changed;          /* its file has another text than with the set before (policy_watch.h) */
 };
 
 struct policy_set {
@@ -32,6 +33,11 @@ struct policy_set {
  */
 struct policy_set policy_set_after(struct policy_set *before, struct policy_list *list,
                                    int64_t hold_us, struct mono now);
+
+/* Would the set that policy_set_after() makes have no more than POLICY_MAX_TOGETHER policies, those
+ * that it holds among them? The error (ERR_LIMIT) is without the place. */
+bool policy_set_fits(const struct policy_set *before, const struct policy_list *list,
+                     int64_t hold_us, struct mono now, struct err *err) MUST_CHECK;
 
 /* When the next entry leaves; false: none is vanished. */
 bool policy_set_wake(const struct policy_set *set, int64_t hold_us, struct mono *ret_wake);

@@ -62,12 +62,36 @@ static void set_hold_timer(struct policy_watch *w)
         loop_timer_stop(w->hold);
 }
 
-/* A list that is whole takes the place of the set. */
-static void take(struct policy_watch *w, struct policy_list *list)
+static const struct policy_text *find_text(const struct policy_texts *texts, struct sv name)
+{
+    for (size_t i = 0; i < texts->len; i++) {
+        if (sv_eq(sv_from(texts->at[i].name), name))
+            return &texts->at[i];
+    }
+    return NULL;
+}
+
+/* Marks policies whose file had another text in `old`. */
+static void mark_changed(struct policy_watch *w, const struct policy_texts *old)
+{
+    for (size_t i = 0; i < w->set.len; i++) {
+        struct policy_set_entry *e = &w->set.at[i];
+        const struct policy_text *now = find_text(&w->good, e->policy->where),
+                                 *then = find_text(old, e->policy->where);
+
+        e->changed = e->present &&
+                     (now == NULL || then == NULL || now->len != then->len ||
+                      (now->len != 0 && memcmp(now->at, then->at, now->len) != 0));
+    }
+}
+
+/* A list that is whole takes the place of the set; `old`: what the files had held before. */
+static void take(struct policy_watch *w, struct policy_list *list, const struct policy_texts *old)
 {
     struct policy_set before = w->set;
 
     w->set = policy_set_after(&before, list, w->options.hold_us, loop_now(w->loop));
+    mark_changed(w, old);
     w->handler.changed(w->handler.self, &w->set, policy_watch_error(w));
     policy_set_done(&before);
     set_hold_timer(w);
@@ -87,14 +111,19 @@ static bool use(struct policy_watch *w, struct policy_texts *texts, struct err *
 {
     struct policy_list list = {0};
     bool same = policy_texts_equal(texts, &w->good);
+    CLEANUP(policy_texts_done) struct policy_texts old = {0};
 
     if (!policy_texts_read(texts, &list, err))
         return false;
-    policy_texts_done(&w->good);
+    if (!policy_set_fits(&w->set, &list, w->options.hold_us, loop_now(w->loop), err)) {
+        policy_list_done(&list);
+        return err_wrap(err, "%s", w->path);
+    }
+    old = w->good;
     w->good = *texts;
     *texts = (struct policy_texts){0};
     w->broken = (struct err){0};
-    take(w, &list);
+    take(w, &list, &old);
     if (!same)
         w->handler.keep(w->handler.self, &w->good);
     return true;
@@ -160,9 +189,12 @@ static void let_go(void *self)
     struct policy_list list = {0};
 
     if (policy_texts_read(&w->good, &list, NULL))
-        take(w, &list);
+        take(w, &list, &w->good);
     else
         loop_timer_set(w->hold, w->options.poll_us); /* a time zone's file has gone, say */
+    /* What was one too many may have room now. */
+    if (w->broken.kind == ERR_LIMIT)
+        look(w);
 }
 
 /* Which events came is looked at for one thing: whether the directory itself has gone. */
@@ -204,7 +236,7 @@ static void begin(struct policy_watch *w, const struct policy_texts *stored)
     for (size_t i = 0; i < stored->len; i++)
         policy_texts_add(&w->good, sv_from(stored->at[i].name),
                          (struct sv){stored->at[i].at, stored->at[i].len});
-    take(w, &list);
+    take(w, &list, &w->good);
 }
 
 struct policy_watch *policy_watch_new(struct loop *loop, const struct policy_watch_options *options,

@@ -54,6 +54,7 @@ struct agent {
     struct lane *leaving;                    /* let go, their last write is not answered */
     struct loop_timer *bury;
     struct policy_watch *watch; /* NULL: policies come from standard input */
+    bool broken;                /* what the policies' files hold is not in force */
 };
 
 /* One filler: its policy and its target. */
@@ -67,6 +68,7 @@ struct lane {
     int64_t found;   /* its count before it was first written */
     uint64_t begun;  /* writes that were begun before it was read */
     bool found_kept; /* for a restart */
+    bool held;       /* its policy vanished, and may come back */
     struct lane *next_leaving;
     struct restore *restore; /* leaving: NULL where nothing is given back */
     bool done;               /* leaving: nothing is left to write */
@@ -339,6 +341,22 @@ static bool same_target(const struct policy *a, const struct policy *b)
            sv_eq(a->target_name, b->target_name);
 }
 
+/* That a policy vanished, or is back. */
+static void tell_presence(const struct agent *a, const struct policy_set_entry *e)
+{
+    char until[WALL_TEXT_SIZE];
+
+    if (e->present) {
+        log_info("the policy is back", F_SV("policy", e->policy->name));
+        return;
+    }
+    wall_format((struct wall){loop_wall(a->loop).us + POLICY_SET_HOLD_US -
+                              mono_since_us(e->vanished, loop_now(a->loop))},
+                0, until);
+    log_warn("the policy vanished: its target is left as it is, then let go",
+             F_SV("policy", e->policy->name), F_STR("until", until));
+}
+
 /* Brings a filler in step with its entry of the set; false: it has none, or another target. */
 static bool keep_lane(struct agent *a, struct lane *l, const struct policy_set *set)
 {
@@ -346,12 +364,17 @@ static bool keep_lane(struct agent *a, struct lane *l, const struct policy_set *
 
     if (e == NULL || !same_target(e->policy, l->policy))
         return false;
+    if (e->changed)
+        log_info("policy read anew: its file has changed", F_SV("policy", e->policy->name),
+                 F_SV("file", e->policy->where));
     if (e->policy != l->policy) {
-        log_debug("policy read anew", F_SV("policy", e->policy->name));
         l->policy = e->policy;
         turn_set_policy(&a->turn, l->filler, e->policy);
     }
-    turn_let_go(&a->turn, l->filler, !e->present);
+    if (l->held == e->present)
+        tell_presence(a, e);
+    l->held = !e->present;
+    turn_let_go(&a->turn, l->filler, l->held);
     return true;
 }
 
@@ -405,6 +428,9 @@ static void policies_changed(void *self, const struct policy_set *set, const str
 {
     struct agent *a = self;
 
+    if (a->broken && broken == NULL)
+        log_info("policies are whole again");
+    a->broken = broken != NULL;
     apply_set(a, set);
     turn_policy_error(&a->turn, broken != NULL ? broken->text : NULL);
 }
@@ -413,6 +439,7 @@ static void policies_broken(void *self, const struct err *err)
 {
     struct agent *a = self;
 
+    a->broken = true;
     log_error("policies are broken: what was in force stays", F_ERR(err));
     turn_policy_error(&a->turn, err->text);
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {

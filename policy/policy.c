@@ -97,13 +97,27 @@ const struct policy *policy_list_clash(const struct policy_list *list, size_t i,
     return NULL;
 }
 
+bool policy_list_fits(const struct policy_list *list, struct err *err)
+{
+    const struct policy *p;
+
+    if (list->len <= POLICY_MAX_TOGETHER)
+        return true;
+    p = list->at[POLICY_MAX_TOGETHER];
+    return err_set(err, ERR_LIMIT, 0,
+                   "%.*s:%d:%d: found %zu policies together, of which this is number %d, expected "
+                   "at most %d",
+                   SV_ARG(p->where), p->name_at.line, p->name_at.column, list->len,
+                   POLICY_MAX_TOGETHER + 1, POLICY_MAX_TOGETHER);
+}
+
 bool policy_list_check(const struct policy_list *list, struct err *err)
 {
     for (size_t i = 0; i < list->len; i++) {
         if (policy_list_clash(list, i, err) != NULL)
             return false;
     }
-    return true;
+    return policy_list_fits(list, err);
 }
 
 const char *policy_mode_name(enum policy_mode mode)

@@ -19,11 +19,14 @@
 #include "base/err.h"
 #include "base/sv.h"
 #include "base/zone.h"
+#include "capacity/cluster.h"
 #include "capacity/quantity.h"
 #include "capacity/records.h"
 
 /* Bytes of text and rules that one policy may hold, and policies that one text may hold. */
 enum { POLICY_MAX_BYTES = 1 << 20, POLICY_MAX_COUNT = 1000 };
+/* Policies that may be in force together: each is a filler of the cluster. */
+enum { POLICY_MAX_TOGETHER = CLUSTER_MAX_FILLERS };
 
 /* An amount of cpu that may depend on the cluster. */
 enum room_kind { ROOM_CPU, ROOM_PERCENT, ROOM_LARGEST_NODE, ROOM_KIND_COUNT_ };
@@ -163,7 +166,11 @@ bool policy_clash(const struct policy *a, const struct policy *b);
  */
 const struct policy *policy_list_clash(const struct policy_list *list, size_t i, struct err *err);
 
-/* Does no policy clash with another? */
+/* Are there no more than POLICY_MAX_TOGETHER? The error (ERR_LIMIT) names the place of the first that
+ * is too many. */
+bool policy_list_fits(const struct policy_list *list, struct err *err) MUST_CHECK;
+
+/* Does no policy clash with another, and does the list fit? */
 bool policy_list_check(const struct policy_list *list, struct err *err) MUST_CHECK;
 
 const char *policy_mode_name(enum policy_mode mode);

@@ -307,6 +307,15 @@ class Policies(unittest.TestCase):
         code, out, _ = brim("check", path, "-o", "json")
         self.assertEqual((code, lines(out)[0]["ok"]), (1, False))
 
+    def test_more_policies_than_an_agent_takes_are_refused(self):
+        for n in range(33):
+            path = self.write("p%02d.yaml" % n, POLICY.replace("miner", "p%d" % n))
+        code, out, err = brim("check", self.folder.name)
+        self.assertEqual((code, len(out.splitlines())), (1, 32), out)
+        self.assertEqual(err, path + ":3:18: found 33 policies together, of which this is number 33, expected at most 32\n")
+        os.remove(path)
+        self.assertEqual(brim("check", self.folder.name)[0], 0)
+
     def test_two_files_may_not_name_one_policy(self):
         a, b = self.write("a.yaml", POLICY), self.write("b.yaml", POLICY)
         c = self.write("c.yaml", POLICY.replace("miner", "other"))

@@ -97,6 +97,64 @@ Test(policy_set, holds_what_vanishes_for_five_minutes)
     policy_set_done(&set);
 }
 
+/* As many policies as numbers from `from` to before `end`. */
+static void add_many(struct policy_list *list, int from, int end)
+{
+    char name[16];
+
+    for (int i = from; i < end; i++) {
+        (void)snprintf(name, sizeof name, "p%d", i);
+        add_policy(list, name, name);
+    }
+}
+
+Test(policy_set, counts_what_is_held_among_what_may_be_in_force_together)
+{
+    static const struct {
+        const char *name;
+        int from, end;
+        int64_t at_s;
+        const char *want; /* NULL: it fits */
+    } rows[] = {
+        {"the same", 0, 30, 0, NULL},
+        {"two more", 0, 32, 0, NULL},
+        {"three more", 0, 33, 0, "found 33 policies beside 0 that"},
+        {"two others for two", 2, 32, 0, NULL},
+        {"three others for three", 3, 33, 0, "found 30 policies beside 3 that"},
+        {"all others", 100, 130, 0, "found 30 policies beside 30 that"},
+        {"one that vanished is held", 1, 32, 0, NULL},
+        {"for long enough", 2, 34, 299, "found 32 policies beside 2 that"},
+    };
+    struct policy_set before = {0}, set;
+    struct policy_list list = {0};
+
+    add_many(&list, 0, 30);
+    set = policy_set_after(&before, &list, POLICY_SET_HOLD_US, (struct mono){0});
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct err err = {0};
+        bool fits;
+
+        add_many(&list, rows[i].from, rows[i].end);
+        fits = policy_set_fits(&set, &list, POLICY_SET_HOLD_US,
+                               (struct mono){rows[i].at_s * US_PER_S}, &err);
+        cr_expect_eq(fits, rows[i].want == NULL, "%s: %s", rows[i].name, err.text);
+        if (rows[i].want != NULL)
+            cr_expect(sv_starts(sv_from(err.text), sv_from(rows[i].want)), "%s: %s", rows[i].name,
+                      err.text);
+        policy_list_done(&list);
+    }
+    before = set;
+    set = policy_set_after(&before, &list, POLICY_SET_HOLD_US, (struct mono){0});
+    policy_set_done(&before);
+    add_many(&list, 50, 60);
+    cr_expect_not(policy_set_fits(&set, &list, POLICY_SET_HOLD_US,
+                                  (struct mono){POLICY_SET_HOLD_US - 1}, NULL));
+    cr_expect(
+        policy_set_fits(&set, &list, POLICY_SET_HOLD_US, (struct mono){POLICY_SET_HOLD_US}, NULL));
+    policy_list_done(&list);
+    policy_set_done(&set);
+}
+
 /* ---- the watch ---- */
 
 struct world {
@@ -377,6 +435,84 @@ Test(policy_watch, lets_go_when_the_hold_is_over)
 }
 
 /* The directory is taken away, as in an unmount, and comes back. */
+static void write_many(const struct world *w, const char *file, int from, int end)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, 1 << 16);
+    for (int i = from; i < end; i++)
+        (void)strbuf_addf(&text,
+                          "---\n{apiVersion: brim.dev/v1, kind: FillerPolicy, metadata: {name: p%d}, "
+                          "spec: {target: {apiVersion: apps/v1, kind: Deployment, namespace: f, "
+                          "name: p%d}, replicas: {max: 1}}}\n",
+                          i, i);
+    write_file(w, file, strbuf_str(&text));
+    strbuf_done(&text);
+}
+
+Test(policy_watch, one_policy_too_many_replaces_nothing)
+{
+    struct world w;
+
+    world_new(&w);
+    write_file(&w, "a.yaml", POLICY("a"));
+    begin(&w, w.dir, NULL, POLICY_SET_HOLD_US, false);
+    expect(&w, "set a\nkeep 1\n");
+    write_many(&w, "many.yaml", 0, 32);
+    expect(&w, "broken many.yaml:64:64: found 33 policies together, of which this is number 33, "
+               "expected at most 32\n");
+    cr_assert_str_eq(show(policy_watch_set(w.watch)), "a");
+    world_done(&w);
+}
+
+Test(policy_watch, what_is_too_many_beside_the_held_is_taken_when_they_are_let_go)
+{
+    struct world w;
+    const char *text;
+
+    world_new(&w);
+    write_file(&w, "a.yaml", POLICY("a"));
+    begin(&w, w.dir, NULL, US_PER_S, false);
+    expect(&w, "set a\nkeep 1\n");
+    remove_file(&w, "a.yaml");
+    expect(&w, "set (a)\nkeep 0\n");
+    write_many(&w, "many.yaml", 0, 32);
+    loop_timer_set(w.patience, PATIENCE_S * US_PER_S);
+    while (policy_watch_set(w.watch)->len != 32 && !w.late) {
+        w.want = w.told.len + 1;
+        loop_run(w.loop);
+    }
+    cr_assert_not(w.late, "told only: %s", strbuf_str(&w.told));
+    /* The machine may have slept through the hold. */
+    text = strbuf_str(&w.told);
+    cr_assert(strstr(text, "found 32 policies beside 1 that") != NULL ||
+                  sv_starts(sv_from(text), SV("set \n")),
+              "%s", text);
+    cr_assert_eq(policy_watch_set(w.watch)->len, 32);
+    cr_assert_null(policy_watch_error(w.watch));
+    world_done(&w);
+}
+
+Test(policy_watch, tells_whose_file_changed)
+{
+    struct world w;
+
+    world_new(&w);
+    write_file(&w, "a.yaml", POLICY("a"));
+    write_file(&w, "b.yaml", POLICY("b"));
+    begin(&w, w.dir, NULL, POLICY_SET_HOLD_US, false);
+    expect(&w, "set a b\nkeep 2\n");
+    write_file(&w, "b.yaml", "# another text\n" POLICY("b"));
+    expect(&w, "set a b\nkeep 2\n");
+    cr_assert_not(policy_watch_set(w.watch)->at[0].changed);
+    cr_assert(policy_watch_set(w.watch)->at[1].changed);
+    remove_file(&w, "a.yaml");
+    expect(&w, "set b (a)\nkeep 1\n");
+    cr_assert_not(policy_watch_set(w.watch)->at[0].changed);
+    cr_assert_not(policy_watch_set(w.watch)->at[1].changed);
+    world_done(&w);
+}
+
 Test(policy_watch, finds_a_directory_that_comes_late_and_goes)
 {
     struct world w;
