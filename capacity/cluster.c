@@ -674,8 +674,9 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
 
     if (!same || record->gated || ignored)
         drop_claim(c, p);
-    if (!same)
-        p->claim.tried = false; /* another pod to the eyes of claims.h: it may fit now */
+    /* Another pod to the eyes of claims.h: it may fit now, or want what it was not to have. */
+    if (!same || (p->ignored && !ignored))
+        p->claim.tried = false;
     if (p->created.us != record->created.us) {
         order_remove(c, p);
         p->created = record->created;
