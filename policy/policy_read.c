@@ -240,13 +240,13 @@ static bool read_override(struct reader *r, const struct field *f, const struct 
     o->values = values;
     if (!read_element(&inner, f, node, place, o))
         return false;
-    if (is_empty(o))
-        return err_set(r->err, ERR_INPUT, 0,
-                       "found an entry that changes nothing, expected a key of spec in it") ||
-               wrap(r, node->line, node->column, place);
-    if (zone == NULL)
-        zone = node;
-    return load_zone(r, o) || wrap(r, zone->line, zone->column, &zone_place);
+    if (!load_zone(r, o))
+        return wrap(r, zone != NULL ? zone->line : node->line,
+                    zone != NULL ? zone->column : node->column, &zone_place);
+    return !is_empty(o) ||
+           err_set(r->err, ERR_INPUT, 0,
+                   "found an entry that changes nothing, expected a key of spec in it") ||
+           wrap(r, node->line, node->column, place);
 }
 
 /* Both kinds of arrays: where they begin, and how many there are. */
@@ -478,7 +478,7 @@ static bool check_keys(const struct reader *r, const struct policy *p, const str
         return refuse_pair(r, spec, place, "advanced.needed", a->needed, expected);
     }
     if (p->pod.given && p->pod.cpu_milli == 0)
-        return refuse_pair(r, spec, place, "pod.cpu", 0, "what a pod requests");
+        return refuse_text(r, spec, place, "pod.cpu", "nothing", "what a pod requests");
     return check_headroom(r, p, spec, place);
 }
 

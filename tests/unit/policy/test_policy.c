@@ -278,6 +278,11 @@ static const struct {
     {REPLICAS "  schedule: [{zone: Europe/Berlin, mode: dry-run}]",
      "7:21: spec.schedule[0].zone: found Europe/Berlin, expected a time zone: UTC alone is known "
      "here"},
+    {REPLICAS "  schedule: [{zone: Mars/Phobos}]",
+     "7:21: spec.schedule[0].zone: found Mars/Phobos, expected a time zone: UTC alone is known "
+     "here"},
+    {REPLICAS "  schedule: [{zone: UTC}]",
+     "7:14: spec.schedule[0]: found an entry that changes nothing, expected a key of spec in it"},
     {REPLICAS "  schedule: [{zone: ../UTC, mode: dry-run}]",
      "7:21: spec.schedule[0].zone: found ../UTC, expected a time zone such as Europe/Berlin"},
     {REPLICAS "  schedule: [{mode: off}]",
@@ -299,7 +304,7 @@ static const struct {
     {REPLICAS "  schedule: [{replicas: {min: 151}}]",
      "7:31: spec.schedule[0].replicas.min: found 151, expected at most 150, which is max"},
     {REPLICAS "  schedule: [{pod: {memory: 1Gi}}]",
-     "7:20: spec.schedule[0].pod.cpu: found 0, expected what a pod requests"},
+     "7:20: spec.schedule[0].pod.cpu: found nothing, expected what a pod requests"},
     {REPLICAS "  schedule: [{paid: {ignore: [{}]}}]",
      "7:31: spec.schedule[0].paid.ignore[0]: found an empty rule, expected namespace, selector or "
      "priorityBelow"},
