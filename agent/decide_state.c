@@ -90,6 +90,17 @@ static void state_shape(struct decide *d, int filler)
         planner_set_shape(d->planner, filler, &shape);
 }
 
+static int64_t grace_of(const struct pod_spec_shape *pod)
+{
+    return (pod->given ? pod->grace_s : DECIDE_GRACE_S) * US_PER_S;
+}
+
+/* Does the line say null there? */
+static bool withdraws(const struct decide_line *line, enum line_key key)
+{
+    return (line->withdrawn & UINT32_C(1) << key) != 0;
+}
+
 /* What the policy's spec.pod says of the filler, until a line says otherwise. */
 static void seed_filler(struct filler_facts *filler)
 {
@@ -99,7 +110,7 @@ static void seed_filler(struct filler_facts *filler)
                               .tolerations = pod->tolerations,
                               .n_tolerations = pod->n_tolerations};
 
-    filler->grace_us = (pod->given ? pod->grace_s : DECIDE_GRACE_S) * US_PER_S;
+    filler->grace_us = grace_of(pod);
     if (!pod->given)
         return;
     filler->request.at[RESOURCE_CPU] = pod->cpu_milli;
@@ -400,9 +411,8 @@ static void put_pod(struct decide *d, const struct decide_line *line)
     record->uncountable |= take_amounts(&record->request, line);
     take_flags(record, line);
     if (decide_given(line, KEY_CREATED))
-        record->created = (line->withdrawn >> KEY_CREATED & 1) != 0
-                              ? e->seen
-                              : (struct wall){.us = line->created_us};
+        record->created =
+            withdraws(line, KEY_CREATED) ? e->seen : (struct wall){.us = line->created_us};
     if (decide_given(line, KEY_POLICY))
         take_owner(d, e, line->policy);
     if (decide_given(line, KEY_NAMESPACE) || decide_given(line, KEY_LABELS))
@@ -444,25 +454,44 @@ static void take_request(struct filler_facts *filler, const struct decide_line *
         request->at[RESOURCE_MEMORY] = pod->memory_bytes;
 }
 
+/* Rules that a line withdraws are the policy's again. */
+static void fall_back(struct pod_rules *rules, const struct pod_spec_shape *pod,
+                      const struct decide_line *line)
+{
+    if (withdraws(line, KEY_NODE_SELECTOR)) {
+        rules->node_selector = pod->node_selector;
+        rules->n_node_selector = pod->n_node_selector;
+    }
+    if (withdraws(line, KEY_TOLERATIONS)) {
+        rules->tolerations = pod->tolerations;
+        rules->n_tolerations = pod->n_tolerations;
+    }
+}
+
 static void apply_filler(struct decide *d, const struct decide_line *line)
 {
     int index = find_filler(d, line->name);
     struct filler_facts *filler = &d->fillers[index];
+    const struct pod_spec_shape *pod = &filler->policy->pod;
 
     filler->known = true;
     take_request(filler, line);
     if (decide_given(line, KEY_REPLICAS))
         filler->replicas = line->replicas;
     if (decide_given(line, KEY_GRACE))
-        filler->grace_us = line->grace_us;
+        filler->grace_us = withdraws(line, KEY_GRACE) ? grace_of(pod) : line->grace_us;
     if (decide_given(line, KEY_START))
         filler->start_us = line->start_us;
     if (decide_given(line, KEY_PRIORITY)) {
-        filler->has_priority = (line->withdrawn >> KEY_PRIORITY & 1) == 0;
-        filler->priority = (int32_t)line->priority;
+        filler->has_priority = !withdraws(line, KEY_PRIORITY) || pod->given;
+        filler->priority =
+            withdraws(line, KEY_PRIORITY) ? pod->priority : (int32_t)line->priority;
     }
     if (decide_given(line, KEY_NODE_SELECTOR) || decide_given(line, KEY_TOLERATIONS)) {
         struct pod_rules rules = merged_rules(filler->rules, line);
+
+        fall_back(&rules, pod, line);
+
         struct packed_rules *packed = pack_rules(&rules);
 
         free(filler->rules);
@@ -611,7 +640,7 @@ static void prepare(struct decide *d, int filler)
 
     follow_schedule(d, filler);
     d->input[filler] = (struct planner_input){
-        .known = f->known && planner_has_shape(d->planner, filler),
+        .known = f->known && f->request.at[RESOURCE_CPU] != 0,
         .fresh = true,
         .carries_out = f->policy->mode != MODE_METRICS_ONLY,
         .replicas = f->replicas,

@@ -83,13 +83,13 @@ static void feed(struct run *run, const char *lines)
 /* The last answer, without its newline. */
 static const char *last(struct run *run)
 {
-    char *at;
+    size_t from = run->out.len;
 
-    cr_assert(run->out.len != 0, "nothing was answered");
-    if (run->out.at[run->out.len - 1] == '\n')
-        run->out.at[--run->out.len] = '\0';
-    at = strrchr(run->out.at, '\n');
-    return at != NULL ? at + 1 : run->out.at;
+    cr_assert(from != 0, "nothing was answered");
+    run->out.at[--from] = '\0';
+    while (from != 0 && run->out.at[from - 1] != '\n' && run->out.at[from - 1] != '\0')
+        from--;
+    return run->out.at + from;
 }
 
 Test(decide, gives_what_the_example_of_the_manual_shows)
@@ -469,6 +469,95 @@ Test(decide, without_a_filler_nothing_is_known)
          "{\"t\":1,\"filler\":{\"policy\":\"miner\",\"replicas\":2}}\n{\"t\":1,\"step\":true}\n");
     cr_expect(strstr(last(&run), "hold 2: 10 fit") != NULL, "the policy's shape: %s", last(&run));
     run_done(&run);
+}
+
+/* The last answer to a step at `t` after one more line of the filler. */
+static const char *told(struct run *run, int t, const char *keys)
+{
+    char lines[256];
+
+    (void)snprintf(lines, sizeof lines,
+                   "{\"t\":%d,\"filler\":{\"policy\":\"miner\",%s}}\n{\"t\":%d,\"step\":true}\n",
+                   t, keys, t);
+    feed(run, lines);
+    return last(run);
+}
+
+Test(decide, a_cpu_that_is_withdrawn_was_never_named)
+{
+    static const char *const ways[] = {"\"cpu\":null", "\"cpu\":0", "\"cpu\":\"0\""};
+
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        struct run run, never;
+
+        run_init(&run, NO_HEADROOM);
+        run_init(&never, NO_HEADROOM);
+        feed(&run, NODE FILLER "{\"t\":1,\"step\":true}\n");
+        feed(&never, NODE "{\"t\":1,\"step\":true}\n");
+        cr_assert(strstr(last(&run), "30 fit") != NULL, "%s", last(&run));
+        cr_expect(strstr(told(&run, 2, ways[i]), "\"reason\":\"unknown\"") != NULL, "%s: %s",
+                  ways[i], last(&run));
+        cr_expect_str_eq(last(&run), told(&never, 2, "\"memory\":\"1Gi\""), "%s", ways[i]);
+        cr_expect_str_eq(told(&run, 3, "\"memory\":\"2Gi\""),
+                         told(&never, 3, "\"memory\":\"2Gi\""), "%s", ways[i]);
+        cr_expect_str_eq(told(&run, 4, "\"cpu\":2"),
+                         told(&never, 4, "\"cpu\":2,\"graceSeconds\":10"), "%s", ways[i]);
+        cr_expect(strstr(last(&run), "15 fit") != NULL, "%s: %s", ways[i], last(&run));
+        run_done(&run);
+        run_done(&never);
+    }
+}
+
+Test(decide, what_a_line_withdraws_is_the_policy_s_again)
+{
+    static const struct {
+        const char *line, *found;
+    } rows[] = {
+        {"\"replicas\":0", "15 fit"},
+        {"\"priority\":-20", "13 fit"},
+        {"\"priority\":-10", "15 fit"},
+        {"\"priority\":-20", "13 fit"},
+        {"\"priority\":null", "15 fit"},
+        {"\"graceSeconds\":60", "settle (122.6 s,"},
+        {"\"graceSeconds\":null", "settle (90 s,"},
+        {"\"nodeSelector\":{}", "15 fit"},
+        {"\"nodeSelector\":null", "0 fit"},
+    };
+    struct run run;
+
+    run_init(&run, NO_HEADROOM "  pod: {cpu: 2, graceSeconds: 5, priority: -10, "
+                               "nodeSelector: {a: b}}\n");
+    feed(&run, NODE "{\"t\":0,\"filler\":{\"policy\":\"miner\",\"nodeSelector\":{}}}\n"
+                    "{\"t\":0,\"pod\":{\"uid\":\"a\",\"cpu\":\"4\",\"priority\":-15}}\n");
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        cr_expect(strstr(told(&run, 0, rows[i].line), rows[i].found) != NULL, "row %zu: %s: %s", i,
+                  rows[i].line, last(&run));
+    run_done(&run);
+}
+
+Test(decide, the_policy_s_pods_have_priority_0_and_no_class_unless_it_says_so)
+{
+    struct run policy, line;
+
+    run_init(&policy, NO_HEADROOM "  pod: {cpu: 1, memory: 1Gi, graceSeconds: 10}\n");
+    run_init(&line, NO_HEADROOM);
+    feed(&policy, NODE);
+    feed(&line, NODE FILLER);
+    (void)told(&policy, 0, "\"replicas\":0");
+    (void)told(&line, 0, "\"priority\":0");
+    for (int priority = -1; priority <= 1; priority++) {
+        char pod[128];
+
+        (void)snprintf(pod, sizeof pod,
+                       "{\"t\":1,\"pod\":{\"uid\":\"%d\",\"cpu\":\"4\",\"priority\":%d}}\n"
+                       "{\"t\":1,\"step\":true}\n",
+                       priority, priority);
+        feed(&policy, pod);
+        feed(&line, pod);
+        cr_expect_str_eq(last(&policy), last(&line), "%d", priority);
+    }
+    run_done(&policy);
+    run_done(&line);
 }
 
 Test(decide, priority_tells_who_makes_a_claim)
