@@ -399,6 +399,7 @@ class Policies(unittest.TestCase):
             agent.wait_log("pods listed")
             agent.policy(POLICY % ("miner", "miner", 5))
             wait_until(lambda: agent.status()["fillers"][0]["max"] == 5, 10, "the new text")
+            agent.wait_log("policy read anew.*policy=miner file=.*policy.yaml")
             wait_until(lambda: replicas(p, MINER) == 5, 40, "5 replicas")
             agent.policy("spec: {")
             wait_until(lambda: agent.status()["policy_error"], 10, "the error in the status")
@@ -407,6 +408,7 @@ class Policies(unittest.TestCase):
             # A second filler, whose target does not exist, and the first with another maximum.
             agent.policy(POLICY % ("miner", "miner", 3) + "---\n" + POLICY % ("other", "other", 9))
             wait_until(lambda: agent.status()["fillers_total"] == 2, 10, "two fillers")
+            agent.wait_log("policies are whole again")
             wait_until(lambda: replicas(p, MINER) == 3, 40, "3 replicas")
             self.assertIsNone(agent.status()["policy_error"])
             self.assertEqual([f["policy"] for f in agent.status()["fillers"]], ["miner", "other"])
@@ -414,6 +416,22 @@ class Policies(unittest.TestCase):
             agent.policy(POLICY % ("other", "other", 9))
             wait_until(lambda: self.condition(agent, "AbleToScale")["reason"] == "PolicyGone", 10, "the policy to be gone")
             self.assertEqual(replicas(p, MINER), 3)
+            agent.wait_log("the policy vanished.*policy=miner until=....-..-..T..:..:..Z")
+            held = agent.status()["fillers"][0]
+            self.assertEqual((held["state"], held["replicas"], held["fit"], held["damped"]), ("unknown", 3, None, None))
+            self.assertIn("its policy is gone", brim("status", "--agent", agent.url).stdout)
+            # One more than may be in force together, as long as the one that vanished is held.
+            many = "---\n".join(POLICY % ("p%d" % i, "p%d" % i, 1) for i in range(31))
+            agent.policy(many + "---\n" + POLICY % ("other", "other", 9))
+            wait_until(lambda: agent.status()["policy_error"], 10, "the error in the status")
+            self.assertIn("found 32 policies beside 1 that vanish", agent.status()["policy_error"])
+            self.assertEqual(agent.status()["fillers_total"], 2)
+            agent.policy(POLICY % ("miner", "miner", 3) + "---\n" + POLICY % ("other", "other", 9))
+            agent.wait_log("the policy is back.*policy=miner")
+            wait_until(lambda: agent.status()["fillers"][0]["fit"] is not None, 10, "the fit")
+            missing = brim("status", "--agent", agent.url, "--policy", "nope")
+            self.assertEqual((missing.returncode, missing.stdout), (1, ""))
+            self.assertIn("found no policy nope: the agent has miner, other", missing.stderr)
 
     def test_files_that_broke_while_the_agent_was_down_are_told_and_the_stored_text_goes_on(self):
         with Pocket("--scenario", "003", "--speed", "20") as p:
