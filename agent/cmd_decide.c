@@ -135,8 +135,11 @@ static bool run_policies(const char *path, struct err *err)
     if (strcmp(path, "-") == 0)
         return err_set(err, ERR_INPUT, 0,
                        "--policy: found -, expected a file: the facts come from stdin");
-    if (!policy_files_read(path, &policies, err))
+    if (!policy_files_read(path, &policies, err)) {
+        /* Too much of them is a mistake in them, too. */
+        err->kind = err->kind == ERR_LIMIT ? ERR_INPUT : err->kind;
         return false;
+    }
     ok = decide_by(&policies, err);
     policy_list_done(&policies);
     return ok;
