@@ -119,11 +119,13 @@ Test(decide, gives_what_the_example_of_the_manual_shows)
         strbuf_str(&run.out),
         "{\"t\":14,\"decisions\":[{\"policy\":\"miner\",\"replicas\":0,\"reason\":\"hold\","
         "\"detail\":\"hold 0: 30 "
-        "fit, 8 kept free; bound by settle (90 s, 90 s to go)\",\"delete_first\":[],\"admit\":[]}],\"wake\":104}\n"
+        "fit, 8 kept free; bound by settle (90 s, 90 s to "
+        "go)\",\"delete_first\":[],\"admit\":[]}],\"wake\":104}\n"
         "{\"t\":104,\"decisions\":[{\"policy\":\"miner\",\"replicas\":22,\"reason\":\"harvest\","
         "\"detail\":"
         "\"harvest 0 -> 22: 30 fit, 8 kept free; bound by "
-        "headroom (careful, 4.8 cores)\",\"delete_first\":[],\"admit\":[[\"f1\",\"n1\"]]}],\"wake\":3614}\n");
+        "headroom (careful, 4.8 "
+        "cores)\",\"delete_first\":[],\"admit\":[[\"f1\",\"n1\"]]}],\"wake\":3614}\n");
     run_done(&run);
 }
 
@@ -387,8 +389,9 @@ Test(decide, a_schedule_goes_by_t)
 {
     struct run run;
 
-    run_init(&run, NO_HEADROOM "  schedule:\n"
-                               "    - {from: \"00:01\", to: \"00:02\", zone: UTC, replicas: {max: 7}}\n");
+    run_init(&run,
+             NO_HEADROOM "  schedule:\n"
+                         "    - {from: \"00:01\", to: \"00:02\", zone: UTC, replicas: {max: 7}}\n");
     feed(&run, NODE FILLER "{\"t\":0,\"step\":true}\n");
     cr_expect(strstr(last(&run), "\"wake\":60}") != NULL, "%s", last(&run));
     feed(&run, "{\"t\":60,\"step\":true}\n{\"t\":90,\"step\":true}\n");
@@ -477,8 +480,8 @@ static const char *told(struct run *run, int t, const char *keys)
     char lines[256];
 
     (void)snprintf(lines, sizeof lines,
-                   "{\"t\":%d,\"filler\":{\"policy\":\"miner\",%s}}\n{\"t\":%d,\"step\":true}\n",
-                   t, keys, t);
+                   "{\"t\":%d,\"filler\":{\"policy\":\"miner\",%s}}\n{\"t\":%d,\"step\":true}\n", t,
+                   keys, t);
     feed(run, lines);
     return last(run);
 }
@@ -498,8 +501,8 @@ Test(decide, a_cpu_that_is_withdrawn_was_never_named)
         cr_expect(strstr(told(&run, 2, ways[i]), "\"reason\":\"unknown\"") != NULL, "%s: %s",
                   ways[i], last(&run));
         cr_expect_str_eq(last(&run), told(&never, 2, "\"memory\":\"1Gi\""), "%s", ways[i]);
-        cr_expect_str_eq(told(&run, 3, "\"memory\":\"2Gi\""),
-                         told(&never, 3, "\"memory\":\"2Gi\""), "%s", ways[i]);
+        cr_expect_str_eq(told(&run, 3, "\"memory\":\"2Gi\""), told(&never, 3, "\"memory\":\"2Gi\""),
+                         "%s", ways[i]);
         cr_expect_str_eq(told(&run, 4, "\"cpu\":2"),
                          told(&never, 4, "\"cpu\":2,\"graceSeconds\":10"), "%s", ways[i]);
         cr_expect(strstr(last(&run), "15 fit") != NULL, "%s: %s", ways[i], last(&run));
