@@ -4,9 +4,9 @@
  * The directory (of a single file: the one that it is in) is watched by inotify; where that is not
  * to be had it is looked at every POLICY_WATCH_POLL_US. What happens within POLICY_WATCH_QUIET_US
  * is one change. Then all files are read as one consistent set (policy_files.h): a good one takes
- * the place of the last, a broken one is reported and changes nothing; one of more policies than may
- * be in force together, with those that are held, is broken, too. A policy that vanishes is held for a
- * while (policy_set.h).
+ * the place of the last, a broken one is reported and changes nothing; one of more policies than
+ * may be in force together, with those that are held, is broken, too. A policy that vanishes is
+ * held for a while (policy_set.h).
  *
  * Everything happens on the loop's thread, small files are read there. Not for standard input.
  */

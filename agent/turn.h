@@ -7,8 +7,8 @@
  *
  * Nothing grows, and no pod is let in, while a watch is cut off or lists anew; yields go on.
  *
- * The watches probe after a third of the shortest stale.after in force (watch.h), which cuts them off
- * for a moment; what waits for it is evaluated as soon as they are back.
+ * The watches probe after a third of the shortest stale.after in force (watch.h), which cuts them
+ * off for a moment; what waits for it is evaluated as soon as they are back.
  *
  * A turn in which nothing came in and nothing is due does nothing. All times are the loop's one
  * `now`. The planner is asked first when pods and nodes have been listed, every target was looked
