@@ -206,7 +206,7 @@ static void crowded(struct random *r, struct trace *t)
     trace_init(t);
     for (int i = 0; i < 4; i++) {
         const struct resources offer = {.at = {[RESOURCE_CPU] = 8000, [RESOURCE_PODS] = 110}};
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof name, "n%d", i);
         cr_assert(trace_put_node(t, 0, sv_from(name), &offer, false, NULL));
