@@ -275,7 +275,7 @@ static bool read_list(struct reader *r, const struct field *f, const struct yaml
     bool overrides = f->type == FIELD_OVERRIDES;
     struct place element = {.parent = place, .path = field_elements(f)};
     struct reader inner = *r;
-    void *first;
+    void *first = NULL;
 
     if (!make_array(r, f, node, overrides ? "entries" : "rules", &first))
         return wrap(r, node->line, node->column, place);
@@ -311,7 +311,7 @@ static bool read_label(struct reader *r, const struct yaml_node *node, struct la
 static bool read_labels(struct reader *r, const struct field *f, const struct yaml_node *node,
                         const struct place *place, void *object)
 {
-    void *first;
+    void *first = NULL;
     size_t n = 0;
 
     if (!make_array(r, f, node, "labels", &first))

@@ -85,7 +85,7 @@ bool exec_answer_parse(struct sv printed, const char *api_version, struct exec_a
 {
     CLEANUP(delete_json) cJSON *json = cJSON_ParseWithLength(printed.at, printed.len);
     struct exec_answer a = {0};
-    struct sv kind, version;
+    struct sv kind = {0}, version = {0};
 
     if (!cJSON_IsObject(json))
         return err_set(err, ERR_AUTH, 0, "its answer is no JSON object");
