@@ -40,7 +40,7 @@ def the_filler_fills_and_yields_behind_gates(t):
 class Hours:
     """The application goes up and down every 20 minutes. In a first hour brim learns; at its end it is killed, and the hour that counts
     begins with what the history file holds. Without history 80 % cannot be reached: up to the first ceiling, which needs an hour, the
-    worked example of docs/CONTROL.md comes to 77 % in each cycle. $BRIM_E2E_HISTORY names the file of an earlier run, which stands for
+    cycle that section 4 of docs/CONTROL.md follows fills 77 %. $BRIM_E2E_HISTORY names the file of an earlier run, which stands for
     the first hour."""
 
     def __init__(self, t, lab):
