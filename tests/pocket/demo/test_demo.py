@@ -26,7 +26,7 @@ class Demo(unittest.TestCase):
         paid = number(r"^  utilisation, paid alone +([\d.]+) %$", run.stdout)
         full = number(r"^  utilisation, with filler +([\d.]+) %$", run.stdout)
         self.assertTrue(5 < paid < 60, run.stdout)
-        self.assertTrue(paid + 20 < full 00, run.stdout)
+        self.assertTrue(paid + 20 < full <= 100, run.stdout)
         self.assertGreater(number(r"^  harvested +([\d.]+) core-hours$", run.stdout), 0.3)
         self.assertGreaterEqual(number(r"^  harvests +(\d+)$", run.stdout), 1)
         self.assertGreaterEqual(number(r"^  yields +(\d+)$", run.stdout), 1)
