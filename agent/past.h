@@ -55,8 +55,9 @@ bool past_ready(const struct past *p);
 
 /*
  * Tells the planner all of it, if it is ready, of these fillers (planner_past_begin()), once they
- * have their shapes. If it is empty what they learned stays. Wall times become now - (wall_now - t); what lies ahead of wall_now is left out.
- * Frees what it told; returns how many arrivals that were. O(steps log steps).
+ * have their shapes. If it is empty what they learned stays. Wall times become
+ * now - (wall_now - t); what lies ahead of wall_now is left out. Frees what it told; returns how
+ * many arrivals that were. O(steps log steps).
  */
 size_t past_feed(struct past *p, struct planner *planner, uint32_t fillers, struct mono now,
                  struct wall wall_now);

@@ -3,7 +3,7 @@
  * have no node, so that a pod which waits is known at once and not when its page comes.
  *
  * While pods are listed anew the former account is still there (cluster.h: mark and sweep), and
- * yields go on with it; growth waits for the list (planner_input.listing). What the small watch
+ * yields go on with it; growth waits for the list (planner_input.cut_off). What the small watch
  * tells is taken in like any other change. It ends with the list. Beside the first list it would
  * serve nobody: the planner is not asked before that is complete, since half an account is none.
  *

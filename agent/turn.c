@@ -296,7 +296,7 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
                  ff->overlaps < 0 && !tf->let_go && !awaits_past(t, tf, now) &&
                  (!turn_writes(t, tf) || (view->owners_known && view->owner[0] == '\0')),
         .fresh = synced && mono_since_us(heard_at, now) <= tf->policy->stale_after_us,
-        .listing = !is_followed(t->parts.pods) || !is_followed(t->parts.nodes),
+        .cut_off = !follows(t),
         .paused_up = view->paused_up || !view->pause_known,
         .paused_down = view->paused_down,
         .carries_out = turn_writes(t, tf),

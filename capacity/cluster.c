@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "capacity/keep.h"
+#include "capacity/node_sum.h"
 
 enum pod_flag {
     POD_DELETING = 1 << 0,
@@ -178,90 +179,6 @@ struct resource_names *cluster_names(struct cluster *c)
     return &c->names;
 }
 
-/* Sums. */
-
-/* A sum has no more places than were ever needed there: most nodes have four resources, not
- * RESOURCE_MAX. */
-static void widen(struct cluster_node *n, int width)
-{
-    int64_t *sums = xcalloc(NODE_SUM_COUNT_ * (size_t)width, sizeof *sums);
-
-    for (int sum = 0; n->width != 0 && sum < NODE_SUM_COUNT_; sum++)
-        memcpy(sums + sum * width, n->sums + (int)sum * n->width, n->width * sizeof *sums);
-    free(n->sums);
-    n->sums = sums;
-    n->width = (uint8_t)width;
-}
-
-/* The sum, wide enough for these places. */
-static int64_t *sum_of(struct cluster_node *n, enum node_sum sum,
-                       const struct resource_places *places)
-{
-    int width = n->width;
-
-    for (int i = 0; i < places->n; i++)
-        width = places->at[i] >= width ? places->at[i] + 1 : width;
-    if (width != n->width)
-        widen(n, width);
-    return n->sums + (int)sum * n->width;
-}
-
-static void sum_add(struct cluster_node *n, enum node_sum sum, const struct resources *what,
-                    const struct resource_places *places)
-{
-    int64_t *to = sum_of(n, sum, places);
-
-    for (int i = 0; i < places->n; i++)
-        to[places->at[i]] = amount_add(to[places->at[i]], what->at[places->at[i]]);
-}
-
-static void sum_sub(struct cluster_node *n, enum node_sum sum, const struct resources *what,
-                    const struct resource_places *places)
-{
-    int64_t *to = sum_of(n, sum, places);
-
-    for (int i = 0; i < places->n; i++)
-        to[places->at[i]] = amount_sub(to[places->at[i]], what->at[places->at[i]]);
-}
-
-static void sum_set(struct cluster_node *n, enum node_sum sum, const struct resources *what)
-{
-    struct resource_places places = resources_places(what);
-    int64_t *to = sum_of(n, sum, &places);
-
-    for (int i = 0; i < n->width; i++)
-        to[i] = what->at[i];
-}
-
-struct resources cluster_sum(const struct cluster_node *n, enum node_sum sum)
-{
-    struct resources whole = {0};
-
-    if (n->width != 0)
-        memcpy(whole.at, n->sums + (int)sum * n->width, n->width * sizeof *whole.at);
-    return whole;
-}
-
-void cluster_sum_add_at(const struct cluster_node *n, enum node_sum sum,
-                        const struct resource_places *places, struct resources *to)
-{
-    for (int i = 0; i < places->n; i++) {
-        int place = places->at[i];
-
-        to->at[place] = amount_add(to->at[place], cluster_sum_place(n, sum, place));
-    }
-}
-
-void cluster_sum_sub_at(const struct cluster_node *n, enum node_sum sum,
-                        const struct resource_places *places, struct resources *to)
-{
-    for (int i = 0; i < places->n; i++) {
-        int place = places->at[i];
-
-        to->at[place] = amount_sub(to->at[place], cluster_sum_place(n, sum, place));
-    }
-}
-
 /* Nodes. */
 
 static int64_t room_of(const struct cluster_node *n)
@@ -363,7 +280,7 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
     keep_drop(c->keep, n->kept);
     n->kept = kept;
     n->facts = ++c->facts;
-    sum_set(n, NODE_SUM_ALLOCATABLE, &node->allocatable);
+    node_sum_set(n, NODE_SUM_ALLOCATABLE, &node->allocatable);
     n->unschedulable = node->unschedulable;
     n->ready = node->ready;
     n->listed = true;
@@ -377,7 +294,7 @@ static void forget_facts(struct cluster *c, uint32_t index)
 
     keep_drop(c->keep, n->kept);
     n->kept = NULL;
-    sum_set(n, NODE_SUM_ALLOCATABLE, &(struct resources){0});
+    node_sum_set(n, NODE_SUM_ALLOCATABLE, &(struct resources){0});
     n->unschedulable = n->ready = false;
     c->known_nodes--;
     c->node_generation++;
@@ -453,10 +370,10 @@ void cluster_claim(struct cluster *c, uint32_t node, const struct pending_pod *p
     struct cluster_node *n = c->nodes[node];
 
     if (sign > 0) {
-        sum_add(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
+        node_sum_add(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
         n->pods++;
     } else {
-        sum_sub(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
+        node_sum_sub(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
         n->pods--;
         c->room_generation++;
     }
@@ -613,9 +530,9 @@ static void account_admitted(struct cluster *c, const struct pending_pod *p, uin
     struct cluster_node *n = c->nodes[node];
 
     if (sign > 0)
-        sum_add(n, NODE_SUM_ADMITTED, &p->request, &p->places);
+        node_sum_add(n, NODE_SUM_ADMITTED, &p->request, &p->places);
     else
-        sum_sub(n, NODE_SUM_ADMITTED, &p->request, &p->places);
+        node_sum_sub(n, NODE_SUM_ADMITTED, &p->request, &p->places);
     if (is_apart(c, p->filler))
         account_apart(c, p->filler, node, &p->request, sign);
     note_room(c, node);
@@ -740,7 +657,7 @@ static void account(struct cluster *c, const struct pod *pod, int sign)
     struct cluster_node *n = c->nodes[pod->node];
     enum node_sum sum = pod->filler == CLUSTER_PAID ? NODE_SUM_PAID : NODE_SUM_FILLER;
     void (*apply)(struct cluster_node *, enum node_sum, const struct resources *,
-                  const struct resource_places *) = sign > 0 ? sum_add : sum_sub;
+                  const struct resource_places *) = sign > 0 ? node_sum_add : node_sum_sub;
 
     n->pods += (uint32_t)sign;
     apply(n, sum, request, &shape->places);

@@ -185,7 +185,7 @@ static enum reason reason_to_stay_below(const struct controller *c,
         *ret_bound = BOUND_PAUSED;
         return REASON_PAUSED;
     }
-    if (!f->fresh || f->listing) {
+    if (!f->fresh || f->cut_off) {
         *ret_bound = BOUND_STALE;
         return f->fresh ? REASON_HOLD : REASON_STALE;
     }

@@ -82,7 +82,7 @@ struct controller_config {
 struct controller_facts {
     bool known;   /* target found, shape known, both watches have been complete once */
     bool fresh;   /* nothing is older than stale.after */
-    bool listing; /* known, but being looked at anew: nothing grows, and history stays */
+    bool cut_off; /* known, but what happens is not told now: nothing grows, and history stays */
     bool paused_up, paused_down;
     int64_t slots;          /* S: filler pods that fit beside paid pods, claims and other fillers */
     int64_t slots_alone;    /* those that would without the others; less than S counts as S */

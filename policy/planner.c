@@ -738,7 +738,7 @@ static const struct placement_plan *place(const struct planner *p, struct filler
         .kept_slots = share->kept,
         .replicas = d->damped,
         .asked = in->replicas,
-        .may_grow = acts && in->fresh && !in->listing && !in->paused_up,
+        .may_grow = acts && in->fresh && !in->cut_off && !in->paused_up,
         .may_shrink = acts && !in->paused_down,
         .preempts = f->claims.own_class && helpless == 0,
         .now = now,
@@ -772,7 +772,7 @@ static void step_filler(struct planner *p, struct filler *f, const struct share_
     struct controller_facts facts = {
         .known = in->known,
         .fresh = in->fresh,
-        .listing = in->listing,
+        .cut_off = in->cut_off,
         .paused_up = in->paused_up,
         .paused_down = in->paused_down,
         .slots = share->total,

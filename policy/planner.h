@@ -115,7 +115,7 @@ struct planner_input {
     bool known; /* target found, and paid and filler pods can be told apart; the shape is looked at
                    besides */
     bool fresh; /* nothing is older than stale.after */
-    bool listing; /* pods or nodes are listed anew or cut off: yields go on, growth waits */
+    bool cut_off; /* pods or nodes are cut off or listed anew: yields go on, growth waits */
     bool paused_up, paused_down;
     bool carries_out; /* what is planned will be done: false in a dry run and with metrics-only */
     int64_t replicas; /* what the target asks for */

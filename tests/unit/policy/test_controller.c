@@ -335,7 +335,7 @@ Test(controller, grows_at_once_after_a_list_that_outlasted_T_but_yields_during_i
     struct controller_facts f;
     CLEANUP(controller_free_ptr) struct controller *c = settled(&usual, &f);
 
-    f.listing = true;
+    f.cut_off = true;
     f.slots = 174;
     (void)step(c, &f, 100);
 
@@ -344,9 +344,9 @@ Test(controller, grows_at_once_after_a_list_that_outlasted_T_but_yields_during_i
     cr_assert_eq(d.reason, REASON_HOLD);
     cr_assert_eq(d.bound, BOUND_STALE);
     cr_assert_eq(d.replicas, 134);
-    f.listing = false;
+    f.cut_off = false;
     cr_assert_eq(step_and_write(c, &f, 196).replicas, 142);
-    f.listing = true;
+    f.cut_off = true;
     f.slots = 110;
     d = step_and_write(c, &f, 200);
     cr_assert_eq(d.reason, REASON_YIELD);
