@@ -169,6 +169,7 @@ class T:
     """One run of one test."""
 
     shared = None  # the lab that tests share, once booted
+    server = None  # the pid of its API server as of the latest reset
 
     def __init__(self, name, long):
         self.name, self.long = name, long
@@ -200,6 +201,10 @@ class T:
             except BaseException:
                 T.drop_shared(failed=True)
                 raise
+        server = T.shared.processes["kube-apiserver"].pid
+        if T.server not in (None, server):
+            restart_clients(T.shared)
+        T.server = server
         reset(T.shared)
         return T.shared
 
@@ -212,7 +217,7 @@ class T:
 
     @staticmethod
     def drop_shared(failed=False):
-        lab, T.shared = T.shared, None
+        lab, T.shared, T.server = T.shared, None, None
         if lab is not None:
             lab.shutdown(failed=failed)
 
@@ -248,8 +253,15 @@ def make_cluster(lab):
         lab.apply(example(name))
 
 
+def restart_clients(lab):
+    """After an outage of the API server its other clients wait ever longer before they list again; new ones do not."""
+    for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
+        lab.restart(name)
+
+
 def reset(lab):
-    """No pods, no autoscalers, and the example as it lies in its folder; the nodes stay."""
+    """No pods, no autoscalers, and the example as it lies in its folder; the nodes stay, and are ready again if an outage kept
+    their heartbeats from the API server."""
     lab.check()
     for namespace in ("filler", "default"):
         for kinds in ("/apis/autoscaling/v2/namespaces/%s/horizontalpodautoscalers", "/apis/apps/v1/namespaces/%s/deployments",
@@ -261,6 +273,7 @@ def reset(lab):
             lab.delete("/api/v1/namespaces/%s/pods" % namespace, 0)
         return not lab.items("/apis/apps/v1/replicasets") and not lab.items("/api/v1/pods")
     lab.wait_until(empty, 60, "the cluster to be empty", 0.2)
+    lab.wait_nodes(timeout=60)
     for name in ("rbac.yaml", "filler.yaml"):
         lab.apply(example(name))
 

@@ -862,10 +862,11 @@ class Lab:
         return stored
 
     def wait_nodes(self, names=None, timeout=30):
-        """Waits until these nodes (all, if None) are Ready and have lost the taints of new nodes."""
+        """Waits until these nodes (all, if None) are Ready and have lost the taints of new nodes and of those not heard of."""
         def fit(node):
             ready = any(c["type"] == "Ready" and c["status"] == "True" for c in node.get("status", {}).get("conditions", []))
-            return ready and not any(t["key"] == "node.kubernetes.io/not-ready" for t in node["spec"].get("taints", []))
+            kept_off = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+            return ready and not any(t["key"] in kept_off for t in node["spec"].get("taints", []))
 
         def all_fit():
             nodes = {n["metadata"]["name"]: n for n in self.items("/api/v1/nodes")}
