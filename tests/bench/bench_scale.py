@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The agent beside the pocket cluster, at the sizes of the budgets: memory, CPU, and how soon it yields, measured at the server.
 
-Prints rows of a table: what, measured, budget. The pocket cluster is another process on the same cores; agent and pocket are
+Prints rows of a table: what, measured, budget; and lines NAME VALUE UNIT, which bench.py reads. The pocket cluster is another process on the same cores; agent and pocket are
 not bound to any. Memory is /proc/PID/status; peak is VmHWM less what of it are mapped files. CPU is the sum over the agent's threads.
 
 usage: bench_scale.py BRIM POCKET [--seconds N] [--small] [--only memory|cpu|latency]
@@ -45,8 +45,10 @@ MIB = 1 << 20
 VIEWERS = 100
 
 
-def row(what, measured, budget):
+def row(what, measured, budget, *figures):
     print("| %s | %s | %s |" % (what, measured, budget), flush=True)
+    for name, value, unit in figures:
+        print("scale.%s %.6g %s" % (name, value, unit), flush=True)
 
 
 def memory(pid):
@@ -154,10 +156,11 @@ def steady(args, folder, nodes, pods, agent=()):
 
 def sizes(args, folder, n):
     few, _ = steady(args, folder, 100, 3000)
-    row("RssAnon, 100 nodes, 3,000 pods", "%.1f MiB" % (few / MIB), "6 MiB")
+    row("RssAnon, 100 nodes, 3,000 pods", "%.1f MiB" % (few / MIB), "6 MiB", ("small_anon", few / MIB, "MiB"))
     base, base_pods = steady(args, folder, n(5000), n(100000))
     half, _ = steady(args, folder, n(2500), n(100000))
-    row("bytes a node of 12 labels", "%d" % ((base - half) / (n(5000) - n(2500))), "1.2 KB")
+    a_node = (base - half) / (n(5000) - n(2500))
+    row("bytes a node of 12 labels", "%d" % a_node, "1.2 KB", ("node", a_node, "B"))
     return base, base_pods
 
 
@@ -166,7 +169,9 @@ def bytes_a_pod(args, folder, n, base, base_pods, with_history):
     big, pods = steady(args, folder, n(5000), n(150000), agent)
     if with_history:
         base, base_pods = steady(args, folder, n(5000), n(100000), ("--db", os.path.join(folder, "history2.db")))
-    row("bytes a pod" + (", history kept" if with_history else ""), "%d" % ((big - base) / (pods - base_pods)), "110")
+    a_pod = (big - base) / (pods - base_pods)
+    row("bytes a pod" + (", history kept" if with_history else ""), "%d" % a_pod, "110",
+        ("pod_history" if with_history else "pod", a_pod, "B"))
 
 
 def relist(stage):
@@ -180,23 +185,27 @@ def relist(stage):
     wait("the relist", lambda: stage.relisted(lists))
     time.sleep(2)
     after = memory(stage.agent.pid)
-    row("RssAnon at rest", "%.1f MiB" % (before["RssAnon"] / MIB), "32 MiB")
-    row("peak in the first sync, above that", "%.1f MiB" % ((before["peak"] - before["RssAnon"]) / MIB), "2 MiB")
-    row("peak in a relist, above that", "%.1f MiB" % ((after["peak"] - before["RssAnon"]) / MIB), "2 MiB")
+    first, again = ((size["peak"] - before["RssAnon"]) / MIB for size in (before, after))
+    row("RssAnon at rest", "%.1f MiB" % (before["RssAnon"] / MIB), "32 MiB", ("anon", before["RssAnon"] / MIB, "MiB"))
+    row("peak in the first sync, above that", "%.1f MiB" % first, "2 MiB", ("peak_sync", first, "MiB"))
+    row("peak in a relist, above that", "%.1f MiB" % again, "2 MiB", ("peak_relist", again, "MiB"))
     row("CPU of the relist", "%.2f s" % (cpu(stage.agent.pid) - used), "–")
 
 
 def idle(stage, seconds):
     used = cpu(stage.agent.pid)
     time.sleep(seconds)
-    row("CPU at rest", "%.3f %%" % ((cpu(stage.agent.pid) - used) / seconds * 100), "0.1 %")
+    used = (cpu(stage.agent.pid) - used) / seconds * 100
+    row("CPU at rest", "%.3f %%" % used, "0.1 %", ("idle", used, "%"))
 
 
 def metrics(stage):
     used, n = cpu(stage.agent.pid), 300
     for _ in range(n):
         text = stage.get("/metrics")
-    row("`/metrics`", "%.1f KB, %.2f ms of CPU" % (len(text) / 1024, (cpu(stage.agent.pid) - used) / n * 1000), "64 KB, 1 ms")
+    used, size = (cpu(stage.agent.pid) - used) / n * 1000, len(text) / 1024
+    row("`/metrics`", "%.1f KB, %.2f ms of CPU" % (size, used), "64 KB, 1 ms", ("metrics_size", size, "KB"),
+        ("metrics_cpu", used, "ms"))
 
 
 def events(stage, seconds):
@@ -206,7 +215,8 @@ def events(stage, seconds):
     time.sleep(seconds)
     used = cpu(stage.agent.pid) - used
     rate = stage.measured()["events"] / seconds
-    row("CPU at %d pod events a second" % rate, "%.1f %% of a core" % (used / seconds * 100), "2 %")
+    row("CPU at %d pod events a second" % rate, "%.1f %% of a core" % (used / seconds * 100), "2 %",
+        ("events", used / seconds * 100, "%"))
 
 
 def deaths(stage, wanted):
@@ -221,8 +231,9 @@ def deaths(stage, wanted):
     wait("the deletions", lambda: before - stage.status()["pods"] >= wanted)
     time.sleep(1)
     gone = before - stage.status()["pods"]
-    row("CPU of %d pods that go at once" % gone, "%.2f s, %.2f s for 50,000" % (
-        cpu(stage.agent.pid) - used, (cpu(stage.agent.pid) - used) * 50000 / gone), "1 s for 50,000")
+    used = cpu(stage.agent.pid) - used
+    row("CPU of %d pods that go at once" % gone, "%.2f s, %.2f s for 50,000" % (used, used * 50000 / gone), "1 s for 50,000",
+        ("deaths", used * 50000 / gone, "s"))
 
 
 def view(stage, stop):
@@ -241,7 +252,8 @@ def latency(args, folder, n):
         wait("the filler", full, 400)
         stage.stress()
         total = 0
-        for name in ("nothing else", "a restart of the server every 20 s", "100 viewers' polling, 100 a second"):
+        for key, name in (("plain", "nothing else"), ("restart", "a restart of the server every 20 s"),
+                          ("viewers", "100 viewers' polling, 100 a second")):
             stop, threads = threading.Event(), []
             if name.startswith("100"):
                 threads = [threading.Thread(target=view, args=(stage, stop))]
@@ -260,7 +272,8 @@ def latency(args, folder, n):
             total += got["probes"]
             row("yield at the server, 1,000 events/s, beside %s (%d yields; %.0f %% of a core)" % (name, got["probes"], used),
                 "p50 %.2f, p99 %.2f, max %.1f ms" % (got["p50_us"] / 1e3, got["p99_us"] / 1e3, got["max_us"] / 1e3),
-                "p99 2 ms, max 50 ms")
+                "p99 2 ms, max 50 ms", ("yield_p99." + key, got["p99_us"] / 1e3, "ms"),
+                ("yield_max." + key, got["max_us"] / 1e3, "ms"), ("yields." + key, got["probes"], "samples"))
         row("pods during these", "%d" % stage.status()["pods"], "150,000")
 
 
