@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@ struct policy_watch {
     int fd; /* of inotify; -1: none */
     int wd; /* of the directory, while it is watched */
     bool watching;
-    struct loop_io *io;
+    struct loop_io *io; /* NULL: none */
+    int gathering;      /* pauses that are still waited for behind an event; 0: none came */
     struct loop_timer *look, *hold;
     struct policy_texts good; /* the last good text */
     struct policy_set set;
@@ -79,9 +81,8 @@ static void mark_changed(struct policy_watch *w, const struct policy_texts *old)
         const struct policy_text *now = find_text(&w->good, e->policy->where),
                                  *then = find_text(old, e->policy->where);
 
-        e->changed = e->present &&
-                     (now == NULL || then == NULL || now->len != then->len ||
-                      (now->len != 0 && memcmp(now->at, then->at, now->len) != 0));
+        e->changed = e->present && (now == NULL || then == NULL || now->len != then->len ||
+                                    (now->len != 0 && memcmp(now->at, then->at, now->len) != 0));
     }
 }
 
@@ -173,10 +174,71 @@ static void set_poll_timer(struct policy_watch *w)
         loop_timer_set(w->look, w->options.poll_us);
 }
 
-static void look_again(void *self)
+/* Which event it was is looked at for one thing: whether the directory itself has gone, as it may
+ * have where events were lost. */
+static void take_event(struct policy_watch *w, const struct inotify_event *event)
+{
+    bool moved = (event->mask & IN_MOVE_SELF) != 0 && event->wd == w->wd;
+
+    if (w->watching && (moved || (event->mask & IN_Q_OVERFLOW) != 0)) {
+        (void)inotify_rm_watch(w->fd, w->wd);
+        w->watching = false;
+    }
+    if ((event->mask & IN_IGNORED) != 0 && event->wd == w->wd)
+        w->watching = false;
+}
+
+/* Takes the events that lie there now, and none that come meanwhile: somebody may write faster than
+ * they are read. False: there was none. */
+static bool take_events(struct policy_watch *w)
+{
+    char buffer[EVENT_BYTES] __attribute__((aligned(__alignof__(struct inotify_event))));
+    int there = 0;
+    bool any = false;
+
+    if (ioctl(w->fd, FIONREAD, &there) != 0)
+        return false;
+    while (there > 0) {
+        ssize_t n = read(w->fd, buffer, sizeof buffer);
+
+        if (n <= 0)
+            break;
+        for (ssize_t i = 0; i < n;) {
+            const struct inotify_event *event = (const void *)(buffer + i);
+
+            take_event(w, event);
+            i += (ssize_t)(sizeof *event + event->len);
+        }
+        there -= (int)n;
+        any = true;
+    }
+    return any;
+}
+
+/* Something happened. Until it was looked at events are left to lie. */
+static void on_events(void *self, int fd UNUSED, bool readable UNUSED, bool writable UNUSED)
 {
     struct policy_watch *w = self;
 
+    (void)take_events(w);
+    loop_io_set(w->io, false, false);
+    w->gathering = POLICY_WATCH_NOISY;
+    loop_timer_set(w->look, w->options.quiet_us);
+}
+
+static void look_again(void *self)
+{
+    struct policy_watch *w = self;
+    bool noisy = w->io != NULL && take_events(w);
+
+    if (noisy && w->gathering > 1) {
+        w->gathering--;
+        loop_timer_set(w->look, w->options.quiet_us);
+        return;
+    }
+    w->gathering = 0;
+    if (w->io != NULL)
+        loop_io_set(w->io, true, false);
     /* First watched, then read, so that nothing falls between. */
     set_poll_timer(w);
     look(w);
@@ -195,32 +257,6 @@ static void let_go(void *self)
     /* What was one too many may have room now. */
     if (w->broken.kind == ERR_LIMIT)
         look(w);
-}
-
-/* Which events came is looked at for one thing: whether the directory itself has gone. */
-static void on_events(void *self, int fd, bool readable, bool writable)
-{
-    struct policy_watch *w = self;
-    char buffer[EVENT_BYTES] __attribute__((aligned(__alignof__(struct inotify_event))));
-
-    (void)readable;
-    (void)writable;
-    for (;;) {
-        ssize_t n = read(fd, buffer, sizeof buffer);
-
-        if (n <= 0)
-            break;
-        for (ssize_t i = 0; i < n;) {
-            const struct inotify_event *event = (const void *)(buffer + i);
-
-            if ((event->mask & IN_MOVE_SELF) != 0)
-                (void)inotify_rm_watch(w->fd, event->wd);
-            if ((event->mask & IN_IGNORED) != 0 && event->wd == w->wd)
-                w->watching = false;
-            i += (ssize_t)(sizeof *event + event->len);
-        }
-    }
-    loop_timer_set(w->look, w->options.quiet_us);
 }
 
 /* What the files hold, else what was stored. */
@@ -252,10 +288,8 @@ struct policy_watch *policy_watch_new(struct loop *loop, const struct policy_wat
     w->fd = options->poll ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     w->look = loop_timer_new(loop, look_again, w);
     w->hold = loop_timer_new(loop, let_go, w);
-    if (w->fd >= 0) {
+    if (w->fd >= 0)
         w->io = loop_io_new(loop, w->fd, on_events, w);
-        loop_io_set(w->io, true, false);
-    }
     begin(w, stored);
     return w;
 }

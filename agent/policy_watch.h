@@ -2,8 +2,9 @@
  * policy_watch: keeps the policies in force in step with their files.
  *
  * The directory (of a single file: the one that it is in) is watched by inotify; where that is not
- * to be had it is looked at every POLICY_WATCH_POLL_US. What happens within POLICY_WATCH_QUIET_US
- * is one change. Then all files are read as one consistent set (policy_files.h): a good one takes
+ * to be had it is looked at every POLICY_WATCH_POLL_US. What happens without a pause of
+ * POLICY_WATCH_QUIET_US is one change, for POLICY_WATCH_NOISY times that at most: who writes without
+ * end wakes the loop no more often than once in POLICY_WATCH_QUIET_US. Then all files are read as one consistent set (policy_files.h): a good one takes
  * the place of the last, a broken one is reported and changes nothing; one of more policies than
  * may be in force together, with those that are held, is broken, too. A policy that vanishes is
  * held for a while (policy_set.h).
@@ -19,6 +20,9 @@
 
 #define POLICY_WATCH_QUIET_US (200 * US_PER_MS)
 #define POLICY_WATCH_POLL_US  (10 * US_PER_S)
+
+/* So many pauses are waited for, then the files are read though somebody still writes. */
+enum { POLICY_WATCH_NOISY = 10 };
 
 struct policy_watch_handler {
     /* The set in force: another one than before, or the same one after it was broken. It is valid

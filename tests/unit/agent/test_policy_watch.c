@@ -1,7 +1,10 @@
 #include "agent/policy_watch.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -441,11 +444,12 @@ static void write_many(const struct world *w, const char *file, int from, int en
 
     strbuf_init(&text, 1 << 16);
     for (int i = from; i < end; i++)
-        (void)strbuf_addf(&text,
-                          "---\n{apiVersion: brim.dev/v1, kind: FillerPolicy, metadata: {name: p%d}, "
-                          "spec: {target: {apiVersion: apps/v1, kind: Deployment, namespace: f, "
-                          "name: p%d}, replicas: {max: 1}}}\n",
-                          i, i);
+        (void)strbuf_addf(
+            &text,
+            "---\n{apiVersion: brim.dev/v1, kind: FillerPolicy, metadata: {name: p%d}, "
+            "spec: {target: {apiVersion: apps/v1, kind: Deployment, namespace: f, "
+            "name: p%d}, replicas: {max: 1}}}\n",
+            i, i);
     write_file(w, file, strbuf_str(&text));
     strbuf_done(&text);
 }
@@ -552,4 +556,101 @@ Test(policy_watch, follows_a_single_file)
     cr_assert_eq(rename(next, path), 0);
     expect(&w, "set b (a)\nkeep 1\n");
     world_done(&w);
+}
+
+/* Somebody writes files of the directory without end, on a thread of its own: two by turns, as events that are alike are one. */
+struct writer {
+    pthread_t thread;
+    char paths[2][300];
+    atomic_bool ending;
+    atomic_llong times;
+};
+
+static void *write_on(void *self)
+{
+    struct writer *r = self;
+
+    while (!atomic_load(&r->ending)) {
+        for (int i = 0; i < 2; i++) {
+            int fd = open(r->paths[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+            if (fd >= 0)
+                (void)close(fd);
+        }
+        atomic_fetch_add(&r->times, 2);
+    }
+    return NULL;
+}
+
+static void writer_begin(struct writer *r, const struct world *w)
+{
+    *r = (struct writer){.times = 0};
+    for (int i = 0; i < 2; i++)
+        (void)snprintf(r->paths[i], sizeof r->paths[i], "%s/written%d", w->dir, i);
+    cr_assert_eq(pthread_create(&r->thread, NULL, write_on, r), 0);
+}
+
+static void writer_end(struct writer *r)
+{
+    atomic_store(&r->ending, true);
+    cr_assert_eq(pthread_join(r->thread, NULL), 0);
+}
+
+static void count_turn(void *self)
+{
+    ++*(int64_t *)self;
+}
+
+Test(policy_watch, who_writes_without_end_keeps_it_neither_from_reading_nor_busy)
+{
+    struct writer writer;
+    struct world w;
+    int64_t turns = 0, pauses;
+    struct mono began;
+
+    world_new(&w);
+    write_file(&w, "a.yaml", POLICY("a"));
+    begin(&w, w.dir, NULL, POLICY_SET_HOLD_US, false);
+    expect(&w, "set a\nkeep 1\n");
+    writer_begin(&writer, &w);
+    loop_at_turn(w.loop, count_turn, &turns);
+    began = loop_fresh(w.loop);
+    for (int i = 0; i < 3; i++) {
+        write_file(&w, "b.yaml", POLICY("b"));
+        expect(&w, "set a b\nkeep 2\n");
+        remove_file(&w, "b.yaml");
+        expect(&w, "set a (b)\nkeep 1\n");
+    }
+    pauses = mono_since_us(began, loop_fresh(w.loop)) / (20 * US_PER_MS);
+    cr_expect_leq(turns, 3 * pauses + 40, "%lld turns in %lld pauses", (long long)turns,
+                  (long long)pauses);
+    writer_end(&writer);
+    cr_expect_gt(writer.times, turns, "it was written seldom");
+    world_done(&w);
+}
+
+Test(policy_watch, finds_its_directory_again_though_events_were_lost)
+{
+    struct writer writer;
+    struct world w;
+    char moved[300];
+
+    world_new(&w);
+    write_file(&w, "a.yaml", POLICY("a"));
+    begin(&w, w.dir, NULL, POLICY_SET_HOLD_US, false);
+    expect(&w, "set a\nkeep 1\n");
+    /* More events than the kernel keeps, the move among the lost. */
+    writer_begin(&writer, &w);
+    while (atomic_load(&writer.times) < 40000)
+        (void)usleep(1000);
+    writer_end(&writer);
+    (void)snprintf(moved, sizeof moved, "%s-moved", w.dir);
+    cr_assert_eq(rename(w.dir, moved), 0);
+    cr_assert_eq(mkdir(w.dir, 0700), 0);
+    write_file(&w, "b.yaml", POLICY("b"));
+    expect(&w, "set b (a)\nkeep 1\n");
+    write_file(&w, "a.yaml", POLICY("a"));
+    expect(&w, "set a b\nkeep 2\n");
+    world_done(&w);
+    (void)nftw(moved, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
