@@ -3,11 +3,11 @@
  *
  * The directory (of a single file: the one that it is in) is watched by inotify; where that is not
  * to be had it is looked at every POLICY_WATCH_POLL_US. What happens without a pause of
- * POLICY_WATCH_QUIET_US is one change, for POLICY_WATCH_NOISY times that at most: who writes without
- * end wakes the loop no more often than once in POLICY_WATCH_QUIET_US. Then all files are read as one consistent set (policy_files.h): a good one takes
- * the place of the last, a broken one is reported and changes nothing; one of more policies than
- * may be in force together, with those that are held, is broken, too. A policy that vanishes is
- * held for a while (policy_set.h).
+ * POLICY_WATCH_QUIET_US is one change, but for at most POLICY_WATCH_NOISY such pauses: who writes
+ * without end wakes the loop once in each. Then all files are read as one consistent set
+ * (policy_files.h): a good one takes the place of the last, a broken one is reported and changes
+ * nothing; one of more policies than may be in force together, with those that are held, is broken,
+ * too. A policy that vanishes is held for a while (policy_set.h).
  *
  * Everything happens on the loop's thread, small files are read there. Not for standard input.
  */
@@ -26,8 +26,8 @@ enum { POLICY_WATCH_NOISY = 10 };
 
 struct policy_watch_handler {
     /* The set in force: another one than before, or the same one after it was broken. It is valid
-     * until the next call; what was in the one before is freed when this one returns. `broken`: what
-     * is wrong with the files, whose last good text this is; NULL: nothing. */
+     * until the next call; what was in the one before is freed when this one returns. `broken`:
+     * what is wrong with the files, whose last good text this is; NULL: nothing. */
     void (*changed)(void *self, const struct policy_set *set, const struct err *broken);
     /* The files are no good, the set stays; once for each error. */
     void (*broken)(void *self, const struct err *err);

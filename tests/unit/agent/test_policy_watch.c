@@ -558,7 +558,8 @@ Test(policy_watch, follows_a_single_file)
     world_done(&w);
 }
 
-/* Somebody writes files of the directory without end, on a thread of its own: two by turns, as events that are alike are one. */
+/* Somebody writes files of the directory without end, on a thread of its own: two by turns, as
+ * events that are alike are one. */
 struct writer {
     pthread_t thread;
     char paths[2][300];
