@@ -32,6 +32,9 @@ enum sample_field {
     SAMPLE_WAITING, /* paid pods that have a claim */
     SAMPLE_COUNT_,
 };
+/* A value that nobody knows: a gap of one field alone. */
+#define SAMPLE_UNKNOWN INT64_MIN
+
 /* As the column is called: "allocatable", … */
 const char *sample_field_name(enum sample_field field);
 
