@@ -7,12 +7,15 @@ It takes requests apart and puts answers together again, so that a story can ref
         proxy.frame = lambda r, frame: [frame, frame]                 # events of watches, whole ones
         proxy.body = lambda r, status, data: data[:100]               # all other answers
         proxy.cut()                                                   # every connection, now
+    proxy.vanish()                                                # the same, but nobody says so
+    proxy.asked, proxy.answered = fn(r), fn(r, status)            # told before and after the server is asked
 
 Each hook may be set at any time and is asked for each request, answer or frame; None leaves things as they are. One thread a
 connection.
 """
 
 import contextlib
+import ctypes
 import http.client
 import queue
 import socket
@@ -24,6 +27,7 @@ import urllib.parse
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 HANG, BREAK = object(), object()
+INITIAL_END = b"k8s.io/initial-events-end"
 
 
 class Answer:
@@ -48,6 +52,11 @@ class Request:
         return self.method == "GET" and self.path in ["/api/v1/" + p for p in plurals]
 
 
+    def of_all(self):
+        """… of all of them: not of those that wait, not of one?"""
+        return self.of("pods", "nodes") and "spec.nodeName=," not in self.query.get("fieldSelector", "") + ","
+
+
 class Frames:
     """Cuts a watch's bytes into frames."""
 
@@ -68,12 +77,40 @@ class Frames:
             self.rest = self.rest[n:]
 
 
+class Book:
+    """What watches of everything of a kind have brought, by path: not those that name what they are after."""
+
+    def __init__(self):
+        self.heard, self.lock, self.whole, self.ended = {}, threading.Lock(), {}, {}
+
+    def note(self, path):
+        self.heard[path] = time.monotonic()
+
+    def begin(self, path):
+        """A watch has brought all that there is."""
+        with self.lock:
+            self.whole[path] = self.whole.get(path, 0) + 1
+
+    def end(self, path):
+        with self.lock:
+            self.whole[path] -= 1
+            self.ended[path] = time.monotonic()
+
+    def watched(self, path, lately_s):
+        return self.whole.get(path, 0) > 0 or time.monotonic() - self.ended.get(path, -1e9) < lately_s
+
+
 class Connection:
     """One of the client's, and how it was used."""
 
     def __init__(self, sock):
         self.sock, self.dead, self.watches = sock, threading.Event(), False
         self.wedged = False  # nothing passes any more, and nobody says so
+
+    def vanish(self):
+        """As if the machine at this end were gone: it takes no packet any more, acknowledges none and sends none."""
+        self.wedged = True
+        drop(self.sock)
 
     def cut(self):
         self.dead.set()
@@ -83,15 +120,32 @@ class Connection:
             self.sock.shutdown(socket.SHUT_RDWR)
 
 
+class sock_filter(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32)]
+
+
+class sock_fprog(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_uint16), ("filter", ctypes.POINTER(sock_filter))]
+
+
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+BPF_RET = 6
+
+
+def drop(sock):
+    """The kernel drops what comes for this socket before TCP sees it."""
+    nothing = sock_filter(BPF_RET, 0, 0, 0)
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(sock_fprog(1, ctypes.pointer(nothing))))
+
+
 class Proxy:
-    def __init__(self, url, context=None, lag=0.0):
+    def __init__(self, url, context=None, lag=0.0, book=None):
         self.upstream = urllib.parse.urlsplit(url)
-        self.context, self.lag = context, lag
-        self.ask = self.frame = self.body = self.answered = None
+        self.context, self.lag, self.book = context, lag, book or Book()
+        self.ask = self.frame = self.body = self.asked = self.answered = None
         self.refusing = False  # no connection comes about
         self.connections, self.lock = set(), threading.Lock()
         self.requests = 0
-        self.heard = {}  # when a list or watch last brought anything, by path
         self.closing = False
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -122,6 +176,20 @@ class Proxy:
         with self.lock:
             for c in self.connections:
                 c.wedged = c.wedged or (watches if c.watches else others)
+
+    def vanish(self, watches=True, others=True):
+        """The same, and what the client sends is not even acknowledged: as if the machine were gone."""
+        with self.lock:
+            for c in self.connections:
+                if watches if c.watches else others:
+                    c.vanish()
+
+    def unreachable(self, so=True):
+        """Whether attempts to connect remain without any answer."""
+        if so:
+            drop(self.listener)
+        else:
+            self.listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
     # ---- the wire ----
 
@@ -195,6 +263,8 @@ class Proxy:
             return False
         if answer is not None:
             return self.send_whole(conn, answer.status, dict(answer.headers, **{"Content-Type": answer.content_type}), answer.body)
+        if self.asked:
+            self.asked(r)
         up = http.client.HTTPConnection(self.upstream.hostname, self.upstream.port, timeout=90)
         try:
             keep = ("Accept", "Content-Type", "User-Agent")
@@ -224,28 +294,47 @@ class Proxy:
 
     def relay_watch(self, conn, r, up, answer):
         kind = answer.getheader("Content-Type")
-        frames = Frames(kind.startswith(PROTOBUF))
         watcher = threading.Thread(target=self.close_with, args=(conn, up), daemon=True)
         watcher.start()
         if not self.send(conn, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: %s\r\n\r\n" % kind.encode()):
             return
         self.note(r)
+        whole = r.of_all() and "sendInitialEvents" not in r.query
+        if whole:
+            self.book.begin(r.path)
+        try:
+            for frame in self.frames(conn, answer, kind):
+                if not self.relay_frame(conn, r, frame):
+                    return
+                if r.of_all() and not whole and INITIAL_END in frame:
+                    whole = True
+                    self.book.begin(r.path)
+        finally:
+            if whole:
+                self.book.end(r.path)
+
+    def frames(self, conn, answer, kind):
+        """Whole events, until there are no more."""
+        frames = Frames(kind.startswith(PROTOBUF))
         for data in self.late(answer):
             if conn.dead.is_set():
                 return
             if not data:
                 self.send(conn, b"0\r\n\r\n")
                 return
-            for frame in frames.push(data):
-                hook = self.frame
-                out = hook(r, frame) if hook else None
-                for piece in [frame] if out is None else out:
-                    if piece is BREAK:
-                        conn.cut()
-                        return
-                    if not self.send(conn, b"%x\r\n" % len(piece) + piece + b"\r\n"):
-                        return
-                    self.note(r)
+            yield from frames.push(data)
+
+    def relay_frame(self, conn, r, frame):
+        hook = self.frame
+        out = hook(r, frame) if hook else None
+        for piece in [frame] if out is None else out:
+            if piece is BREAK:
+                conn.cut()
+                return False
+            if not self.send(conn, b"%x\r\n" % len(piece) + piece + b"\r\n"):
+                return False
+            self.note(r)
+        return True
 
     def late(self, answer):
         """The pieces of an answer, each as much later as this server is behind; b"" at its end."""
@@ -256,7 +345,7 @@ class Proxy:
             while data:
                 try:
                     data = answer.read1(1 << 16)
-                except (OSError, http.client.HTTPException, ValueError):
+                except (OSError, http.client.HTTPException, ValueError, AttributeError):  # it was closed
                     data = b""
                 pieces.put((time.monotonic() + self.lag, data))
         threading.Thread(target=read, daemon=True).start()
@@ -282,8 +371,8 @@ class Proxy:
             up.sock.shutdown(socket.SHUT_RDWR)
 
     def note(self, r):
-        if r.of("pods", "nodes"):
-            self.heard[r.path] = time.monotonic()
+        if r.of_all():
+            self.book.note(r.path)
 
 
 # ---- protobuf, as far as frames need it ----

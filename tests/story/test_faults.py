@@ -11,7 +11,6 @@ import io
 import json
 import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -20,230 +19,23 @@ import tempfile
 import threading
 import time
 import unittest
-import urllib.request
 
 import faulty
 import test_pocket
-from faulty import BREAK, HANG, Answer, Proxy
-from test_pocket import MINER, WEB, Pocket, checks, free_port, wait_until
+from faulty import BREAK, HANG, Answer, Book, Proxy
+from recount import Recount
+from stage import POLICY, Stage
+from test_pocket import MINER, checks, wait_until
 
 FAULTY_SYSTEM = None
 LANES = 12
 # They begin first: back-offs of a minute and more.
 LONGEST = ("looked_up_for_a_while", "has_not_reached", "nothing_grows_meanwhile", "restart_one_by_one")
 
-POLICY = """apiVersion: brim.dev/v1
-kind: FillerPolicy
-metadata: {name: miner}
-spec:
-  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}
-  replicas: {min: 0, max: 150}
-  headroom: {mode: fixed, max: 2}
-  settle: 3s
-"""
-PODS = "/api/v1/namespaces/default/pods"
-STALE_S = 90  # the policy's default
-# A paid pod that came this short a time ago may have met growth on its way.
-RACE_S = 1.5
-
 
 def status_of(code, reason, **more):
     return json.dumps(dict({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason,
                             "message": "so it was told", "code": code}, **more)).encode()
-
-
-class Truth:
-    """What the server's pods and nodes come to."""
-
-    def __init__(self, server):
-        pods, nodes = server.get("/api/v1/pods")["items"], server.get("/api/v1/nodes")["items"]
-        used = {n["metadata"]["name"]: 0 for n in nodes}
-        pods = [p for p in pods if p["status"].get("phase") not in ("Succeeded", "Failed")]
-        self.pods, self.nodes, self.filler, self.bound = len(pods), len(nodes), 0, 0
-        for p in pods:
-            milli, node = sum(map(milli_of, p["spec"]["containers"])), p["spec"].get("nodeName")
-            if p["metadata"]["namespace"] == "filler":
-                self.filler += 1
-                self.bound += node is not None
-            elif node:
-                used[node] = used.get(node, 0) + milli
-        open_nodes = [n for n in nodes if not n["spec"].get("unschedulable") and
-                      not any(t["effect"] in ("NoSchedule", "NoExecute") for t in n["spec"].get("taints", ()))]
-        # What counts is on nodes that filler may stand on.
-        self.paid = sum(used[n["metadata"]["name"]] for n in open_nodes)
-        self.fit = sum(max(0, 1000 * int(n["status"]["allocatable"]["cpu"]) - used[n["metadata"]["name"]]) // 1000
-                       for n in open_nodes)
-
-
-def milli_of(container):
-    text = container.get("resources", {}).get("requests", {}).get("cpu", "0")
-    return int(text[:-1]) if text.endswith("m") else 1000 * int(text)
-
-
-class Stage:
-    """A pocket cluster, a proxy that fails, an agent behind it, and what is watched all the time."""
-
-    def __init__(self, *args, policy=POLICY, scenario="faults", context=None, kubeconfig=None, env=None, make=Proxy):
-        self.stack = contextlib.ExitStack()
-        self.pocket = self.stack.enter_context(Pocket("--scenario", scenario, *args))
-        self.server, self.wrong, self.fits = self.pocket.server, [], []
-        self.proxy = self.stack.enter_context(make(self.pocket.url, context=context))
-        self.proxy.answered = self.on_answer
-        text = (kubeconfig or "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: \"%s\"}}]\n"
-                "users: [{name: u, user: {token: pocket}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
-                "current-context: c\n").replace("%s", self.proxy.url)
-        self.kubeconfig, self.policy, self.env = self.pocket.file("proxied", text), policy, env
-        self.log_path, self.agent, self.url, self.patches = os.path.join(self.pocket.dir.name, "log"), None, None, []
-        self.ending = threading.Event()
-        self.sampler = threading.Thread(target=self.sample, daemon=True)
-        self.sampler.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.ending.set()
-        self.sampler.join()
-        status = 0
-        if self.agent is not None:
-            self.agent.terminate()
-            try:
-                status = self.agent.wait(15)
-            except subprocess.TimeoutExpired:
-                self.agent.kill()
-                self.agent.wait()
-                status = "no end"
-            self.log.close()
-        if exc[0] is not None:
-            print("%s\n%s" % (exc[1], self.text()[-6000:]), file=sys.stderr)
-        self.stack.close()
-        if exc[0] is None:
-            assert status == 0, "brim ended with %s" % status
-            assert not self.wrong, self.wrong
-
-    def start(self):
-        self.log = open(self.log_path, "w")
-        self.url = "http://127.0.0.1:%d" % free_port()
-        self.agent = subprocess.Popen([test_pocket.BRIM, "agent", "--kubeconfig", self.kubeconfig, "--policy",
-                                       self.pocket.file("policy.yaml", self.policy), "--listen", self.url[7:]],
-                                      stderr=self.log, env=dict(os.environ, **(self.env or {})))
-
-    # ---- what must always be so ----
-
-    def sample(self):
-        while not self.ending.wait(0.25):
-            with contextlib.suppress(OSError, AssertionError, KeyError):
-                self.fits.append((time.monotonic(), Truth(self.server).fit))
-                del self.fits[:-20]
-
-    def on_answer(self, r, status):
-        if not r.is_scale or status != 200:
-            return
-        body, now = json.loads(r.body), time.monotonic()
-        if not isinstance(body, list):
-            self.patches.append((now, body["spec"]["replicas"]))
-            return
-        to = body[-1]["value"]
-        self.patches.append((now, to))
-        fit = max([Truth(self.server).fit] + [f for t, f in self.fits if now - t < RACE_S])
-        if to > fit:
-            self.wrong.append("grew to %d where %d fit" % (to, fit))
-        for path in ("/api/v1/pods", "/api/v1/nodes"):
-            if now - self.proxy.heard.get(path, 0) > STALE_S + 1:
-                self.wrong.append("grew to %d, and nothing was heard from %s" % (to, path))
-
-    # ---- the agent ----
-
-    def text(self):
-        with contextlib.suppress(OSError), open(self.log_path) as f:
-            return f.read()
-        return ""
-
-    def wait_log(self, pattern, timeout=15):
-        wait_until(lambda: re.search(pattern, self.text()), timeout, "the log to say %r" % pattern)
-
-    def status(self):
-        with urllib.request.urlopen(self.url + "/api/v1/status", timeout=5) as answer:
-            return json.load(answer)
-
-    def metric(self, name):
-        with urllib.request.urlopen(self.url + "/metrics", timeout=5) as answer:
-            found = re.search(r"(?m)^%s(?:\{.*\})? (\S+)$" % name, answer.read().decode())
-        return float(found.group(1)) if found else None
-
-    def replicas(self):
-        return self.server.get(MINER)["spec"]["replicas"]
-
-    def difference(self):
-        """What the agent says otherwise than the server; None: nothing."""
-        truth = Truth(self.server)
-        try:
-            s = self.status()
-        except OSError as e:
-            return str(e)
-        if not s["fillers"]:
-            return "no filler"
-        f, replicas = s["fillers"][0], self.replicas()
-        pairs = {"pods": (s["pods"], truth.pods), "nodes": (s["nodes"], truth.nodes),
-                 "paid": (s["cpu"]["paid_milli"], truth.paid), "filler pods": (truth.filler, replicas),
-                 "bound": (truth.bound, replicas), "running": (f["running"], replicas),
-                 "filler": (s["cpu"]["filler_milli"], 1000 * replicas),
-                 "replicas": (f["replicas"], replicas), "fit": (f["fit"], truth.fit),
-                 "full": (replicas, f["set_point"]), "state": (f["state"], "steady")}
-        wrong = ["%s is %s, expected %s" % (k, *v) for k, v in pairs.items() if v[0] != v[1]]
-        return "; ".join(wrong) or None
-
-    def settle(self, timeout=30):
-        """Until the agent knows what is so and has done what it should."""
-        end = time.monotonic() + timeout
-        while True:
-            found = self.difference()
-            if found is None:
-                break
-            assert time.monotonic() < end, "after %g s: %s" % (timeout, found)
-            time.sleep(0.2)
-        assert abs(self.metric("cpu_capacity_requested") * 1000 - self.status()["cpu"]["paid_milli"]) < 1
-        run = subprocess.run([test_pocket.BRIM, "capacity", "--kubeconfig", self.pocket.kubeconfig, "-o", "json"],
-                             capture_output=True, text=True, timeout=60)
-        assert run.returncode == 0, run.stderr
-
-    def begin(self, timeout=30):
-        self.start()
-        self.settle(timeout)
-
-    # ---- the cluster ----
-
-    def paid(self, name, cores, more=None, **meta):
-        container = dict({"name": "c", "image": "none", "resources": {"requests": {"cpu": str(cores), "memory": "1Gi"}}})
-        spec = {"terminationGracePeriodSeconds": 0, "containers": [container] + (more or [])}
-        status, body = self.server.ask("POST", PODS, {"metadata": dict({"name": name}, **meta), "spec": spec})
-        assert status == 201, body
-
-    def unpaid(self, name):
-        self.server.ask("DELETE", PODS + "/" + name)
-
-    def scale(self, path, n):
-        status, body = self.server.ask("PATCH", path + "/scale", {"spec": {"replicas": n}}, checks.MERGE)
-        assert status == 200, body
-
-    def node(self, name, spec):
-        status, body = self.server.ask("PATCH", "/api/v1/nodes/" + name, {"spec": spec}, checks.MERGE)
-        assert status == 200, body
-
-    def restart(self):
-        """The server forgets its history and ends its watches."""
-        self.pocket.process.send_signal(signal.SIGHUP)
-
-    def change(self):
-        """Something of everything happens: pods come, go and grow in number, a node is cordoned."""
-        self.paid("there", 2)
-        self.scale(WEB, 3)
-        self.node("n-1", {"unschedulable": True})
-
-    def change_back(self):
-        self.unpaid("there")
-        self.scale(WEB, 2)
-        self.node("n-1", {"unschedulable": None})
 
 
 class Connections(unittest.TestCase):
@@ -296,7 +88,7 @@ class Connections(unittest.TestCase):
             self.assertEqual(s.replicas(), 0)
             s.proxy.ask = None
             s.proxy.cut()
-            wait_until(lambda: s.status()["cpu"]["paid_milli"] == Truth(s.server).paid, 60, "the pods that came meanwhile")
+            wait_until(lambda: s.status()["cpu"]["paid_milli"] == Recount(s.server).paid(), 60, "the pods that came meanwhile")
             self.assertEqual(s.replicas(), 0)
 
     def test_each_request_of_a_start_may_fail(self):
@@ -349,7 +141,7 @@ class Answers(unittest.TestCase):
 
     def pods_differ(self, s):
         with contextlib.suppress(OSError):
-            return s.status()["pods"] != Truth(s.server).pods
+            return s.status()["pods"] != Recount(s.server).pods
         return True
 
     def test_a_version_that_the_server_has_not_reached(self):
@@ -361,7 +153,7 @@ class Answers(unittest.TestCase):
             s.proxy.ask = ahead
             s.proxy.cut()
             s.change()
-            wait_until(lambda: s.status()["cpu"]["paid_milli"] == Truth(s.server).paid, 120, "a list without a version")
+            wait_until(lambda: s.status()["cpu"]["paid_milli"] == Recount(s.server).paid(), 120, "a list without a version")
             self.assertIn("Too large resource version", s.text())
             s.proxy.ask = None
             s.proxy.cut()
@@ -549,7 +341,7 @@ class Events(unittest.TestCase):
                 s.paid("odd", "1234m")
                 s.paid("even", 2)
                 s.wait_log("12 4m")
-                wait_until(lambda: s.status()["cpu"]["paid_milli"] == Truth(s.server).paid - 1234, 10, "all but the odd one")
+                wait_until(lambda: s.status()["cpu"]["paid_milli"] == Recount(s.server).paid() - 1234, 10, "all but the odd one")
                 s.proxy.frame = None
                 s.restart()
                 s.settle()
@@ -622,7 +414,7 @@ class Writes(unittest.TestCase):
             status, body = s.server.ask("POST", os.path.dirname(MINER), {k: made[k] for k in ("metadata", "spec")})
             self.assertEqual(status, 201, body)
             wait_until(lambda: s.replicas() == before, 60, "the same count again")
-            self.assertLessEqual(s.replicas(), Truth(s.server).fit)
+            self.assertLessEqual(s.replicas(), Recount(s.server).fit())
 
     def test_a_node_that_flaps(self):
         with Stage() as s:
@@ -763,8 +555,9 @@ class Lagging:
     LAGS = (0.0, 0.6, 1.5)
 
     def __init__(self, url, context=None):
-        self.backends = [Backend(url, lag) for lag in self.LAGS]
-        self.next, self.answered, self.heard, self.connections = 0, None, {}, []
+        self.book = Book()
+        self.backends = [Backend(url, lag, self.book) for lag in self.LAGS]
+        self.next = 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
         self.closing = False
@@ -775,9 +568,9 @@ class Lagging:
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
-        if name == "answered" and value:
+        if name in ("asked", "answered"):
             for b in self.backends:
-                b.answered, b.heard = value, self.heard
+                setattr(b, name, value)
 
     def __exit__(self, *exc):
         self.closing = True
@@ -808,8 +601,8 @@ class Lagging:
 
 
 class Backend(Proxy):
-    def __init__(self, url, lag):
-        super().__init__(url, lag=lag)
+    def __init__(self, url, lag, book):
+        super().__init__(url, lag=lag, book=book)
         self.server, self.oldest, self.known = checks.Server(url), 0, []
         self.ask = self.answer
         threading.Thread(target=self.follow, daemon=True).start()
