@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Adds up what the suites of several build directories ran, and prints it as `N passed, N failed, N skipped`.
+"""Adds up what several runs of `meson test` ran, and prints it as `N passed, N failed, N skipped`.
 
 A program that speaks TAP counts its lines; any other counts as one test. A program whose exit status is not 0 fails at
 least once, whatever it printed: sanitizers are judged so.
 
-usage: count.py DIR...
+usage: count.py LOG.json...
 """
 import json
 import re
@@ -13,12 +13,12 @@ import sys
 TAP = re.compile(r"^(not )?ok\b[^#\n]*(#\s*SKIP)?", re.M | re.I)
 
 
-def count(directory):
+def count(path):
     passed = failed = skipped = 0
-    with open(f"{directory}/meson-logs/testlog.json", encoding="utf-8") as log:
+    with open(path, encoding="utf-8") as log:
         for line in log:
             test = json.loads(line)
-            name, result = f"{directory} {test['name']}", test["result"]
+            name, result = f"{path.split('/')[0]} {test['name']}", test["result"]
             lines = TAP.findall(re.sub(r"\x1b\[[0-9;]*m", "", test.get("stdout", "")))
             bad = sum(1 for no, skip in lines if no and not skip)
             skips = sum(1 for _, skip in lines if skip)
@@ -36,7 +36,7 @@ def count(directory):
 
 
 def main():
-    total = [sum(column) for column in zip(*(count(directory) for directory in sys.argv[1:]))]
+    total = [sum(column) for column in zip(*(count(path) for path in sys.argv[1:]))]
     print("{} passed, {} failed, {} skipped".format(*total))
     return 1 if total[1] or not total[0] else 0
 

@@ -19,12 +19,14 @@ import threading
 import time
 import unittest
 
+import lanes
 import test_pocket
 from test_pocket import Agent, Pocket, free_port, wait_until
 
 # A name that no resolver knows: only a proxy of ours reaches it. It is not a loopback address, which NO_PROXY always holds.
 HOST = "cluster.test"
 V1 = "client.authentication.k8s.io/v1"
+LANES = 4
 
 
 class Authority:
@@ -452,17 +454,6 @@ class Proxies(Rig):
         self.assertEqual(set(p.asked), {"%s:%d" % (HOST, self.front.port)})
 
 
-def main():
-    test_pocket.POCKET, test_pocket.BRIM = (os.path.abspath(path) for path in sys.argv[1:3])
-    loader = unittest.defaultTestLoader
-    tests = loader.loadTestsFromModule(sys.modules["__main__"]) if len(sys.argv) == 3 else \
-        loader.loadTestsFromNames(sys.argv[3:], sys.modules["__main__"])
-    result = unittest.TextTestRunner(verbosity=0).run(tests)
-    print("1..%d" % result.testsRun)
-    for i in range(result.testsRun):
-        print("%s %d" % ("not ok" if i < len(result.failures) + len(result.errors) else "ok", i + 1))
-    return 0 if result.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    test_pocket.POCKET, test_pocket.BRIM = (os.path.abspath(path) for path in sys.argv[1:3])
+    sys.exit(lanes.run(sys.modules["__main__"], sys.argv[3:], LANES))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The pocket cluster: what clients rely on, in JSON and protobuf, over HTTP and TLS; and the agent beside it.
 
-usage: test_pocket.py POCKET BRIM
+usage: test_pocket.py POCKET BRIM [STORY…]
 """
 
 import json
@@ -21,8 +21,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "pocket"))
 
 import checks  # noqa: E402
+import lanes  # noqa: E402
 
 POCKET = BRIM = None
+LANES = 6
 MINER = "/apis/apps/v1/namespaces/filler/deployments/miner"
 WEB = "/apis/apps/v1/namespaces/default/deployments/web"
 
@@ -516,15 +518,6 @@ class Policies(unittest.TestCase):
             self.assertEqual((run.returncode, run.stderr), (2, "brim pause: the agent has no policy nobody\n"))
 
 
-def main():
-    global POCKET, BRIM
-    POCKET, BRIM = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-    result = unittest.TextTestRunner(verbosity=0).run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))
-    print("1..%d" % result.testsRun)
-    for i in range(result.testsRun):
-        print("%s %d" % ("not ok" if i < len(result.failures) + len(result.errors) else "ok", i + 1))
-    return 0 if result.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    POCKET, BRIM = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+    sys.exit(lanes.run(sys.modules["__main__"], sys.argv[3:], LANES))
