@@ -128,7 +128,7 @@ static bool read_number(struct reading *in, const char *expected, struct sv *ret
 
 static bool read_seconds(struct reading *in, int64_t *ret_us)
 {
-    static const char expected[] = "seconds, at least 0 and at most 1e12";
+    static const char expected[] = "seconds, at least 0 and at most 1e11";
     struct sv text;
     int64_t us;
 
@@ -532,7 +532,7 @@ static bool read_step(struct reading *in)
 
 static bool read_t(struct reading *in)
 {
-    static const char expected[] = "seconds, at least 0 and at most 1e12";
+    static const char expected[] = "seconds, at least 0 and at most 1e11";
     enum jsonr_kind kind = jsonr_peek(&in->r);
     char shown[YAML_SHOW_SIZE];
     struct sv text;

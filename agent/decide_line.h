@@ -20,10 +20,10 @@
 #include "base/sv.h"
 #include "capacity/records.h"
 
-/* The largest amounts: a million nodes of them still add up. The last moment is in the year 33,658.
- */
+/* The largest amounts: a million nodes of them still add up. The last moment is in the year 5138,
+ * long before the controller's clocks end (headroom.c: 18,000 years). */
 #define DECIDE_MAX_CPU_MILLI INT64_C(1000000000000)
-#define DECIDE_MAX_T_US      (INT64_C(1000000000000) * US_PER_S)
+#define DECIDE_MAX_T_US      (INT64_C(100000000000) * US_PER_S)
 /* Pods that a node takes if its line does not say; the grace of a filler whose line does not.
  * Kubernetes' defaults. */
 enum { DECIDE_NODE_PODS = 110, DECIDE_GRACE_S = 30 };

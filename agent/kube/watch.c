@@ -409,10 +409,16 @@ static void heard(struct watch *w)
         w->timers.timer_set(w->timer, WATCH_MARK_US);
 }
 
+/* Text of any form, but of a size that fits into a query; etcd's are 20 digits at most. */
+static bool is_version(const struct watch *w, struct sv version)
+{
+    return version.len != 0 && version.len < sizeof w->version &&
+           memchr(version.at, '\0', version.len) == NULL;
+}
+
 static void set_version(struct watch *w, struct sv version)
 {
-    /* Text of any form, but of a size that fits into a query; etcd's are 20 digits at most. */
-    if (version.len == 0 || version.len >= sizeof w->version)
+    if (!is_version(w, version))
         return;
     memcpy(w->version, version.at, version.len);
     w->version[version.len] = '\0';
@@ -482,7 +488,7 @@ static bool take_mark(struct watch *w, const struct object_meta *meta, struct er
     w->unmarked = !meta->initial_events_end;
     if (w->unmarked)
         return err_set(err, ERR_PROTOCOL, 0, "%s: a bookmark among the initial events", w->path);
-    if (meta->resource_version.len == 0 || meta->resource_version.len >= sizeof w->version)
+    if (!is_version(w, meta->resource_version))
         return err_set(err, ERR_PROTOCOL, 0, "%s: the initial events have no resourceVersion",
                        w->path);
     set_version(w, meta->resource_version);
@@ -575,7 +581,7 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
     struct sv version = frame_resource_version(w->frame);
     struct sv token = frame_continue(w->frame);
 
-    if (version.len == 0 || version.len >= sizeof w->version)
+    if (!is_version(w, version))
         return err_set(err, ERR_PROTOCOL, 0, "%s: the list has no resourceVersion", w->path);
     set_version(w, version);
     strbuf_clear(&w->token);

@@ -228,6 +228,31 @@ Test(watch, lists_page_by_page_and_then_streams)
     }
 }
 
+/* A frame of WatchEvent{"BOOKMARK", RawExtension{"k8s" Unknown{typeMeta{"v1", "Pod"}, raw}}}, where raw is
+ * Pod{metadata{name "a", resourceVersion RV}}, RV of two bytes. */
+#define BOOKMARK_PB(rv)                                                                            \
+    SV("\0\0\0\x28\x0a\x08"                                                                        \
+       "BOOKMARK\x12\x1c\x0a\x1ak8s\0"                                                             \
+       "\x0a\x09\x0a\x02v1\x12\x03Pod\x12\x09\x0a\x07\x0a\x01"                                     \
+       "a2\x02" rv)
+
+Test(watch, a_version_that_is_no_text_is_no_version)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "", POD("a", "5")));
+    t = expect(&r, "resourceVersion=10");
+    cr_assert(fake_head(t, 200, CLIENT_PROTOBUF ";stream=watch", -1));
+    cr_assert(fake_bytes(t, BOOKMARK_PB("13")));
+    cr_assert_str_eq(watch_version(r.watch), "13");
+    cr_assert(fake_bytes(t, BOOKMARK_PB("\0\0")));
+    cr_assert_str_eq(watch_version(r.watch), "13");
+    rig_done(&r);
+}
+
 Test(watch, sweeps_what_a_new_list_does_not_name)
 {
     struct rig r;
