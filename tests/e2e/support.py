@@ -42,10 +42,11 @@ class CheckFailed(Exception):
     """At least one check did not hold."""
 
 
-def test(timeout=120, long=False):
-    """Marks a function as a test. `long`: only with --long."""
+def test(timeout=120, long=False, alone=False):
+    """Marks a function as a test. `timeout`: seconds on an idle machine; the tests with the highest begin first. `long`: only with
+    --long. `alone`: it measures, and runs when no other test does."""
     def mark(fn):
-        fn.e2e = {"timeout": timeout, "long": long, "line": fn.__code__.co_firstlineno}
+        fn.e2e = {"timeout": timeout, "long": long, "alone": alone, "line": fn.__code__.co_firstlineno}
         return fn
     return mark
 

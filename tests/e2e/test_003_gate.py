@@ -123,7 +123,7 @@ class Hours:
                 self.t.check(max(took) <= GRACE + 12, "cycle 1: the longest wait is %.1f s" % max(took))
 
 
-@test(timeout=2 * HOUR + 300, long=True)
+@test(timeout=2 * HOUR + 300, long=True, alone=True)
 def an_hour_behind_gates_after_an_hour_of_history(t):
     with t.own_lab(start=2) as lab:
         hours = Hours(t, lab)

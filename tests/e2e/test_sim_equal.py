@@ -462,7 +462,7 @@ def a_difference_is_luck_only_if_the_control_plane_itself_varies(t):
         t.check(found[-1] == verdict and set(found[:-1]) <= {"again"}, "%s: found %s, expected %s" % (what, found, verdict))
 
 
-@test(timeout=900, long=True)
+@test(timeout=900, long=True, alone=True)
 def the_simulation_does_what_the_control_plane_does(t):
     base, sums = seed(), Sums()
     t.figure("BRIM_SEED", base)

@@ -136,7 +136,7 @@ def sizes_compared(scaler, index, reads, deployments, ready):
     return real, simulated
 
 
-@test(timeout=120, long=True)
+@test(timeout=120, long=True, alone=True)
 def autoscalers_reach_the_same_sizes_in_the_same_order(t):
     base = seed()
     t.figure("BRIM_SEED", base)
@@ -192,7 +192,7 @@ def simulated_marks():
     return [next(at for at, count in zip(moments, counts["all"]) if count[1] >= mark) for mark in MARKS]
 
 
-@test(timeout=60, long=True)
+@test(timeout=60, long=True, alone=True)
 def a_large_scale_takes_as_long_under_the_stock_limit(t):
     with t.own_lab(start=0) as lab:
         lab.add_node("big", cpu=1000, memory="4000Gi", pods=1000, wait=True)

@@ -58,7 +58,8 @@ import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-BOOT_TIMEOUT = 90.0  # seconds for one component; a loaded machine needs far longer than the usual 5
+BOOT_TIMEOUT = 60.0  # seconds for one component; a loaded machine needs far longer than the usual 5
+PATIENCE = 2         # how much longer than it says each wait may take: tests name what is enough on an idle machine
 STOP_TIMEOUT = 8.0   # seconds between SIGTERM and SIGKILL
 PORTS = (20000, 31000)  # below the ephemeral range, so that no outgoing connection takes one meanwhile
 
@@ -119,7 +120,8 @@ _spawner = None
 _spawner_lock = threading.Lock()
 
 
-def _popen(argv, **more):
+def popen(argv, **more):
+    """subprocess.Popen of a program that the kernel kills if this one ends without having stopped it."""
     global _spawner
     parent = os.getpid()
 
@@ -155,7 +157,7 @@ class Process:
             raise LabError("%s runs already" % self.name)
         with open(self.log, "ab") as out:
             self.began_at = out.seek(0, os.SEEK_END)
-            self.popen = _popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=self.env, cwd=self.cwd)
+            self.popen = popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=self.env, cwd=self.cwd)
         self.wanted = True
         with _running_lock:
             _running.add(self)
@@ -393,7 +395,7 @@ class Watch:
 
     def wait(self, fn, timeout, what):
         """Waits until fn(self) is true, looking after every event; returns what fn returned. fn runs under the lock."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         with self.changed:
             while True:
                 result = fn(self)
@@ -402,7 +404,7 @@ class Watch:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise LabError("waited %g s for %s at %s; %d objects, %d events" % (
-                        timeout, what, self.path, len(self.objects), len(self.events)))
+                        timeout * PATIENCE, what, self.path, len(self.objects), len(self.events)))
                 self.changed.wait(min(left, 0.5))
                 if self.error:
                     raise self.error
@@ -765,14 +767,14 @@ class Lab:
 
     def wait_until(self, fn, timeout, what, interval=0.05):
         """Calls fn until it returns something true, and returns that. `what` ends the sentence 'waited 5 s for …'."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while True:
             result = fn()
             if result:
                 return result
             self.check()
             if time.monotonic() >= deadline:
-                raise LabError("waited %g s for %s" % (timeout, what))
+                raise LabError("waited %g s for %s" % (timeout * PATIENCE, what))
             time.sleep(interval)
 
     # -- the API
