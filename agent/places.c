@@ -20,6 +20,7 @@ struct places {
     bool forbidden;
     bool probing; /* forbidden: a single patch is out to find out whether that still is so */
     struct mono forbidden_at;
+    struct err refused; /* of kind ERR_NONE: the newest pod was let in */
     size_t costs;
     struct mono costs_since;
     uint64_t admitted_total, errors_total;
@@ -65,6 +66,7 @@ struct places_view places_view(const struct places *p, struct mono now)
         .trying = p->forbidden && (due || p->probing),
         .missing = p->forbidden ? pod_patcher_view(p->patcher).missing : NULL,
         .retry_at = mono_plus_us(p->forbidden_at, PLACES_RETRY_US),
+        .refused = p->refused.kind != ERR_NONE ? p->refused.text : NULL,
         .costs = p->costs,
         .costs_since = p->costs_since,
         .admitted_total = p->admitted_total,
@@ -80,13 +82,23 @@ static void note_outcome(struct places *p, const struct pod_patch_result *result
     if (result->outcome == POD_PATCH_DONE || result->outcome == POD_PATCH_GONE)
         return;
     p->errors_total++;
-    if (result->err->kind == ERR_FORBIDDEN) {
-        p->forbidden = true;
+    if (result->err->kind == ERR_FORBIDDEN) /* by whom? */
+        p->forbidden = pod_patcher_view(p->patcher).missing != NULL;
+    if (result->err->kind == ERR_FORBIDDEN && p->forbidden) {
         p->forbidden_at = p->timers->now(p->timers->self);
         return;
     }
     log_warn("a filler pod could not be patched",
              F_STR("outcome", pod_patch_outcome_name(result->outcome)), F_ERR(result->err));
+}
+
+/* A gate that somebody else has lifted is no refusal. */
+static void note_refusal(struct places *p, const struct pod_patch_result *result)
+{
+    if (result->outcome == POD_PATCH_DONE)
+        p->refused = (struct err){0};
+    else if (result->outcome == POD_PATCH_REFUSED && result->err->kind != ERR_CONFLICT)
+        p->refused = *result->err;
 }
 
 static void answered(void *self, const struct pod_patch_result *result)
@@ -100,6 +112,8 @@ static void answered(void *self, const struct pod_patch_result *result)
 
     forget(patch);
     note_outcome(p, result);
+    if (!is_cost)
+        note_refusal(p, result);
     p->admitted_total += !is_cost && result->outcome == POD_PATCH_DONE;
     if (is_cost)
         p->handler.costed(p->handler.self, result->uid, cost, ok);

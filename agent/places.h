@@ -4,7 +4,8 @@
  *
  * Each entry of a plan is answered once through the handler; those that may not be written at once,
  * from inside places_carry(). Where the right to patch pods is missing nothing is sent for
- * PLACES_RETRY_US; then a single patch finds out whether that still is so.
+ * PLACES_RETRY_US; then a single patch finds out whether that still is so. What an admission policy
+ * or webhook refuses is that pod's trouble alone.
  */
 #ifndef BRIM_AGENT_PLACES_H
 #define BRIM_AGENT_PLACES_H
@@ -31,6 +32,7 @@ struct places_view {
     bool trying;          /* the right was missing, and it is time to try again */
     const char *missing;  /* not allowed: the right that is missing, for people */
     struct mono retry_at; /* not allowed */
+    const char *refused;  /* why the newest pod was not let in, for people; NULL: it was */
     size_t costs;         /* deletion costs that were not answered yet */
     struct mono costs_since;
     uint64_t admitted_total, errors_total;

@@ -104,6 +104,9 @@ static void fill_placed(const struct turn *t, const struct turn_filler *tf,
         snapshot_condition_set(c, false, "GateMissing",
                       "the pod template has no scheduling gate " ROOM_GATE
                       ": pods go where the scheduler puts them");
+    else if (places.refused != NULL &&
+             planner_placement(t->parts.facts->planner, tf->index).gated != 0)
+        snapshot_condition_set(c, false, "Refused", places.refused);
     else
         snapshot_condition_set(c, true, "ByGate", "pods are let in one by one, each to its node");
 }

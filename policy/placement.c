@@ -251,7 +251,9 @@ void placement_admitted(struct placer *p, struct cluster *c, struct uid uid, boo
         return;
     }
     (void)cluster_admit(c, uid, CLUSTER_NO_NODE);
-    f->retry_at = mono_plus_us(p->now, PLACEMENT_RETRY_US);
+    f->retry_at = mono_plus_us(p->now, PLACEMENT_RETRY_US << f->failed);
+    if (f->failed < PLACEMENT_MAX_DOUBLINGS)
+        f->failed++;
     roster_move(&p->roster, pod, ROSTER_GATED, ROSTER_NONE, ROSTER_UNASSIGNED);
 }
 

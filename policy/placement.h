@@ -56,8 +56,10 @@
  * and in the second that a shrinking scale waits for. */
 enum { PLACEMENT_UNDER_WAY = 100, PLACEMENT_MAX_COSTS = 500 };
 
-/* A write that failed is tried again after this. */
+/* A write that failed is tried again after this, an admission after twice the time for each one of
+ * the pod's that failed before. */
 #define PLACEMENT_RETRY_US (1 * US_PER_S)
+enum { PLACEMENT_MAX_DOUBLINGS = 6 };
 /* The longest that a pod of which the scheduler says nothing is waited for. */
 #define PLACEMENT_PATIENCE_US (600 * US_PER_S)
 /* How long nothing is let in to a node that refused a pod. */
@@ -142,8 +144,8 @@ const struct placement_plan *placement_step(struct placer *p, const struct place
 
 /*
  * Answers, one for each entry of a plan. `ok`: it went through; for an admission also: it may have.
- * An admission that did not is tried again after PLACEMENT_RETRY_US, a cost with the next plan that
- * wants it from then on. Pods that are gone are ignored.
+ * An admission that did not is tried again after PLACEMENT_RETRY_US, or twice, four times … as long
+ * if it fails again and again; a cost with the next plan that wants it after PLACEMENT_RETRY_US. Pods that are gone are ignored.
  */
 void placement_admitted(struct placer *p, struct cluster *c, struct uid uid, bool ok,
                         struct mono now);

@@ -59,6 +59,7 @@ struct roster_pod {
     bool costing; /* a cost is being written */
     bool echo;    /* the written cost has not been seen in a record yet */
     bool chosen;  /* by the step that runs */
+    uint8_t failed; /* admissions in a row, at most PLACEMENT_MAX_DOUBLINGS */
 };
 
 struct roster_node {

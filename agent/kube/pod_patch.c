@@ -366,14 +366,17 @@ static void take_pod(struct pod_patch *patch, const cJSON *list)
     }
 }
 
-/* A refusal by an admission policy or webhook is about this pod, any other about a right that is missing. */
+/* A refusal by an admission policy or webhook is about this pod, and says that the right is there; any other is about a right
+ * that is missing. */
 static void note_missing(struct pod_patch *patch, const struct client_problem *problem)
 {
     struct pod_patcher *p = patch->patcher;
 
     if (strstr(problem->err.text, "AdmissionPolicy") != NULL ||
-        strstr(problem->err.text, "admission webhook") != NULL)
+        strstr(problem->err.text, "admission webhook") != NULL) {
+        p->missing = (struct err){0};
         return;
+    }
     (void)err_set(&p->missing, ERR_FORBIDDEN, problem->status,
                   "brim may not %s pods in namespace %s: its service account needs a Role there "
                   "with the verb %s on pods",

@@ -396,6 +396,12 @@ Test(pod_patch, names_the_right_that_is_missing_until_it_is_there)
     (void)let_in(&r, "a");
     answer(&r, "a", 200, "{}");
     cr_assert_null(pod_patcher_view(r.patcher).missing);
+    (void)let_in(&r, "a");
+    answer(&r, "a", 403, STATUS(403, "Forbidden", "m"));
+    cr_assert_not_null(pod_patcher_view(r.patcher).missing);
+    (void)let_in(&r, "a");
+    answer(&r, "a", 403, STATUS(403, "Forbidden", "admission webhook x denied the request: z"));
+    cr_assert_null(pod_patcher_view(r.patcher).missing, "who comes to admission has the right");
     rig_done(&r);
 }
 

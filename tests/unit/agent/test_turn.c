@@ -64,7 +64,8 @@ struct world {
     int target_status;       /* with which reads of the target are refused; 0: they are not */
     long gated_pods;         /* that wait behind it */
     bool pods_forbidden, hold_pods; /* patches of pods */
-    int pod_patches;
+    const char *refused_pod; /* whose patches a webhook refuses; "": everybody's; NULL: nobody's */
+    int pod_patches, refusals;
     int64_t scaled_at_us; /* when the newest patch of the scale came */
 };
 
@@ -316,6 +317,14 @@ static void answer(struct world *w, struct transfer *t)
     }
     if (path_is(t, POD_PATH) && strcmp(t->method, "PATCH") == 0) {
         w->pod_patches++;
+        if (w->refused_pod != NULL &&
+            strncmp(t->path + strlen(POD_PATH), w->refused_pod, strlen(w->refused_pod)) == 0) {
+            w->refusals++;
+            fake_json(t, 403,
+                      "{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\",\"message\":"
+                      "\"admission webhook \\\"x\\\" denied the request: not today\"}");
+            return;
+        }
         fake_json(t, w->pods_forbidden ? 403 : 200,
                   w->pods_forbidden ? "{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\","
                                       "\"message\":\"pods is forbidden\"}"
@@ -628,6 +637,51 @@ Test(turn, without_the_right_to_patch_pods_one_is_tried_a_minute_and_scaling_goe
     cr_assert_str_eq(s->fillers[0].placed.reason, "ByGate");
     cr_assert_geq(s->fillers[0].admitted_total, 1);
     snapshot_unref(s);
+    world_done(&w);
+}
+
+/* Reason of the condition PodsPlaced. */
+static void expect_placed(const struct world *w, const char *reason)
+{
+    struct snapshot *s = snapshot_slot_get(w->slot);
+
+    cr_expect_str_eq(s->fillers[0].placed.reason, reason);
+    cr_expect_eq(s->fillers[0].placed.status, strcmp(reason, "ByGate") == 0);
+    snapshot_unref(s);
+}
+
+Test(turn, a_pod_that_admission_refuses_keeps_no_other_one_out)
+{
+    struct world w;
+
+    world_init(&w, 66, 30);
+    w.filler_pods = 60;
+    w.gated_pods = 6;
+    w.gated = true;
+    w.refused_pod = "g3";
+    live(&w, 500);
+    cr_assert_eq(w.pod_patches, 6, "%d patches", w.pod_patches);
+    cr_assert_eq(w.refusals, 1);
+    live(&w, 130000);
+    cr_assert_geq(w.refusals, 6, "it is tried again: %d times", w.refusals);
+    cr_assert_leq(w.refusals, 8, "ever more seldom: %d times", w.refusals);
+    world_done(&w);
+}
+
+Test(turn, says_that_admission_refuses_pods_until_it_does_not)
+{
+    struct world w;
+
+    world_init(&w, 66, 30);
+    w.filler_pods = 60;
+    w.gated_pods = 6;
+    w.gated = true;
+    w.refused_pod = "";
+    live(&w, 5000);
+    expect_placed(&w, "Refused");
+    w.refused_pod = NULL;
+    live(&w, 70000);
+    expect_placed(&w, "ByGate");
     world_done(&w);
 }
 

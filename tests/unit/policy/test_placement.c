@@ -294,6 +294,34 @@ Test(placement, tries_again_after_a_write_that_failed)
     bench_done(&b);
 }
 
+Test(placement, tries_again_ever_more_seldom_what_is_refused_again_and_again)
+{
+    static const int64_t pauses_s[] = {1, 2, 4, 8, 16, 32, 64, 64};
+    struct bench b = bench_new();
+
+    (void)add_node(&b, "n1", 4);
+    put_gated(&b, 1, 1);
+    put_gated(&b, 2, 2);
+    answer(&b, step(&b, 1, 1), false);
+    for (size_t i = 0; i < COUNT_OF(pauses_s); i++) {
+        const struct placement_plan *plan = step(&b, 1, 1);
+
+        if (i == 0) { /* the other one may go meanwhile */
+            cr_assert_eq(plan->n_admit, 1);
+            answer(&b, plan, true);
+            plan = step(&b, 2, 2);
+        }
+        cr_assert_eq(plan->n_admit, 0);
+        b.in.now = mono_plus_us(b.in.now, pauses_s[i] * US_PER_S - 1);
+        cr_assert_eq(step(&b, 2, 2)->n_admit, 0, "after %lld s", (long long)pauses_s[i]);
+        b.in.now = mono_plus_us(b.in.now, 1);
+        plan = step(&b, 2, 2);
+        cr_assert_eq(plan->n_admit, 1, "after %lld s", (long long)pauses_s[i]);
+        answer(&b, plan, false);
+    }
+    bench_done(&b);
+}
+
 Test(placement, an_older_record_does_not_undo_an_admission)
 {
     struct bench b = bench_new();
