@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "base/alloc.h"
+#include "storage/mount.h"
 
 _Static_assert(DB_BUSY == SQLITE_BUSY && DB_READ_ONLY == SQLITE_READONLY && DB_IO == SQLITE_IOERR &&
                    DB_CORRUPT == SQLITE_CORRUPT && DB_FULL == SQLITE_FULL &&
@@ -17,6 +18,8 @@ struct db {
     sqlite3 *sqlite;
     char *path;
     int64_t max_bytes;
+    const char *network;
+    struct err damage; /* what was found first */
 };
 
 struct db_stmt {
@@ -25,7 +28,15 @@ struct db_stmt {
     int failed; /* result of the first bind that failed since the last reset */
 };
 
-static bool fail(const struct db *db, int code, struct err *err)
+/* From now on nothing may be written into the file: it is kept for who salvages it. */
+static void note_damage(struct db *db, const struct err *found)
+{
+    if (db->damage.kind == ERR_NONE)
+        db->damage = *found;
+    (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+static bool fail(struct db *db, int code, struct err *err)
 {
     const char *text = db->sqlite != NULL && sqlite3_errcode(db->sqlite) != SQLITE_OK
                            ? sqlite3_errmsg(db->sqlite)
@@ -33,10 +44,15 @@ static bool fail(const struct db *db, int code, struct err *err)
     int kind = code & 0xff;
     bool of_system = kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR || kind == SQLITE_FULL;
     int why = of_system && db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
+    struct err found = {0};
 
-    if (why == 0)
-        return err_set(err, ERR_STORAGE, kind, "%s: %s", db->path, text);
-    return err_set(err, ERR_STORAGE, kind, "%s: %s: %s", db->path, text, strerror(why));
+    (void)err_set(&found, ERR_STORAGE, kind, "%s: %s%s%s", db->path, text, why != 0 ? ": " : "",
+                  why != 0 ? strerror(why) : "");
+    if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)
+        note_damage(db, &found);
+    if (err != NULL)
+        *err = found;
+    return false;
 }
 
 /* What guards against a file that somebody else wrote; none of it changes the file. */
@@ -57,6 +73,16 @@ static bool set_guards(struct db *db, struct err *err)
     return db_exec(db, cache, err);
 }
 
+/*
+ * Set before the first access, the write-ahead log does without shared memory (https://sqlite.org/wal.html#noshm). One that was
+ * opened for reading asks for no more than a reader's lock.
+ */
+static bool keep_alone(struct db *db, const char *path, struct err *err)
+{
+    db->network = mount_network(path);
+    return db->network == NULL || db_exec(db, "PRAGMA locking_mode=EXCLUSIVE", err);
+}
+
 bool db_open(const struct db_options *o, struct db **ret_db, struct err *err)
 {
     CLEANUP(db_close_ptr) struct db *db = xcalloc(1, sizeof *db);
@@ -69,8 +95,10 @@ bool db_open(const struct db_options *o, struct db **ret_db, struct err *err)
     code = sqlite3_open_v2(o->path, &db->sqlite, flags, o->vfs);
     if (code != SQLITE_OK)
         return fail(db, code, err);
-    if (!set_guards(db, err))
+    if ((!o->read_only && !keep_alone(db, o->path, err)) || !set_guards(db, err))
         return false;
+    if (!o->read_only && sqlite3_db_readonly(db->sqlite, "main") == 1)
+        return err_set(err, ERR_STORAGE, DB_READ_ONLY, "%s: is read-only", db->path);
     *ret_db = TAKE(db);
     return true;
 }
@@ -147,13 +175,18 @@ void db_rollback(struct db *db)
 
 bool db_integrity(struct db *db, struct err *err)
 {
+    struct err found = {0};
     struct db_stmt *s = NULL;
     bool row = false;
     bool ok = db_prepare(db, "PRAGMA integrity_check(1)", &s, err) && db_step(s, &row, err);
 
-    if (ok && !(row && sv_eq(db_text(s, 0), SV("ok"))))
-        ok = err_set(err, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s", db->path,
+    if (ok && !(row && sv_eq(db_text(s, 0), SV("ok")))) {
+        ok = err_set(&found, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s", db->path,
                      row ? (int)db_text(s, 0).len : 0, db_text(s, 0).at);
+        note_damage(db, &found);
+        if (err != NULL)
+            *err = found;
+    }
     db_stmt_free(s);
     return ok;
 }
@@ -177,6 +210,16 @@ bool db_at_limit(struct db *db)
 const char *db_path(const struct db *db)
 {
     return db->path;
+}
+
+const char *db_network(const struct db *db)
+{
+    return db->network;
+}
+
+const char *db_damage(const struct db *db)
+{
+    return db->damage.kind != ERR_NONE ? db->damage.text : NULL;
 }
 
 bool db_prepare(struct db *db, const char *sql, struct db_stmt **ret_stmt, struct err *err)

@@ -8,6 +8,10 @@
  * machine's power. (With NORMAL a power loss takes everything since the last checkpoint, which may be hours.) What a caller
  * gathers before it commits is lost; storage/writer.h bounds that by 10 s. One fsync a batch is cheap enough for that.
  *
+ * On a network file system (mount.h) a file that is opened for writing is this connection's alone, since other machines do not share its
+ * memory: nobody else can read it until it is closed. Only writers fold the log back into the file; readers are opened read-only, so
+ * that never two do so at a time.
+ *
  * The file is taken as hostile: no trusted schema, defensive mode, cells are checked, values are at most DB_MAX_VALUE bytes.
  */
 #ifndef BRIM_STORAGE_DB_H
@@ -51,7 +55,10 @@ struct db_stmt;
 
 /* Opens or, unless read_only, makes the file. Changes nothing in one that is there. */
 bool db_open(const struct db_options *options, struct db **ret_db, struct err *err) MUST_CHECK;
-/* All statements must be freed before. NULL is allowed. */
+/*
+ * All statements must be freed before. The last writer folds the log back, unless the file is damaged: then both stay as they are. NULL
+ * is allowed.
+ */
 void db_close(struct db *db);
 static inline void db_close_ptr(struct db **p)
 {
@@ -83,6 +90,12 @@ int64_t db_bytes(struct db *db);
 bool db_at_limit(struct db *db);
 
 const char *db_path(const struct db *db);
+
+/* The network file system that the file lies on, as it was opened for writing; NULL: none. */
+const char *db_network(const struct db *db);
+
+/* What the first call said that found the file to be damaged (DB_CORRUPT), or no database (DB_NOT_A_DB); NULL: none did. */
+const char *db_damage(const struct db *db);
 
 bool db_prepare(struct db *db, const char *sql, struct db_stmt **ret_stmt,
                 struct err *err) MUST_CHECK;

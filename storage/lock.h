@@ -1,9 +1,13 @@
 /*
  * lock: one writer to a history file. Two agents on one file would mix their samples and number their decisions alike.
  *
- * The lock is flock(2) on PATH-lock, which then says who holds it: process and host. SQLite's own locks are left alone: closing any
- * other handle of the database's file would drop them. Whatever ends the holder frees the lock; its file stays. Readers need none.
- * Advisory, and only as good as flock() is where the file lies (on NFS: Linux 2.6.12 or later on all sides).
+ * Two locks. flock(2) on PATH-lock, which says who holds it: process and host. And one on the database's own file (fcntl(2), open file
+ * description lock, far behind all bytes that SQLite locks), which holds whatever name the other agent has for the file, and when somebody
+ * removed PATH-lock. Whatever ends the holder frees both; PATH-lock stays. Readers need none. Advisory, and only as good as these are
+ * where the file lies (on NFS: Linux 2.6.12 or later on all sides; a file system without the second kind does without it).
+ *
+ * While a lock is held its file is open: closing it drops SQLite's own locks of this process (fcntl(2)), so lock_release() comes after
+ * the database was closed.
  */
 #ifndef BRIM_STORAGE_LOCK_H
 #define BRIM_STORAGE_LOCK_H
@@ -13,9 +17,17 @@
 #include "base/attr.h"
 #include "base/err.h"
 
-/* Never waits. ERR_STORAGE: another process holds it, with who that is, or the lock's file cannot be opened. */
-bool lock_take(const char *path, int *ret_lock, struct err *err) MUST_CHECK;
-/* Below 0: there is none. */
-void lock_release(int lock);
+struct lock;
+
+/*
+ * Never waits. Makes an empty file if there is none. ERR_STORAGE: another process holds it, with who that is, or a file cannot be
+ * opened for writing.
+ */
+bool lock_take(const char *path, struct lock **ret_lock, struct err *err) MUST_CHECK;
+/* NULL is allowed. */
+void lock_release(struct lock *lock);
+
+/* Does the path still lead to the file that is locked? ERR_STORAGE where it was removed, moved or replaced. */
+bool lock_stands(const struct lock *lock, struct err *err) MUST_CHECK;
 
 #endif

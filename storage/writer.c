@@ -1,5 +1,6 @@
 #include "storage/writer.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "storage/aside.h"
 #include "storage/lock.h"
 #include "storage/queue.h"
 
@@ -46,7 +48,7 @@ struct writer {
 
     /* The disk thread's alone. */
     struct history history;
-    int file_lock; /* -1: not ours yet */
+    struct lock *file_lock; /* NULL: not ours yet */
     uint64_t id_shift;
     int64_t not_before_us, forget_at_us;
 
@@ -107,15 +109,62 @@ static bool mark_start(struct writer *w, struct err *err)
            history_add_gap(&w->history, &gap, err);
 }
 
-static bool open_history(struct writer *w, struct err *err)
+/* Leaves the file to others, or to what comes in its place. */
+static void let_go(struct writer *w)
+{
+    history_close(&w->history);
+    lock_release(w->file_lock);
+    w->file_lock = NULL;
+}
+
+/* Of what is too long the end, which tells more of a path than its begin. */
+static void copy_end(char *to, size_t size, const char *text)
+{
+    size_t len = strlen(text), skip = len < size ? 0 : len - size + 1;
+
+    memcpy(to, text + skip, len - skip + 1);
+}
+
+/* Puts the damaged file, which nothing has open, out of the way. */
+static bool set_aside(struct writer *w, const char *damage, struct err *err)
+{
+    char name[PATH_MAX + 64];
+
+    if (!aside_move(w->options.path, wall(w), name, sizeof name, err))
+        return false;
+    (void)pthread_mutex_lock(&w->lock);
+    w->status.set_aside++;
+    copy_end(w->status.aside, sizeof w->status.aside, name);
+    (void)snprintf(w->status.damage, sizeof w->status.damage, "%s", damage);
+    (void)pthread_mutex_unlock(&w->lock);
+    let_go(w);
+    return true;
+}
+
+/* Opens the file, or, where a damaged one was, a new one. */
+static bool open_file(struct writer *w, struct err *err)
 {
     const struct db_options options = {
         .path = w->options.path, .max_bytes = w->options.max_bytes, .vfs = w->options.vfs};
+    struct err damage;
+
+    if (w->file_lock == NULL && !lock_take(w->options.path, &w->file_lock, err))
+        return false;
+    if (history_open(&options, &w->history, err))
+        return true;
+    damage = *err;
+    if ((damage.code != DB_CORRUPT && damage.code != DB_NOT_A_DB) ||
+        !aside_is_history(w->options.path) || !set_aside(w, damage.text, err))
+        return false;
+    return lock_take(w->options.path, &w->file_lock, err) &&
+           history_open(&options, &w->history, err);
+}
+
+static bool open_history(struct writer *w, struct err *err)
+{
     uint64_t last_id = 0;
 
-    if (w->file_lock < 0 && !lock_take(w->options.path, &w->file_lock, err))
-        return false;
-    if (!history_open(&options, &w->history, err))
+    if (!open_file(w, err))
         return false;
     if (!decisions_last_id(w->history.decisions, &last_id, err) || !mark_start(w, err)) {
         history_close(&w->history);
@@ -123,16 +172,31 @@ static bool open_history(struct writer *w, struct err *err)
     }
     (void)pthread_mutex_lock(&w->lock);
     w->status.open = true;
+    w->status.network = db_network(w->history.db);
     w->last_id = last_id;
     w->id_shift = w->ids_given ? last_id : 0;
     (void)pthread_mutex_unlock(&w->lock);
     return true;
 }
 
-/* Opens the history if it is not. */
+/* Opens the history if it is not, or no longer where it should be. */
 static bool have_history(struct writer *w, struct err *err)
 {
+    if (w->history.db != NULL && !lock_stands(w->file_lock, err)) {
+        note_error(w, err);
+        let_go(w);
+    }
     return w->history.db != NULL || open_history(w, err);
+}
+
+/* What was found to be damaged is not written any more: a new file is begun. */
+static bool replace_damaged(struct writer *w, struct err *err)
+{
+    char damage[240];
+
+    (void)snprintf(damage, sizeof damage, "%s", db_damage(w->history.db));
+    history_close(&w->history);
+    return set_aside(w, damage, err) && open_history(w, err);
 }
 
 static bool add_decision(struct writer *w, const struct decision_entry *entry, struct err *err)
@@ -217,7 +281,10 @@ static void forget_old(struct writer *w)
     struct err err = {0};
 
     w->forget_at_us = mono_us(w) + FORGET_EVERY_US;
-    if (!history_forget(&w->history, &w->options.keep, wall(w).us / 1000, &err))
+    if (history_forget(&w->history, &w->options.keep, wall(w).us / 1000, &err))
+        return;
+    note_error(w, &err);
+    if (db_damage(w->history.db) != NULL && !replace_damaged(w, &err))
         note_error(w, &err);
 }
 
@@ -234,6 +301,8 @@ static bool flush(struct writer *w, struct err *err)
     ok = write_batch(w, n, &chunk, err);
     if (!ok && err->code == DB_FULL && db_at_limit(w->history.db) &&
         history_shrink(&w->history, err))
+        ok = write_batch(w, n, &chunk, err);
+    if (!ok && db_damage(w->history.db) != NULL && replace_damaged(w, err))
         ok = write_batch(w, n, &chunk, err);
     if (!ok)
         return false;
@@ -264,6 +333,8 @@ static void answer(struct writer *w)
             (void)!have_history(w, &err);
         requests[i].run(requests[i].self, w->history.db != NULL && !stopping ? &w->history : NULL,
                         &err);
+        if (w->history.db != NULL && db_damage(w->history.db) != NULL && !replace_damaged(w, &err))
+            note_error(w, &err);
     }
 }
 
@@ -352,8 +423,7 @@ static void *run(void *self)
     }
     answer(w);
     work(w);
-    history_close(&w->history);
-    lock_release(w->file_lock);
+    let_go(w);
     if (atomic_exchange(&w->fate, ENDED) == LEFT)
         free_writer(w);
     return NULL;
@@ -369,7 +439,6 @@ bool writer_start(const struct writer_options *options, struct writer **ret_writ
     w->options.path = xstrdup(options->path);
     if (w->options.interval_us <= 0)
         w->options.interval_us = WRITER_INTERVAL_US;
-    w->file_lock = -1;
     w->clock = clock_system();
     w->queue = queue_new(WRITER_SLOTS, WRITER_PIECE_BYTES);
     (void)sem_init(&w->wake, 0, 0);

@@ -9,9 +9,10 @@
  * after interval_us. So after kill -9 or power loss at most the last interval is missing, plus the time one commit takes, if the loop cuts the journal and takes
  * its sample at least each interval and then calls writer_wake().
  *
- * A file that cannot be opened or written (full, read-only, damaged, of a newer brim) costs history and nothing else: the thread
- * tries again, status says why. So does one that another agent writes (lock.h): it is taken over when that one has ended. At its limit
- * of size the oldest history makes room.
+ * A file that cannot be opened or written (full, read-only, of a newer brim, of another application) costs history and nothing else: the
+ * thread tries again, status says why. So does one that another agent writes (lock.h): it is taken over when that one has ended. A
+ * history that turns out to be damaged is set aside (aside.h) and a new one begun; one that was removed or replaced is begun anew. At its
+ * limit of size the oldest history makes room.
  */
 #ifndef BRIM_STORAGE_WRITER_H
 #define BRIM_STORAGE_WRITER_H
@@ -49,6 +50,11 @@ struct writer_status {
     struct wall written_at;    /* last commit; 0: none */
     struct wall failing_since; /* 0: not failing */
     char error[240];           /* the last; "" while not failing */
+    const char *network; /* the network file system that the file lies on (mount.h); NULL: none */
+    uint64_t set_aside;  /* damaged files */
+    char
+        aside[240]; /* the last of them, where it lies now, its end if that is too long; "": none */
+    char damage[240]; /* what was found in it */
 };
 
 struct writer;

@@ -18,7 +18,8 @@ static void put(const struct folder *f, const char *text)
 /* A process that holds the lock until it is killed. */
 static pid_t holder(const struct folder *f)
 {
-    int ends[2], lock;
+    struct lock *lock;
+    int ends[2];
     char byte;
     pid_t pid;
 
@@ -43,7 +44,7 @@ Test(lock, is_one_process_s_and_says_whose)
     pid_t pid = holder(&f);
     struct err err = {0};
     char who[64];
-    int lock;
+    struct lock *lock;
 
     (void)snprintf(who, sizeof who, "another agent, process %lld on ", (long long)pid);
     cr_assert_not(lock_take(f.file, &lock, &err));
@@ -63,7 +64,7 @@ Test(lock, is_one_process_s_and_says_whose)
     lock_release(lock);
     cr_assert(lock_take(f.file, &lock, &err), "%s", err.text);
     lock_release(lock);
-    lock_release(-1);
+    lock_release(NULL);
     folder_done(&f);
 }
 
@@ -72,7 +73,7 @@ Test(lock, needs_a_file_of_its_own)
     struct folder f = folder_new();
     char link[400], path[400];
     struct err err = {0};
-    int lock;
+    struct lock *lock;
 
     (void)snprintf(path, sizeof path, "%s/no/history.db", f.path);
     cr_assert_not(lock_take(path, &lock, &err));
@@ -81,5 +82,56 @@ Test(lock, needs_a_file_of_its_own)
     cr_assert_eq(symlink("elsewhere", link), 0);
     cr_assert_not(lock_take(f.file, &lock, &err));
     cr_assert_eq(err.kind, ERR_STORAGE);
+    folder_done(&f);
+}
+
+/* Whatever its name for the file, and whether or not somebody removed the lock's, a second agent finds that it is taken. */
+Test(lock, is_found_by_every_name_of_the_file)
+{
+    struct folder f = folder_new();
+    struct lock *lock, *other;
+    char link_path[400], name[400];
+    struct err err = {0};
+
+    (void)snprintf(link_path, sizeof link_path, "%s/other.db", f.path);
+    (void)snprintf(name, sizeof name, "%s-lock", f.file);
+    cr_assert(lock_take(f.file, &lock, &err), "%s", err.text);
+
+    cr_assert_eq(symlink(f.file, link_path), 0);
+    cr_assert_not(lock_take(link_path, &other, &err));
+    cr_assert_not_null(strstr(err.text, "another agent, process"), "%s", err.text);
+    cr_assert_eq(unlink(link_path), 0);
+
+    cr_assert_eq(link(f.file, link_path), 0);
+    cr_assert_not(lock_take(link_path, &other, &err));
+    cr_assert_not_null(strstr(err.text, "another agent"), "%s", err.text);
+    cr_assert_eq(unlink(link_path), 0);
+
+    cr_assert_eq(unlink(name), 0);
+    cr_assert_not(lock_take(f.file, &other, &err));
+    cr_assert_not_null(strstr(err.text, "another agent"), "%s", err.text);
+
+    lock_release(lock);
+    cr_assert(lock_take(f.file, &lock, &err), "%s", err.text);
+    lock_release(lock);
+    folder_done(&f);
+}
+
+Test(lock, does_not_stand_when_the_file_was_removed_or_replaced)
+{
+    struct folder f = folder_new();
+    struct err err = {0};
+    struct lock *lock;
+    FILE *file;
+
+    cr_assert(lock_take(f.file, &lock, &err), "%s", err.text);
+    cr_assert(lock_stands(lock, &err), "%s", err.text);
+    cr_assert_eq(unlink(f.file), 0);
+    cr_assert_not(lock_stands(lock, &err));
+    cr_assert_not_null(strstr(err.text, "removed or replaced"), "%s", err.text);
+    file = fopen(f.file, "w");
+    cr_assert(file != NULL && fclose(file) == 0);
+    cr_assert_not(lock_stands(lock, &err));
+    lock_release(lock);
     folder_done(&f);
 }

@@ -615,3 +615,110 @@ Test(writer, loses_at_most_one_interval_when_it_is_killed, .timeout = 400)
     cr_assert_leq(lost_most, 20 * KILL_INTERVAL_US / 1000);
     folder_done(&f);
 }
+
+/* Writes garbage over a part of the file, behind everybody's back. */
+static void damage(const char *path, long at, long len)
+{
+    FILE *file = fopen(path, "r+b");
+
+    cr_assert(file != NULL && fseek(file, at, SEEK_SET) == 0);
+    for (long i = 0; i < len; i++)
+        cr_assert_neq(fputc('x', file), EOF);
+    cr_assert_eq(fclose(file), 0);
+}
+
+/* An agent's life: n samples and decisions from a time on; how it fared. */
+static struct writer_status write_some(const struct writer_options *options, int64_t from_ms, int n)
+{
+    struct writer *w = start(options);
+    uint64_t id = writer_first_id(w, 10 * US_PER_S);
+    struct writer_status status;
+
+    for (int i = 0; i < n; i++) {
+        struct sample s = sample_at(from_ms + i * 10000);
+        struct decision_entry d = decision(id + (uint64_t)i, s.t_ms);
+
+        writer_sample(w, &s);
+        writer_decision(w, &d);
+    }
+    writer_wake(w);
+    WAIT_FOR(w, status, status.queued == 0 && status.open);
+    writer_stop(w);
+    return status;
+}
+
+Test(writer, sets_a_damaged_history_aside_and_begins_a_new_one)
+{
+    static const struct {
+        const char *what;
+        long at, len; /* of the garbage */
+    } rows[] = {
+        {"the header", 0, 100},
+        {"the first page", 0, 4096},
+        {"all but the header", 100, 60000},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct folder f = folder_new();
+        const struct writer_options options = {.path = f.file, .interval_us = 20000};
+        struct writer_status status = write_some(&options, 10000, 300);
+
+        cr_assert(status.set_aside == 0 && status.aside[0] == '\0');
+        damage(f.file, rows[i].at, rows[i].len);
+        status = write_some(&options, 10000000, 20);
+        cr_assert_eq(status.set_aside, 1, "%s: %s", rows[i].what, status.error);
+        cr_assert_not_null(strstr(status.aside, "history.db.corrupt-"), "%s", status.aside);
+        cr_assert_neq(status.damage[0], '\0');
+        cr_assert_eq(access(status.aside, F_OK), 0);
+        cr_assert_eq(number(f.file, "SELECT count(*) FROM sample"), 20);
+        folder_done(&f);
+    }
+}
+
+/* Damage that is found only while it writes: nothing that was handed over is missing in the new file. */
+Test(writer, begins_anew_when_the_file_is_damaged_under_it)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 20000};
+    struct writer_status status = write_some(&options, 10000, 3000);
+    struct writer *w = start(&options);
+    uint64_t id = writer_first_id(w, 10 * US_PER_S);
+    int n = 0;
+
+    damage(f.file, 4096, 400000);
+    do {
+        struct sample s = sample_at(100000000 + n * 10000);
+        struct decision_entry d = decision(id + (uint64_t)n, s.t_ms);
+
+        n++;
+        writer_sample(w, &s);
+        writer_decision(w, &d);
+        WAIT_FOR(w, status, status.queued == 0);
+    } while (status.set_aside == 0 && n < 5000);
+    cr_assert_eq(status.set_aside, 1);
+    cr_assert_eq(status.failing_since.us, 0, "%s", status.error);
+    writer_stop(w);
+    cr_assert_geq(number(f.file, "SELECT count(*) FROM decision"), 1);
+    cr_assert_eq((uint64_t)number(f.file, "SELECT max(id) FROM decision"), id + (uint64_t)n - 1);
+    folder_done(&f);
+}
+
+Test(writer, begins_anew_when_the_file_was_removed)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 20000};
+    struct writer *w = start(&options);
+    struct sample s = sample_at(10000);
+    struct writer_status status;
+
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.commits == 1);
+    cr_assert_eq(unlink(f.file), 0);
+    s = sample_at(20000);
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.commits == 2);
+    cr_assert(status.errors > 0 && status.set_aside == 0);
+    writer_stop(w);
+    cr_assert_eq(number(f.file, "SELECT count(*) FROM sample"), 1);
+    folder_done(&f);
+}
