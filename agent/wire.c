@@ -481,8 +481,10 @@ static bool follow_policies(struct agent *a, struct err *err)
 /* The watches, before they are started. */
 static void make_watches(struct agent *a)
 {
-    uint64_t seed = (uint64_t)loop_wall(a->loop).us * 31 + (uint64_t)getpid();
+    uint64_t seed = a->options->seed;
 
+    if (seed == 0)
+        seed = (uint64_t)loop_wall(a->loop).us * 31 + (uint64_t)getpid();
     a->pods = pods_new(a->client, &a->facts, seed);
     a->nodes =
         watch_new(a->client,
@@ -601,8 +603,10 @@ static bool build(struct agent *a, struct err *err)
     return true;
 }
 
-static void take_apart(struct agent *a)
+void agent_free(struct agent *a)
 {
+    if (a == NULL)
+        return;
     policy_watch_free(a->watch);
     recorder_free(a->recorder);
     found_free(a->found);
@@ -632,29 +636,38 @@ static void take_apart(struct agent *a)
         snapshot_slot_free(a->slot);
     loop_free(a->loop);
     kube_config_done(&a->config);
+    policy_list_done(&a->options->policies);
+    policy_texts_done(&a->options->stored);
+    free(a);
+}
+
+bool agent_new(struct agent_options *options, struct agent **ret_agent, struct err *err)
+{
+    CLEANUP(agent_free_ptr) struct agent *a = xcalloc(1, sizeof *a);
+
+    a->options = options;
+    if (!build(a, err))
+        return false;
+    log_info("brim " BRIM_VERSION, F_STR("server", a->config.server),
+             F_STR("listen", options->listen),
+             F_STR("policies", options->policy != NULL ? options->policy : "standard input"),
+             F_STR("mode", options->dry_run ? "dry-run" : "as the policies say"));
+    ask_version(a);
+    *ret_agent = TAKE(a);
+    return true;
 }
 
 bool agent_run(struct agent_options *options, struct err *err)
 {
-    struct agent a = {.options = options};
-    bool ok = build(&a, err);
+    CLEANUP(agent_free_ptr) struct agent *a = NULL;
 
-    if (ok) {
-        /* A peer that is gone, or a log at its file's limit, is an error of that write alone. */
-        (void)signal(SIGPIPE, SIG_IGN);
-        (void)signal(SIGXFSZ, SIG_IGN);
-        log_info("brim " BRIM_VERSION, F_STR("server", a.config.server),
-                 F_STR("listen", options->listen),
-                 F_STR("policies", options->policy != NULL ? options->policy : "standard input"),
-                 F_STR("mode", options->dry_run ? "dry-run" : "as the policies say"));
-        ask_version(&a);
-        loop_run(a.loop);
-        ok = a.fatal.kind == ERR_NONE;
-        if (!ok && err != NULL)
-            *err = a.fatal;
-    }
-    take_apart(&a);
-    policy_list_done(&options->policies);
-    policy_texts_done(&options->stored);
-    return ok;
+    if (!agent_new(options, &a, err))
+        return false;
+    /* A peer that is gone, or a log at its file's limit, is an error of that write alone. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    loop_run(a->loop);
+    if (a->fatal.kind != ERR_NONE && err != NULL)
+        *err = a->fatal;
+    return a->fatal.kind == ERR_NONE;
 }

@@ -25,9 +25,19 @@ struct agent_options {
     struct policy_list policies; /* taken over, as is the next */
     struct policy_texts stored;  /* the last good text, for files that are broken */
     bool dry_run;
+    uint64_t seed; /* of what watches choose at random; 0: another one for each process */
 };
 
-/* Runs until SIGTERM or SIGINT. False if it could not begin. */
+struct agent;
+
+/* Builds it and asks the API server for its version: what follows comes as the loop turns. The
+ * options must live as long; of what it took over nothing is left where this fails. */
+bool agent_new(struct agent_options *options, struct agent **ret_agent, struct err *err) MUST_CHECK;
+/* Filler stays as it is. */
+void agent_free(struct agent *a);
+DEFINE_FREE_PTR(struct agent, agent)
+
+/* The same with a loop that runs until SIGTERM or SIGINT. False if it could not begin. */
 bool agent_run(struct agent_options *options, struct err *err) MUST_CHECK;
 
 #endif

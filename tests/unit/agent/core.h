@@ -1,6 +1,6 @@
 /*
- * core: the agent's core (watches, facts, planner, target, placement, turn) beside the pocket cluster's API, in virtual time,
- * over a transport of which one call fails as it is told.
+ * core: the whole agent as agent_new() builds it, beside the pocket cluster's API, in virtual time, over a transport of which
+ * one call fails as it is told. Left out are what has threads of its own (history, HTTP server) and libcurl.
  *
  * The cluster is scenarios/faults.yaml, and this happens to it: after 30 s the web application grows by 6 cores, after 45 s a
  * node is cordoned, after 55 s it is back, after 60 s the application is small again. The policy keeps 2 of 24 cores free.
@@ -11,11 +11,11 @@
 #ifndef BRIM_TESTS_CORE_H
 #define BRIM_TESTS_CORE_H
 
-#include "agent/pods.h"
 #include "agent/turn.h"
+#include "agent/wire.h"
 #include "tests/pocket/api.h"
 #include "tests/pocket/scenario.h"
-#include "tests/unit/agent/fake_kube.h"
+#include "tests/unit/agent/fake_machine.h"
 
 /* How a call fails. */
 enum core_fault {
@@ -47,18 +47,9 @@ struct core_stream {
 
 struct core {
     struct fake fake;
-    struct transport transport;
-    struct timers timers;
-    struct kube_config config;
-    struct client *client;
-    struct policy_list policies;
-    struct facts facts;
-    struct pods *pods_part;
-    struct watch *pods, *nodes;
-    struct workload *workload;
-    struct places *places;
-    struct snapshot_slot *slot;
-    struct turn turn;
+    struct fake_machine machine;
+    struct agent_options options;
+    struct agent *agent;
 
     struct world *world;
     struct scenario *scenario;
