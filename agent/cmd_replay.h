@@ -11,6 +11,7 @@
 
 #include "base/strbuf.h"
 #include "policy/sim/peers.h"
+#include "storage/history.h"
 
 /* The T that advice is given for, in seconds. */
 #define REPLAY_ADVICE_S                                                                            \
@@ -54,6 +55,9 @@ bool replay_read_trace(const char *name, struct trace *t, struct err *err) MUST_
 /* A history file's journal. The filler's shape is the one that was seen last. Where the journal forgot (an agent's restart), pods that
  * were there are taken to have gone, and what it then found to have been found. */
 bool replay_read_db(const char *path, struct trace *t, struct err *err) MUST_CHECK;
+/* A part of an open history's journal. */
+bool replay_read_history(struct history *h, int64_t since_ms, int64_t until_ms, struct trace *t,
+                         struct err *err) MUST_CHECK;
 
 /* ---- output ---- */
 

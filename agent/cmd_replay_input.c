@@ -237,17 +237,15 @@ static bool on_event(void *self, const struct event *e)
     return p->ok;
 }
 
-static bool read_journal(struct history *h, struct trace *t, struct err *err)
+bool replay_read_history(struct history *h, int64_t since_ms, int64_t until_ms, struct trace *t,
+                         struct err *err)
 {
     struct past p = {.trace = t, .err = err, .ok = true};
-    struct chunks_totals totals;
     int64_t damaged;
     bool ok;
 
     map_init(&p.by_id, &live_ops, &p);
-    ok = chunks_totals(h->chunks, &totals, err) &&
-         chunks_read(h->chunks, totals.first_ms, totals.last_ms + 1, on_event, &p, &damaged, err) &&
-         p.ok;
+    ok = chunks_read(h->chunks, since_ms, until_ms, on_event, &p, &damaged, err) && p.ok;
     map_done(&p.by_id);
     free(p.pods);
     free(p.nodes);
@@ -260,11 +258,14 @@ bool replay_read_db(const char *path, struct trace *t, struct err *err)
 {
     const struct db_options options = {.path = path, .read_only = true};
     struct history history = {0};
+    struct chunks_totals totals;
     bool ok;
 
     if (!history_open(&options, &history, err)) /* names the file itself */
         return false;
-    ok = read_journal(&history, t, err) || err_wrap(err, "%s", path);
+    ok = chunks_totals(history.chunks, &totals, err) &&
+         (replay_read_history(&history, totals.first_ms, totals.last_ms + 1, t, err) ||
+          err_wrap(err, "%s", path));
     history_close(&history);
     return ok;
 }

@@ -3,18 +3,32 @@
 
 #include "agent/cli.h"
 #include "agent/cmd.h"
-#include "storage/report.h"
+#include "agent/report_ask.h"
+#include "storage/report_page.h"
+#include "storage/report_text.h"
 
 static const struct cli_flag flags[] = {
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL, "the history that an agent keeps"},
     {"policy", 0, CLI_VALUE, "NAME", "", NULL, "whose room and filler [the only one]"},
-    {"by", 0, CLI_VALUE, "UNIT", "day", "hour|day", "what a row stands for"},
-    {"since", 0, CLI_VALUE, "TIME", NULL, NULL,
-     "2026-10-01, or with a time: 2026-10-01T08:00:00Z [the first record]"},
-    {"until", 0, CLI_VALUE, "TIME", NULL, NULL, "up to, but without [the last record]"},
-    {"utc-offset", 0, CLI_VALUE, "+HH:MM", "+00:00", NULL,
-     "the clock by which hours and days begin"},
-    {"output", 'o', CLI_VALUE, "FORMAT", "table", "table|csv|json", "form of the answer"},
+    {"by", 0, CLI_VALUE, "UNIT", "day", "minute|hour|day|week|month|hour-of-week",
+     "what a row stands for"},
+    {"since", 0, CLI_VALUE, "TIME", "", NULL,
+     "2026-10-01, with a time: 2026-10-01T08:00 or 2026-10-01T08:00:00Z, or so long before the "
+     "end: 7d, 12h [the first record]"},
+    {"until", 0, CLI_VALUE, "TIME", "", NULL, "up to, but without [the last record]"},
+    {"zone", 0, CLI_VALUE, "NAME", "UTC", NULL,
+     "by whose clock minutes to months begin, like Europe/Berlin"},
+    {"compare", 0, CLI_VALUE, "TIME", "", NULL,
+     "also the period that begins then and is as long; `previous`: the one before; "
+     "TIME..TIME: any"},
+    {"target", 0, CLI_VALUE, "PERCENT", "", NULL, "utilisation aimed at [the stored policy's]"},
+    {"price", 0, CLI_VALUE, "PRICE", "", NULL,
+     "of a core for an hour, like 0.03 or \"0.03 EUR\" [the stored policy's]"},
+    {"advice", 0, CLI_SWITCH, NULL, NULL, NULL,
+     "replay the time with other settings of the policy, and say what they would have brought"},
+    {"policy-file", 0, CLI_VALUE, "FILE", NULL, NULL,
+     "the policy for target, price and advice [the one that the history keeps]"},
+    {"output", 'o', CLI_VALUE, "FORMAT", "table", "table|wide|csv|json|html", "form of the answer"},
 };
 
 static const struct cli_command command = {
@@ -23,71 +37,58 @@ static const struct cli_command command = {
     .about =
         "Shows what the cluster's cpu was used for: paid pods, filler, kept free and idle "
         "core-hours, yields, and paid pods\n"
-        "that had to wait for filler. Reads a history file; the agent may go on writing to it.",
+        "that had to wait for filler; and says it in plain words. Reads a history file; the agent "
+        "may go on writing to it.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  brim report --db history.db\n  brim report --db history.db --by hour --since "
                 "2026-10-01 --until 2026-10-02 -o csv\n"
-                "  brim report --db history.db --policy miner --utc-offset +02:00\n",
+                "  brim report --db history.db --since 30d --compare previous --zone Europe/Berlin "
+                "--advice -o html >report.html\n"
+                "  brim report --db history.db --by hour-of-week --price \"0.03 EUR\" -o wide\n",
 };
 
-/* "+02:00": 7200. */
-static bool read_offset(const char *text, int64_t *ret_offset_s, struct err *err)
+static void print(const struct report_story *story, struct sv format, struct strbuf *out)
 {
-    struct sv all = sv_from(text), hours, minutes;
-    uint64_t h, m;
-
-    if (all.len == 0 || (text[0] != '+' && text[0] != '-') ||
-        !sv_cut(sv_skip(all, 1), ':', &hours, &minutes) || hours.len != 2 || minutes.len != 2 ||
-        !sv_to_u64(hours, &h) || !sv_to_u64(minutes, &m) || h > 14 || m > 59)
-        return err_set(err, ERR_INPUT, 0,
-                       "--utc-offset: found %s, expected hours and minutes like +02:00", text);
-    *ret_offset_s = (int64_t)(h * 3600 + m * 60) * (text[0] == '-' ? -1 : 1);
-    return true;
+    if (sv_eq(format, SV("html")))
+        report_page(story, out);
+    else
+        report_print(story,
+                     sv_eq(format, SV("wide"))   ? REPORT_WIDE
+                     : sv_eq(format, SV("csv"))  ? REPORT_CSV
+                     : sv_eq(format, SV("json")) ? REPORT_JSON
+                                                 : REPORT_TABLE,
+                     out);
 }
 
-/* A date begins at midnight of the report's clock. 0 where the flag is not given. */
-static bool read_time(const struct cli *cli, const char *flag, int64_t offset_s, int64_t *ret_ms,
-                      struct err *err)
+static struct report_ask ask_of(const struct cli *cli)
 {
-    const char *text = cli_value(cli, flag);
-    char whole[64];
-    struct wall t;
-
-    *ret_ms = 0;
-    if (text == NULL)
-        return true;
-    (void)snprintf(whole, sizeof whole, "%s%s", text, strlen(text) == 10 ? "T00:00:00Z" : "");
-    if (!wall_parse(sv_from(whole), &t))
-        return err_set(err, ERR_INPUT, 0,
-                       "--%s: found %s, expected a date or a time like 2026-10-01T08:00:00Z", flag,
-                       text);
-    *ret_ms = t.us / 1000 - (strlen(text) == 10 ? offset_s * 1000 : 0);
-    return true;
+    return (struct report_ask){
+        .db = cli_value(cli, "db"),
+        .policy = sv_from(cli_value(cli, "policy")),
+        .by = sv_from(cli_value(cli, "by")),
+        .since = sv_from(cli_value(cli, "since")),
+        .until = sv_from(cli_value(cli, "until")),
+        .zone = sv_from(cli_value(cli, "zone")),
+        .compare = sv_from(cli_value(cli, "compare")),
+        .target = sv_from(cli_value(cli, "target")),
+        .price = sv_from(cli_value(cli, "price")),
+        .policy_file = cli_value(cli, "policy-file"),
+        .advice = cli_on(cli, "advice"),
+    };
 }
 
-static bool read_query(const struct cli *cli, struct report_query *q, struct err *err)
+static int answer(const struct cli *cli, struct report_answer *a)
 {
-    *q = (struct report_query){.policy = sv_from(cli_value(cli, "policy")),
-                               .by = cli_value(cli, "by")[0] == 'h' ? REPORT_HOUR : REPORT_DAY};
-    if (cli_value(cli, "db") == NULL)
-        return err_set(err, ERR_INPUT, 0, "found no --db, expected the history file");
-    return read_offset(cli_value(cli, "utc-offset"), &q->offset_s, err) &&
-           read_time(cli, "since", q->offset_s, &q->since_ms, err) &&
-           read_time(cli, "until", q->offset_s, &q->until_ms, err);
-}
-
-static int print(const struct report *r, const char *format)
-{
+    struct report_ask ask = ask_of(cli);
     struct strbuf out;
+    struct err err = {0};
     int code;
 
+    if (!report_ask(&ask, a, &err))
+        return cmd_fail(command.name, &err);
     strbuf_init(&out, REPORT_MAX_TEXT);
-    report_print(r,
-                 format[0] == 't'   ? REPORT_TABLE
-                 : format[0] == 'c' ? REPORT_CSV
-                                    : REPORT_JSON,
-                 &out);
+    print(&a->story, sv_from(cli_value(cli, "output")), &out);
     code = cmd_print(&out);
     strbuf_done(&out);
     return code;
@@ -95,25 +96,14 @@ static int print(const struct report *r, const char *format)
 
 int cmd_report(int argc, char **argv)
 {
-    struct history history = {0};
-    struct db_options options;
-    struct report_query query;
-    struct report report;
-    struct err err = {0};
+    struct report_answer a = {0};
     struct cli cli;
     int code;
 
     if (!cli_begin(&command, argc, argv, &cli, &code))
         return code;
-    options = (struct db_options){.path = cli_value(&cli, "db"), .read_only = true};
-    if (read_query(&cli, &query, &err) && history_open(&options, &history, &err) &&
-        report_make(&history, &query, &report, &err)) {
-        code = print(&report, cli_value(&cli, "output"));
-        report_done(&report);
-    } else {
-        code = cmd_fail(command.name, &err);
-    }
-    history_close(&history);
+    code = answer(&cli, &a);
+    report_answer_done(&a);
     cli_done(&cli);
     return code;
 }

@@ -12,7 +12,7 @@ struct pod {
     uint32_t amount; /* in `amounts` */
     uint32_t node;   /* bound there, or placed there virtually while it is blocked */
     int32_t priority;
-    bool filler, claims, bound, blocked;
+    bool filler, tied, claims, bound, blocked;
     int64_t seen_ms, reported_ms;
 };
 
@@ -20,6 +20,7 @@ struct node {
     struct resources free; /* allocatable - paid - placed */
     struct resources allocatable;
     bool known, cordoned;
+    int64_t fillers, paid; /* bound there; paid pods but those that are tied to it */
 };
 
 struct blocked {
@@ -34,6 +35,7 @@ struct blocked {
     int32_t filler_priority;
     bool saw_filler;
     int64_t last_ms;
+    struct blocked_sums sums;
 };
 
 static uint64_t id_hash(uint64_t id)
@@ -106,19 +108,48 @@ static void hold(struct blocked *b, const struct pod *pod, int sign)
         resources_add(&b->nodes[pod->node].free, &amount);
 }
 
-static void end_wait(struct blocked *b, struct pod *pod, int64_t now_ms, bool bound, bool waits)
+static int64_t lone_milli(const struct node *node)
+{
+    return node->known && node->fillers > 0 && node->paid == 0 ? node->allocatable.at[RESOURCE_CPU]
+                                                               : 0;
+}
+
+static int64_t cpu_of(const struct blocked *b, const struct pod *pod)
 {
     struct resources amount;
 
+    amount_of(b, pod, &amount);
+    return amount.at[RESOURCE_CPU];
+}
+
+/* Takes a pod into the sums, and a bound one as its node's (sign 1), or out of them (-1). */
+static void count(struct blocked *b, const struct pod *pod, int sign)
+{
+    struct node *node;
+
+    if (!pod->filler && (pod->bound || pod->claims))
+        b->sums.demand_milli += sign * cpu_of(b, pod);
+    if (!pod->bound)
+        return;
+    node = &b->nodes[pod->node];
+    b->sums.lone_milli -= lone_milli(node);
+    if (pod->filler)
+        node->fillers += sign;
+    else if (!pod->tied)
+        node->paid += sign;
+    b->sums.lone_milli += lone_milli(node);
+}
+
+static void end_wait(struct blocked *b, struct pod *pod, int64_t now_ms, bool bound, bool waits)
+{
     if (!pod->blocked)
         return;
-    amount_of(b, pod, &amount);
     b->told(b->self, &(struct blocked_pod){.created_ms = pod->seen_ms,
                                            .reported_ms = pod->reported_ms,
                                            .until_ms = now_ms,
                                            .bound = bound,
                                            .waits = waits,
-                                           .cpu_milli = amount.at[RESOURCE_CPU]});
+                                           .cpu_milli = cpu_of(b, pod)});
     pod->blocked = false;
 }
 
@@ -129,6 +160,7 @@ static void set_shape(struct blocked *b, struct pod *pod, const struct shape *sh
     pod->amount = dict_add(b->amounts,
                            (struct sv){(const char *)&shape->amount, sizeof shape->amount}, &added);
     pod->filler = shape->filler;
+    pod->tied = shape->tied;
     pod->priority = shape->priority;
     pod->claims = !shape->filler && !shape->ignored && !shape->gated;
     if (shape->filler) {
@@ -162,9 +194,11 @@ static void bind(struct blocked *b, struct pod *pod, struct sv node, int64_t now
 {
     end_wait(b, pod, now_ms, true, false);
     hold(b, pod, -1);
+    count(b, pod, -1);
     pod->node = node_index(b, node);
     pod->bound = true;
     hold(b, pod, 1);
+    count(b, pod, 1);
 }
 
 static struct pod *add(struct blocked *b, const struct event *e)
@@ -175,6 +209,7 @@ static struct pod *add(struct blocked *b, const struct event *e)
              ((struct pod){.id = e->pod, .node = NONE, .seen_ms = seen_ms}));
     map_put(&b->by_id, id_hash(e->pod), (uint32_t)b->n_pods - 1);
     set_shape(b, &b->pods[b->n_pods - 1], e->shape);
+    count(b, &b->pods[b->n_pods - 1], 1);
     return &b->pods[b->n_pods - 1];
 }
 
@@ -184,6 +219,7 @@ static void drop(struct blocked *b, struct pod *pod, int64_t now_ms)
 
     end_wait(b, pod, now_ms, false, false);
     hold(b, pod, -1);
+    count(b, pod, -1);
     map_remove(&b->by_id, id_hash(pod->id), index);
     if (index != last) {
         map_remove(&b->by_id, id_hash(b->pods[last].id), last);
@@ -199,10 +235,14 @@ static void set_node(struct blocked *b, const struct event *e)
     struct node *node = &b->nodes[index];
 
     resources_sub(&node->free, &node->allocatable);
+    b->sums.nodes -= node->known;
+    b->sums.lone_milli -= lone_milli(node);
     node->allocatable = e->shape != NULL ? e->shape->amount : (struct resources){0};
     node->cordoned = e->shape != NULL && e->shape->cordoned;
     node->known = e->shape != NULL;
     resources_add(&node->free, &node->allocatable);
+    b->sums.nodes += node->known;
+    b->sums.lone_milli += lone_milli(node);
 }
 
 static void forget(struct blocked *b, int64_t now_ms)
@@ -214,14 +254,17 @@ static void forget(struct blocked *b, int64_t now_ms)
     b->names = dict_new();
     map_clear(&b->by_id);
     b->n_pods = b->n_nodes = 0;
+    b->sums = (struct blocked_sums){0};
 }
 
 static void pod_event(struct blocked *b, const struct event *e, struct pod *pod)
 {
     if (e->kind == EVENT_POD_CHANGED) {
         hold(b, pod, -1);
+        count(b, pod, -1);
         set_shape(b, pod, e->shape);
         hold(b, pod, 1);
+        count(b, pod, 1);
     } else if (e->kind == EVENT_POD_BOUND) {
         bind(b, pod, e->node, e->t_ms);
     } else if (e->kind == EVENT_POD_UNSCHEDULABLE) {
@@ -269,4 +312,9 @@ void blocked_finish(struct blocked *b, int64_t now_ms)
 {
     for (size_t i = 0; i < b->n_pods; i++)
         end_wait(b, &b->pods[i], now_ms, false, true);
+}
+
+struct blocked_sums blocked_sums(const struct blocked *b)
+{
+    return b->sums;
 }

@@ -5,6 +5,8 @@
  * beside the blocked pods that were placed virtually before it: with no filler it would have been bound. The journal keeps what pods
  * ask for, not which nodes they accept: a pod that no node would take for another reason than room is counted too. Pods that make no claim
  * (ignored by the policy, gated, of a priority below the filler's) are not.
+ *
+ * On its way it knows what paid pods ask for together, and which nodes are there for filler alone.
  */
 #ifndef BRIM_STORAGE_BLOCKED_H
 #define BRIM_STORAGE_BLOCKED_H
@@ -32,5 +34,14 @@ void blocked_event(struct blocked *b, const struct event *event);
 
 /* No more comes: tells those that still wait. Also done at a gap after which everything is told anew. */
 void blocked_finish(struct blocked *b, int64_t now_ms);
+
+/* Sums as of the last event. O(1). */
+struct blocked_sums {
+    int64_t demand_milli; /* what paid pods hold and claim */
+    int64_t nodes;
+    /* What the nodes offer on which filler is, and no paid pod but those that are tied to them (a DaemonSet's). */
+    int64_t lone_milli;
+};
+struct blocked_sums blocked_sums(const struct blocked *b);
 
 #endif

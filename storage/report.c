@@ -4,267 +4,192 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "storage/blocked.h"
+#include "base/num.h"
+#include "storage/report_gather.h"
 
 #define HOUR_MS INT64_C(3600000)
 
-/* Amounts from a file may be anything. */
-#define MAX_MILLI (INT64_C(1) << 40)
+static const char *const by_names[] = {
+    [REPORT_MINUTE] = "minute", [REPORT_HOUR] = "hour",   [REPORT_DAY] = "day",
+    [REPORT_WEEK] = "week",     [REPORT_MONTH] = "month", [REPORT_WEEK_HOUR] = "hour-of-week",
+};
+_Static_assert(COUNT_OF(by_names) == REPORT_BY_COUNT_, "a unit has no name");
 
-static int64_t unit_ms(enum report_by by)
+static const enum calendar_unit units[] = {
+    [REPORT_MINUTE] = CALENDAR_MINUTE, [REPORT_HOUR] = CALENDAR_HOUR,
+    [REPORT_DAY] = CALENDAR_DAY,       [REPORT_WEEK] = CALENDAR_WEEK,
+    [REPORT_MONTH] = CALENDAR_MONTH,   [REPORT_WEEK_HOUR] = CALENDAR_HOUR,
+};
+_Static_assert(COUNT_OF(units) == REPORT_BY_COUNT_, "a row has no unit");
+
+const char *report_by_name(enum report_by by)
 {
-    return by == REPORT_HOUR ? HOUR_MS : 24 * HOUR_MS;
+    return by_names[by];
 }
 
-static int64_t clamp(int64_t milli)
+enum report_by report_by_find(struct sv name)
 {
-    return milli < 0 ? 0 : milli > MAX_MILLI ? MAX_MILLI : milli;
+    enum report_by by = REPORT_MINUTE;
+
+    while (by < REPORT_BY_COUNT_ && !sv_eq(name, sv_from(by_names[by])))
+        by++;
+    return by;
 }
 
-static int64_t min_of(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+/* ---- sums ---- */
 
-static void add_to(int64_t *sum, int64_t what)
+void report_add(int64_t *sum, int64_t what)
 {
     if (__builtin_add_overflow(*sum, what, sum))
         *sum = INT64_MAX;
 }
 
-/* The begin of the hour or day that t lies in. */
-static int64_t floor_to_unit(const struct report_query *q, int64_t t_ms)
+/* Times and amounts of a later piece. */
+static void add_times(struct report_row *to, const struct report_row *piece)
 {
-    int64_t unit = unit_ms(q->by), local = t_ms + q->offset_s * 1000;
-    int64_t rest = local % unit;
-
-    return t_ms - (rest < 0 ? rest + unit : rest);
+    to->first_ms = min_i64(to->first_ms, piece->first_ms);
+    to->until_ms = max_i64(to->until_ms, piece->until_ms);
+    to->span_ms += piece->span_ms;
+    to->times += piece->times;
+    to->covered_ms += piece->covered_ms;
+    to->journal_ms += piece->journal_ms;
+    to->decisions_ms += piece->decisions_ms;
+    for (int k = 0; k < REPORT_PART_COUNT_; k++)
+        report_add(&to->part[k], piece->part[k]);
+    report_add(&to->harvestable, piece->harvestable);
+    report_add(&to->lone, piece->lone);
 }
 
-static struct report_row *row_at(struct report *r, int64_t t_ms)
+static void add_piece(struct report_row *to, const struct report_row *piece)
 {
-    int64_t i;
+    add_times(to, piece);
+    if (piece->peak_paid_milli > to->peak_paid_milli) {
+        to->peak_paid_milli = piece->peak_paid_milli;
+        to->peak_paid_ms = piece->peak_paid_ms;
+    }
+    to->peak_offered_milli = max_i64(to->peak_offered_milli, piece->peak_offered_milli);
+    to->peak_kept_milli = max_i64(to->peak_kept_milli, piece->peak_kept_milli);
+    to->rise_milli = max_i64(to->rise_milli, piece->rise_milli);
+    to->nodes = max_i64(to->nodes, piece->nodes);
+    to->yields += piece->yields;
+    to->harvests += piece->harvests;
+    to->reversals += piece->reversals;
+    to->starts += piece->starts;
+    to->stops += piece->stops;
+    to->pods += piece->pods;
+    to->blocked += piece->blocked;
+    report_add(&to->wait_ms, piece->wait_ms);
+    to->longest_wait_ms = max_i64(to->longest_wait_ms, piece->longest_wait_ms);
+}
+
+/* An empty row that begins where the piece does. */
+static struct report_row row_from(const struct report_row *piece, int64_t local_s)
+{
+    return (struct report_row){.first_ms = piece->first_ms,
+                               .until_ms = piece->until_ms,
+                               .local_s = local_s,
+                               .offset_s = piece->offset_s};
+}
+
+/* An hour that comes twice, since the clock is put back, is two rows. */
+static bool same_row(const struct report *r, const struct report_row *row,
+                     const struct report_row *piece, int64_t local_s)
+{
+    return row->local_s == local_s &&
+           (r->query.by > REPORT_HOUR || row->offset_s == piece->offset_s);
+}
+
+static void fold_rows(struct report *r)
+{
+    size_t cap = 0;
+
+    for (size_t i = 0; i < r->n_pieces; i++) {
+        const struct report_row *piece = &r->pieces[i];
+        int64_t local_s = calendar_floor(units[r->query.by], piece->local_s);
+
+        if (r->n_rows == 0 || !same_row(r, &r->rows[r->n_rows - 1], piece, local_s))
+            VEC_PUSH(r->rows, r->n_rows, cap, row_from(piece, local_s));
+        add_piece(&r->rows[r->n_rows - 1], piece);
+    }
+}
+
+static void fold_week(struct report *r)
+{
+    r->week = xcalloc(CALENDAR_WEEK_HOURS, sizeof *r->week);
+    for (int i = 0; i < CALENDAR_WEEK_HOURS; i++)
+        r->week[i] = (struct report_row){
+            .first_ms = INT64_MAX, .until_ms = INT64_MIN, .local_s = (int64_t)i * CALENDAR_HOUR_S};
+    for (size_t i = 0; i < r->n_pieces; i++)
+        add_piece(&r->week[calendar_week_hour(r->pieces[i].local_s)], &r->pieces[i]);
+}
+
+static void fold(struct report *r)
+{
+    r->total = row_from(&r->pieces[0], r->pieces[0].local_s);
+    for (size_t i = 0; i < r->n_pieces; i++) {
+        add_piece(&r->total, &r->pieces[i]);
+        r->offsets_differ |= r->pieces[i].offset_s != r->pieces[0].offset_s;
+    }
+    fold_week(r);
+    if (r->query.by != REPORT_WEEK_HOUR) {
+        fold_rows(r);
+        return;
+    }
+    r->n_rows = CALENDAR_WEEK_HOURS;
+    r->rows = xcalloc(r->n_rows, sizeof *r->rows);
+    memcpy(r->rows, r->week, r->n_rows * sizeof *r->rows);
+}
+
+/* ---- pieces ---- */
+
+struct report_row *report_piece_at(struct report *r, int64_t t_ms)
+{
+    size_t from = 0, until = r->n_pieces;
 
     if (t_ms < r->query.since_ms || t_ms >= r->query.until_ms)
         return NULL;
-    i = (t_ms - floor_to_unit(&r->query, r->query.since_ms)) / unit_ms(r->query.by);
-    return i >= 0 && (size_t)i < r->n_rows ? &r->rows[i] : NULL;
-}
+    while (until - from > 1) {
+        size_t middle = from + (until - from) / 2;
 
-/* Splits what was offered in one moment into its parts. */
-static void split(const struct sample *s, int64_t part[REPORT_PART_COUNT_])
-{
-    int64_t left = clamp(s->at[SAMPLE_ALLOCATABLE]);
-    const int64_t wants[REPORT_PART_COUNT_] = {
-        [REPORT_PAID] = clamp(s->at[SAMPLE_PAID]),
-        [REPORT_FILLER] = clamp(s->at[SAMPLE_READY]),
-        [REPORT_CHURN] = clamp(s->at[SAMPLE_STARTING]) + clamp(s->at[SAMPLE_LEAVING]),
-        [REPORT_KEPT] = clamp(s->at[SAMPLE_KEPT]),
-    };
-
-    part[REPORT_OFFERED] = left;
-    for (int i = REPORT_PAID; i < REPORT_IDLE; i++) {
-        part[i] = min_of(wants[i], left);
-        left -= part[i];
+        if (r->pieces[middle].first_ms <= t_ms)
+            from = middle;
+        else
+            until = middle;
     }
-    part[REPORT_IDLE] = left;
+    return &r->pieces[from];
 }
 
-struct integral {
-    struct report *report;
-    int64_t *ends; /* when recording ended, in order */
-    size_t n_ends, cap_ends, next_end;
-    struct sample last;
-    bool has_last;
-};
-
-/* How long the last sample holds, if not until the next: what it stands for is known in any case. */
-static int64_t hold_until(struct integral *in)
-{
-    const struct sample *s = &in->last;
-    int64_t until_ms = s->t_ms + sample_hold_ms(s), known_ms = until_ms - SAMPLES_HOLD_MS;
-
-    while (in->next_end < in->n_ends && in->ends[in->next_end] < s->t_ms)
-        in->next_end++;
-    if (in->next_end < in->n_ends && in->ends[in->next_end] < until_ms)
-        return in->ends[in->next_end] > known_ms ? in->ends[in->next_end] : known_ms;
-    return until_ms;
-}
-
-/* The last sample holds from its time to `until`: spread over the rows. */
-static void spread(struct integral *in, int64_t until_ms)
-{
-    const struct report_query *q = &in->report->query;
-    int64_t from_ms = in->last.t_ms > q->since_ms ? in->last.t_ms : q->since_ms,
-            part[REPORT_PART_COUNT_];
-    struct report_row *row = row_at(in->report, from_ms);
-    int64_t peak = clamp(in->last.at[SAMPLE_PAID]) + clamp(in->last.at[SAMPLE_PENDING]);
-
-    until_ms = min_of(min_of(until_ms, hold_until(in)), q->until_ms);
-    split(&in->last, part);
-    for (; row != NULL && from_ms < until_ms; row = row_at(in->report, from_ms)) {
-        int64_t end_ms = min_of(row->until_ms, until_ms), span_ms = end_ms - from_ms;
-
-        row->covered_ms += span_ms;
-        for (int i = 0; i < REPORT_PART_COUNT_; i++) {
-            int64_t area;
-
-            add_to(&row->part[i],
-                   __builtin_mul_overflow(part[i], span_ms, &area) ? INT64_MAX : area);
-        }
-        if (peak > row->peak_paid_milli)
-            row->peak_paid_milli = peak;
-        from_ms = end_ms;
-    }
-}
-
-static bool take_sample(void *self, const struct sample *s)
-{
-    struct integral *in = self;
-
-    if (in->has_last)
-        spread(in, s->t_ms);
-    in->last = *s;
-    in->has_last = true;
-    return true;
-}
-
-/* Lost decisions are no gap in the samples. */
-static bool take_gap(void *self, const struct history_gap *gap)
-{
-    struct integral *in = self;
-
-    if (gap->decisions == 0 && in->n_ends <= REPORT_MAX_GAPS)
-        VEC_PUSH(in->ends, in->n_ends, in->cap_ends, gap->first_ms);
-    return true;
-}
-
-static int by_time(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static bool find_ends(struct history *h, int64_t from_ms, struct integral *in, struct err *err)
-{
-    if (!history_gaps(h, from_ms, in->report->query.until_ms, take_gap, in, err))
-        return false;
-    if (in->n_ends > REPORT_MAX_GAPS)
-        return err_set(err, ERR_LIMIT, 0,
-                       "found more than %d gaps, expected fewer: ask for a shorter time",
-                       REPORT_MAX_GAPS);
-    if (in->n_ends != 0)
-        qsort(in->ends, in->n_ends, sizeof *in->ends, by_time);
-    return true;
-}
-
-static bool add_samples(struct history *h, struct report *r, struct err *err)
+static bool make_pieces(struct report *r, struct err *err)
 {
     const struct report_query *q = &r->query;
-    struct integral in = {.report = r};
-    int64_t from_ms;
-    bool ok;
+    int64_t range_ms = q->until_ms - q->since_ms, unit_s, end_ms;
+    size_t cap = 0;
 
-    /* The one before since may hold into the range. */
-    if (!samples_last_before(h->samples, sv_from(r->policy), q->since_ms, &from_ms, err))
-        return false;
-    if (from_ms == INT64_MIN)
-        from_ms = q->since_ms;
-    ok = find_ends(h, from_ms, &in, err) &&
-         samples_each(h->samples, sv_from(r->policy), from_ms, q->until_ms, take_sample, &in, err);
-    if (ok && in.has_last)
-        spread(&in, INT64_MAX);
-    free(in.ends);
-    return ok;
-}
+    r->minutes =
+        q->by == REPORT_MINUTE || (q->by < REPORT_WEEK_HOUR && range_ms <= REPORT_MINUTES_MS);
+    unit_s = r->minutes ? CALENDAR_MINUTE_S : CALENDAR_HOUR_S;
+    if (range_ms / (unit_s * 1000) > REPORT_MAX_PIECES)
+        return err_set(err, ERR_LIMIT, 0,
+                       "found a time of %lld %s, expected at most %d: ask for a shorter one",
+                       (long long)(range_ms / (unit_s * 1000)), r->minutes ? "minutes" : "hours",
+                       REPORT_MAX_PIECES);
+    for (int64_t t_ms = q->since_ms; t_ms < q->until_ms; t_ms = end_ms) {
+        int64_t local_s = calendar_local_s(q->zone, t_ms);
 
-static bool take_decision(void *self, const struct decision_entry *d)
-{
-    struct report_row *row = row_at(self, d->t_ms);
-
-    if (row != NULL) {
-        row->yields += strcmp(d->reason, "yield") == 0;
-        row->harvests += strcmp(d->reason, "harvest") == 0;
+        end_ms = min_i64(calendar_piece_end_ms(q->zone, t_ms, unit_s), q->until_ms);
+        VEC_PUSH(r->pieces, r->n_pieces, cap,
+                 ((struct report_row){.first_ms = t_ms,
+                                      .until_ms = end_ms,
+                                      .local_s = local_s,
+                                      .offset_s = calendar_local_s(q->zone, t_ms) -
+                                                  calendar_local_s(NULL, t_ms),
+                                      .span_ms = end_ms - t_ms,
+                                      .times = 1}));
     }
     return true;
 }
 
-static bool add_decisions(struct history *h, struct report *r, struct err *err)
-{
-    const struct decisions_filter filter = {
-        .policy = sv_from(r->policy), .from_ms = r->query.since_ms, .until_ms = r->query.until_ms};
-
-    return decisions_each(h->decisions, &filter, take_decision, r, err);
-}
-
-static void take_blocked(void *self, const struct blocked_pod *pod)
-{
-    struct report_row *row = row_at(self, pod->reported_ms);
-    int64_t wait_ms = pod->until_ms > pod->created_ms ? pod->until_ms - pod->created_ms : 0;
-
-    if (row == NULL)
-        return;
-    row->blocked++;
-    add_to(&row->wait_ms, wait_ms);
-    if (wait_ms > row->longest_wait_ms)
-        row->longest_wait_ms = wait_ms;
-}
-
-struct events {
-    struct report *report;
-    struct blocked *blocked;
-};
-
-static bool take_event(void *self, const struct event *e)
-{
-    struct events *events = self;
-    struct report_row *row;
-
-    blocked_event(events->blocked, e);
-    if (e->kind == EVENT_POD_CREATED && !e->shape->filler) {
-        row = row_at(events->report, e->t_ms);
-        if (row != NULL)
-            row->pods++;
-    }
-    return true;
-}
-
-static bool add_events(struct history *h, struct report *r, struct err *err)
-{
-    struct events events = {.report = r, .blocked = blocked_new(take_blocked, r)};
-    bool ok = chunks_read(h->chunks, r->query.since_ms, r->query.until_ms, take_event, &events,
-                          &r->damaged_chunks, err);
-
-    if (ok)
-        blocked_finish(events.blocked, r->query.until_ms);
-    blocked_free(events.blocked);
-    return ok;
-}
-
-static void sum_up(struct report *r)
-{
-    struct report_row *t = &r->total;
-
-    t->first_ms = r->query.since_ms;
-    t->until_ms = r->query.until_ms;
-    for (size_t i = 0; i < r->n_rows; i++) {
-        const struct report_row *row = &r->rows[i];
-
-        t->covered_ms += row->covered_ms;
-        for (int k = 0; k < REPORT_PART_COUNT_; k++)
-            add_to(&t->part[k], row->part[k]);
-        if (row->peak_paid_milli > t->peak_paid_milli)
-            t->peak_paid_milli = row->peak_paid_milli;
-        t->yields += row->yields;
-        t->harvests += row->harvests;
-        t->pods += row->pods;
-        t->blocked += row->blocked;
-        add_to(&t->wait_ms, row->wait_ms);
-        if (row->longest_wait_ms > t->longest_wait_ms)
-            t->longest_wait_ms = row->longest_wait_ms;
-    }
-}
+/* ---- the query ---- */
 
 struct naming {
     struct sv want;
@@ -309,39 +234,26 @@ static bool find_policy(struct history *h, struct sv want, char policy[SAMPLES_P
     return ok;
 }
 
-/* Fills in since and until, and lays out the rows. */
-static bool lay_out(struct history *h, struct report *r, struct err *err)
+/* Fills in since and until. */
+static bool find_range(struct history *h, struct report_query *q, struct err *err)
 {
-    struct report_query *q = &r->query;
-    int64_t first, last, begin, rows, unit = unit_ms(q->by);
+    int64_t first, last, limit = REPORT_MAX_MILLI * 1000;
 
-    if (!samples_span(h->samples, &first, &last, err))
+    if (!series_span(h, &first, &last, err))
         return false;
     if (last == 0)
         return err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", db_path(h->db));
-    if (first < -MAX_MILLI * 1000 || last >= MAX_MILLI * 1000)
+    if (first < -limit || last >= limit)
         return err_set(err, ERR_STORAGE, 0,
                        "%s: the history is damaged: found samples from %lld to %lld ms",
                        db_path(h->db), (long long)first, (long long)last);
-    q->since_ms = q->since_ms != 0 ? q->since_ms : first;
-    q->until_ms = q->until_ms != 0 ? q->until_ms : last + 1;
-    if (q->since_ms < -MAX_MILLI * 1000 || q->until_ms > MAX_MILLI * 1000 ||
-        q->since_ms >= q->until_ms)
+    q->until_ms = q->until_ms != 0 ? q->until_ms : last;
+    if (q->since_ms == 0)
+        q->since_ms = q->last_ms > 0 ? q->until_ms - q->last_ms : first;
+    if (q->since_ms < -limit || q->until_ms > limit || q->since_ms >= q->until_ms)
         return err_set(err, ERR_INPUT, 0,
                        "found a time of %lld to %lld ms, expected since before until",
                        (long long)q->since_ms, (long long)q->until_ms);
-    begin = floor_to_unit(q, q->since_ms);
-    rows = (q->until_ms - begin + unit - 1) / unit;
-    if (rows > REPORT_MAX_ROWS)
-        return err_set(err, ERR_LIMIT, 0,
-                       "found %lld rows, expected at most %d: ask for a shorter time",
-                       (long long)rows, REPORT_MAX_ROWS);
-    r->rows = xcalloc((size_t)rows, sizeof *r->rows);
-    r->n_rows = (size_t)rows;
-    for (int64_t i = 0; i < rows; i++) {
-        r->rows[i].first_ms = begin + i * unit;
-        r->rows[i].until_ms = begin + (i + 1) * unit;
-    }
     return true;
 }
 
@@ -350,23 +262,27 @@ bool report_make(struct history *h, const struct report_query *query, struct rep
 {
     struct report r = {.query = *query};
 
-    if (!find_policy(h, query->policy, r.policy, err) || !lay_out(h, &r, err) ||
-        !add_samples(h, &r, err) || !add_decisions(h, &r, err) || !add_events(h, &r, err)) {
+    if (!find_policy(h, query->policy, r.policy, err) || !find_range(h, &r.query, err) ||
+        !make_pieces(&r, err) || !report_gather(h, &r, err)) {
         report_done(&r);
         return false;
     }
     r.query.policy = (struct sv){0};
-    sum_up(&r);
+    fold(&r);
     *ret_report = r;
     return true;
 }
 
 void report_done(struct report *r)
 {
+    free(r->pieces);
     free(r->rows);
-    r->rows = NULL;
-    r->n_rows = 0;
+    free(r->week);
+    r->pieces = r->rows = r->week = NULL;
+    r->n_pieces = r->n_rows = 0;
 }
+
+/* ---- for showing ---- */
 
 void report_core_hours(const int64_t part[REPORT_PART_COUNT_], int64_t step_milli,
                        int64_t ret_steps[REPORT_PART_COUNT_])
@@ -385,4 +301,18 @@ void report_core_hours(const int64_t part[REPORT_PART_COUNT_], int64_t step_mill
 int64_t report_share_milli(int64_t part, int64_t whole)
 {
     return whole > 0 ? (int64_t)(((__int128)part * 1000 + whole / 2) / whole) : 0;
+}
+
+void report_row_name(const struct report *r, const struct report_row *row,
+                     char text[static CALENDAR_TEXT_SIZE])
+{
+    int hour = (int)(row->local_s / CALENDAR_HOUR_S);
+
+    if (r->query.by == REPORT_WEEK_HOUR)
+        (void)snprintf(text, CALENDAR_TEXT_SIZE, "%s %02d:00", calendar_day_name(hour / 24),
+                       hour % 24);
+    else if (r->offsets_differ && r->query.by <= REPORT_HOUR)
+        calendar_text_offset(units[r->query.by], row->local_s, row->offset_s, text);
+    else
+        calendar_text(units[r->query.by], row->local_s, text);
 }

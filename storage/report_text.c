@@ -1,259 +1,438 @@
-#include "storage/report.h"
+#include "storage/report_text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/jsonw.h"
+#include "base/num.h"
+#include "storage/report_figure.h"
 
-/* What a column shows, in the order of the columns. */
-enum column {
-    RECORDED, /* share of the time, in thousandths */
-    OFFERED,  /* core-hours in thousandths, up to IDLE */
-    PAID,
-    FILLER,
-    CHURN,
-    KEPT,
-    IDLE,
-    USED_PAID, /* shares of what is offered, in thousandths */
-    USED,
-    PEAK, /* milli-cores */
-    YIELDS,
-    HARVESTS,
-    PODS,
-    BLOCKED,
-    WAIT, /* ms */
-    LONGEST,
-    COLUMN_COUNT_,
-};
-
-enum form { SHARE, MILLI, COUNT, TIME };
-
-static const struct {
-    const char *head, *key;
-    enum form form;
-} columns[] = {
-    [RECORDED] = {"RECORDED", "recorded", SHARE},
-    [OFFERED] = {"OFFERED", "offered_core_hours", MILLI},
-    [PAID] = {"PAID", "paid_core_hours", MILLI},
-    [FILLER] = {"FILLER", "filler_core_hours", MILLI},
-    [CHURN] = {"CHURN", "churn_core_hours", MILLI},
-    [KEPT] = {"KEPT", "kept_core_hours", MILLI},
-    [IDLE] = {"IDLE", "idle_core_hours", MILLI},
-    [USED_PAID] = {"PAID%", "utilisation_paid", SHARE},
-    [USED] = {"USED%", "utilisation", SHARE},
-    [PEAK] = {"PEAK", "peak_paid_cores", MILLI},
-    [YIELDS] = {"YIELDS", "yields", COUNT},
-    [HARVESTS] = {"HARVESTS", "harvests", COUNT},
-    [PODS] = {"PODS", "paid_pods", COUNT},
-    [BLOCKED] = {"BLOCKED", "blocked_pods", COUNT},
-    [WAIT] = {"WAIT", "wait_seconds", TIME},
-    [LONGEST] = {"LONGEST", "longest_wait_seconds", TIME},
-};
-_Static_assert(COUNT_OF(columns) == COLUMN_COUNT_, "a column has no head");
-
-enum { CELL_SIZE = 32, HEAD_WIDTH = 16 };
-
-/* Thousandths of a core-hour that a table's last digit stands for, and that of CSV and JSON. */
-enum { TABLE_STEP = 100, FULL_STEP = 1 };
-
-static void values_of(const struct report *r, const struct report_row *row, int64_t step,
-                      int64_t value[static COLUMN_COUNT_])
+static void utc_text(int64_t t_ms, char text[static WALL_TEXT_SIZE])
 {
-    int64_t from_ms = row->first_ms > r->query.since_ms ? row->first_ms : r->query.since_ms;
-    int64_t until_ms = row->until_ms < r->query.until_ms ? row->until_ms : r->query.until_ms;
-    const int64_t *part = row->part;
-    int64_t used;
-
-    if (__builtin_add_overflow(part[REPORT_PAID], part[REPORT_FILLER], &used))
-        used = INT64_MAX;
-    report_core_hours(part, step, &value[OFFERED]);
-    for (int c = OFFERED; c <= IDLE; c++)
-        value[c] *= step;
-    value[RECORDED] = report_share_milli(row->covered_ms, until_ms - from_ms);
-    value[USED_PAID] = report_share_milli(part[REPORT_PAID], part[REPORT_OFFERED]);
-    value[USED] = report_share_milli(used, part[REPORT_OFFERED]);
-    value[PEAK] = row->peak_paid_milli;
-    value[YIELDS] = row->yields;
-    value[HARVESTS] = row->harvests;
-    value[PODS] = row->pods;
-    value[BLOCKED] = row->blocked;
-    value[WAIT] = row->wait_ms;
-    value[LONGEST] = row->longest_wait_ms;
-}
-_Static_assert((int)IDLE - (int)OFFERED == REPORT_PART_COUNT_ - 1, "the parts stand together");
-
-/* Is there anything to divide by? What was not recorded is not 0. */
-static bool known(const struct report_row *row, enum column c)
-{
-    return row->covered_ms > 0 || c == RECORDED || c >= YIELDS;
+    wall_format((struct wall){t_ms * 1000}, 0, text);
 }
 
-static void cell(enum form form, int64_t value, char text[static CELL_SIZE])
-{
-    int64_t tenths = (value + 50) / 100;
+/* ---- table ---- */
 
-    if (form == SHARE)
-        (void)snprintf(text, CELL_SIZE, "%lld.%lld%%", (long long)(value / 10),
-                       (long long)(value % 10));
-    else if (form == MILLI)
-        (void)snprintf(text, CELL_SIZE, "%lld.%lld", (long long)(tenths / 10),
-                       (long long)(tenths % 10));
-    else if (form == TIME)
-        (void)snprintf(text, CELL_SIZE, "%lld.%llds", (long long)(tenths / 10),
-                       (long long)(tenths % 10));
+struct table {
+    const struct report *r;
+    bool wide;
+    int name_width;
+    int width[FIGURE_COUNT_];
+};
+
+static bool shown(const struct table *t, enum report_figure f)
+{
+    return t->wide || !report_figure_kind(f)->wide;
+}
+
+static void widen(int *width, const char *text)
+{
+    *width = (int)max_i64(*width, (int64_t)strlen(text));
+}
+
+static void measure(struct table *t)
+{
+    struct report_figures figures;
+    char text[REPORT_CELL_SIZE], name[CALENDAR_TEXT_SIZE];
+
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++)
+        widen(&t->width[f], report_figure_kind(f)->head);
+    widen(&t->name_width, "total");
+    for (size_t i = 0; i <= t->r->n_rows; i++) {
+        const struct report_row *row = i < t->r->n_rows ? &t->r->rows[i] : &t->r->total;
+
+        report_figures(t->r, row, REPORT_TABLE_STEP, &figures);
+        for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+            report_cell(&figures, f, text);
+            widen(&t->width[f], text);
+        }
+        report_row_name(t->r, row, name);
+        widen(&t->name_width, i < t->r->n_rows ? name : "");
+    }
+}
+
+static void put_line(const struct table *t, const struct report_row *row, const char *name,
+                     struct strbuf *out)
+{
+    struct report_figures figures;
+    char text[REPORT_CELL_SIZE];
+
+    report_figures(t->r, row, REPORT_TABLE_STEP, &figures);
+    (void)strbuf_addf(out, "%-*s", t->name_width, name);
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        if (!shown(t, f))
+            continue;
+        report_cell(&figures, f, text);
+        (void)strbuf_addf(out, "  %*s", t->width[f], text);
+    }
+    (void)strbuf_add_char(out, '\n');
+}
+
+static void put_head(const struct table *t, struct strbuf *out)
+{
+    static const char *const heads[] = {
+        [REPORT_MINUTE] = "MINUTE", [REPORT_HOUR] = "HOUR",   [REPORT_DAY] = "DAY",
+        [REPORT_WEEK] = "WEEK",     [REPORT_MONTH] = "MONTH", [REPORT_WEEK_HOUR] = "HOUR",
+    };
+
+    (void)strbuf_addf(out, "%-*s", t->name_width, heads[t->r->query.by]);
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        if (shown(t, f))
+            (void)strbuf_addf(out, "  %*s", t->width[f], report_figure_kind(f)->head);
+    }
+    (void)strbuf_add_char(out, '\n');
+}
+
+static void put_rows(const struct report *r, bool wide, struct strbuf *out)
+{
+    struct table t = {.r = r, .wide = wide};
+    char name[CALENDAR_TEXT_SIZE];
+
+    measure(&t);
+    put_head(&t, out);
+    for (size_t i = 0; i < r->n_rows; i++) {
+        report_row_name(r, &r->rows[i], name);
+        put_line(&t, &r->rows[i], name, out);
+    }
+    put_line(&t, &r->total, "total", out);
+}
+
+static void put_summary(const struct report_story *s, struct strbuf *out)
+{
+    (void)strbuf_add(out, SV("brim report of policy "));
+    report_put_name(out, sv_from(s->now->policy));
+    (void)strbuf_add(out, SV(", times in "));
+    report_put_name(out, report_zone_name(s->now));
+    (void)strbuf_add(out, SV("\n\n"));
+    for (enum report_sentence which = 0; which < SAY_COUNT_; which++) {
+        if (report_say(s, which, out))
+            (void)strbuf_add_char(out, '\n');
+    }
+    (void)strbuf_add_char(out, '\n');
+}
+
+/* ---- two periods ---- */
+
+struct both {
+    struct report_figures now, before;
+};
+
+static struct both figures_of(const struct report_story *s, int64_t step)
+{
+    struct both b;
+
+    report_figures(s->now, &s->now->total, step, &b.now);
+    report_figures(s->before, &s->before->total, step, &b.before);
+    return b;
+}
+
+static void put_change(const struct both *b, enum report_figure f,
+                       char text[static REPORT_CELL_SIZE])
+{
+    enum report_form form = report_figure_kind(f)->form;
+
+    if (b->now.known[f] && b->before.known[f])
+        report_form_text(form == FORM_SHARE ? FORM_POINTS : form, b->now.at[f] - b->before.at[f],
+                         text);
     else
-        (void)snprintf(text, CELL_SIZE, "%lld", (long long)value);
+        (void)snprintf(text, REPORT_CELL_SIZE, "-");
 }
 
-/* "2026-10-01 14:00", or the day alone, by the report's clock. */
-static void period(const struct report *r, const struct report_row *row,
-                   char text[static CELL_SIZE])
+static void put_comparison(const struct report_story *s, struct strbuf *out)
 {
-    char utc[WALL_TEXT_SIZE];
+    struct both b = figures_of(s, REPORT_TABLE_STEP);
+    char now[REPORT_CELL_SIZE], before[REPORT_CELL_SIZE], change[REPORT_CELL_SIZE];
 
-    wall_format((struct wall){(row->first_ms + r->query.offset_s * 1000) * 1000}, 0, utc);
-    (void)snprintf(text, CELL_SIZE, "%.10s %.5s", utc, utc + 11);
-    if (r->query.by == REPORT_DAY)
-        text[10] = '\0';
-}
-
-static void line(const struct report *r, const struct report_row *row, const char *name,
-                 const int width[], struct strbuf *out)
-{
-    int64_t value[COLUMN_COUNT_];
-    char text[CELL_SIZE];
-
-    values_of(r, row, TABLE_STEP, value);
-    (void)strbuf_addf(out, "%-*s", HEAD_WIDTH, name);
-    for (int c = 0; c < COLUMN_COUNT_; c++) {
-        if (known(row, (enum column)c))
-            cell(columns[c].form, value[c], text);
-        else
-            (void)snprintf(text, sizeof text, "-");
-        (void)strbuf_addf(out, "  %*s", width[c], text);
-    }
-    (void)strbuf_add_char(out, '\n');
-}
-
-/* Columns are as wide as their widest cell; that is the total's, the head's, or a count's. */
-static void widths(const struct report *r, int width[])
-{
-    int64_t value[COLUMN_COUNT_];
-    char text[CELL_SIZE];
-
-    for (int c = 0; c < COLUMN_COUNT_; c++)
-        width[c] = (int)strlen(columns[c].head);
-    for (size_t i = 0; i <= r->n_rows; i++) {
-        values_of(r, i < r->n_rows ? &r->rows[i] : &r->total, TABLE_STEP, value);
-        for (int c = 0; c < COLUMN_COUNT_; c++) {
-            cell(columns[c].form, value[c], text);
-            if ((int)strlen(text) > width[c])
-                width[c] = (int)strlen(text);
-        }
+    (void)strbuf_add(out, SV("\nnow:    "));
+    report_say_range(s->now, out);
+    (void)strbuf_add(out, SV("\nbefore: "));
+    report_say_range(s->before, out);
+    (void)strbuf_addf(out, "\n\n%-36s  %12s  %12s  %12s\n", "FIGURE", "NOW", "BEFORE", "CHANGE");
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        report_cell(&b.now, f, now);
+        report_cell(&b.before, f, before);
+        put_change(&b, f, change);
+        (void)strbuf_addf(out, "%-36s  %12s  %12s  %12s\n", report_figure_kind(f)->label, now,
+                          before, change);
     }
 }
 
-static void print_table(const struct report *r, struct strbuf *out)
+static void print_table(const struct report_story *s, bool wide, struct strbuf *out)
 {
-    int width[COLUMN_COUNT_];
-    char name[CELL_SIZE];
-
-    widths(r, width);
-    (void)strbuf_addf(out, "%-*s", HEAD_WIDTH, r->query.by == REPORT_HOUR ? "HOUR" : "DAY");
-    for (int c = 0; c < COLUMN_COUNT_; c++)
-        (void)strbuf_addf(out, "  %*s", width[c], columns[c].head);
-    (void)strbuf_add_char(out, '\n');
-    for (size_t i = 0; i < r->n_rows; i++) {
-        period(r, &r->rows[i], name);
-        line(r, &r->rows[i], name, width, out);
-    }
-    line(r, &r->total, "total", width, out);
-    if (r->damaged_chunks != 0)
-        (void)strbuf_addf(
-            out, "%lld parts of the event journal are damaged: pods of that time are missing\n",
-            (long long)r->damaged_chunks);
+    put_summary(s, out);
+    put_rows(s->now, wide, out);
+    if (s->before != NULL)
+        put_comparison(s, out);
 }
 
-static void print_csv(const struct report *r, struct strbuf *out)
-{
-    int64_t value[COLUMN_COUNT_];
-    char utc[WALL_TEXT_SIZE];
+/* ---- CSV ---- */
 
-    (void)strbuf_add(out, SV("from,until"));
-    for (int c = 0; c < COLUMN_COUNT_; c++)
-        (void)strbuf_addf(out, ",%s", columns[c].key);
-    (void)strbuf_add_char(out, '\n');
-    for (size_t i = 0; i < r->n_rows; i++) {
-        wall_format((struct wall){r->rows[i].first_ms * 1000}, 0, utc);
-        (void)strbuf_addf(out, "%s,", utc);
-        wall_format((struct wall){r->rows[i].until_ms * 1000}, 0, utc);
-        (void)strbuf_addf(out, "%s", utc);
-        values_of(r, &r->rows[i], FULL_STEP, value);
-        for (int c = 0; c < COLUMN_COUNT_; c++) {
-            (void)strbuf_add_char(out, ',');
-            if (known(&r->rows[i], (enum column)c) && columns[c].form == COUNT)
-                (void)strbuf_addf(out, "%lld", (long long)value[c]);
-            else if (known(&r->rows[i], (enum column)c))
-                jsonw_milli_text(out, value[c]);
-        }
+/* Nothing where it is not known. */
+static void put_value(const struct report_figures *figures, enum report_figure f,
+                      struct strbuf *out)
+{
+    if (!figures->known[f])
+        return;
+    if (report_figure_kind(f)->form == FORM_COUNT)
+        (void)strbuf_addf(out, "%lld", (long long)figures->at[f]);
+    else
+        jsonw_milli_text(out, figures->at[f]);
+}
+
+static void print_csv_both(const struct report_story *s, struct strbuf *out)
+{
+    struct both b = figures_of(s, REPORT_FULL_STEP);
+
+    (void)strbuf_add(out, SV("figure,now,before\n"));
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        (void)strbuf_addf(out, "%s,", report_figure_kind(f)->key);
+        put_value(&b.now, f, out);
+        (void)strbuf_add_char(out, ',');
+        put_value(&b.before, f, out);
         (void)strbuf_add_char(out, '\n');
     }
 }
 
-static void row_json(const struct report *r, const struct report_row *row, const char *key,
-                     struct jsonw *w)
+static void put_csv_row(const struct report *r, const struct report_row *row, struct strbuf *out)
 {
-    int64_t value[COLUMN_COUNT_];
+    struct report_figures figures;
+    char utc[WALL_TEXT_SIZE], name[CALENDAR_TEXT_SIZE];
+
+    report_row_name(r, row, name);
+    (void)strbuf_addf(out, "%s,", name);
+    if (row->times != 0) { /* an hour of the week may not lie in the range */
+        utc_text(row->first_ms, utc);
+        (void)strbuf_add(out, sv_from(utc));
+    }
+    (void)strbuf_add_char(out, ',');
+    if (row->times != 0) {
+        utc_text(row->until_ms, utc);
+        (void)strbuf_add(out, sv_from(utc));
+    }
+    report_figures(r, row, REPORT_FULL_STEP, &figures);
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        (void)strbuf_add_char(out, ',');
+        put_value(&figures, f, out);
+    }
+    (void)strbuf_add_char(out, '\n');
+}
+
+static void print_csv(const struct report *r, struct strbuf *out)
+{
+    (void)strbuf_add(out, SV("name,from,until"));
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++)
+        (void)strbuf_addf(out, ",%s", report_figure_kind(f)->key);
+    (void)strbuf_add_char(out, '\n');
+    for (size_t i = 0; i < r->n_rows; i++)
+        put_csv_row(r, &r->rows[i], out);
+}
+
+/* ---- JSON ---- */
+
+static void json_time(struct jsonw *w, const char *key, int64_t t_ms)
+{
     char utc[WALL_TEXT_SIZE];
 
-    values_of(r, row, FULL_STEP, value);
+    utc_text(t_ms, utc);
+    jsonw_cstr(w, key, utc);
+}
+
+static void json_row(const struct report *r, const struct report_row *row, const char *key,
+                     const char *name, struct jsonw *w)
+{
+    struct report_figures figures;
+
+    report_figures(r, row, REPORT_FULL_STEP, &figures);
     jsonw_object(w, key);
-    wall_format((struct wall){row->first_ms * 1000}, 0, utc);
-    jsonw_cstr(w, "from", utc);
-    wall_format((struct wall){row->until_ms * 1000}, 0, utc);
-    jsonw_cstr(w, "until", utc);
-    for (int c = 0; c < COLUMN_COUNT_; c++) {
-        if (!known(row, (enum column)c))
-            jsonw_null(w, columns[c].key);
-        else if (columns[c].form == COUNT)
-            jsonw_i64(w, columns[c].key, value[c]);
+    if (name != NULL)
+        jsonw_cstr(w, "name", name);
+    if (row->times != 0) {
+        json_time(w, "from", row->first_ms);
+        json_time(w, "until", row->until_ms);
+    }
+    if (r->query.by == REPORT_WEEK_HOUR)
+        jsonw_i64(w, "times", row->times);
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        const struct report_figure_kind *kind = report_figure_kind(f);
+
+        if (!figures.known[f])
+            jsonw_null(w, kind->key);
+        else if (kind->form == FORM_COUNT)
+            jsonw_i64(w, kind->key, figures.at[f]);
         else
-            jsonw_milli(w, columns[c].key, value[c]);
+            jsonw_milli(w, kind->key, figures.at[f]);
     }
     jsonw_end(w);
 }
 
-static void print_json(const struct report *r, struct strbuf *out)
+static void json_waits(const struct report *r, struct jsonw *w)
 {
+    jsonw_array(w, "waits");
+    for (size_t i = 0; i < r->n_waits; i++) {
+        const struct report_wait *wait = &r->waits[i];
+
+        jsonw_object(w, NULL);
+        json_time(w, "created", wait->created_ms);
+        jsonw_milli(w, "wait_seconds", wait->until_ms - wait->created_ms);
+        jsonw_milli(w, "cores", wait->cpu_milli);
+        jsonw_cstr(w, "end", wait->bound ? "bound" : wait->waits ? "waits" : "gone");
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+}
+
+static void json_gaps(const struct report *r, struct jsonw *w)
+{
+    jsonw_i64(w, "gaps_total", r->all_gaps);
+    jsonw_array(w, "gaps");
+    for (size_t i = 0; i < r->n_gaps; i++) {
+        jsonw_object(w, NULL);
+        json_time(w, "from", r->gaps[i].first_ms);
+        json_time(w, "until", r->gaps[i].until_ms);
+        jsonw_milli(w, "missing_seconds", r->gaps[i].missing_ms);
+        jsonw_cstr(w, "why", r->gaps[i].why[0] != '\0' ? r->gaps[i].why : NULL);
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+}
+
+static void json_terms(const struct report_terms *t, struct jsonw *w)
+{
+    if (t->target_ppm > 0)
+        jsonw_milli(w, "target", t->target_ppm / 1000);
+    else
+        jsonw_null(w, "target");
+    if (t->blocked_ppm > 0) {
+        struct strbuf share;
+
+        strbuf_init(&share, 64);
+        (void)strbuf_addf(&share, "%lld.%06lld", (long long)(t->blocked_ppm / 1000000),
+                          (long long)(t->blocked_ppm % 1000000));
+        jsonw_raw(w, "allowed_blocked_share", strbuf_sv(&share));
+        strbuf_done(&share);
+    } else {
+        jsonw_null(w, "allowed_blocked_share");
+    }
+    if (t->price_micro > 0) {
+        struct strbuf price;
+
+        strbuf_init(&price, 64);
+        (void)strbuf_addf(&price, "%lld.%06lld", (long long)(t->price_micro / 1000000),
+                          (long long)(t->price_micro % 1000000));
+        jsonw_raw(w, "price", strbuf_sv(&price));
+        strbuf_done(&price);
+    } else {
+        jsonw_null(w, "price");
+    }
+    jsonw_cstr(w, "currency", t->currency[0] != '\0' ? t->currency : NULL);
+}
+
+static void json_trials(const struct report_advice *a, struct jsonw *w)
+{
+    jsonw_array(w, "trials");
+    for (size_t i = 0; i < a->n; i++) {
+        const struct report_trial *t = &a->trials[i];
+
+        jsonw_object(w, NULL);
+        if (t->kind == TRIAL_HEADROOM)
+            jsonw_milli(w, "headroom_max_cores", t->value);
+        else
+            jsonw_milli(w, "settle_seconds", t->value / 1000);
+        jsonw_milli(w, "filler_core_hours", t->core_hours);
+        jsonw_i64(w, "blocked_pods", t->blocked);
+        jsonw_bool(w, "allowed", report_allowed(a, t->blocked));
+        jsonw_end(w);
+    }
+    jsonw_end(w);
+}
+
+static void json_advice(const struct report_advice *a, struct jsonw *w)
+{
+    if (a == NULL) {
+        jsonw_null(w, "advice");
+        return;
+    }
+    jsonw_object(w, "advice");
+    jsonw_cstr(w, "why_not", a->made ? NULL : a->why_not);
+    if (a->made) {
+        json_time(w, "from", a->first_ms);
+        json_time(w, "until", a->until_ms);
+        jsonw_i64(w, "paid_pods", a->paid_pods);
+        jsonw_milli(w, "headroom_max_cores", a->headroom_milli);
+        jsonw_milli(w, "headroom_needed_cores", a->need_milli);
+        jsonw_milli(w, "settle_seconds", a->settle_us / 1000);
+        jsonw_milli(w, "filler_core_hours", a->core_hours);
+        jsonw_i64(w, "blocked_pods", a->blocked);
+        json_trials(a, w);
+    }
+    jsonw_end(w);
+}
+
+static void json_summary(const struct report_story *s, struct jsonw *w)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, REPORT_MAX_TEXT);
+    jsonw_array(w, "summary");
+    for (enum report_sentence which = 0; which < SAY_COUNT_; which++) {
+        strbuf_clear(&text);
+        if (report_say(s, which, &text))
+            jsonw_str(w, NULL, strbuf_sv(&text));
+    }
+    jsonw_end(w);
+    strbuf_done(&text);
+}
+
+static void print_json(const struct report_story *s, struct strbuf *out)
+{
+    const struct report *r = s->now;
+    char name[CALENDAR_TEXT_SIZE];
     struct jsonw w;
 
     jsonw_init(&w, out);
     jsonw_object(&w, NULL);
-    jsonw_i64(&w, "version", 1);
+    jsonw_i64(&w, "version", REPORT_VERSION);
     jsonw_cstr(&w, "policy", r->policy);
-    jsonw_cstr(&w, "by", r->query.by == REPORT_HOUR ? "hour" : "day");
-    jsonw_i64(&w, "utc_offset_seconds", r->query.offset_s);
+    jsonw_cstr(&w, "by", report_by_name(r->query.by));
+    jsonw_str(&w, "zone", report_zone_name(r));
+    json_time(&w, "since", r->query.since_ms);
+    json_time(&w, "until", r->query.until_ms);
+    json_terms(&r->query.terms, &w);
     jsonw_i64(&w, "damaged_chunks", r->damaged_chunks);
+    json_summary(s, &w);
     jsonw_array(&w, "rows");
-    for (size_t i = 0; i < r->n_rows; i++)
-        row_json(r, &r->rows[i], NULL, &w);
+    for (size_t i = 0; i < r->n_rows; i++) {
+        report_row_name(r, &r->rows[i], name);
+        json_row(r, &r->rows[i], NULL, name, &w);
+    }
     jsonw_end(&w);
-    row_json(r, &r->total, "total", &w);
+    json_row(r, &r->total, "total", NULL, &w);
+    if (s->before != NULL)
+        json_row(s->before, &s->before->total, "before", NULL, &w);
+    json_waits(r, &w);
+    json_gaps(r, &w);
+    json_advice(s->advice, &w);
     jsonw_end(&w);
     (void)strbuf_add_char(out, '\n');
 }
 
-void report_print(const struct report *r, enum report_format format, struct strbuf *out)
+void report_print(const struct report_story *s, enum report_format format, struct strbuf *out)
 {
     switch (format) {
     case REPORT_TABLE:
-        print_table(r, out);
+    case REPORT_WIDE:
+        print_table(s, format == REPORT_WIDE, out);
         return;
     case REPORT_CSV:
-        print_csv(r, out);
+        if (s->before != NULL)
+            print_csv_both(s, out);
+        else
+            print_csv(s->now, out);
         return;
     case REPORT_JSON:
-        print_json(r, out);
+        print_json(s, out);
         return;
     }
 }

@@ -88,6 +88,8 @@ bool series_span(struct history *h, int64_t *ret_first_ms, int64_t *ret_until_ms
     if (!samples_span(h->samples, &first, &last, err))
         return false;
     *ret_first_ms = first;
-    *ret_until_ms = last == 0 ? 0 : last + SAMPLES_STEP_MS;
+    *ret_until_ms = last == 0                            ? 0
+                    : last > INT64_MAX - SAMPLES_STEP_MS ? INT64_MAX
+                                                         : last + SAMPLES_STEP_MS;
     return true;
 }

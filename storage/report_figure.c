@@ -1,0 +1,236 @@
+#include "storage/report_figure.h"
+
+#include <stdio.h>
+
+static const struct report_figure_kind kinds[] = {
+    [FIGURE_RECORDED] = {"RECORDED", "recorded", "recorded, share of the time", FORM_SHARE, false},
+    [FIGURE_OFFERED] = {"OFFERED", "offered_core_hours", "offered", FORM_CORE_HOURS, false},
+    [FIGURE_PAID] = {"PAID", "paid_core_hours", "paid work", FORM_CORE_HOURS, false},
+    [FIGURE_FILLER] = {"FILLER", "filler_core_hours", "filler at work", FORM_CORE_HOURS, false},
+    [FIGURE_CHURN] = {"CHURN", "churn_core_hours", "filler starting and stopping", FORM_CORE_HOURS,
+                      false},
+    [FIGURE_KEPT] = {"KEPT", "kept_core_hours", "kept free", FORM_CORE_HOURS, false},
+    [FIGURE_IDLE] = {"IDLE", "idle_core_hours", "idle", FORM_CORE_HOURS, false},
+    [FIGURE_USED_PAID] = {"PAID%", "utilisation_paid", "utilisation, paid alone", FORM_SHARE,
+                          false},
+    [FIGURE_USED] = {"USED%", "utilisation", "utilisation, with filler", FORM_SHARE, false},
+    [FIGURE_ABOVE_TARGET] = {"TARGET+-", "above_target", "above the target", FORM_POINTS, true},
+    [FIGURE_FILL] = {"FILL%", "share_of_harvestable", "share of the harvestable", FORM_SHARE,
+                     false},
+    [FIGURE_HARVESTABLE] = {"HARVESTABLE", "harvestable_core_hours", "harvestable", FORM_CORE_HOURS,
+                            true},
+    [FIGURE_LONE] = {"ONLYFILLER", "only_filler_node_core_hours", "of nodes that only filler used",
+                     FORM_CORE_HOURS, true},
+    [FIGURE_PEAK] = {"PEAK", "peak_paid_cores", "paid demand, the most at once", FORM_CORES, false},
+    [FIGURE_PEAK_OFFERED] = {"CORES", "peak_offered_cores", "offered, the most at once", FORM_CORES,
+                             true},
+    [FIGURE_MEAN_KEPT] = {"KEPTMEAN", "mean_kept_cores", "kept free, mean", FORM_CORES, true},
+    [FIGURE_PEAK_KEPT] = {"KEPTMOST", "peak_kept_cores", "kept free, the most at once", FORM_CORES,
+                          true},
+    [FIGURE_RISE] = {"RISE", "largest_rise_cores", "largest growth of paid demand in a minute",
+                     FORM_CORES, true},
+    [FIGURE_NODES] = {"NODES", "peak_nodes", "nodes, the most at once", FORM_COUNT, true},
+    [FIGURE_YIELDS] = {"YIELDS", "yields", "yields", FORM_COUNT, false},
+    [FIGURE_HARVESTS] = {"HARVESTS", "harvests", "harvests", FORM_COUNT, false},
+    [FIGURE_REVERSALS] = {"REVERSALS", "reversals", "reversals", FORM_COUNT, true},
+    [FIGURE_YIELD_LATENCY] = {"LATENCY", "yield_latency_p99_seconds", "yield latency, 99 of 100",
+                              FORM_TIME, true},
+    [FIGURE_STARTS] = {"STARTS", "filler_starts", "filler pods started", FORM_COUNT, true},
+    [FIGURE_STOPS] = {"STOPS", "filler_stops", "filler pods stopped", FORM_COUNT, true},
+    [FIGURE_PODS] = {"PODS", "paid_pods", "paid pods that came", FORM_COUNT, false},
+    [FIGURE_BLOCKED] = {"BLOCKED", "blocked_pods", "paid pods that waited for filler", FORM_COUNT,
+                        false},
+    [FIGURE_BLOCKED_SHARE] = {"BLOCKED%", "blocked_share", "share of paid pods that waited",
+                              FORM_SHARE, true},
+    [FIGURE_WAIT] = {"WAIT", "wait_seconds", "their waits, in all", FORM_TIME, false},
+    [FIGURE_LONGEST] = {"LONGEST", "longest_wait_seconds", "longest wait", FORM_TIME, false},
+    [FIGURE_FILLER_WORTH] = {"EARNED", "filler_worth", "worth of filler's core-hours", FORM_MONEY,
+                             true},
+    [FIGURE_IDLE_WORTH] = {"IDLEWORTH", "idle_worth", "worth of what lay idle", FORM_MONEY, true},
+};
+_Static_assert(COUNT_OF(kinds) == FIGURE_COUNT_, "a figure has no name");
+_Static_assert((int)FIGURE_IDLE - (int)FIGURE_OFFERED == REPORT_PART_COUNT_ - 1,
+               "the parts stand together");
+
+const struct report_figure_kind *report_figure_kind(enum report_figure f)
+{
+    return &kinds[f];
+}
+
+/* Core-milliseconds in thousandths of a core, as thousandths of money. */
+static int64_t worth(int64_t part, int64_t price_micro)
+{
+    __int128 money = (__int128)part * price_micro / INT64_C(3600000) / INT64_C(1000000);
+
+    return money > INT64_MAX ? INT64_MAX : (int64_t)money;
+}
+
+static int64_t core_hours(int64_t part, int64_t step_milli)
+{
+    int64_t step = INT64_C(3600000) * step_milli;
+
+    return (part / step + (part % step >= step - part % step)) * step_milli;
+}
+
+static void from_samples(const struct report *r, const struct report_row *row, int64_t step,
+                         int64_t at[static FIGURE_COUNT_])
+{
+    const struct report_terms *terms = &r->query.terms;
+    const int64_t *part = row->part;
+    int64_t used;
+
+    if (__builtin_add_overflow(part[REPORT_PAID], part[REPORT_FILLER], &used))
+        used = INT64_MAX;
+    report_core_hours(part, step, &at[FIGURE_OFFERED]);
+    for (int f = FIGURE_OFFERED; f <= FIGURE_IDLE; f++)
+        at[f] *= step;
+    at[FIGURE_RECORDED] = report_share_milli(row->covered_ms, row->span_ms);
+    at[FIGURE_USED_PAID] = report_share_milli(part[REPORT_PAID], part[REPORT_OFFERED]);
+    at[FIGURE_USED] = report_share_milli(used, part[REPORT_OFFERED]);
+    at[FIGURE_ABOVE_TARGET] = at[FIGURE_USED] - (terms->target_ppm + 500) / 1000;
+    at[FIGURE_FILL] = report_share_milli(part[REPORT_FILLER], row->harvestable);
+    at[FIGURE_HARVESTABLE] = core_hours(row->harvestable, step);
+    at[FIGURE_PEAK] = row->peak_paid_milli;
+    at[FIGURE_PEAK_OFFERED] = row->peak_offered_milli;
+    at[FIGURE_MEAN_KEPT] = row->covered_ms > 0 ? part[REPORT_KEPT] / row->covered_ms : 0;
+    at[FIGURE_PEAK_KEPT] = row->peak_kept_milli;
+    at[FIGURE_RISE] = row->rise_milli;
+    at[FIGURE_FILLER_WORTH] = worth(part[REPORT_FILLER], terms->price_micro);
+    at[FIGURE_IDLE_WORTH] = worth(part[REPORT_IDLE], terms->price_micro);
+}
+
+static void from_events(const struct report_row *row, int64_t step,
+                        int64_t at[static FIGURE_COUNT_])
+{
+    at[FIGURE_LONE] = core_hours(row->lone, step);
+    at[FIGURE_NODES] = row->nodes;
+    at[FIGURE_YIELDS] = row->yields;
+    at[FIGURE_HARVESTS] = row->harvests;
+    at[FIGURE_REVERSALS] = row->reversals;
+    at[FIGURE_STARTS] = row->starts;
+    at[FIGURE_STOPS] = row->stops;
+    at[FIGURE_PODS] = row->pods;
+    at[FIGURE_BLOCKED] = row->blocked;
+    at[FIGURE_BLOCKED_SHARE] = report_share_milli(row->blocked, row->pods);
+    at[FIGURE_WAIT] = row->wait_ms;
+    at[FIGURE_LONGEST] = row->longest_wait_ms;
+}
+
+/* What was counted is known, whatever the times say. */
+static bool journal_tells(const struct report_row *row)
+{
+    return row->journal_ms > 0 || row->pods != 0 || row->blocked != 0 || row->starts != 0 ||
+           row->stops != 0;
+}
+
+static bool known(const struct report *r, const struct report_row *row, enum report_figure f)
+{
+    const struct report_terms *terms = &r->query.terms;
+
+    switch (f) {
+    case FIGURE_RECORDED:
+        return row->span_ms > 0;
+    case FIGURE_OFFERED:
+    case FIGURE_PAID:
+    case FIGURE_FILLER:
+    case FIGURE_CHURN:
+    case FIGURE_KEPT:
+    case FIGURE_IDLE:
+    case FIGURE_HARVESTABLE:
+    case FIGURE_PEAK:
+    case FIGURE_PEAK_OFFERED:
+    case FIGURE_MEAN_KEPT:
+    case FIGURE_PEAK_KEPT:
+        return row->covered_ms > 0;
+    case FIGURE_USED_PAID:
+    case FIGURE_USED:
+        return row->part[REPORT_OFFERED] > 0;
+    case FIGURE_ABOVE_TARGET:
+        return row->part[REPORT_OFFERED] > 0 && terms->target_ppm > 0;
+    case FIGURE_FILL:
+        return row->harvestable > 0;
+    case FIGURE_YIELDS:
+    case FIGURE_HARVESTS:
+    case FIGURE_REVERSALS:
+        return row->decisions_ms > 0 || row->yields != 0 || row->harvests != 0;
+    case FIGURE_YIELD_LATENCY:
+        return false;
+    case FIGURE_NODES:
+    case FIGURE_LONE:
+        return row->nodes > 0;
+    case FIGURE_RISE:
+    case FIGURE_STARTS:
+    case FIGURE_STOPS:
+    case FIGURE_PODS:
+    case FIGURE_BLOCKED:
+        return journal_tells(row);
+    case FIGURE_BLOCKED_SHARE:
+        return row->pods > 0;
+    case FIGURE_WAIT:
+    case FIGURE_LONGEST:
+        return journal_tells(row);
+    case FIGURE_FILLER_WORTH:
+    case FIGURE_IDLE_WORTH:
+        return row->covered_ms > 0 && terms->price_micro > 0;
+    case FIGURE_COUNT_:
+        break;
+    }
+    return false;
+}
+
+void report_figures(const struct report *r, const struct report_row *row, int64_t step_milli,
+                    struct report_figures *ret_figures)
+{
+    struct report_figures figures = {0};
+
+    from_samples(r, row, step_milli, figures.at);
+    from_events(row, step_milli, figures.at);
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        figures.known[f] = known(r, row, f);
+        figures.at[f] = figures.known[f] ? figures.at[f] : 0;
+    }
+    *ret_figures = figures;
+}
+
+void report_form_text(enum report_form form, int64_t value, char text[static REPORT_CELL_SIZE])
+{
+    const char *sign = value < 0 ? "-" : form == FORM_POINTS && value > 0 ? "+" : "";
+    uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value, tenths = (size + 50) / 100;
+
+    switch (form) {
+    case FORM_SHARE:
+        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llu%%", sign,
+                       (unsigned long long)(size / 10), (unsigned long long)(size % 10));
+        return;
+    case FORM_POINTS:
+        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llu", sign, (unsigned long long)(size / 10),
+                       (unsigned long long)(size % 10));
+        return;
+    case FORM_CORE_HOURS:
+    case FORM_CORES:
+        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llu", sign,
+                       (unsigned long long)(tenths / 10), (unsigned long long)(tenths % 10));
+        return;
+    case FORM_COUNT:
+        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu", sign, (unsigned long long)size);
+        return;
+    case FORM_TIME:
+        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llus", sign,
+                       (unsigned long long)(tenths / 10), (unsigned long long)(tenths % 10));
+        return;
+    case FORM_MONEY:
+        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%02llu", sign,
+                       (unsigned long long)((size + 5) / 1000),
+                       (unsigned long long)((size + 5) % 1000 / 10));
+        return;
+    }
+}
+
+void report_cell(const struct report_figures *figures, enum report_figure f,
+                 char text[static REPORT_CELL_SIZE])
+{
+    if (figures->known[f])
+        report_form_text(kinds[f].form, figures->at[f], text);
+    else
+        (void)snprintf(text, REPORT_CELL_SIZE, "-");
+}

@@ -1,0 +1,405 @@
+#include "storage/report_page.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "storage/report_chart.h"
+#include "storage/report_figure.h"
+#include "storage/report_style.h"
+
+static void add(struct strbuf *out, const char *text)
+{
+    (void)strbuf_add(out, sv_from(text));
+}
+
+/* A sentence that is there, as a paragraph. */
+static bool put_sentence(const struct report_story *s, enum report_sentence which,
+                         struct strbuf *out)
+{
+    struct strbuf text;
+    bool said;
+
+    strbuf_init(&text, REPORT_MAX_TEXT);
+    said = report_say(s, which, &text);
+    if (said) {
+        add(out, "<p>");
+        report_html(out, strbuf_sv(&text));
+        add(out, "</p>\n");
+    }
+    strbuf_done(&text);
+    return said;
+}
+
+static void put_range(const struct report *r, struct strbuf *out)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, REPORT_MAX_TEXT);
+    report_say_range(r, &text);
+    report_html(out, strbuf_sv(&text));
+    strbuf_done(&text);
+}
+
+static void put_moment(const struct report *r, int64_t t_ms, struct strbuf *out)
+{
+    char text[CALENDAR_TEXT_SIZE];
+
+    calendar_text_moment(calendar_local_s(r->query.zone, t_ms), text);
+    add(out, text);
+}
+
+/* ---- head ---- */
+
+/* The second of each is for the chart, whose own units are a quarter as large where the page is wide. */
+static const char patterns[] =
+    "<svg class=\"defs\" aria-hidden=\"true\" focusable=\"false\"><defs>"
+    "<pattern id=\"kept\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" "
+    "patternTransform=\"rotate(45)\"><path class=\"ph\" d=\"M0 0V8\"/></pattern>"
+    "<pattern id=\"kept4\" href=\"#kept\" patternTransform=\"scale(4)rotate(45)\"/>"
+    "<pattern id=\"churn\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" "
+    "patternTransform=\"rotate(-45)\"><path class=\"pc\" d=\"M0 0V6\"/></pattern>"
+    "<pattern id=\"churn4\" href=\"#churn\" patternTransform=\"scale(4)rotate(-45)\"/>"
+    "<pattern id=\"gap\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" "
+    "patternTransform=\"rotate(45)\"><path class=\"pg\" d=\"M0 0V6\"/></pattern>"
+    "<pattern id=\"gap4\" href=\"#gap\" patternTransform=\"scale(4)rotate(45)\"/>"
+    "<pattern id=\"dots\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\">"
+    "<circle class=\"pd\" cx=\"2\" cy=\"2\" r=\"1\"/></pattern>"
+    "<pattern id=\"dots4\" href=\"#dots\" patternTransform=\"scale(4)\"/></defs></svg>\n";
+
+static void put_head(const struct report *r, struct strbuf *out)
+{
+    add(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+             "'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n<title>brim report: ");
+    report_html(out, sv_from(r->policy));
+    add(out, "</title>\n<style>\n");
+    add(out, report_style);
+    add(out, "</style>\n</head>\n<body>\n");
+    add(out, patterns);
+}
+
+/* ---- the summary ---- */
+
+static void put_summary(const struct report_story *s, struct strbuf *out)
+{
+    add(out, "<header><h1>Capacity report: ");
+    report_html(out, sv_from(s->now->policy));
+    (void)strbuf_addf(out, "</h1>\n<p class=\"muted\">Made by brim %s. All times are those of ",
+                      BRIM_VERSION);
+    report_html(out, report_zone_name(s->now));
+    add(out, ".</p></header>\n<main>\n<section class=\"say\" aria-label=\"Summary\">\n");
+    for (enum report_sentence which = 0; which < SAY_CHANGE; which++)
+        (void)put_sentence(s, which, out);
+    add(out, "</section>\n");
+}
+
+static void put_trial(const struct report_advice *a, const struct report_trial *t,
+                      struct strbuf *out)
+{
+    int64_t more = t->core_hours - a->core_hours;
+
+    add(out, t->kind == TRIAL_HEADROOM ? "<tr><th scope=\"row\">headroom.max "
+                                       : "<tr><th scope=\"row\">settle ");
+    if (t->kind == TRIAL_HEADROOM)
+        report_put_amount(out, t->value);
+    else
+        (void)strbuf_addf(out, "%lld s", (long long)(t->value / 1000000));
+    add(out, "</th><td>");
+    report_put_amount(out, t->core_hours);
+    add(out, more < 0 ? "</td><td>" : "</td><td>+");
+    report_put_amount(out, more);
+    (void)strbuf_addf(out, "</td><td>%lld</td><td>", (long long)t->blocked);
+    report_put_share(out, t->blocked, a->paid_pods);
+    add(out, report_allowed(a, t->blocked) ? "</td><td class=\"text better\">within what you allow"
+                                           : "</td><td class=\"text worse\">too many");
+    add(out, "</td></tr>\n");
+}
+
+static void put_trials(const struct report *r, const struct report_advice *a, struct strbuf *out)
+{
+    add(out, "<details><summary>What was tried</summary><div class=\"over\" tabindex=\"0\" "
+             "role=\"region\" aria-label=\"What was tried\"><table><caption>Replays of the event "
+             "journal from ");
+    put_moment(r, a->first_ms, out);
+    add(out, " to ");
+    put_moment(r, a->until_ms, out);
+    add(out,
+        "</caption><thead><tr><th scope=\"col\">policy with</th><th scope=\"col\">filler's "
+        "core-hours</th><th scope=\"col\">more</th><th scope=\"col\">paid pods that waited</th>"
+        "<th scope=\"col\">share</th><th scope=\"col\">verdict</th></tr></thead><tbody>\n<tr>"
+        "<th scope=\"row\">nothing changed</th><td>");
+    report_put_amount(out, a->core_hours);
+    (void)strbuf_addf(out, "</td><td></td><td>%lld</td><td>", (long long)a->blocked);
+    report_put_share(out, a->blocked, a->paid_pods);
+    add(out, report_allowed(a, a->blocked) ? "</td><td class=\"text better\">within what you allow"
+                                           : "</td><td class=\"text worse\">too many");
+    add(out, "</td></tr>\n");
+    for (size_t i = 0; i < a->n; i++)
+        put_trial(a, &a->trials[i], out);
+    add(out, "</tbody></table></div></details>\n");
+}
+
+static void put_advice(const struct report_story *s, struct strbuf *out)
+{
+    add(out, "<section aria-labelledby=\"h-change\"><h2 id=\"h-change\">What to change</h2>\n"
+             "<div class=\"change\">");
+    if (!put_sentence(s, SAY_CHANGE, out))
+        add(out, "<p>Other settings were not tried: ask for them with <code>brim report "
+                 "--advice</code>, which replays the time with each.</p>\n");
+    add(out, "</div>\n");
+    if (s->advice != NULL && s->advice->made)
+        put_trials(s->now, s->advice, out);
+    add(out, "</section>\n");
+}
+
+/* ---- figures ---- */
+
+static void cell_of(const struct report *r, enum report_figure f,
+                    char text[static REPORT_CELL_SIZE])
+{
+    struct report_figures figures;
+
+    report_figures(r, &r->total, REPORT_TABLE_STEP, &figures);
+    report_cell(&figures, f, text);
+}
+
+static void put_four(const struct report_story *s, struct strbuf *out)
+{
+    static const struct {
+        enum report_figure figure;
+        const char *unit;
+    } four[] = {
+        {FIGURE_USED, ""},
+        {FIGURE_FILLER, " core-hours"},
+        {FIGURE_BLOCKED_SHARE, ""},
+        {FIGURE_IDLE, " core-hours"},
+    };
+    char text[REPORT_CELL_SIZE];
+
+    add(out, "<section aria-label=\"Four figures\"><dl class=\"four\">\n");
+    for (size_t i = 0; i < COUNT_OF(four); i++) {
+        cell_of(s->now, four[i].figure, text);
+        (void)strbuf_addf(out, "<div><dt>%s</dt><dd class=\"big\">%s</dd><dd class=\"muted\">",
+                          report_figure_kind(four[i].figure)->label, text);
+        if (s->before != NULL) {
+            cell_of(s->before, four[i].figure, text);
+            (void)strbuf_addf(out, "before: %s", text);
+        } else {
+            add(out, four[i].unit);
+        }
+        add(out, "</dd></div>\n");
+    }
+    add(out, "</dl></section>\n");
+}
+
+static void put_change(const struct report_figures *now, const struct report_figures *before,
+                       enum report_figure f, struct strbuf *out)
+{
+    enum report_form form = report_figure_kind(f)->form;
+    char text[REPORT_CELL_SIZE];
+
+    report_cell(before, f, text);
+    (void)strbuf_addf(out, "<td>%s</td><td>", before->known[f] ? text : "–");
+    if (now->known[f] && before->known[f]) {
+        report_form_text(form == FORM_SHARE ? FORM_POINTS : form, now->at[f] - before->at[f], text);
+        add(out, now->at[f] > before->at[f] && text[0] != '+' ? "+" : "");
+        add(out, text);
+    }
+    add(out, "</td>");
+}
+
+static const char *unit_of(enum report_figure f)
+{
+    switch (report_figure_kind(f)->form) {
+    case FORM_CORE_HOURS:
+        return ", core-hours";
+    case FORM_CORES:
+        return ", cores";
+    case FORM_POINTS:
+        return ", points";
+    case FORM_SHARE:
+    case FORM_COUNT:
+    case FORM_TIME:
+    case FORM_MONEY:
+        break;
+    }
+    return "";
+}
+
+static void put_figures(const struct report_story *s, struct strbuf *out)
+{
+    struct report_figures now, before = {0};
+    char text[REPORT_CELL_SIZE];
+
+    report_figures(s->now, &s->now->total, REPORT_TABLE_STEP, &now);
+    if (s->before != NULL)
+        report_figures(s->before, &s->before->total, REPORT_TABLE_STEP, &before);
+    add(out,
+        "<section class=\"figures\" aria-labelledby=\"h-all\"><h2 id=\"h-all\">All figures</h2>\n"
+        "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"All figures\"><table>"
+        "<caption>Of the whole time; – is not known</caption><thead>"
+        "<tr><th scope=\"col\">figure</th><th scope=\"col\">now</th>");
+    if (s->before != NULL)
+        add(out, "<th scope=\"col\">before</th><th scope=\"col\">change</th>");
+    add(out, "</tr></thead><tbody>\n");
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        report_cell(&now, f, text);
+        (void)strbuf_addf(out, "<tr><th scope=\"row\">%s%s</th><td>%s</td>",
+                          report_figure_kind(f)->label, unit_of(f), now.known[f] ? text : "–");
+        if (s->before != NULL)
+            put_change(&now, &before, f, out);
+        add(out, "</tr>\n");
+    }
+    add(out, "</tbody></table></div>\n");
+    if (s->before != NULL) {
+        add(out, "<p class=\"muted\">Before: ");
+        put_range(s->before, out);
+        add(out, ".</p>\n");
+    }
+    add(out, "</section>\n");
+}
+
+/* ---- lists ---- */
+
+static void put_wait(const struct report *r, const struct report_wait *wait, struct strbuf *out)
+{
+    add(out, "<tr><th scope=\"row\">");
+    put_moment(r, wait->created_ms, out);
+    add(out, "</th><td>");
+    report_put_duration(out, wait->until_ms - wait->created_ms);
+    add(out, "</td><td>");
+    report_put_amount(out, wait->cpu_milli);
+    add(out, "</td><td class=\"text\">");
+    add(out, wait->bound   ? "found a node"
+             : wait->waits ? "still waited at the end"
+                           : "went before it found one");
+    add(out, "</td></tr>\n");
+}
+
+static void put_waits(const struct report *r, struct strbuf *out)
+{
+    add(out, "<section aria-labelledby=\"h-waits\"><h2 id=\"h-waits\">Waits</h2>\n");
+    if (r->total.blocked == 0) {
+        add(out,
+            r->total.journal_ms > 0
+                ? "<p>No paid pod waited for filler to leave.</p></section>\n"
+                : "<p>Not known: the event journal does not tell of that time.</p></section>\n");
+        return;
+    }
+    report_chart_waits(r, out);
+    (void)strbuf_addf(
+        out,
+        "<details><summary>The %zu longest</summary><div class=\"over\" tabindex=\"0\" "
+        "role=\"region\" aria-label=\"The longest waits\"><table><caption>From a paid "
+        "pod's arrival to its node; names of paid pods are not kept</caption><thead><tr>"
+        "<th scope=\"col\">came</th><th scope=\"col\">waited</th><th scope=\"col\">cores"
+        "</th><th scope=\"col\">and then</th></tr></thead><tbody>\n",
+        r->n_waits);
+    for (size_t i = 0; i < r->n_waits; i++)
+        put_wait(r, &r->waits[i], out);
+    add(out, "</tbody></table></div></details></section>\n");
+}
+
+static const char *why_text(const char *why)
+{
+    static const char *const words[][2] = {
+        {"start", "brim was started again"},  {"relist", "the watch was listed anew"},
+        {"lost", "the disk did not keep up"}, {"clock", "the clock was set back"},
+        {"", "no reason is noted"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        if (strcmp(words[i][0], why) == 0)
+            return words[i][1];
+    }
+    return why;
+}
+
+static void put_gaps(const struct report *r, struct strbuf *out)
+{
+    if (r->n_gaps == 0)
+        return;
+    add(out, "<section aria-labelledby=\"h-gaps\"><h2 id=\"h-gaps\">Gaps</h2>\n<div class=\"over\" "
+             "tabindex=\"0\" role=\"region\" aria-label=\"Gaps\"><table>");
+    (void)strbuf_addf(
+        out, "<caption>The longest %zu of %lld; no figure counts what is missing</caption>",
+        r->n_gaps, (long long)r->all_gaps);
+    add(out, "<thead><tr><th scope=\"col\">from</th><th scope=\"col\">until</th><th scope=\"col\">"
+             "missing</th><th scope=\"col\">why</th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < r->n_gaps; i++) {
+        add(out, "<tr><th scope=\"row\">");
+        put_moment(r, r->gaps[i].first_ms, out);
+        add(out, "</th><td>");
+        put_moment(r, r->gaps[i].until_ms, out);
+        add(out, "</td><td>");
+        report_put_duration(out, r->gaps[i].missing_ms);
+        add(out, "</td><td class=\"text\">");
+        report_html(out, sv_from(why_text(r->gaps[i].why)));
+        add(out, "</td></tr>\n");
+    }
+    add(out, "</tbody></table></div></section>\n");
+}
+
+static const char method[] =
+    "<section aria-labelledby=\"h-method\"><h2 id=\"h-method\">What the figures mean</h2>\n"
+    "<p>Everything that the nodes offered (their allocatable cpu) is split into parts that add up "
+    "to "
+    "it: <b>paid</b> is what bound paid pods ask for; <b>filler at work</b> its ready pods; "
+    "<b>starting and stopping</b> those that hold room but do no work; <b>kept free</b> the "
+    "reserve "
+    "and the headroom, in whole holes, as far as they were free; <b>idle</b> the rest. A time that "
+    "was not recorded counts in nothing.</p>\n"
+    "<p><b>Harvestable</b> is what paid work left, no more than the policy's most replicas could "
+    "use. "
+    "A paid pod <b>waited for filler</b> if the scheduler found no room for it at first although "
+    "it "
+    "would have fitted with no filler at all; its wait is counted from its arrival to its node. A "
+    "<b>yield</b> is a step down because paid work wants the room, a <b>harvest</b> one up; a "
+    "<b>reversal</b> a change between the two. <b>Nodes that only filler used</b> held filler and "
+    "no "
+    "paid pod but those tied to them. What to change comes from replays of the event journal with "
+    "the same controller; they simulate the scheduler and say what would probably have been.</p>\n"
+    "<p>Yield latency, the names of paid pods and former policies are not kept in the history. "
+    "docs/REPORT.md has every figure.</p>\n"
+    "</section>\n";
+
+static const char *zone_note(const struct report *r)
+{
+    return r->offsets_differ
+               ? " The clock was changed in this time: a day of the change has more or fewer hours."
+               : "";
+}
+
+/* Of less than a day there is nothing to see. */
+static void put_week(const struct report *r, struct strbuf *out)
+{
+    if (r->total.span_ms <= CALENDAR_DAY_S * INT64_C(1000))
+        return;
+    add(out, "<section aria-labelledby=\"h-week\"><h2 id=\"h-week\">By hour of the week</h2>\n"
+             "<p class=\"muted\">Hours by the clock of ");
+    report_html(out, report_zone_name(r));
+    (void)strbuf_addf(out, ". Struck through: seen for less than two weeks.%s</p>\n", zone_note(r));
+    report_chart_week(r, out);
+    add(out, "</section>\n");
+}
+
+void report_page(const struct report_story *s, struct strbuf *out)
+{
+    const struct report *r = s->now;
+
+    put_head(r, out);
+    put_summary(s, out);
+    put_advice(s, out);
+    put_four(s, out);
+    add(out,
+        "<section aria-labelledby=\"h-use\"><h2 id=\"h-use\">What the cores were used for</h2>\n");
+    report_chart_use(r, out);
+    add(out, "</section>\n");
+    put_week(r, out);
+    put_waits(r, out);
+    put_figures(s, out);
+    put_gaps(r, out);
+    add(out, method);
+    add(out, "</main>\n</body>\n</html>\n");
+}

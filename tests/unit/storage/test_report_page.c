@@ -1,0 +1,367 @@
+#include "storage/report_page.h"
+
+#include "storage/report_figure.h"
+#include "storage/report_text.h"
+#include "tests/unit/storage/reported.h"
+
+#define T0 INT64_C(1789999200000) /* 2026-09-21T14:00:00Z */
+
+static struct zone *load(const char *name)
+{
+    struct zone_source zones = zone_files(TEST_DATA "/zones");
+    struct zone *z = NULL;
+    struct err err = {0};
+
+    cr_assert(zones.load(zones.self, sv_from(name), &z, &err), "%s", err.text);
+    return z;
+}
+
+static int count(const char *text, const char *what)
+{
+    int n = 0;
+
+    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
+        n++;
+    return n;
+}
+
+/* Local midnight of a day, as a reading's seconds. */
+static int64_t at(const struct zone *z, int64_t local_s)
+{
+    return zone_first_s(z, local_s) * 1000;
+}
+
+/* The days around the autumn's change, and the row of each. */
+Test(report_page, has_a_day_of_25_hours_and_the_hour_that_comes_twice)
+{
+    struct zone *z = load("Europe/Berlin");
+    struct report_query q = {.zone = z,
+                             .zone_name = SV("Europe/Berlin"),
+                             .since_ms = at(z, 1792800000), /* 24 to 26 October 2026 */
+                             .until_ms = at(z, 1793059200),
+                             .by = REPORT_DAY};
+    static const int64_t hours[] = {24, 25, 24};
+    struct reported d;
+    struct report r;
+    char name[CALENDAR_TEXT_SIZE];
+
+    reported_open(&d);
+    reported_fill(&d, "miner", q.since_ms, q.until_ms, 40000);
+    r = reported_make(&d, &q);
+    cr_assert_eq(r.n_rows, 3);
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(r.rows[i].covered_ms, hours[i] * HOUR);
+        cr_expect_eq(r.rows[i].part[REPORT_PAID], hours[i] * HOUR * 40000);
+    }
+    report_done(&r);
+
+    q.by = REPORT_HOUR;
+    r = reported_make(&d, &q);
+    cr_assert_eq(r.n_rows, 24 + 25 + 24);
+    report_row_name(&r, &r.rows[26], name);
+    cr_expect_str_eq(name, "2026-10-25 02:00 +02:00");
+    report_row_name(&r, &r.rows[27], name);
+    cr_expect_str_eq(name, "2026-10-25 02:00 +01:00");
+    report_done(&r);
+
+    q.by = REPORT_WEEK_HOUR;
+    r = reported_make(&d, &q);
+    cr_assert_eq(r.n_rows, CALENDAR_WEEK_HOURS);
+    cr_expect_eq(r.rows[6 * 24 + 2].covered_ms, 2 * HOUR, "Sunday at 02:00 comes twice");
+    cr_expect_eq(r.rows[6 * 24 + 3].covered_ms, HOUR);
+    cr_expect_eq(r.rows[24].covered_ms, 0);
+    report_done(&r);
+    reported_done(&d);
+    zone_free(z);
+}
+
+Test(report_page, has_a_day_of_23_hours)
+{
+    struct zone *z = load("Europe/Berlin");
+    struct report_query q = {.zone = z,
+                             .since_ms = at(z, 1774742400), /* 29 March 2026 */
+                             .until_ms = at(z, 1774828800),
+                             .by = REPORT_HOUR};
+    struct reported d;
+    struct report r;
+
+    reported_open(&d);
+    reported_fill(&d, "miner", q.since_ms, q.until_ms, 40000);
+    r = reported_make(&d, &q);
+    cr_expect_eq(r.n_rows, 23);
+    cr_expect_eq(r.total.covered_ms, 23 * HOUR);
+    cr_expect_eq(r.week[6 * 24 + 2].covered_ms, 0, "Sunday at 02:00 is skipped");
+    report_done(&r);
+    reported_done(&d);
+    zone_free(z);
+}
+
+/* Weeks begin on Monday, months on the first, and both add up to the same. */
+Test(report_page, folds_weeks_and_months)
+{
+    static const struct {
+        enum report_by by;
+        size_t n;
+        const char *first, *last;
+    } rows[] = {
+        {REPORT_WEEK, 4, "2026-W39", "2026-W42"},
+        {REPORT_MONTH, 2, "2026-09", "2026-10"},
+        {REPORT_DAY, 25, "2026-09-21", "2026-10-15"},
+    };
+    struct reported d;
+
+    reported_open(&d);
+    reported_fill(&d, "miner", T0, T0 + DAY, 40000);
+    reported_fill(&d, "miner", T0 + 23 * DAY, T0 + 24 * DAY, 20000);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct report r =
+            reported_make(&d, &(struct report_query){.by = rows[i].by, .until_ms = T0 + 24 * DAY});
+        char name[CALENDAR_TEXT_SIZE];
+
+        cr_expect_eq(r.n_rows, rows[i].n, "%s: %zu", rows[i].first, r.n_rows);
+        report_row_name(&r, &r.rows[0], name);
+        cr_expect_str_eq(name, rows[i].first);
+        report_row_name(&r, &r.rows[r.n_rows - 1], name);
+        cr_expect_str_eq(name, rows[i].last);
+        cr_expect_eq(r.total.part[REPORT_PAID], DAY * 60000);
+        cr_expect_eq(r.all_gaps, 1);
+        report_done(&r);
+    }
+    reported_done(&d);
+}
+
+static struct report three_hours(struct reported *d, const struct report_terms *terms)
+{
+    const struct report_query q = {
+        .since_ms = T0, .until_ms = T0 + 3 * HOUR, .by = REPORT_HOUR, .terms = *terms};
+    const struct decision_entry yield = {.id = 1,
+                                         .t_ms = T0 + 5,
+                                         .policy = "miner",
+                                         .reason = "yield",
+                                         .bound = "fit",
+                                         .at = {[DECISION_BEFORE] = 9, [DECISION_REPLICAS] = 3}};
+    const struct decision_entry harvest = {.id = 2,
+                                           .t_ms = T0 + 6,
+                                           .policy = "miner",
+                                           .reason = "harvest",
+                                           .bound = "fit",
+                                           .at = {[DECISION_BEFORE] = 3, [DECISION_REPLICAS] = 5}};
+    struct err err = {0};
+
+    reported_open(d);
+    reported_fill(d, "miner", T0, T0 + HOUR, 40000);
+    reported_fill(d, "miner", T0 + 2 * HOUR, T0 + 3 * HOUR, 40000);
+    cr_assert(decisions_add(d->history.decisions, &yield, &err) &&
+                  decisions_add(d->history.decisions, &harvest, &err),
+              "%s", err.text);
+    return reported_make(d, &q);
+}
+
+static const struct report_terms terms = {.target_ppm = 850000,
+                                          .price_micro = 30000,
+                                          .currency = "EUR",
+                                          .blocked_ppm = 5000,
+                                          .filler_max_milli = 50000};
+
+/* Every form says the same, in each row; what is not known is not 0. */
+Test(report_page, prints_a_table_csv_and_json)
+{
+    static const char table[] = "HOUR              RECORDED  OFFERED  PAID  FILLER  CHURN  KEPT  "
+                                "IDLE  PAID%  USED%  FILL%  "
+                                "PEAK  YIELDS  HARVESTS  PODS  BLOCKED  WAIT  LONGEST\n"
+                                "2026-09-21 14:00    100.0%    100.0  40.0    30.0    3.0  10.0  "
+                                "17.0  40.0%  70.0%  60.0%  "
+                                "40.0       1         1     -        -     -        -\n"
+                                "2026-09-21 15:00      0.0%        -     -       -      -     -    "
+                                " -      -      -      -  "
+                                "   -       -         -     -        -     -        -\n"
+                                "2026-09-21 16:00    100.0%    100.0  40.0    30.0    3.0  10.0  "
+                                "17.0  40.0%  70.0%  60.0%  "
+                                "40.0       0         0     -        -     -        -\n"
+                                "total                66.7%    200.0  80.0    60.0    6.0  20.0  "
+                                "34.0  40.0%  70.0%  60.0%  "
+                                "40.0       1         1     -        -     -        -\n";
+    struct reported d;
+    struct report r = three_hours(&d, &terms);
+    struct strbuf out;
+
+    cr_expect_eq(r.total.reversals, 1);
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    report_print(&(struct report_story){.now = &r}, REPORT_TABLE, &out);
+    cr_expect_not_null(strstr(strbuf_str(&out), table), "%s", strbuf_str(&out));
+    strbuf_clear(&out);
+    report_print(&(struct report_story){.now = &r}, REPORT_CSV, &out);
+    cr_expect_not_null(strstr(strbuf_str(&out), "\n2026-09-21 15:00,2026-09-21T15:00:00Z,"
+                                                "2026-09-21T16:00:00Z,0,,,,,,,"),
+                       "%s", strbuf_str(&out));
+    cr_expect_not_null(strstr(strbuf_str(&out), "Z,1,100,40,30,3,10,17,0.4,0.7,-0.15,0.6,50,"),
+                       "%s", strbuf_str(&out));
+    strbuf_clear(&out);
+    report_print(&(struct report_story){.now = &r}, REPORT_JSON, &out);
+    cr_expect_not_null(strstr(strbuf_str(&out), "\"utilisation\":0.7"));
+    cr_expect_not_null(strstr(strbuf_str(&out), "\"offered_core_hours\":null"));
+    cr_expect_not_null(strstr(strbuf_str(&out), "\"filler_worth\":1.8"), "%s", strbuf_str(&out));
+    cr_expect_not_null(strstr(strbuf_str(&out), "\"blocked_pods\":null"));
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
+
+Test(report_page, says_it_in_sentences)
+{
+    static const char *const says[] = {
+        [SAY_HAD] =
+            "From 21 Sep 2026, 14:00 to 21 Sep 2026, 17:00 (UTC), 66.7 % of it recorded, the "
+            "cluster offered 200.0 core-hours: 100 cores.",
+        [SAY_USED] =
+            "Paid work used 80.0 (40 %) of them and asked for at most 40 cores at once (21 "
+            "Sep, 14:00).",
+        [SAY_FILLER] =
+            "Filler used another 60.0 (30 %), 60 % of what it could have used. 20.0 (10 %) "
+            "were kept free for paid growth, 34.0 (17 %) lay idle: room still settling, "
+            "or pieces too small, and 6.0 (3 %) went into filler that started or stopped.",
+        [SAY_TARGET] =
+            "Together that is 70 % of what was offered, where paid work alone would have "
+            "come to 40 %; the policy aims at 85 %.",
+        [SAY_WAITED] =
+            "Whom filler made wait is not known: the event journal does not tell of that "
+            "time.",
+        [SAY_WORTH] =
+            "At 0.03 EUR a core-hour filler's work was worth 1.80 EUR; what lay idle would "
+            "have been worth 1.02 EUR.",
+        [SAY_GAPS] = "1 h 0 min were not recorded, in 1 gap; no figure counts them.",
+        [SAY_COUNT_] = NULL,
+    };
+    struct reported d;
+    struct report r = three_hours(&d, &terms);
+    struct strbuf out;
+
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    for (enum report_sentence i = 0; i < SAY_COUNT_; i++) {
+        strbuf_clear(&out);
+        if (says[i] != NULL) {
+            cr_expect(report_say(&(struct report_story){.now = &r}, i, &out));
+            cr_expect_str_eq(strbuf_str(&out), says[i]);
+        }
+    }
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
+
+/* The sentence of a verdict begins so. */
+Test(report_page, says_what_to_change)
+{
+    static const struct {
+        const char *what;
+        int64_t blocked, trial_hours, trial_blocked, allowed_ppm;
+        const char *says;
+    } rows[] = {
+        {"more", 1, 1200000, 3, 5000,
+         "In a replay of the time a headroom.max of 24 cores instead of 30 cores brings filler 200 "
+         "core-hours more, with 0.30 % of the paid pods waiting; you allow 0.50 %."},
+        {"hardly more", 1, 1009000, 3, 5000, "Change nothing: "},
+        {"more, but too many wait", 1, 1200000, 6, 5000, "Change nothing: "},
+        {"too many wait", 9, 900000, 3, 5000,
+         "In a replay of the time 0.90 % of the paid pods wait; a headroom.max of 24 cores instead "
+         "of "
+         "30 cores brings filler 100 core-hours less, with 0.30 % of the paid pods waiting, within "
+         "what "
+         "you allow, 0.50 %."},
+        {"no remedy", 9, 900000, 8, 5000,
+         "In a replay of the time 0.90 % of the paid pods wait, and no other "},
+    };
+    struct reported d;
+    struct report r = three_hours(&d, &terms);
+    struct strbuf out;
+
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct report_advice advice = {
+            .made = true,
+            .paid_pods = 1000,
+            .allowed_ppm = rows[i].allowed_ppm,
+            .headroom_milli = 30000,
+            .settle_us = 90000000,
+            .core_hours = 1000000,
+            .blocked = rows[i].blocked,
+            .trials = {{TRIAL_HEADROOM, 24000, rows[i].trial_hours, rows[i].trial_blocked}},
+            .n = 1};
+
+        strbuf_clear(&out);
+        cr_expect(
+            report_say(&(struct report_story){.now = &r, .advice = &advice}, SAY_CHANGE, &out));
+        cr_expect(sv_starts(strbuf_sv(&out), sv_from(rows[i].says)), "%s: %s", rows[i].what,
+                  strbuf_str(&out));
+    }
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
+
+/* Markup in a name stays text, every element that is opened is closed, and there is nothing to run or to load. */
+Test(report_page, makes_a_page_that_needs_nothing_else)
+{
+    static const char *const pairs[][2] = {
+        {"<section", "</section>"}, {"<table", "</table>"}, {"<svg", "</svg>"},
+        {"<details", "</details>"}, {"<tr>", "</tr>"},      {"<p", "</p>"},
+    };
+    static const char name[] = "<img src=x onerror=alert(1)>&\"'\x01";
+    struct reported d;
+    struct report r, before;
+    struct strbuf out;
+    const char *page;
+
+    reported_open(&d);
+    reported_fill(&d, name, T0, T0 + 3 * DAY, 40000);
+    r = reported_make(
+        &d, &(struct report_query){
+                .by = REPORT_DAY, .since_ms = T0 + DAY, .terms = terms, .zone_name = SV("<b>")});
+    before = reported_make(&d, &(struct report_query){.by = REPORT_DAY, .until_ms = T0 + DAY});
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    report_page(&(struct report_story){.now = &r, .before = &before}, &out);
+    page = strbuf_str(&out);
+    cr_expect(!out.full);
+    cr_expect_null(strstr(page, "<img"));
+    cr_expect_null(strstr(page, "<b>\x29"));
+    cr_expect_not_null(strstr(page, "&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#39; "));
+    cr_expect_not_null(strstr(page, "All times are those of &lt;b&gt;."));
+    cr_expect_null(strstr(page, "<script"));
+    cr_expect_null(strstr(page, "http://"));
+    cr_expect_null(strstr(page, "https://"));
+    cr_expect_null(strstr(page, " style=\""));
+    cr_expect_not_null(strstr(page, "before: "));
+    for (size_t i = 0; i < COUNT_OF(pairs); i++)
+        cr_expect(
+            count(page, pairs[i][1]) > 0 &&
+                (pairs[i][0][1] == 'p' || count(page, pairs[i][0]) == count(page, pairs[i][1])),
+            "%s", pairs[i][0]);
+    strbuf_done(&out);
+    report_done(&r);
+    report_done(&before);
+    reported_done(&d);
+}
+
+/* A year by the hour stays small enough to send by mail. */
+Test(report_page, of_a_year_is_at_most_300_kB)
+{
+    struct reported d;
+    struct report r;
+    struct strbuf out;
+    struct err err = {0};
+
+    reported_open(&d);
+    cr_assert(db_begin(d.history.db, &err));
+    for (int64_t t_ms = T0; t_ms < T0 + 365 * DAY; t_ms += HOUR) {
+        for (int64_t k = 0; k < 60; k += 59)
+            reported_add(&d, "miner", t_ms + k * 60000, 40000 + t_ms / HOUR % 17 * 1000);
+    }
+    cr_assert(db_commit(d.history.db, &err));
+    r = reported_make(&d, &(struct report_query){.by = REPORT_DAY, .terms = terms});
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    report_page(&(struct report_story){.now = &r}, &out);
+    cr_expect_leq(out.len, 300000, "%zu", out.len);
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
