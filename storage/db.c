@@ -191,6 +191,44 @@ bool db_integrity(struct db *db, struct err *err)
     return ok;
 }
 
+/* A reader of the log keeps what it sees until its transaction ends. */
+static bool copy_pages(struct db *from, struct db *to, sqlite3_backup *copy,
+                       void (*each)(void *self, int64_t left, int64_t pages), void *self,
+                       struct err *err)
+{
+    int code;
+
+    do {
+        code = sqlite3_backup_step(copy, DB_COPY_PAGES);
+        if (each != NULL)
+            each(self, sqlite3_backup_remaining(copy), sqlite3_backup_pagecount(copy));
+    } while (code == SQLITE_OK);
+    if (code == SQLITE_DONE)
+        return true;
+    /* Whose it is stands in the code alone: what cannot be read is the source's. */
+    return fail((code & 0xff) == SQLITE_FULL || (code & 0xff) == SQLITE_READONLY ? to : from, code,
+                err);
+}
+
+bool db_copy(struct db *from, struct db *to, void (*each)(void *self, int64_t left, int64_t pages),
+             void *self, struct err *err)
+{
+    sqlite3_backup *copy;
+    int64_t tables;
+    bool ok;
+
+    if (!db_exec(from, "BEGIN", err))
+        return false;
+    ok = db_number(from, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    copy = ok ? sqlite3_backup_init(to->sqlite, "main", from->sqlite, "main") : NULL;
+    if (ok && copy == NULL)
+        ok = fail(to, sqlite3_errcode(to->sqlite), err);
+    ok = ok && copy_pages(from, to, copy, each, self, err);
+    (void)sqlite3_backup_finish(copy);
+    db_rollback(from);
+    return ok;
+}
+
 int64_t db_bytes(struct db *db)
 {
     int64_t pages = 0, page = 0;
@@ -271,6 +309,12 @@ void db_bind_blob(struct db_stmt *s, const char *name, struct sv value)
 {
     bound(s, sqlite3_bind_blob64(s->sqlite, place(s, name), value.len != 0 ? value.at : "",
                                  value.len, SQLITE_TRANSIENT));
+}
+
+void db_bind_column(struct db_stmt *s, const char *name, struct db_stmt *from, int column)
+{
+    bound(s, sqlite3_bind_value(s->sqlite, place(s, name),
+                                sqlite3_column_value(from->sqlite, column)));
 }
 
 bool db_step(struct db_stmt *s, bool *ret_row, struct err *err)

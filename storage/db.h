@@ -39,6 +39,7 @@ enum {
     DB_MAX_VALUE = 1 << 20, /* bytes of one text or blob, and of one statement */
     DB_CACHE_KIB = 512,     /* the page cache: the agent's whole memory budget is a few MiB */
     DB_BUSY_MS = 2000,      /* how long to wait for another process's lock */
+    DB_COPY_PAGES = 256,    /* of db_copy(), at a time: a MiB */
     DB_SPARE_BYTES = 64 << 10,
     DB_WAL_PAGES = 256, /* of 4 KiB: the log is folded back into the file at this size */
 };
@@ -89,6 +90,13 @@ bool db_integrity(struct db *db, struct err *err) MUST_CHECK;
 int64_t db_bytes(struct db *db);
 bool db_at_limit(struct db *db);
 
+/*
+ * Copies all of a database into an empty one that is open for writing, as it stands when the copying begins, while others go on writing to
+ * it: they are not held up, but the log grows for as long. `each`, if there is one, is called after every DB_COPY_PAGES.
+ */
+bool db_copy(struct db *from, struct db *to, void (*each)(void *self, int64_t left, int64_t pages),
+             void *self, struct err *err) MUST_CHECK;
+
 const char *db_path(const struct db *db);
 
 /* The network file system that the file lies on, as it was opened for writing; NULL: none. */
@@ -115,6 +123,9 @@ bool db_step(struct db_stmt *s, bool *ret_row, struct err *err) MUST_CHECK;
 bool db_run(struct db_stmt *s, struct err *err) MUST_CHECK;
 /* Leaves a statement before its last row. */
 void db_reset(struct db_stmt *s);
+
+/* Binds what the column of another statement's row holds, of whatever type. */
+void db_bind_column(struct db_stmt *s, const char *name, struct db_stmt *from, int column);
 
 /* Columns of the row, from 0; text and blobs are valid until the next step or reset. Other types are converted. */
 int64_t db_i64(struct db_stmt *s, int column);
