@@ -28,6 +28,7 @@ int cmd_capacity(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_decide(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_history(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_report(int argc, char **argv);

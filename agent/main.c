@@ -10,6 +10,7 @@ static const struct cmd commands[] = {
     {"check", cmd_check, "validate policy files"},
     {"decide", cmd_decide, "the controller as a filter: facts in, decisions out"},
     {"explain", cmd_explain, "how a pod, a quantity, a policy's key or a decision comes about"},
+    {"history", cmd_history, "what a history file holds; backup, recover"},
     {"replay", cmd_replay, "the past played again under policies and other ways to run filler"},
     {"pause", cmd_pause, "hold a policy's target at its count"},
     {"report", cmd_report, "what the cluster was used for, by hour or day, from a history file"},
