@@ -10,8 +10,9 @@ It takes requests apart and puts answers together again, so that a story can ref
     proxy.vanish()                                                # the same, but nobody says so
     proxy.asked, proxy.answered = fn(r), fn(r, status)            # told before and after the server is asked
 
-Each hook may be set at any time and is asked for each request, answer or frame; None leaves things as they are. One thread a
-connection.
+Each hook may be set at any time and is asked for each request, answer or frame; None leaves things as they are. HANG: no
+answer comes, BREAK: the connection is reset, VANISH: as if the server's machine were gone, with half of an answer on its way.
+One thread a connection.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ import time
 import urllib.parse
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
-HANG, BREAK = object(), object()
+HANG, BREAK, VANISH = object(), object(), object()
 INITIAL_END = b"k8s.io/initial-events-end"
 
 
@@ -243,9 +244,12 @@ class Proxy:
         conn.sock.sendall(data)
         return True
 
-    def send_whole(self, conn, status, headers, body):
+    def head(self, status, headers, body):
         head = "HTTP/1.1 %d X\r\n" % status + "".join("%s: %s\r\n" % h for h in headers.items())
-        return self.send(conn, head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body)
+
+    def send_whole(self, conn, status, headers, body):
+        return self.send(conn, self.head(status, headers, body) + body)
 
     def relay(self, conn, r):
         """False: the connection is not to be used again."""
@@ -290,6 +294,11 @@ class Proxy:
             return False
         headers = {k: v for k, v in answer.getheaders() if k in ("Content-Type", "Retry-After")}
         self.note(r)
+        if changed is VANISH:
+            self.send(conn, self.head(answer.status, headers, data) + data[:len(data) // 2])
+            conn.vanish()
+            conn.dead.wait()
+            return False
         return self.send_whole(conn, answer.status, headers, data if changed is None else changed)
 
     def relay_watch(self, conn, r, up, answer):
@@ -331,6 +340,9 @@ class Proxy:
             if piece is BREAK:
                 conn.cut()
                 return False
+            if piece is VANISH:
+                conn.vanish()
+                continue
             if not self.send(conn, b"%x\r\n" % len(piece) + piece + b"\r\n"):
                 return False
             self.note(r)

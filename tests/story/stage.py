@@ -24,7 +24,7 @@ import recount
 import test_pocket
 from faulty import Proxy
 from recount import Recount
-from test_pocket import MINER, WEB, Pocket, checks, free_port, wait_until
+from test_pocket import MINER, PATIENCE, WEB, Pocket, checks, free_port, wait_until
 
 POLICY = """apiVersion: brim.dev/v1
 kind: FillerPolicy
@@ -199,6 +199,7 @@ class Stage:
             "replicas": (f["replicas"], replicas), "full": (replicas, f["set_point"]), "state": (f["state"], "steady")})
 
     def wait_for(self, difference, timeout):
+        timeout *= PATIENCE
         end = time.monotonic() + timeout
         while True:
             found = difference()

@@ -21,16 +21,19 @@ import time
 import unittest
 
 import faulty
+import stage
 import test_pocket
-from faulty import BREAK, HANG, Answer, Book, Proxy
+from faulty import BREAK, HANG, VANISH, Answer, Book, Proxy
+from fault_gates import Gates  # noqa: F401
 from recount import Recount
 from stage import POLICY, Stage
 from test_pocket import MINER, checks, wait_until
 
 FAULTY_SYSTEM = None
-LANES = 12
+LANES = 16
 # They begin first: back-offs of a minute and more.
-LONGEST = ("looked_up_for_a_while", "has_not_reached", "nothing_grows_meanwhile", "restart_one_by_one")
+LONGEST = ("looked_up_for_a_while", "has_not_reached", "nothing_grows_meanwhile", "restart_one_by_one",
+           "just_before_a_pod_is_let_in_to_it", "vanishes_in_its_midst_is_begun_anew", "with_all_its_connections_is_found_again")
 
 
 def status_of(code, reason, **more):
@@ -90,6 +93,65 @@ class Connections(unittest.TestCase):
             s.proxy.cut()
             wait_until(lambda: s.status()["cpu"]["paid_milli"] == Recount(s.server).paid(), 60, "the pods that came meanwhile")
             self.assertEqual(s.replicas(), 0)
+
+    def test_watches_whose_server_vanishes_are_noticed_and_nothing_grows_meanwhile(self):
+        """No packet is acknowledged any more, on the watches' connections; others work, and so do new ones."""
+        with Stage() as s:
+            s.begin()
+            s.proxy.vanish(others=False)
+            grown = len(s.patches)
+            s.change()
+            time.sleep(3)
+            self.assertEqual(s.status()["cpu"]["paid_milli"], 8000, "it was heard of all the same")
+            s.settle(90)
+            self.assertTrue(all(to < 14 for _, to in s.patches[grown:]), s.patches)
+            s.change_back()
+            s.settle()
+
+    def test_a_yield_whose_server_vanishes_is_written_over_another_connection(self):
+        with Stage() as s:
+            s.begin()
+            s.proxy.vanish(watches=False)
+            before, began = s.replicas(), time.monotonic()
+            s.paid("now", 4)
+            wait_until(lambda: s.replicas() < before, 15, "the yield")
+            print("# the yield took %.1f s" % (time.monotonic() - began), file=sys.stderr)
+            s.settle(90)
+
+    def list_vanishes(self, *args):
+        with Stage(*args) as s:
+            halves = set()
+
+            def first(r):
+                new = r.of_all() and r.path not in halves
+                halves.add(r.path)
+                return new
+            s.proxy.frame = lambda r, f: [f[:len(f) // 2], VANISH] if first(r) else None
+            s.proxy.body = lambda r, status, data: VANISH if first(r) else None
+            s.start()
+            s.settle(150)
+            self.assertTrue(halves.issuperset(stage.SOURCES), halves)
+
+    def test_a_list_whose_server_vanishes_in_its_midst_is_begun_anew(self):
+        self.list_vanishes("--watch-list", "off")
+
+    def test_initial_events_whose_server_vanishes_in_their_midst_are_begun_anew(self):
+        self.list_vanishes()
+
+    def test_a_list_in_json_whose_server_vanishes_in_its_midst_is_begun_anew(self):
+        self.list_vanishes("--json-only", "--watch-list", "off")
+
+    def test_a_server_that_vanishes_with_all_its_connections_is_found_again(self):
+        """It answers no attempt to connect either, for twenty seconds."""
+        with Stage() as s:
+            s.begin()
+            s.proxy.unreachable()
+            s.proxy.vanish()
+            s.change()
+            s.restart()
+            time.sleep(20)
+            s.proxy.unreachable(False)
+            s.settle(120)
 
     def test_each_request_of_a_start_may_fail(self):
         """One agent for each of the first twelve requests, which finds no answer."""
