@@ -249,6 +249,19 @@ class Stage:
         status, body = self.server.ask("PATCH", "/api/v1/nodes/" + name, {"spec": spec}, checks.MERGE)
         assert status == 200, body
 
+    def ready(self, name, ready):
+        """What the node lifecycle controller makes of a node that is heard of or not."""
+        condition = {"type": "Ready", "status": "True" if ready else "Unknown",
+                     "reason": "KubeletReady" if ready else "NodeStatusUnknown"}
+        taints = None if ready else [{"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}]
+        status, body = self.server.ask("PATCH", "/api/v1/nodes/" + name, {
+            "spec": {"taints": taints}, "status": {"conditions": [condition]}}, checks.MERGE)
+        assert status == 200, body
+
+    def filler(self):
+        """The node of each filler pod, by name."""
+        return {p["metadata"]["name"]: p["spec"].get("nodeName") for p in self.server.get(FILLER)["items"]}
+
     def restart(self):
         """The server forgets its history and ends its watches."""
         self.pocket.process.send_signal(signal.SIGHUP)

@@ -482,13 +482,38 @@ class Writes(unittest.TestCase):
         with Stage() as s:
             s.begin()
             for i in range(6):
-                s.node("n-2", {"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]})
+                s.ready("n-2", False)
                 time.sleep(0.7)
-                s.node("n-2", {"taints": None})
+                s.ready("n-2", True)
                 time.sleep(0.7)
             grown = [(a, b) for (_, a), (_, b) in zip(s.patches, s.patches[1:]) if b > a]
             s.settle(60)
             self.assertLessEqual(len(grown), 1, "filler grew within settle: %s" % s.patches)
+
+
+    def test_a_node_that_is_not_ready_costs_the_filler_on_it_alone(self):
+        with Stage() as s:
+            s.begin()
+            before = s.filler()
+            s.ready("n-2", False)
+            s.settle()
+            self.assertEqual(s.filler(), {name: node for name, node in before.items() if node != "n-2"})
+            s.ready("n-2", True)
+            s.settle(60)
+
+    def test_nodes_that_are_all_not_ready_for_a_while(self):
+        """As when the control plane was cut off: one after another they go, and come back."""
+        with Stage() as s:
+            s.begin()
+            full = s.replicas()
+            for up in (False, True):
+                for name in ("n-0", "n-1", "n-2"):
+                    s.ready(name, up)
+                    time.sleep(1)
+                s.settle(60)
+                self.assertEqual(s.replicas(), full if up else 0)
+            grown = [b for (_, a), (_, b) in zip(s.patches, s.patches[1:]) if b > a]
+            self.assertLessEqual(len(grown), 3, s.patches)
 
 
 class System(unittest.TestCase):
