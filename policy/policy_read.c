@@ -104,7 +104,7 @@ static bool refuse_override_key(const struct reader *r, const struct yaml_node *
     if (field_child(SV("spec"), entry->key) != NULL)
         (void)err_set(r->err, ERR_INPUT, 0,
                       "found a key that no schedule changes, expected another");
-    else if (near != NULL)
+    else if (near != NULL && sv_starts(sv_from(near), SV("spec.")))
         (void)err_set(r->err, ERR_INPUT, 0, "unknown key, did you mean %s?",
                       sv_starts(sv_from(near), SV("spec.schedule")) ? near
                                                                     : near + strlen("spec."));

@@ -295,6 +295,10 @@ static const struct {
      "7:15: spec.schedule[0].form: unknown key, did you mean spec.schedule[].from?"},
     {REPLICAS "  schedule: [{colour: red}]",
      "7:15: spec.schedule[0].colour: unknown key, expected days, from, to, zone or a key of spec"},
+    {REPLICAS "  schedule: [{spec: red}]",
+     "7:15: spec.schedule[0].spec: unknown key, expected days, from, to, zone or a key of spec"},
+    {REPLICAS "  schedule: [{metadata: red}]", "7:15: spec.schedule[0].metadata: unknown key, "
+                                               "expected days, from, to, zone or a key of spec"},
     {REPLICAS "  schedule: [{target: {}}]",
      "7:15: spec.schedule[0].target: found a key that no schedule changes, expected another"},
     {REPLICAS "  schedule: [{schedule: []}]",
