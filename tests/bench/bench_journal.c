@@ -5,7 +5,7 @@
  *     bench_journal [TRACE…]      names of tests/data/traces
  *
  * A pod of a trace is created, reported unschedulable or not, bound to a node 20 to 400 ms later, and goes at its time; the journal is cut
- * and written each 10 s as the agent does.
+ * and written each 10 s as the agent does. Lines of three words are for bench.py.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -301,11 +301,13 @@ static bool measure(const char *name, const struct steps *steps, int nodes, stru
     }
     (void)close(fd);
     (void)unlink(path);
-    if (ok)
+    if (ok) {
         printf("| journal, %-8s | %6" PRIu64 " events, %7" PRIu64
                " bytes | %5.2f bytes/event, %6.2f in the file, %4.0f ns | about 8 bytes |\n",
                name, stats.events, stats.bytes, (double)stats.bytes / (double)stats.events,
                (double)file / (double)stats.events, (double)took * 1000 / (double)stats.events);
+        printf("journal.event.%s %.2f B\n", name, (double)stats.bytes / (double)stats.events);
+    }
     return ok;
 }
 
