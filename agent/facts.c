@@ -279,8 +279,14 @@ static void note_urgent(struct facts_filler *ff, struct mono now)
     ff->urgent_since = now;
 }
 
-static void note_change(struct facts *f, const struct pod_change *change, struct mono now)
+/* At once: what filler does, and who is reported unschedulable. What changes nothing is not noted. */
+static void note_change(struct facts *f, const struct pod_change *change, bool reported,
+                        struct mono now)
 {
+    if (change->unchanged)
+        return;
+    f->gathered = true;
+    f->changed |= !change->paid || change->moved || reported;
     if (!change->paid)
         return;
     f->paid_pods_total += change->added && f->pods_synced;
@@ -300,15 +306,16 @@ static void put_pod(struct facts *f, const struct pod_record *pod, struct mono n
     change = planner_put_pod(f->planner, pod, owner, ignored, now);
     if (f->journal != NULL)
         journal_pod(f->journal, pod, owner != CLUSTER_PAID, ignored, f->wall.us / US_PER_MS);
-    note_change(f, &change, now);
+    note_change(f, &change, pod->unschedulable, now);
 }
 
 void facts_drop_pod(struct facts *f, struct uid uid, struct mono now)
 {
-    (void)planner_drop_pod(f->planner, uid, now);
+    struct pod_change change = planner_drop_pod(f->planner, uid, now);
+
     if (f->journal != NULL)
         journal_pod_gone(f->journal, uid, f->wall.us / US_PER_MS);
-    f->changed = true;
+    note_change(f, &change, false, now);
 }
 
 bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv object,
@@ -326,7 +333,6 @@ bool facts_pod(struct facts *f, bool gone, enum decode_format format, struct sv 
             return false;
         put_pod(f, &pod, now);
     }
-    f->changed = true;
     return true;
 }
 
@@ -381,5 +387,5 @@ void facts_stepped(struct facts *f, const struct claims_sum *claims)
     f->lapsed_total += (uint64_t)claims->lapsed;
     for (int i = 0; claims->unschedulable == 0 && i < PLANNER_MAX_FILLERS; i++)
         f->fillers[i].urgent = false;
-    f->changed = false;
+    f->changed = f->gathered = false;
 }

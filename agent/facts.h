@@ -66,7 +66,8 @@ struct facts {
     uint64_t paid_pods_total;
     uint64_t blocked_total;
     uint64_t lapsed_total;
-    bool changed; /* something came in since facts_stepped() */
+    bool changed;  /* something came in since facts_stepped() that is to be answered at once */
+    bool gathered; /* … that can wait for more of its kind: paid pods that come, are bound, or go */
 };
 
 /* `rules`: how pods are counted (release of the API server). */

@@ -577,7 +577,7 @@ static void evaluate(struct turn *t, struct mono now)
         facts_stepped(t->parts.facts, &result.claims);
     } else {
         plan_nothing(in, plans);
-        t->parts.facts->changed = false;
+        t->parts.facts->changed = t->parts.facts->gathered = false;
     }
     t->due.us = result.has_wake ? result.wake.us : 0;
     t->ticked_at = now;
@@ -634,6 +634,12 @@ static int64_t tick_us(const struct turn *t, struct mono now)
     return tick;
 }
 
+static void wake_at(struct turn *t, int64_t at_us, struct mono now)
+{
+    t->wake_at.us = at_us;
+    t->parts.timers->timer_set(t->wake, max_i64(at_us - now.us, 0));
+}
+
 /* Sets the timer to the first moment at which something is due though nothing happens. */
 static void set_wake(struct turn *t, struct mono now)
 {
@@ -650,7 +656,7 @@ static void set_wake(struct turn *t, struct mono now)
         at = earliest(at, stale);
     if (t->unpublished)
         at = earliest(at, t->published_at.us + TURN_PUBLISH_US);
-    t->parts.timers->timer_set(t->wake, at > now.us ? at - now.us : 0);
+    wake_at(t, at, now);
 }
 
 static void tell_targets(struct turn *t, struct mono now)
@@ -677,13 +683,27 @@ static bool is_joined_again(const struct turn *t)
     return t->cut_off && follows(t);
 }
 
+/* Is there anything to evaluate now? What is gathered longer wakes the turn when its time has come. */
+static bool is_due(struct turn *t, struct mono now)
+{
+    int64_t ripe_us = t->ticked_at.us + TURN_GATHER_US;
+
+    if (t->dirty || t->parts.facts->changed || is_joined_again(t))
+        return true;
+    if (!t->parts.facts->gathered || now.us >= ripe_us)
+        return t->parts.facts->gathered;
+    if (ripe_us < t->wake_at.us)
+        wake_at(t, ripe_us, now);
+    return false;
+}
+
 void turn_run(void *self)
 {
     struct turn *t = self;
     struct mono now = now_of(t);
     uint64_t decided = t->last_id;
 
-    if (!t->dirty && !t->parts.facts->changed && !is_joined_again(t))
+    if (!is_due(t, now))
         return;
     t->dirty = false;
     tell_targets(t, now);

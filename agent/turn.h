@@ -10,7 +10,8 @@
  * The watches probe after a third of the shortest stale.after in force (watch.h), which cuts them
  * off for a moment; what waits for it is evaluated as soon as they are back.
  *
- * A turn in which nothing came in and nothing is due does nothing. All times are the loop's one
+ * A turn in which nothing came in and nothing is due does nothing; one in which only such came in as
+ * nobody waits for does nothing for TURN_GATHER_US after the last evaluation. All times are the loop's one
  * `now`. The planner is asked first when pods and nodes have been listed, every target was looked
  * for, and the past (past.h) was read or took too long. A filler that comes later is unknown until
  * its past was read or took too long; one whose past comes later still is careful till then.
@@ -33,6 +34,9 @@
 
 /* At most one snapshot in this time, unless something was decided. */
 #define TURN_PUBLISH_US (100 * US_PER_MS)
+/* How long what nobody waits for (facts.h: gathered) is gathered after an evaluation. Yields of such
+ * are held back longer than that anyway (act.h). */
+#define TURN_GATHER_US (20 * US_PER_MS)
 /* The planner is asked at least this often (g of docs/CONTROL.md 10). */
 #define TURN_TICK_US (5 * US_PER_S)
 /* How long a filler waits for its past, and how often that is looked for. */
@@ -94,6 +98,7 @@ struct turn {
     struct turn_parts parts;
     void *wake;
     struct mono ticked_at, published_at;
+    struct mono wake_at; /* what `wake` is set to */
     struct past *past; /* what the history tells, for those that learn; NULL: nothing */
     bool dirty;        /* evaluate at the end of this turn */
     bool stepped;      /* the planner was asked once */

@@ -702,7 +702,7 @@ static void pod_drop(struct cluster *c, uint32_t index)
 struct pod_change cluster_remove_pod(struct cluster *c, struct uid uid)
 {
     uint32_t index = map_find(&c->by_uid, uid_hash(uid), &uid);
-    struct pod_change change = {0};
+    struct pod_change change = {.unchanged = index == MAP_NONE};
 
     if (index == MAP_NONE)
         return change;
@@ -808,6 +808,12 @@ static void set_shape(struct cluster *c, struct pod *pod, const struct resources
         shape_unref(c, old);
 }
 
+static uint8_t record_flags(const struct pod_record *record)
+{
+    return (uint8_t)(POD_LISTED | (record->deleting ? POD_DELETING : 0) |
+                     (record->ready ? POD_READY : 0));
+}
+
 /* Writes node, request and flags of a pod that stands in no sum. */
 static void take_over(struct cluster *c, uint32_t index, const struct pod_record *record,
                       int filler)
@@ -819,8 +825,16 @@ static void take_over(struct cluster *c, uint32_t index, const struct pod_record
     set_shape(c, pod, &record->request);
     pod->node = node;
     pod->filler = (int8_t)filler;
-    pod->flags = (uint8_t)(keep | POD_LISTED | (record->deleting ? POD_DELETING : 0) |
-                           (record->ready ? POD_READY : 0));
+    pod->flags = keep | record_flags(record);
+}
+
+/* Most of what is told of a paid pod that is bound is its status, which stands in no sum. */
+static bool stays_as_it_is(const struct cluster *c, const struct pod *pod,
+                           const struct pod_record *record, int filler)
+{
+    return filler == CLUSTER_PAID && pod->filler == CLUSTER_PAID && pod->node != CLUSTER_NO_NODE &&
+           sv_eq(sv_from(c->nodes[pod->node]->name), record->node) &&
+           resources_equal(&c->shapes[pod->shape].request, &record->request);
 }
 
 struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *record, int filler,
@@ -833,6 +847,11 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
     assert(filler >= CLUSTER_PAID && filler < CLUSTER_MAX_FILLERS);
     if (record->phase == PHASE_SUCCEEDED || record->phase == PHASE_FAILED)
         return cluster_remove_pod(c, record->uid);
+    if (index != MAP_NONE && stays_as_it_is(c, &c->pods[index], record, filler)) {
+        c->pods[index].flags = record_flags(record);
+        change.unchanged = true;
+        return change;
+    }
     if (index == MAP_NONE) {
         index = pod_new(c, record->uid);
     } else {

@@ -11,38 +11,40 @@ const char *pod_phase_name(enum pod_phase phase)
     return phase_names[phase];
 }
 
-/* Lower case alone: upper case is another text, and the API compares uids as text. */
-static int hex_digit(char c)
+/*
+ * One more than the digit's value; 0: none. Lower case alone: upper case is another text, and the API
+ * compares uids as text.
+ */
+static const uint8_t hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+/* So many digits, appended to *value. */
+static bool hex_parse(const char *at, int digits, uint64_t *value)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
+    for (int i = 0; i < digits; i++) {
+        unsigned digit = hex_digits[(unsigned char)at[i]];
+
+        if (digit == 0)
+            return false;
+        *value = *value << 4 | (digit - 1);
+    }
+    return true;
 }
 
 /* 8-4-4-4-12 hexadecimal digits. */
 static bool uuid_parse(struct sv text, struct uid *ret_uid)
 {
-    uint64_t half[2] = {0, 0};
-    int digits = 0;
+    struct uid uid = {0};
+    const char *at = text.at;
 
-    if (text.len != 36)
+    if (text.len != 36 || at[8] != '-' || at[13] != '-' || at[18] != '-' || at[23] != '-' ||
+        !hex_parse(at, 8, &uid.hi) || !hex_parse(at + 9, 4, &uid.hi) ||
+        !hex_parse(at + 14, 4, &uid.hi) || !hex_parse(at + 19, 4, &uid.lo) ||
+        !hex_parse(at + 24, 12, &uid.lo))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (text.at[i] != '-')
-                return false;
-            continue;
-        }
-        int value = hex_digit(text.at[i]);
-
-        if (value < 0)
-            return false;
-        half[digits / 16] = half[digits / 16] << 4 | (uint64_t)value;
-        digits++;
-    }
-    *ret_uid = (struct uid){.hi = half[0], .lo = half[1]};
+    *ret_uid = uid;
     return true;
 }
 

@@ -362,6 +362,19 @@ bool decode_meta(struct decoder *d, enum decode_format format, struct sv object,
     return true;
 }
 
+bool decode_version(struct decoder *d, enum decode_format format, struct sv object,
+                    struct sv *ret_version, struct err *err)
+{
+    struct object_meta meta;
+
+    if (format == DECODE_PROTOBUF)
+        return pb_read_version(object, ret_version, err);
+    if (!decode_meta(d, format, object, &meta, err))
+        return false;
+    *ret_version = meta.resource_version;
+    return true;
+}
+
 bool decode_status(struct decoder *d, enum decode_format format, struct sv object,
                    struct api_status *ret_status, struct err *err)
 {

@@ -61,6 +61,10 @@ struct object_meta {
 bool decode_meta(struct decoder *d, enum decode_format format, struct sv object,
                  struct object_meta *ret_meta, struct err *err) MUST_CHECK;
 
+/* metadata.resourceVersion alone, for whoever has the rest already; empty where there is none. */
+bool decode_version(struct decoder *d, enum decode_format format, struct sv object,
+                    struct sv *ret_version, struct err *err) MUST_CHECK;
+
 /* A meta.v1.Status: the body of a failed request, or the object of an ERROR event. */
 struct api_status {
     int code;

@@ -108,6 +108,7 @@ bool pb_read_node(struct decoder *d, struct sv object, struct node_parts *node,
                   struct err *err) MUST_CHECK;
 bool pb_read_meta(struct decoder *d, struct sv object, struct meta_parts *meta,
                   struct err *err) MUST_CHECK;
+bool pb_read_version(struct sv object, struct sv *ret_version, struct err *err) MUST_CHECK;
 bool pb_read_status(struct decoder *d, struct sv object, struct api_status *status,
                     struct err *err) MUST_CHECK;
 

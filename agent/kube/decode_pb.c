@@ -715,6 +715,27 @@ bool pb_read_meta(struct decoder *d, struct sv object, struct meta_parts *meta, 
     return open_object(object, &o, err) && read_meta(d, o.origin, o.meta, meta, err);
 }
 
+bool pb_read_version(struct sv object, struct sv *ret_version, struct err *err)
+{
+    struct path path = PATH(NULL, "metadata");
+    struct object o;
+    struct pb_field f;
+    struct sv version = {0};
+
+    if (!open_object(object, &o, err))
+        return false;
+
+    struct pb r = pb_sub(o.origin, o.meta);
+
+    while (pb_next(&r, &f))
+        if (f.tag == PB_LEN(6))
+            version = f.bytes;
+    if (!done(r, &path, err))
+        return false;
+    *ret_version = version;
+    return true;
+}
+
 /* StatusDetails {4 causes {1 reason}, 5 retryAfterSeconds}. */
 static bool read_details(const char *origin, struct sv bytes, struct api_status *status,
                          struct err *err)

@@ -465,7 +465,7 @@ static void take_change(struct watch *w, enum frame_event event, enum decode_for
                         struct sv object)
 {
     enum watch_change change = event == FRAME_DELETED ? WATCH_DELETE : WATCH_UPSERT;
-    struct object_meta meta;
+    struct sv version;
 
     if (w->state == WATCH_INITIAL) {
         /* In no order: none of their versions is one to go on from. */
@@ -478,8 +478,8 @@ static void take_change(struct watch *w, enum frame_event event, enum decode_for
     w->heard_events++;
     hand_over(w, change, format, object);
     /* Without a version of its own the stream goes on; resuming then begins a little earlier. */
-    if (decode_meta(&w->decoder, format, object, &meta, NULL))
-        set_version(w, meta.resource_version);
+    if (decode_version(&w->decoder, format, object, &version, NULL))
+        set_version(w, version);
 }
 
 /* The bookmark behind the initial events. */

@@ -178,6 +178,13 @@ static void expect_same_meta(struct sv pb, struct sv json, const char *what)
     cr_expect(a.resource_version.len != 0, "%s", what);
     cr_expect(sv_eq(a.resource_version, b.resource_version), "%s", what);
     cr_expect_eq(a.initial_events_end, b.initial_events_end, "%s", what);
+
+    struct sv version;
+
+    cr_assert(decode_version(&d, DECODE_PROTOBUF, pb, &version, NULL), "%s", what);
+    cr_expect(sv_eq(version, a.resource_version), "%s", what);
+    cr_assert(decode_version(&other, DECODE_JSON, json, &version, NULL), "%s", what);
+    cr_expect(sv_eq(version, a.resource_version), "%s", what);
     decoder_done(&other);
 }
 
@@ -741,6 +748,7 @@ static void decode_all(enum decode_format format, struct sv bytes)
     (void)!decode_pod(&d, format, bytes, &pod, NULL);
     (void)!decode_node(&d, format, bytes, &node, NULL);
     (void)!decode_meta(&d, format, bytes, &meta, NULL);
+    (void)!decode_version(&d, format, bytes, &meta.resource_version, NULL);
     (void)!decode_status(&d, format, bytes, &status, NULL);
     free(copy);
 }

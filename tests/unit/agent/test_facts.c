@@ -159,6 +159,38 @@ Test(facts, filler_is_told_by_namespace_and_selector)
     world_done(&w);
 }
 
+Test(facts, paid_pods_that_wait_for_nobody_are_gathered_and_others_are_not)
+{
+    struct world w;
+
+    world_init(&w);
+    follow(&w, "app=miner");
+    give_node(&w, "n1", 10);
+    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    (void)measure(&w);
+    cr_assert_not(w.facts.changed || w.facts.gathered);
+    give_pod(&w, "other", "p1", "", "2", BOUND, RUNNING);
+    cr_assert(!w.facts.changed && w.facts.gathered, "bound");
+    (void)measure(&w);
+    give_pod(&w, "other", "p1", "\"some\":\"label\"", "2", BOUND, RUNNING);
+    take_pod(&w, "unknown");
+    cr_assert_not(w.facts.changed || w.facts.gathered, "nothing is otherwise than it was");
+    give_pod(&w, "other", "p2", "", "2", "", PENDING);
+    cr_assert(!w.facts.changed && w.facts.gathered, "the scheduler was not heard");
+    give_pod(&w, "other", "p2", "", "2", "", UNSCHEDULABLE);
+    cr_assert(w.facts.changed, "it waits");
+    (void)measure(&w);
+    take_pod(&w, "p1");
+    cr_assert(!w.facts.changed && w.facts.gathered, "gone");
+    (void)measure(&w);
+    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1", FILLER_SPEC BOUND, RUNNING);
+    cr_assert(w.facts.changed, "filler");
+    (void)measure(&w);
+    take_pod(&w, "f1");
+    cr_assert(w.facts.changed, "filler is gone");
+    world_done(&w);
+}
+
 Test(facts, without_a_target_all_pods_are_paid)
 {
     struct world w;

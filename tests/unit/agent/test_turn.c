@@ -424,6 +424,37 @@ Test(turn, fills_what_paid_pods_leave_once_it_has_been_free_for_settle)
     world_done(&w);
 }
 
+Test(turn, gathers_what_nobody_waits_for_after_an_evaluation)
+{
+    struct world w;
+    struct mono evaluated;
+
+    world_init(&w, 0, 30);
+    live(&w, 5000);
+    turn_mark(&w.turn);
+    turn_run(&w.turn);
+    evaluated = w.turn.ticked_at;
+    cr_assert_eq(evaluated.us, w.fake.now.us);
+    w.facts.gathered = true;
+    fake_advance(&w.fake, TURN_GATHER_US - 1);
+    turn_run(&w.turn);
+    cr_assert_eq(w.turn.ticked_at.us, evaluated.us);
+    fake_advance(&w.fake, 1);
+    turn_run(&w.turn);
+    cr_assert_eq(w.turn.ticked_at.us, evaluated.us + TURN_GATHER_US, "its timer woke it");
+    cr_assert_not(w.facts.gathered);
+    w.facts.gathered = true;
+    fake_advance(&w.fake, 1);
+    w.facts.changed = true;
+    turn_run(&w.turn);
+    cr_assert_eq(w.turn.ticked_at.us, w.fake.now.us, "somebody waits");
+    fake_advance(&w.fake, TURN_GATHER_US + 1);
+    w.facts.gathered = true;
+    turn_run(&w.turn);
+    cr_assert_eq(w.turn.ticked_at.us, w.fake.now.us, "the last evaluation is long ago");
+    world_done(&w);
+}
+
 Test(turn, a_start_is_no_decision_but_a_target_that_vanishes_is)
 {
     struct world w;

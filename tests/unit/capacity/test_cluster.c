@@ -54,6 +54,40 @@ static const struct cluster_node *node_named(const struct cluster *c, const char
     return cluster_node(c, cluster_find_node(c, sv_from(name)));
 }
 
+Test(cluster, a_paid_pod_that_is_told_of_as_it_was_changes_nothing)
+{
+    struct cluster *c = cluster_new();
+    struct pod_record pod = make_pod(1, 2000, "n1");
+    uint64_t room;
+    size_t n;
+
+    add_node(c, "n1", 8000);
+    add_node(c, "n2", 8000);
+    cr_assert_not(put(c, pod, CLUSTER_PAID).unchanged);
+    cluster_changed_clear(c);
+    room = cluster_room_generation(c);
+    pod.ready = pod.deleting = true;
+    cr_assert(put(c, pod, CLUSTER_PAID).unchanged, "of its status nothing is derived");
+    (void)cluster_changed(c, &n);
+    cr_assert_eq(n, 0);
+    cr_assert_eq(cluster_room_generation(c), room);
+    cr_assert(cluster_remove_pod(c, (struct uid){.hi = 2}).unchanged, "nobody knows it");
+    cr_assert_not(put(c, make_pod(1, 1000, "n1"), CLUSTER_PAID).unchanged, "it shrank");
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_PAID, RESOURCE_CPU), 1000);
+    cr_assert_not(put(c, make_pod(1, 1000, "n2"), CLUSTER_PAID).unchanged, "it moved");
+    cr_assert_not(put(c, make_pod(1, 1000, "n2"), 0).unchanged, "it is filler");
+    cr_assert_not(put(c, make_pod(1, 1000, "n2"), 0).unchanged, "filler's state counts");
+    assert_sound(c);
+    cluster_list_begin(c, CLUSTER_PODS);
+    (void)put(c, make_pod(3, 1000, "n1"), CLUSTER_PAID);
+    cr_assert_eq(cluster_list_end(c, CLUSTER_PODS), 1);
+    cluster_list_begin(c, CLUSTER_PODS);
+    cr_assert(put(c, make_pod(3, 1000, "n1"), CLUSTER_PAID).unchanged);
+    cr_assert_eq(cluster_list_end(c, CLUSTER_PODS), 0, "a list that names it as it was names it");
+    assert_sound(c);
+    cluster_free(c);
+}
+
 Test(cluster, filler_without_a_node_holds_no_cpu)
 {
     struct cluster *c = cluster_new();
