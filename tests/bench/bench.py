@@ -34,11 +34,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FIGURE = re.compile(r"([a-z]\w*(?:\.\w+)*) (-?\d+(?:\.\d+)?(?:e[-+]?\d+)?) (\S+)")
 # How often a program is run that measures once.
 RUNS = {"replay": 10}
-NOT_BUILT = "does not exist yet"
-
 # Programs whose own table is shown before the figures.
 SHOWN = ("real",)
 NOT_BUILT = "does not exist yet"
+ON_REAL = "./dev bench --real"
 
 # Without a budget it is there for comparison. `missing` says why there is no figure yet. A unit is the figure's.
 Row = collections.namedtuple("Row", "what figure unit sign budget missing", defaults=("", None, None))
@@ -50,7 +49,11 @@ ROWS = (
     Row("… peak above that, first sync", "scale.peak_sync", "MiB", "<=", 2),
     Row("… peak above that, relist", "scale.peak_relist", "MiB", "<=", 2),
     Row("memory, 100 nodes, 3,000 pods: RssAnon", "scale.small_anon", "MiB", "<=", 6),
-    Row("first sync, real API server: CPU over that of curl", "real.ratio", "x", "<=", 1.3, "./dev bench --real"),
+    Row("first sync, real API server: CPU over that of curl", "real.ratio", "x", "<=", 1.3, ON_REAL),
+    Row("… in pages, server without WatchList", "real_lists.ratio", "x", "<=", 1.3, ON_REAL),
+    Row("client-go informers over brim: CPU", "real.informer_cpu", "x", missing=ON_REAL),
+    Row("… RssAnon", "real.informer_anon", "x", missing=ON_REAL),
+    Row("… RssAnon, all but names and requests stripped", "real.stripped_anon", "x", missing=ON_REAL),
     Row("cut and decode a list of pods, protobuf", "decode.rate", "MB/s"),
     Row("1,000 pod events a second, of a core", "scale.events", "%", "<=", 2),
     Row("50,000 pods that go at once, CPU", "scale.deaths", "s", "<=", 1),
@@ -104,7 +107,7 @@ def meson_benchmarks(build):
 def programs(build):
     found = meson_benchmarks(build)
     found["size"] = [sys.executable, os.path.abspath(__file__), build, "--size"]
-    found["real"] = [sys.executable, os.path.join(HERE, "real.py"), os.path.join(build, "agent", "brim")]
+    found["real"] = [sys.executable, os.path.join(HERE, "real.py"), build]
     return found
 
 

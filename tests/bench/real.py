@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """The first sync of 30,000 pods on the real API server: brim beside curl and beside informers of client-go, all in one run, in turn.
 
-usage: real.py BRIM [--rounds N]
+usage: real.py BUILD [--rounds N] [--only watch|lists]
 
 The cluster is that of tests/e2e/large_cluster.py: 1,000 nodes, 30,000 pods of two containers, 6.6 KB each as protobuf, over TLS with
 one client certificate. In each round: curl for the list in pages of 500 and in one answer; brim until /readyz is ok; the program of
 informer/ until its informers have synced, plain and with a transform that keeps only names and requests. Then the server is started
-anew without its feature WatchList, and the same again: lists in pages for brim, in one answer for client-go.
+anew without its feature WatchList, and the same again: lists in pages for brim, in one answer for client-go. BUILD has brim; informer
+goes there, too.
 
-CPU is the process's own until it has synced. RSS and RssAnon are /proc/PID/status then and 2 s later, VmHWM the highest RSS. "lists" are
-the LIST requests for pods that the server counted meanwhile: none where the list was the beginning of a watch. The table has
+CPU is the process's own until it has synced. RSS and RssAnon are those of /proc/PID/status then and 2 s later, VmHWM the highest RSS.
+"lists" are the LIST requests for pods that the server counted meanwhile: none where the list was the beginning of a watch. The table has
 medians; the range of CPU stands beside. Lines of three words are for bench.py.
 """
 
@@ -49,6 +50,7 @@ def lab_build():
 def build_informer(folder):
     build = lab_build()
     go, _ = build.find_go()
+    os.makedirs(folder, exist_ok=True)
     program = os.path.join(folder, "informer")
     subprocess.run([go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", program, "."],
                    cwd=os.path.join(HERE, "informer"), env=build.go_environment(), check=True)
@@ -93,7 +95,7 @@ def informer(lab, program, *options):
 
 
 def rounds(lab, runs, times):
-    """{name: [Sample]}; runs is {name: function}. What each costs is measured in turn, so that what disturbs one disturbs the others."""
+    """{name: [Sample]}; runs is {name: function}. They take turns, so that what disturbs one disturbs the others."""
     found = collections.OrderedDict((name, []) for name in runs)
     for _ in range(times):
         for name, fn in runs.items():
@@ -121,7 +123,7 @@ def row(name, samples, curl_cpu):
 
 
 def print_table(title, found):
-    head = [title, "CPU s", "range", "of curl", "wall s", "RSS MiB", "RssAnon", "2 s later", "RssAnon", "VmHWM", "lists"]
+    head = [title, "CPU s", "range", "x curl", "wall s", "RSS MiB", "RssAnon", "RSS +2 s", "RssAnon", "VmHWM", "lists"]
     curl_cpu = statistics.median(s.cpu for s in found["curl, pages of 500"])
     rows = [head] + [row(name, samples, curl_cpu) for name, samples in found.items()]
     widths = [max(len(r[i]) for r in rows) for i in range(len(head))]
@@ -139,6 +141,11 @@ def print_figures(prefix, found):
             print("%s.%s_%s %.4f x" % (prefix, key, what, median(found[name], pick) / median(found["brim"], pick)))
 
 
+def show(prefix, title, found):
+    print_table(title, found)
+    print_figures(prefix, found)
+
+
 def compare(lab, program, policy, times):
     urls, size = large_cluster.pages(lab)
     print("%d pods on %d nodes, %.1f MB as protobuf; medians of %d rounds" % (
@@ -154,22 +161,23 @@ def compare(lab, program, policy, times):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("brim")
+    parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("watch", "lists"), help="the server with, or without, WatchList")
     args = parser.parse_args()
-    support.BRIM = args.brim
+    support.BRIM = os.path.abspath(os.path.join(args.build, "agent", "brim"))
+    program = build_informer(os.path.abspath(os.path.join(args.build, "bench")))
     with Lab(without=large_cluster.QUIET) as lab:
-        program, policy = build_informer(lab.dir), lab.path("policy.yaml")
+        policy = lab.path("policy.yaml")
         with open(policy, "w", encoding="utf-8") as f:
             f.write(policy_text())
         large_cluster.fill(lab)
-        for prefix, title in (("real", "watch with initial events"), ("real_lists", "lists, server without WatchList")):
-            if prefix == "real_lists":
-                lab.processes["kube-apiserver"].argv.append(WITHOUT_WATCHLIST)
-                lab.restart("kube-apiserver")
-            found = compare(lab, program, policy, args.rounds)
-            print_table(title, found)
-            print_figures(prefix, found)
+        if args.only != "lists":
+            show("real", "the server has WatchList", compare(lab, program, policy, args.rounds))
+        if args.only != "watch":
+            lab.processes["kube-apiserver"].argv.append(WITHOUT_WATCHLIST)
+            lab.restart("kube-apiserver")
+            show("real_lists", "it has not: lists", compare(lab, program, policy, args.rounds))
 
 
 if __name__ == "__main__":

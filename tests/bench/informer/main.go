@@ -7,8 +7,8 @@
 //
 //	{"pods": N, "nodes": N, "cpu_seconds": S, "wall_seconds": S}
 //
-// where CPU is the process's own (getrusage) from its start, and wall is from main. It then keeps following changes, so that the caller can
-// read its memory from /proc, until its standard input ends.
+// where CPU is the process's own (getrusage) from its start, and wall is from main. It then keeps following changes, so that the
+// caller can read its memory from /proc, until its standard input ends.
 package main
 
 import (
