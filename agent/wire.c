@@ -586,7 +586,8 @@ static bool build(struct agent *a, struct err *err)
     if (a->loop == NULL)
         return err_set(err, ERR_SYSTEM, 0, "libev has no backend that works here");
     a->slot = snapshot_slot_new();
-    if (!httpd_start(a->options->listen, a->slot, clock_system(), &a->httpd, err))
+    if (!httpd_start(a->options->listen, a->slot, clock_system(), &a->httpd, err) ||
+        (a->options->db != NULL && !httpd_serve_reports(a->httpd, NULL, a->options->db, err)))
         return false;
     if (!transport_curl_new(a->loop, &a->config, &a->curl, err))
         return false;

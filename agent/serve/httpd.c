@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/serve/process.h"
+#include "agent/serve/report_desk.h"
 #include "agent/serve/routes.h"
 #include "base/alloc.h"
 
@@ -36,6 +38,7 @@ struct httpd {
     char *listen_host;
     bool loopback;
     uint16_t port;
+    _Atomic(struct report_desk *) desk; /* NULL: no history is kept */
     struct peer peers[HTTPD_MAX_CONNECTIONS];
     struct line lines[HTTPD_MAX_CONNECTIONS];
 };
@@ -218,12 +221,17 @@ static void set_busy(struct httpd *h, struct MHD_Connection *c, bool busy)
     l->idle_since = h->clock.mono(h->clock.self);
 }
 
+/* What a request_self points to whose headers were shown before, if it is not a report's job. */
+static char seen;
+
 /* The answer was sent, or could not be. */
 static void on_completed(void *self, struct MHD_Connection *c, void **request_self,
                          enum MHD_RequestTerminationCode code)
 {
-    (void)request_self;
     (void)code;
+    if (*request_self != &seen)
+        report_job_free(*request_self);
+    *request_self = NULL;
     set_busy(self, c, false);
 }
 
@@ -252,6 +260,11 @@ static struct sv header(struct MHD_Connection *c, const char *name)
     return sv_from(MHD_lookup_connection_value(c, MHD_HEADER_KIND, name));
 }
 
+/* Pages have no script, and load nothing. */
+static const char page_policy[] =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'";
+
 static enum MHD_Result send_answer(struct MHD_Connection *c, struct routes_answer *a)
 {
     struct MHD_Response *r =
@@ -267,17 +280,28 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct routes_answe
     (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     if (a->allow != NULL)
         (void)MHD_add_response_header(r, "Allow", a->allow);
+    if (sv_starts(sv_from(a->content_type), SV("text/html"))) {
+        (void)MHD_add_response_header(r, "Content-Security-Policy", page_policy);
+        (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    }
     result = MHD_queue_response(c, (unsigned)a->status, r);
     MHD_destroy_response(r);
     return result;
 }
 
-static void answer(struct httpd *h, struct MHD_Connection *c, const char *path, const char *method,
-                   struct routes_answer *ret_answer)
+static void resume(void *c)
+{
+    MHD_resume_connection(c);
+}
+
+/* The job that the answer is to come from, the connection suspended until then; NULL: here it is. */
+static struct report_job *answer(struct httpd *h, struct MHD_Connection *c, const char *path,
+                                 const char *method, struct routes_answer *ret_answer)
 {
     struct snapshot *s = snapshot_slot_get(h->slot);
     struct process_figures process = process_read(h->started);
     struct params params = {0};
+    struct report_desk *desk = atomic_load(&h->desk);
 
     (void)MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, add_param, &params);
     routes_answer(
@@ -294,18 +318,24 @@ static void answer(struct httpd *h, struct MHD_Connection *c, const char *path, 
             .now_wall = h->clock.wall(h->clock.self),
             .process = &process,
             .nodes = snapshot_slot_nodes(h->slot),
+            .has_reports = desk != NULL,
         },
         s, ret_answer);
     snapshot_unref(s);
+    if (!ret_answer->wants_report)
+        return NULL;
+    strbuf_done(&ret_answer->body);
+    MHD_suspend_connection(c);
+    return report_desk_ask(desk, params.at, params.n, resume, c);
 }
 
 static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **request_self)
 {
-    static char seen; /* its address alone matters: the headers of this request were shown before */
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     struct routes_answer a;
+    struct report_job *job;
 
     (void)version;
     (void)upload;
@@ -323,8 +353,15 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
         *upload_len = 0; /* a GET with a body: dropped as it comes */
         return MHD_YES;
     }
-    answer(self, c, path, method, &a);
-    return send_answer(c, &a);
+    if (*request_self != NULL && *request_self != &seen) {
+        report_job_take(*request_self, &a);
+        return send_answer(c, &a);
+    }
+    job = answer(self, c, path, method, &a);
+    if (job == NULL)
+        return send_answer(c, &a);
+    *request_self = job;
+    return MHD_YES;
 }
 
 /* A listening socket of ours, so that errno tells people why it could not be had. */
@@ -370,12 +407,12 @@ static bool bind_any(struct address *a, uint16_t port, int *ret_fd, uint16_t *re
 /* Without MHD_USE_ERROR_LOG: the library's own words would go to stderr past the log. */
 static struct MHD_Daemon *daemon_start(struct httpd *h, int fd)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, on_accept, h, on_request, h,
-                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)HTTPD_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-                            h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_END);
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, on_accept, h, on_request, h,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_MAX_CONNECTIONS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_END);
 }
 
 bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock,
@@ -420,6 +457,16 @@ bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock cl
     return true;
 }
 
+bool httpd_serve_reports(struct httpd *h, const char *program, const char *db, struct err *err)
+{
+    struct report_desk *desk;
+
+    if (!report_desk_new(program, db, &desk, err))
+        return false;
+    atomic_store(&h->desk, desk);
+    return true;
+}
+
 uint16_t httpd_port(const struct httpd *h)
 {
     return h->port;
@@ -432,10 +479,17 @@ bool httpd_loopback(const struct httpd *h)
 
 void httpd_stop(struct httpd *h)
 {
+    struct report_desk *desk;
+
     if (h == NULL)
         return;
+    /* Requests that wait for a report must go on before the thread can end. */
+    desk = atomic_load(&h->desk);
+    if (desk != NULL)
+        report_desk_stop(desk);
     if (h->daemon != NULL)
         MHD_stop_daemon(h->daemon); /* closes the listening socket too */
+    report_desk_free(desk);
     free(h->listen_host);
     free(h);
 }

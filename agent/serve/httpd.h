@@ -44,6 +44,10 @@ struct httpd;
 bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock,
                  struct httpd **ret_httpd, struct err *err) MUST_CHECK;
 
+/* From now on /report answers, out of the history at `db`; `program` as in report_desk.h. At most once. */
+bool httpd_serve_reports(struct httpd *h, const char *program, const char *db,
+                         struct err *err) MUST_CHECK;
+
 /* The port that is bound. */
 uint16_t httpd_port(const struct httpd *h);
 

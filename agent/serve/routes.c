@@ -8,6 +8,9 @@
 static const char type_text[] = "text/plain; charset=utf-8";
 static const char type_json[] = "application/json";
 
+static const char other_host[] =
+    "the Host header names another machine than the one that this server listens on";
+
 enum { DECISIONS_DEFAULT = 50 };
 
 struct route {
@@ -172,6 +175,15 @@ static void answer_nodes(const struct routes_request *rq, const struct snapshot 
     nodes_view_unref(v);
 }
 
+static void answer_report(const struct routes_request *rq, const struct snapshot *s,
+                          struct routes_answer *a)
+{
+    (void)s;
+    a->wants_report = rq->has_reports;
+    if (!rq->has_reports)
+        fail_text(a, 404, "no history is kept: start the agent with --db FILE");
+}
+
 static void answer_root(const struct routes_request *rq, const struct snapshot *s,
                         struct routes_answer *a);
 
@@ -180,6 +192,8 @@ static const struct route routes[] = {
     {"/metrics", false, "figures for Prometheus", answer_metrics},
     {"/livez", false, "ok while the process serves", answer_livez},
     {"/readyz", false, "ok once pods and nodes are listed; ?verbose", answer_readyz},
+    {"/report", false, "what the cpu was used for; ?since=7d, ?zone=NAME, ?compare=previous, …",
+     answer_report},
     {"/api/v1/status", false, "what brim does now and why; ?policy=NAME", answer_status},
     {"/api/v1/decisions", false,
      "the last decisions; ?limit=N, ?before=ID, ?policy=NAME, ?reason=NAME", answer_decisions},
@@ -241,8 +255,9 @@ static void answer(const struct routes_request *rq, const struct snapshot *s,
         else
             fail_text(a, 405, "expected GET or HEAD");
     } else if (api && !host_allowed(rq)) {
-        fail_json(a, 403, "Forbidden",
-                  "the Host header names another machine than the one that this server listens on");
+        fail_json(a, 403, "Forbidden", other_host);
+    } else if (r != NULL && r->answer == answer_report && !host_allowed(rq)) {
+        fail_text(a, 403, other_host);
     } else if (r != NULL) {
         r->answer(rq, s, a);
     } else if (api) {

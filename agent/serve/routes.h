@@ -11,11 +11,13 @@
  *     /api/v1/decisions      JSON, newest first; ?limit=1..500 (50), ?before=ID, ?policy=NAME,
  *                            ?reason=NAME
  *     /api/v1/decisions/ID   one of them
+ *     /report                HTML, ?format=json, csv, table or wide; ?policy=NAME, by, since, until, zone, compare, target,
+ *                            price, advice=1 as the flags of `brim report`; made elsewhere (report_desk.h); 404 without history
  *     /api/v1/nodes          JSON (nodes_json.h); ?names=1 with their names; 503 for the first
  *                            seconds after nobody has asked for long
  *
  * Only GET and HEAD (else 405). Errors below /api are JSON in the form of a Kubernetes Status. When
- * the server listens on a loopback address, /api answers only requests whose Host names that
+ * the server listens on a loopback address, /api and /report answer only requests whose Host names that
  * machine, so that a web page that makes its own name point to 127.0.0.1 cannot read it (DNS
  * rebinding).
  */
@@ -57,6 +59,7 @@ struct routes_request {
     struct wall now_wall;
     const struct process_figures *process;
     struct nodes_board *nodes; /* of the snapshots' slot */
+    bool has_reports;          /* a history is kept, and a desk is there */
 };
 
 struct routes_answer {
@@ -64,6 +67,7 @@ struct routes_answer {
     const char *content_type;
     const char *allow;  /* the Allow header of a 405, else NULL */
     struct strbuf body; /* the caller's to strbuf_done() */
+    bool wants_report;  /* the answer is to come from the desk; the rest means nothing */
 };
 
 /* Always answers. `s` may be NULL: no turn has ended yet. */
