@@ -255,7 +255,7 @@ static struct lossy_file *named(const char *name)
         if (strcmp(f->name, name) == 0)
             return f;
     }
-    assert(!"a file too many");
+    assert(false && "a file too many");
     abort();
 }
 
