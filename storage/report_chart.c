@@ -49,6 +49,7 @@ static void add_column(struct report_row *to, const struct report_row *piece)
     to->until_ms = piece->until_ms;
     to->span_ms += piece->span_ms;
     to->covered_ms += piece->covered_ms;
+    to->journal_ms += piece->journal_ms;
     for (int k = 0; k < REPORT_PART_COUNT_; k++)
         report_add(&to->part[k], piece->part[k]);
     to->peak_paid_milli = max_i64(to->peak_paid_milli, piece->peak_paid_milli);
@@ -391,6 +392,15 @@ static void put_amount_cell(int64_t milli, struct strbuf *out)
     add(out, "</td>");
 }
 
+/* How many waited; who the journal does not tell of is not nobody. */
+static void put_waits(const struct report_row *row, struct strbuf *out)
+{
+    if (row->journal_ms > 0 || row->blocked > 0)
+        (void)strbuf_addf(out, "%lld", (long long)row->blocked);
+    else
+        add(out, "–");
+}
+
 static void put_use_line(const struct columns *c, const struct report_row *row, struct strbuf *out)
 {
     char name[CALENDAR_TEXT_SIZE];
@@ -403,7 +413,9 @@ static void put_use_line(const struct columns *c, const struct report_row *row, 
         put_amount_cell(row->peak_paid_milli, out);
     else
         add(out, "<td colspan=\"7\">not recorded</td>");
-    (void)strbuf_addf(out, "<td>%lld</td></tr>\n", (long long)row->blocked);
+    add(out, "<td>");
+    put_waits(row, out);
+    add(out, "</td></tr>\n");
 }
 
 static void put_use_table(const struct report *r, struct strbuf *out)
@@ -513,7 +525,7 @@ static int step_of(enum map_kind kind, const struct report_row *row, int64_t mos
     return (int)min_i64(share * STEPS / 1000, STEPS - 1);
 }
 
-/* "Tue 14:00: paid 41.2 %, all 86.0 %, 0 waits, 4 times". */
+/* "Tue 14:00: paid 41.2 %, all 86.0 %, waits 0, 4 h". */
 static void put_cell_title(const struct report_row *row, int hour, struct strbuf *out)
 {
     (void)strbuf_addf(out, "<title>%s %02d:00: ", calendar_day_name(hour / 24), hour % 24);
@@ -525,14 +537,20 @@ static void put_cell_title(const struct report_row *row, int hour, struct strbuf
     report_put_share(out, row->part[REPORT_PAID], row->part[REPORT_OFFERED]);
     add(out, ", all ");
     report_put_share(out, used_of(row), row->part[REPORT_OFFERED]);
-    (void)strbuf_addf(out, ", %lld waits, %lld h</title>", (long long)row->blocked,
-                      (long long)((row->covered_ms + 1800000) / 3600000));
+    add(out, ", waits ");
+    put_waits(row, out);
+    (void)strbuf_addf(out, ", %lld h</title>", (long long)((row->covered_ms + 1800000) / 3600000));
 }
 
 /* Less than two weeks of it were seen. */
 static bool is_thin(const struct report_row *row)
 {
     return row->covered_ms < 2 * 3600000LL * 99 / 100;
+}
+
+static bool map_tells(enum map_kind kind, const struct report_row *row)
+{
+    return kind == MAP_WAITS ? row->journal_ms > 0 || row->blocked > 0 : row->covered_ms > 0;
 }
 
 static void put_map(const struct report *r, enum map_kind kind, struct strbuf *out)
@@ -553,14 +571,14 @@ static void put_map(const struct report *r, enum map_kind kind, struct strbuf *o
         if (i % 24 == 0)
             (void)strbuf_addf(out, "<text x=\"0\" y=\"%d\">%s</text>\n", y + CELL - 2,
                               calendar_day_name(i / 24));
-        if (row->covered_ms == 0)
+        if (!map_tells(kind, row))
             (void)strbuf_addf(out, "<rect class=\"none\" x=\"%d\" y=\"%d\">", x, y);
         else
             (void)strbuf_addf(out, "<rect class=\"s%d\" x=\"%d\" y=\"%d\">",
                               step_of(kind, row, most), x, y);
         put_cell_title(row, i, out);
         add(out, "</rect>");
-        if (row->covered_ms != 0 && is_thin(row))
+        if (map_tells(kind, row) && is_thin(row))
             (void)strbuf_addf(out, "<path class=\"thin\" d=\"M%d %dl%d %d\"/>", x, y + CELL - 1,
                               CELL - 1, 1 - CELL);
     }
@@ -598,11 +616,14 @@ static void put_week_table(const struct report *r, struct strbuf *out)
             int64_t paid = report_share_milli(row->part[REPORT_PAID], row->part[REPORT_OFFERED]);
             int64_t used = report_share_milli(used_of(row), row->part[REPORT_OFFERED]);
 
-            if (row->covered_ms == 0)
+            if (row->covered_ms == 0) {
                 add(out, "<td>–</td>");
-            else
-                (void)strbuf_addf(out, "<td>%lld / %lld / %lld</td>", (long long)(paid + 5) / 10,
-                                  (long long)(used + 5) / 10, (long long)row->blocked);
+            } else {
+                (void)strbuf_addf(out, "<td>%lld / %lld / ", (long long)(paid + 5) / 10,
+                                  (long long)(used + 5) / 10);
+                put_waits(row, out);
+                add(out, "</td>");
+            }
         }
         add(out, "</tr>\n");
     }

@@ -127,7 +127,8 @@ static void put_trials(const struct report *r, const struct report_advice *a, st
     add(out,
         "</caption><thead><tr><th scope=\"col\">policy with</th><th scope=\"col\">filler's "
         "core-hours</th><th scope=\"col\">more</th><th scope=\"col\">paid pods that waited</th>"
-        "<th scope=\"col\">share</th><th scope=\"col\">verdict</th></tr></thead><tbody>\n<tr>"
+        "<th scope=\"col\">share</th><th class=\"text\" "
+        "scope=\"col\">verdict</th></tr></thead><tbody>\n<tr>"
         "<th scope=\"row\">nothing changed</th><td>");
     report_put_amount(out, a->core_hours);
     (void)strbuf_addf(out, "</td><td></td><td>%lld</td><td>", (long long)a->blocked);
@@ -155,58 +156,52 @@ static void put_advice(const struct report_story *s, struct strbuf *out)
 
 /* ---- figures ---- */
 
-static void cell_of(const struct report *r, enum report_figure f,
-                    char text[static REPORT_CELL_SIZE])
+static void put_value(const struct report *r, enum report_form form, int64_t value,
+                      struct strbuf *out)
+{
+    char text[REPORT_CELL_SIZE];
+    struct strbuf money;
+
+    switch (form) {
+    case FORM_CORE_HOURS:
+        report_put_hours(out, r, value);
+        return;
+    case FORM_CORES:
+        report_put_amount(out, value);
+        return;
+    case FORM_COUNT:
+        report_put_count(out, value);
+        return;
+    case FORM_MONEY:
+        strbuf_init(&money, REPORT_MAX_TEXT);
+        report_put_money(&money, &r->query.terms, value);
+        report_html(out, strbuf_sv(&money));
+        strbuf_done(&money);
+        return;
+    case FORM_SHARE:
+    case FORM_POINTS:
+    case FORM_TIME:
+        report_form_text(form, value, text);
+        add(out, text);
+        return;
+    }
+}
+
+static void put_figure(const struct report *r, const struct report_figures *figures,
+                       enum report_figure f, struct strbuf *out)
+{
+    if (figures->known[f])
+        put_value(r, report_figure_kind(f)->form, figures->at[f], out);
+    else
+        add(out, "–");
+}
+
+static void put_total(const struct report *r, enum report_figure f, struct strbuf *out)
 {
     struct report_figures figures;
 
-    report_figures(r, &r->total, REPORT_TABLE_STEP, &figures);
-    report_cell(&figures, f, text);
-}
-
-static void put_four(const struct report_story *s, struct strbuf *out)
-{
-    static const struct {
-        enum report_figure figure;
-        const char *unit;
-    } four[] = {
-        {FIGURE_USED, ""},
-        {FIGURE_FILLER, " core-hours"},
-        {FIGURE_BLOCKED_SHARE, ""},
-        {FIGURE_IDLE, " core-hours"},
-    };
-    char text[REPORT_CELL_SIZE];
-
-    add(out, "<section aria-label=\"Four figures\"><dl class=\"four\">\n");
-    for (size_t i = 0; i < COUNT_OF(four); i++) {
-        cell_of(s->now, four[i].figure, text);
-        (void)strbuf_addf(out, "<div><dt>%s</dt><dd class=\"big\">%s</dd><dd class=\"muted\">",
-                          report_figure_kind(four[i].figure)->label, text);
-        if (s->before != NULL) {
-            cell_of(s->before, four[i].figure, text);
-            (void)strbuf_addf(out, "before: %s", text);
-        } else {
-            add(out, four[i].unit);
-        }
-        add(out, "</dd></div>\n");
-    }
-    add(out, "</dl></section>\n");
-}
-
-static void put_change(const struct report_figures *now, const struct report_figures *before,
-                       enum report_figure f, struct strbuf *out)
-{
-    enum report_form form = report_figure_kind(f)->form;
-    char text[REPORT_CELL_SIZE];
-
-    report_cell(before, f, text);
-    (void)strbuf_addf(out, "<td>%s</td><td>", before->known[f] ? text : "–");
-    if (now->known[f] && before->known[f]) {
-        report_form_text(form == FORM_SHARE ? FORM_POINTS : form, now->at[f] - before->at[f], text);
-        add(out, now->at[f] > before->at[f] && text[0] != '+' ? "+" : "");
-        add(out, text);
-    }
-    add(out, "</td>");
+    report_figures(r, &r->total, report_step(r), &figures);
+    put_figure(r, &figures, f, out);
 }
 
 static const char *unit_of(enum report_figure f)
@@ -227,28 +222,64 @@ static const char *unit_of(enum report_figure f)
     return "";
 }
 
+static void put_four(const struct report_story *s, struct strbuf *out)
+{
+    static const enum report_figure four[] = {FIGURE_USED, FIGURE_FILLER, FIGURE_BLOCKED_SHARE,
+                                              FIGURE_IDLE};
+
+    add(out, "<section aria-label=\"Four figures\"><dl class=\"four\">\n");
+    for (size_t i = 0; i < COUNT_OF(four); i++) {
+        (void)strbuf_addf(out, "<div><dt>%s%s</dt><dd class=\"big\">",
+                          report_figure_kind(four[i])->label, unit_of(four[i]));
+        put_total(s->now, four[i], out);
+        add(out, "</dd><dd class=\"muted\">");
+        if (s->before != NULL) {
+            add(out, "before: ");
+            put_total(s->before, four[i], out);
+        }
+        add(out, "</dd></div>\n");
+    }
+    add(out, "</dl></section>\n");
+}
+
+static void put_change(const struct report_story *s, const struct report_figures *now,
+                       const struct report_figures *before, enum report_figure f,
+                       struct strbuf *out)
+{
+    enum report_form form = report_figure_kind(f)->form;
+    int64_t change = now->at[f] - before->at[f];
+
+    add(out, "<td>");
+    put_figure(s->now, before, f, out);
+    add(out, "</td><td>");
+    if (now->known[f] && before->known[f]) {
+        add(out, change > 0 && form != FORM_SHARE && form != FORM_POINTS ? "+" : "");
+        put_value(s->now, form == FORM_SHARE ? FORM_POINTS : form, change, out);
+    }
+    add(out, "</td>");
+}
+
 static void put_figures(const struct report_story *s, struct strbuf *out)
 {
     struct report_figures now, before = {0};
-    char text[REPORT_CELL_SIZE];
 
-    report_figures(s->now, &s->now->total, REPORT_TABLE_STEP, &now);
+    report_figures(s->now, &s->now->total, report_step(s->now), &now);
     if (s->before != NULL)
-        report_figures(s->before, &s->before->total, REPORT_TABLE_STEP, &before);
-    add(out,
-        "<section class=\"figures\" aria-labelledby=\"h-all\"><h2 id=\"h-all\">All figures</h2>\n"
-        "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"All figures\"><table>"
-        "<caption>Of the whole time; – is not known</caption><thead>"
-        "<tr><th scope=\"col\">figure</th><th scope=\"col\">now</th>");
+        report_figures(s->before, &s->before->total, report_step(s->now), &before);
+    add(out, "<section aria-labelledby=\"h-all\"><h2 id=\"h-all\">All figures</h2>\n"
+             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"All figures\"><table>"
+             "<caption>Of the whole time; – is not known</caption><thead>"
+             "<tr><th scope=\"col\">figure</th><th scope=\"col\">now</th>");
     if (s->before != NULL)
         add(out, "<th scope=\"col\">before</th><th scope=\"col\">change</th>");
     add(out, "</tr></thead><tbody>\n");
     for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
-        report_cell(&now, f, text);
-        (void)strbuf_addf(out, "<tr><th scope=\"row\">%s%s</th><td>%s</td>",
-                          report_figure_kind(f)->label, unit_of(f), now.known[f] ? text : "–");
+        (void)strbuf_addf(out, "<tr><th scope=\"row\">%s%s</th><td>", report_figure_kind(f)->label,
+                          unit_of(f));
+        put_figure(s->now, &now, f, out);
+        add(out, "</td>");
         if (s->before != NULL)
-            put_change(&now, &before, f, out);
+            put_change(s, &now, &before, f, out);
         add(out, "</tr>\n");
     }
     add(out, "</tbody></table></div>\n");
@@ -294,7 +325,7 @@ static void put_waits(const struct report *r, struct strbuf *out)
         "role=\"region\" aria-label=\"The longest waits\"><table><caption>From a paid "
         "pod's arrival to its node; names of paid pods are not kept</caption><thead><tr>"
         "<th scope=\"col\">came</th><th scope=\"col\">waited</th><th scope=\"col\">cores"
-        "</th><th scope=\"col\">and then</th></tr></thead><tbody>\n",
+        "</th><th class=\"text\" scope=\"col\">and then</th></tr></thead><tbody>\n",
         r->n_waits);
     for (size_t i = 0; i < r->n_waits; i++)
         put_wait(r, &r->waits[i], out);
@@ -326,7 +357,7 @@ static void put_gaps(const struct report *r, struct strbuf *out)
         out, "<caption>The longest %zu of %lld; no figure counts what is missing</caption>",
         r->n_gaps, (long long)r->all_gaps);
     add(out, "<thead><tr><th scope=\"col\">from</th><th scope=\"col\">until</th><th scope=\"col\">"
-             "missing</th><th scope=\"col\">why</th></tr></thead><tbody>\n");
+             "missing</th><th class=\"text\" scope=\"col\">why</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < r->n_gaps; i++) {
         add(out, "<tr><th scope=\"row\">");
         put_moment(r, r->gaps[i].first_ms, out);

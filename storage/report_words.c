@@ -52,6 +52,13 @@ void report_put_amount(struct strbuf *out, int64_t milli)
                       (unsigned long long)(tenths % 10));
 }
 
+void report_put_count(struct strbuf *out, int64_t count)
+{
+    uint64_t size = size_of(out, count);
+
+    put_thousands(out, size);
+}
+
 static void put_ppm(struct strbuf *out, int64_t ppm)
 {
     if (ppm % 1000 == 0 && ppm % 10000 == 0)
@@ -162,30 +169,26 @@ void report_say_range(const struct report *r, struct strbuf *out)
 
 /* ---- sentences ---- */
 
-/* Core-hours of all parts of the total, in thousandths, rounded together. */
-static void total_hours(const struct report *r, int64_t hours[REPORT_PART_COUNT_])
+int64_t report_step(const struct report *r)
 {
-    int64_t step = r->total.part[REPORT_OFFERED] >= 1000 * 1000 * HOUR_MS ? 1000 : 100;
-
-    report_core_hours(r->total.part, step, hours);
-    for (int k = 0; k < REPORT_PART_COUNT_; k++)
-        hours[k] *= step;
+    return r->total.part[REPORT_OFFERED] >= 1000 * 1000 * HOUR_MS ? 1000 : 100;
 }
 
-/* Unlike report_put_amount() always in the steps that the parts add up in. */
-static void put_hours(struct strbuf *out, const struct report *r, int64_t milli)
+void report_put_hours(struct strbuf *out, const struct report *r, int64_t milli)
 {
-    put_thousands(out, (uint64_t)milli / 1000);
-    if (r->total.part[REPORT_OFFERED] < 1000 * 1000 * HOUR_MS)
-        (void)strbuf_addf(out, ".%lld", (long long)(milli % 1000 / 100));
+    uint64_t size = size_of(out, milli);
+
+    put_thousands(out, size / 1000);
+    if (report_step(r) == 100)
+        (void)strbuf_addf(out, ".%llu", (unsigned long long)(size % 1000 / 100));
 }
 
 static void put_part(struct strbuf *out, const struct report *r, enum report_part part)
 {
     int64_t hours[REPORT_PART_COUNT_];
 
-    total_hours(r, hours);
-    put_hours(out, r, hours[part]);
+    report_core_hours(r->total.part, report_step(r), hours);
+    report_put_hours(out, r, hours[part] * report_step(r));
     if (part == REPORT_OFFERED)
         return;
     add(out, " (");
@@ -420,6 +423,10 @@ static bool say_before(const struct report_story *s, struct strbuf *out)
     add(out, "In the period beside it, ");
     report_say_range(s->before, out);
     add(out, ", ");
+    if (before->covered_ms < before->span_ms / 100 * 99) {
+        report_put_share(out, before->covered_ms, before->span_ms);
+        add(out, " of it recorded, ");
+    }
     report_put_share(out, before->part[REPORT_PAID] + before->part[REPORT_FILLER],
                      before->part[REPORT_OFFERED]);
     add(out, " were used (now ");
@@ -427,11 +434,15 @@ static bool say_before(const struct report_story *s, struct strbuf *out)
                      now->part[REPORT_OFFERED]);
     add(out, ") and filler took ");
     put_part(out, s->before, REPORT_FILLER);
-    add(out, " core-hours; ");
-    put_thousands(out, (uint64_t)before->blocked);
-    add(out, " of ");
-    put_count(out, before->pods, "paid pod", "paid pods");
-    add(out, " waited.");
+    add(out, " core-hours");
+    if (before->journal_ms > 0) {
+        add(out, "; ");
+        put_thousands(out, (uint64_t)before->blocked);
+        add(out, " of ");
+        put_count(out, before->pods, "paid pod", "paid pods");
+        add(out, " waited");
+    }
+    add(out, ".");
     return true;
 }
 

@@ -44,6 +44,12 @@ struct sv report_zone_name(const struct report *r);
 
 /* "136,896", "7.3"; of thousandths. */
 void report_put_amount(struct strbuf *out, int64_t milli);
+/* "1,083". */
+void report_put_count(struct strbuf *out, int64_t count);
+/* Core-hours of the whole time are told in these steps, in thousandths: whole from 1,000 up, else tenths; so that the parts add up
+ * as they are written. */
+int64_t report_step(const struct report *r);
+void report_put_hours(struct strbuf *out, const struct report *r, int64_t milli);
 /* "25.8 %", "0.12 %". */
 void report_put_share(struct strbuf *out, int64_t part, int64_t whole);
 /* "10.6 s", "2 min 5 s", "3 d 4 h". */
