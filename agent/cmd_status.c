@@ -160,6 +160,31 @@ static bool all_well(struct sv json)
     return true;
 }
 
+static bool has_text(struct sv json, const char *path)
+{
+    return json_at(json, path).len > 2 && json_at(json, path).at[0] == '"';
+}
+
+/* What is wrong with the history, if anything is. */
+static void show_history(struct sv json, struct strbuf *out)
+{
+    static const struct {
+        const char *path, *says;
+    } rows[] = {
+        {"history.error", "History that cannot be written; control goes on: "},
+        {"history.network", "History on a network file system, which nobody else can read: "},
+        {"history.aside", "Damaged history that was set aside: "},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (!has_text(json, rows[i].path))
+            continue;
+        (void)strbuf_add(out, sv_from(rows[i].says));
+        show_text(json, rows[i].path, out);
+        (void)strbuf_add_char(out, '\n');
+    }
+}
+
 static void show_status(struct sv json, struct strbuf *out)
 {
     struct sv rest, filler;
@@ -185,7 +210,8 @@ static void show_status(struct sv json, struct strbuf *out)
         show_moment(t, out);
     }
     (void)strbuf_add_char(out, '\n');
-    if (json_at(json, "policy_error").len > 2 && json_at(json, "policy_error").at[0] == '"') {
+    show_history(json, out);
+    if (has_text(json, "policy_error")) {
         (void)strbuf_add(out, SV("Policies that cannot be read; older ones are in force: "));
         show_text(json, "policy_error", out);
         (void)strbuf_add_char(out, '\n');

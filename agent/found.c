@@ -104,6 +104,13 @@ static void take_answer(struct found *f)
     f->last = TAKE(f->open);
 }
 
+void found_keep_again(struct found *f)
+{
+    take_answer(f);
+    if (f->last != NULL)
+        found_keep(f, f->last->at, f->last->n);
+}
+
 int64_t found_count(struct found *f, struct sv policy, struct uid uid, int64_t here)
 {
     take_answer(f);

@@ -25,6 +25,9 @@ void found_free(struct found *f);
 /* All policies in force, and what was found of them; copied. */
 void found_keep(struct found *f, const struct policies_found *found, size_t n);
 
+/* A new history was begun: what is kept is kept in that one, too. */
+void found_keep_again(struct found *f);
+
 /* What the target of this policy asked for: of an earlier process if that is kept, else `here`. */
 int64_t found_count(struct found *f, struct sv policy, struct uid uid, int64_t here);
 

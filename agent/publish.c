@@ -328,11 +328,16 @@ static void fill_history(const struct turn *t, struct snapshot_history *h)
     recorder_status(t->parts.recorder, &status);
     *h = (struct snapshot_history){.on = true,
                                    .failing = status.failing_since.us != 0,
+                                   .written_at = status.written_at,
+                                   .network = status.network,
+                                   .set_aside_total = status.set_aside,
                                    .queued = (int64_t)status.queued,
                                    .bytes = status.bytes,
                                    .merged_total = status.merged,
                                    .dropped_total = status.dropped + status.dropped_pieces,
                                    .errors_total = status.errors};
+    (void)snprintf(h->error, sizeof h->error, "%s", status.error);
+    (void)snprintf(h->aside, sizeof h->aside, "%s", status.aside);
 }
 
 /* Policies in the order of their names. */

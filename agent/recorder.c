@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "agent/turn.h"
+#include "agent/workload.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "storage/policies.h"
@@ -26,6 +27,10 @@ struct recorder {
     uint64_t commits; /* at the last step */
     int stalled;      /* steps */
     bool failing;     /* told in the log */
+    bool network_told;
+    uint64_t set_aside;        /* told */
+    struct policy_texts texts; /* what is kept of policies, for a new file */
+    struct found *found;       /* borrowed; NULL: not asked for */
 };
 
 static int64_t now_ms(const struct recorder *r)
@@ -41,7 +46,7 @@ static int64_t kept_milli(const struct planner_plan *plan)
     if (plan->slot_milli <= 0)
         return plan->reserve_milli + plan->headroom.milli;
     return __builtin_mul_overflow(plan->decision.kept_slots, plan->slot_milli, &kept) ? INT64_MAX
-                                                                                     : kept;
+                                                                                      : kept;
 }
 
 static void sample(struct recorder *r, const struct turn_filler *tf)
@@ -87,6 +92,84 @@ static bool is_stalled(struct recorder *r, const struct writer_status *status)
     return r->stalled >= STALLED_STEPS;
 }
 
+/* Texts on their way to the disk thread. */
+struct keeping {
+    struct policy_texts texts;
+    int64_t at_ms;
+};
+
+static void keep_policies(void *self, struct history *history, const struct err *why_not UNUSED)
+{
+    struct keeping *k = self;
+    struct policies_text *texts = xcalloc(k->texts.len, sizeof *texts);
+    struct err err = {0};
+
+    for (size_t i = 0; i < k->texts.len; i++)
+        texts[i] = (struct policies_text){.name = sv_from(k->texts.at[i].name),
+                                          .text = {k->texts.at[i].at, k->texts.at[i].len}};
+    if (history != NULL && !policies_save(history->db, texts, k->texts.len, k->at_ms, &err))
+        log_warn("the policies' text could not be kept for a restart", F_ERR(&err));
+    free(texts);
+    policy_texts_done(&k->texts);
+    free(k);
+}
+
+static void copy_texts(const struct policy_texts *from, struct policy_texts *to)
+{
+    for (size_t i = 0; i < from->len; i++)
+        policy_texts_add(to, sv_from(from->at[i].name),
+                         (struct sv){from->at[i].at, from->at[i].len});
+}
+
+static void send_policies(struct recorder *r)
+{
+    struct keeping *k = xcalloc(1, sizeof *k);
+
+    k->at_ms = now_ms(r);
+    copy_texts(&r->texts, &k->texts);
+    if (!writer_ask(r->writer, keep_policies, k)) {
+        policy_texts_done(&k->texts);
+        free(k);
+    }
+}
+
+/* People look at the targets: brim has no object of its own to put an event on. */
+static void tell_damage(const struct recorder *r, const struct writer_status *status)
+{
+    char note[2 * sizeof status->aside + 128];
+
+    log_warn("the history was damaged: it was set aside, and a new one is begun",
+             F_STR("error", status->damage), F_STR("file", status->aside));
+    (void)snprintf(
+        note, sizeof note,
+        "brim's history was damaged (%s): it was set aside as %s, and a new one is begun",
+        status->damage, status->aside);
+    for (int i = 0; r->turn != NULL && i < PLANNER_MAX_FILLERS; i++) {
+        const struct turn_filler *tf = r->turn->fillers[i];
+
+        if (tf != NULL)
+            workload_event(tf->workload, true, "HistoryDamaged", "Record", sv_from(note));
+    }
+}
+
+/* Told once each: where the file lies, and that another one is begun, in which what must outlast a restart is kept again. */
+static void report_file(struct recorder *r, const struct writer_status *status)
+{
+    if (status->network != NULL && !r->network_told)
+        log_warn("the history lies on a network file system: nobody else can read it while this "
+                 "agent runs",
+                 F_STR("kind", status->network));
+    r->network_told = r->network_told || status->network != NULL;
+    if (status->set_aside == r->set_aside || r->turn == NULL)
+        return;
+    r->set_aside = status->set_aside;
+    tell_damage(r, status);
+    if (r->texts.len != 0)
+        send_policies(r);
+    if (r->found != NULL)
+        found_keep_again(r->found);
+}
+
 /* Told once when history cannot be written, and once when it can be again. */
 static void report(struct recorder *r)
 {
@@ -94,6 +177,7 @@ static void report(struct recorder *r)
     bool refused, stalled;
 
     writer_status(r->writer, &status);
+    report_file(r, &status);
     refused = status.failing_since.us != 0;
     stalled = is_stalled(r, &status);
     if ((refused || stalled) == r->failing)
@@ -156,6 +240,7 @@ void recorder_free(struct recorder *r)
     loop_timer_free(r->timer);
     journal_cut(r->journal, now_ms(r));
     journal_free(r->journal);
+    policy_texts_done(&r->texts);
     if (!writer_stop(r->writer))
         log_warn("the end of the history could not be written: the disk is too slow",
                  F_INT("waited_ms", STOP_WAIT_US / US_PER_MS));
@@ -211,41 +296,11 @@ void recorder_decided(struct recorder *r, const struct turn_filler *tf)
     sample(r, tf);
 }
 
-/* Texts on their way to the disk thread. */
-struct keeping {
-    struct policy_texts texts;
-    int64_t at_ms;
-};
-
-static void keep_policies(void *self, struct history *history, const struct err *why_not UNUSED)
-{
-    struct keeping *k = self;
-    struct policies_text *texts = xcalloc(k->texts.len, sizeof *texts);
-    struct err err = {0};
-
-    for (size_t i = 0; i < k->texts.len; i++)
-        texts[i] = (struct policies_text){.name = sv_from(k->texts.at[i].name),
-                                          .text = {k->texts.at[i].at, k->texts.at[i].len}};
-    if (history != NULL &&
-        !policies_save(history->db, texts, k->texts.len, k->at_ms, &err))
-        log_warn("the policies' text could not be kept for a restart", F_ERR(&err));
-    free(texts);
-    policy_texts_done(&k->texts);
-    free(k);
-}
-
 void recorder_keep_policies(struct recorder *r, const struct policy_texts *texts)
 {
-    struct keeping *k = xcalloc(1, sizeof *k);
-
-    k->at_ms = now_ms(r);
-    for (size_t i = 0; i < texts->len; i++)
-        policy_texts_add(&k->texts, sv_from(texts->at[i].name),
-                         (struct sv){texts->at[i].at, texts->at[i].len});
-    if (!writer_ask(r->writer, keep_policies, k)) {
-        policy_texts_done(&k->texts);
-        free(k);
-    }
+    policy_texts_done(&r->texts);
+    copy_texts(texts, &r->texts);
+    send_policies(r);
 }
 
 static void add_stored(void *self, const struct policies_text *text, int64_t saved_at_ms UNUSED)
@@ -257,8 +312,8 @@ bool recorder_stored_policies(const char *path, struct policy_texts *to, struct 
 {
     const struct db_options options = {.path = path, .read_only = true};
     struct history history = {0};
-    bool ok = history_open(&options, &history, err) &&
-              policies_load(history.db, add_stored, to, err);
+    bool ok =
+        history_open(&options, &history, err) && policies_load(history.db, add_stored, to, err);
 
     history_close(&history);
     if (!ok)
@@ -276,7 +331,8 @@ struct past *recorder_past(struct recorder *r)
 
 struct found *recorder_found(struct recorder *r)
 {
-    return found_new(r->writer);
+    r->found = found_new(r->writer);
+    return r->found;
 }
 
 void recorder_status(struct recorder *r, struct writer_status *ret_status)

@@ -58,7 +58,7 @@ bool recorder_stored_policies(const char *path, struct policy_texts *to,
 /* What the file tells of the time before now; it is being read (past.h). One reference. */
 struct past *recorder_past(struct recorder *r);
 
-/* Where counts that targets had are kept. To be freed by found_free(). */
+/* Where counts that targets had are kept. To be freed by found_free(), with the recorder. */
 struct found *recorder_found(struct recorder *r);
 
 /* For showing; any thread. */

@@ -115,13 +115,18 @@ struct snapshot_watch {
 
 /* How the disk thread fares; nothing here is known while `on` is false. */
 struct snapshot_history {
-    bool on; /* the agent keeps history */
-    bool failing;
+    bool on;         /* the agent keeps history */
+    int64_t failing; /* 1: it cannot be written */
     int64_t queued, bytes;
+    struct wall written_at; /* last commit; 0: none */
     uint64_t
         merged_total; /* samples that were merged into others because the disk did not keep up */
     uint64_t dropped_total; /* decisions and pieces of the journal that were lost */
     uint64_t errors_total;
+    uint64_t set_aside_total;       /* damaged files */
+    const char *network;            /* the network file system that the file lies on; NULL: none */
+    char error[SNAPSHOT_TEXT_SIZE]; /* "" while it can be written */
+    char aside[SNAPSHOT_TEXT_SIZE]; /* the last damaged file, where it lies now; "": none */
 };
 
 struct snapshot {

@@ -287,6 +287,18 @@ static void process_cpu(struct page *p, const struct metric *m)
         add_sample(p, m, none, none, p->process->cpu_us, 6);
 }
 
+static void history_written(struct page *p, const struct metric *m)
+{
+    if (p->s->history.on && p->s->history.written_at.us != 0)
+        add_sample(p, m, none, none, p->s->history.written_at.us, 6);
+}
+
+static void history_on_network(struct page *p, const struct metric *m)
+{
+    if (p->s->history.on)
+        add_sample(p, m, none, none, p->s->history.network != NULL, 0);
+}
+
 #define SNAPSHOT(field) .source = FROM_SNAPSHOT, .offset = offsetof(struct snapshot, field)
 #define ROOM(field, places)                                                                        \
     .source = FROM_ROOM, .offset = offsetof(struct snapshot_filler, field), .digits = (places)
@@ -394,6 +406,17 @@ static const struct metric metrics[] = {
      "Decisions and pieces of the event journal that were lost.", HISTORY(dropped_total)},
     {"brim_history_errors_total", TYPE_COUNTER, "", "",
      "Writes of the history that failed; what they held is written later.", HISTORY(errors_total)},
+    {"brim_history_failing", TYPE_GAUGE, "", "", "1 while the history cannot be written.",
+     HISTORY(failing)},
+    {"brim_history_written_timestamp_seconds", TYPE_GAUGE, "seconds", "",
+     "When the history was last written, in seconds since 1970; absent until it was.",
+     FUNCTION(history_written)},
+    {"brim_history_set_aside_total", TYPE_COUNTER, "", "",
+     "Damaged files of the history that were set aside, a new one begun.",
+     HISTORY(set_aside_total)},
+    {"brim_history_on_network", TYPE_GAUGE, "", "",
+     "1 while the history lies on a network file system, where only the agent can read it.",
+     FUNCTION(history_on_network)},
     {"brim_build_info", TYPE_INFO, "", "version", "Which brim this is; always 1.",
      FUNCTION(build_info)},
     {"process_start_time_seconds", TYPE_GAUGE, "seconds", "",

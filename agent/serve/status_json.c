@@ -326,6 +326,24 @@ static void write_earned(struct jsonw *w, const struct snapshot *s)
     jsonw_end(w);
 }
 
+static void write_history(struct jsonw *w, const struct snapshot *s)
+{
+    const struct snapshot_history *h = s != NULL ? &s->history : NULL;
+
+    if (h == NULL || !h->on) {
+        jsonw_null(w, "history");
+        return;
+    }
+    jsonw_object(w, "history");
+    jsonw_i64(w, "bytes", h->bytes);
+    known_i64(w, "written_t", h->written_at.us != 0, ms_of(h->written_at));
+    jsonw_cstr(w, "error", h->failing ? h->error : NULL);
+    jsonw_cstr(w, "network", h->network);
+    jsonw_i64(w, "set_aside", (int64_t)h->set_aside_total);
+    jsonw_cstr(w, "aside", h->aside[0] != '\0' ? h->aside : NULL);
+    jsonw_end(w);
+}
+
 void status_json_write(const struct snapshot *s, struct sv policy, struct mono now,
                        struct wall now_wall, struct strbuf *out)
 {
@@ -350,6 +368,7 @@ void status_json_write(const struct snapshot *s, struct sv policy, struct mono n
     known_i64(&w, "nodes", s != NULL && s->ready, s != NULL ? s->nodes : 0);
     known_i64(&w, "eligible_nodes", s != NULL && s->ready, s != NULL ? s->eligible_nodes : 0);
     known_i64(&w, "pods", s != NULL && s->ready, s != NULL ? s->pods : 0);
+    write_history(&w, s);
     jsonw_cstr(&w, "policy_error", s != NULL && s->policies_broken ? s->policy_error : NULL);
     write_fillers(&w, s, policy);
     write_say(&w, s, f);
