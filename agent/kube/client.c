@@ -507,6 +507,12 @@ void client_cancel(struct client_call *call)
     call_free(call);
 }
 
+void client_push(struct client *c, enum transport_channel channel)
+{
+    if (c->transport.push != NULL)
+        c->transport.push(c->transport.self, channel);
+}
+
 /* ---- waiting, keeping warm ---- */
 
 struct waiting {

@@ -95,6 +95,9 @@ struct client_call *client_send(struct client *c, const struct client_request *r
                                 client_answer_fn *fn, void *self);
 void client_cancel(struct client_call *call); /* NULL is fine */
 
+/* What was started on the channel goes out now rather than at the end of the turn (transport.h: push). */
+void client_push(struct client *c, enum transport_channel channel);
+
 /* For commands: sends and runs the loop until the answer is there. ret_body is initialised here, and to be freed on success. */
 bool client_wait(struct client *c, struct loop *loop, const struct client_request *request,
                  struct strbuf *ret_body, enum decode_format *ret_format,

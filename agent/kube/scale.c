@@ -341,6 +341,8 @@ static void request(struct scale_op *op)
                            },
                            on_answer, op);
     strbuf_done(&path);
+    if (op->kind == OP_PATCH)
+        client_push(op->scaler->client, CHANNEL_CONTROL);
 }
 
 static struct scale_op *op_new(struct scaler *s, enum op_kind kind, scale_fn *fn, void *self)

@@ -72,6 +72,9 @@ struct transport {
     struct transfer *(*start)(void *self, const struct transport_request *request,
                               const struct transport_handler *handler);
     void (*cancel)(void *self, struct transfer *transfer);
+    /* What was started on the channel goes out now, as far as it can without waiting, and not behind whatever this turn of the
+     * loop still has to do. Heads and data may be told meanwhile, ends are not. NULL where that makes no difference. */
+    void (*push)(void *self, enum transport_channel channel);
     /* The config's certificates are others now: streams end with ERR_NETWORK, no connection made before is used again. NULL
      * where there are none. */
     void (*drop)(void *self);

@@ -486,6 +486,20 @@ static void cancel(void *self UNUSED, struct transfer *t)
         settle(t->channel);
 }
 
+/* libcurl would begin it at the timer, in the next round of the loop. What ends by this is told there. */
+static void push(void *self, enum transport_channel channel)
+{
+    struct channel *ch = &((struct transport_curl *)self)->channels[channel];
+    int running;
+
+    if (ch->depth != 0)
+        return;
+    ch->depth++;
+    (void)curl_multi_socket_action(ch->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    ch->depth--;
+    loop_timer_set(ch->timer, 0);
+}
+
 /* Not at once: it may be asked for in a callback. Other connections are never used again since the blobs differ. */
 static void drop(void *self)
 {
@@ -613,5 +627,5 @@ void transport_curl_free(struct transport_curl *tc)
 
 struct transport transport_curl_transport(struct transport_curl *t)
 {
-    return (struct transport){.start = start, .cancel = cancel, .drop = drop, .self = t};
+    return (struct transport){.start = start, .cancel = cancel, .push = push, .drop = drop, .self = t};
 }

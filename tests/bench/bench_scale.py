@@ -4,8 +4,10 @@
 Prints rows of a table: what, measured, budget; and lines NAME VALUE UNIT, which bench.py reads. The pocket cluster is another process on the same cores; agent and pocket are
 not bound to any. Memory is /proc/PID/status; peak is VmHWM less what of it are mapped files. CPU is the sum over the agent's threads.
 
-usage: bench_scale.py BRIM POCKET [--seconds N] [--small] [--only memory|cpu|latency]
+usage: bench_scale.py BRIM POCKET [--seconds N] [--small] [--only memory|cpu|latency] [--phases NAME,…] [--probes N]
   --seconds  how long each phase of events and probes runs (default 60)
+  --phases   of the latency: plain, relist, report, viewers (default: all); each begins with a cluster of its own
+  --probes   at most so many a second, one after another (default 200)
   --small    a tenth of the nodes and pods, to try the program itself
 """
 import argparse
@@ -13,6 +15,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -36,7 +39,6 @@ workloads:
   - {namespace: filler, name: miner, replicas: 0, cpu: 1, memory: 1Gi, grace: 1s, priorityClass: brim-filler}
 """
 NOT_YET = (
-    ("yield at the server, beside a report over the agent", "p99 2 ms, max 50 ms"),
     ("first sync, CPU beside curl and client-go informers on the real API server", "1.3 x curl"),
     ("aggregated API, CPU a request", "100 us, p99 5 ms at 1,000/s"),
     ("history of a year", "32 MB, report 50 ms"),
@@ -237,51 +239,102 @@ def deaths(stage, wanted):
 
 
 def view(stage, stop):
-    while not stop.wait(1.0 / VIEWERS):
-        stage.get("/api/v1/status")
+    """VIEWERS connections that are kept, each asks once a second; a tenth of them read a byte at a time."""
+    request = b"GET /api/v1/status HTTP/1.1\r\nHost: b\r\n\r\n"
+    viewers = [socket.create_connection(("127.0.0.1", stage.port)) for _ in range(VIEWERS)]
+    for i in range(10 ** 9):
+        if stop.wait(1.0 / VIEWERS):
+            break
+        s = viewers[i % VIEWERS]
+        s.sendall(request)
+        s.setblocking(False)
+        try:
+            s.recv(1 if i % 10 == 0 else 1 << 20)
+        except BlockingIOError:
+            pass
+        s.setblocking(True)
+    for s in viewers:
+        s.close()
+
+
+def relist_often(stage, stop):
+    while True:
+        stage.pocket.send_signal(signal.SIGUSR2)
+        if stop.wait(20):
+            return
+
+
+def report_often(stage, stop):
+    while not stop.is_set():
+        subprocess.run([stage.brim, "report", "--db", stage.db], stdout=subprocess.DEVNULL, check=True)
+
+
+def nothing(_, stop):
+    stop.wait()
+
+
+PHASES = {
+    "plain": ("nothing else", nothing),
+    "relist": ("a list of all pods every 20 s", relist_often),
+    "report": ("`brim report` over a week of history, again and again", report_often),
+    "viewers": ("%d viewers that poll the status once a second, a tenth of them slow readers" % VIEWERS, view),
+}
+
+
+def week_of_history(args, folder, path):
+    """What an agent records in ten seconds, again and again for the week before."""
+    with Stage(args, folder, 10, 10, agent=("--dry-run", "--db", path)):
+        time.sleep(21)
+    db = sqlite3.connect(path)
+    columns = [c[1] for c in db.execute("PRAGMA table_info(sample)")]
+    first = db.execute("SELECT min(t) FROM sample").fetchone()[0]
+    step = 10 * 10 ** (len(str(first)) - 10)
+    db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60480) INSERT INTO sample SELECT %s "
+               "FROM n, (SELECT * FROM sample WHERE t = %d)" % (
+                   ",".join("t - i * %d" % step if c == "t" else c for c in columns), first))
+    db.commit()
+    db.close()
 
 
 def latency(args, folder, n):
+    for key in args.phases.split(","):
+        latency_beside(args, folder, n, key)
+
+
+def latency_beside(args, folder, n, key):
     """A full cluster: each probe takes the place of one filler pod."""
     # 15 cores a node: about four of them are filler's.
-    pocket = ("--node-cores", "15", "--swift", "--events", "1000", "--probes", "50", "--probe-target", "filler/miner")
-    with Stage(args, folder, n(5000), n(136000), pocket=pocket, agent=("--db", os.path.join(folder, "latency.db"))) as stage:
+    pocket = ("--node-cores", "15", "--swift", "--events", "1000", "--probes", str(args.probes), "--probe-target", "filler/miner")
+    db = os.path.join(folder, "latency-%s.db" % key)
+    name, beside = PHASES[key]
+    if key == "report":
+        week_of_history(args, folder, db)
+    with Stage(args, folder, n(5000), n(136000), pocket=pocket, agent=("--db", db)) as stage:
+        stage.brim, stage.db = args.brim, db
+
         def full():
             filler = stage.status()["fillers"][0]
             return filler["replicas"] > n(10000) and filler["running"] == filler["replicas"]
         wait("the filler", full, 400)
+        pods = stage.status()["pods"]
         stage.stress()
-        total = 0
-        for key, name in (("plain", "nothing else"), ("restart", "a restart of the server every 20 s"),
-                          ("viewers", "100 viewers' polling, 100 a second")):
-            stop, threads = threading.Event(), []
-            if name.startswith("100"):
-                threads = [threading.Thread(target=view, args=(stage, stop))]
-            if name.startswith("a restart"):
-                threads = [threading.Thread(target=restart_often, args=(stage, stop))]
-            for t in threads:
-                t.start()
-            stage.measured()
-            used = cpu(stage.agent.pid)
-            time.sleep(args.seconds)
-            got = stage.measured()
-            used = (cpu(stage.agent.pid) - used) / args.seconds * 100
-            stop.set()
-            for t in threads:
-                t.join()
-            total += got["probes"]
-            row("yield at the server, 1,000 events/s, beside %s (%d yields; %.0f %% of a core)" % (name, got["probes"], used),
-                "p50 %.2f, p99 %.2f, max %.1f ms" % (got["p50_us"] / 1e3, got["p99_us"] / 1e3, got["max_us"] / 1e3),
-                "p99 2 ms, max 50 ms", ("yield_p99." + key, got["p99_us"] / 1e3, "ms"),
-                ("yield_max." + key, got["max_us"] / 1e3, "ms"), ("yields." + key, got["probes"], "samples"))
-        row("pods during these", "%d" % stage.status()["pods"], "150,000")
-
-
-def restart_often(stage, stop):
-    while True:
-        stage.relist()
-        if stop.wait(20):
-            return
+        stop = threading.Event()
+        thread = threading.Thread(target=beside, args=(stage, stop))
+        thread.start()
+        stage.measured()
+        used, began = (cpu(stage.agent.pid), cpu(stage.pocket.pid)), time.monotonic()
+        time.sleep(args.seconds)
+        got, seconds = stage.measured(), time.monotonic() - began
+        used = [(cpu(p.pid) - u) / seconds * 100 for p, u in zip((stage.agent, stage.pocket), used)]
+        stop.set()
+        thread.join()
+        row("yield at the server, %d pods, 1,000 events/s, beside %s (%d yields; agent %.1f %%, server %.1f %% of a core)" % (
+            pods, name, got["probes"], *used), "p50 %.2f, p99 %.2f, p99.9 %.2f, max %.1f ms; %d missed" % (
+                *(got[q + "_us"] / 1e3 for q in ("p50", "p99", "p999", "max")), got["missed"]),
+            "p99 2 ms, max 50 ms", ("yield_p99." + key, got["p99_us"] / 1e3, "ms"),
+            ("yield_max." + key, got["max_us"] / 1e3, "ms"), ("yields." + key, got["probes"], "samples"))
+        row("… of that while the server waited", "p50 %.2f, p99 %.2f, p99.9 %.2f, max %.1f ms" % tuple(
+            got["idle_%s_us" % q] / 1e3 for q in ("p50", "p99", "p999", "max")), "–")
 
 
 def main():
@@ -290,6 +343,8 @@ def main():
     parser.add_argument("pocket")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--phases", default=",".join(PHASES))
+    parser.add_argument("--probes", type=int, default=200)
     parser.add_argument("--only", choices=("memory", "cpu", "latency"), default=None)
     args = parser.parse_args()
 

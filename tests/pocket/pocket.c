@@ -64,9 +64,10 @@ static const struct cli_command command = {
     .about =
         "Serves the Kubernetes API around a simulated cluster, until SIGTERM or SIGINT. "
         "SIGHUP makes it forget\n"
-        "all history and end all watches, as an API server does that is restarted. SIGUSR1 prints "
-        "what "
-        "was measured\nsince the last time, and lets events and probes begin when it comes first.",
+        "all history and end all watches, as an API server does that is restarted; SIGUSR2 the same, "
+        "and no watch\n"
+        "can resume from where it was: all is listed anew. SIGUSR1 prints what was measured since the "
+        "last time,\nand lets events and probes begin when it comes first.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  pocket --listen 127.0.0.1:8001 --scenario 003 --speed 10 --kubeconfig "
@@ -193,6 +194,7 @@ static bool begin(struct pocket *p, const struct cli *cli, struct err *err)
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGHUP);
     (void)sigaddset(&set, SIGUSR1);
+    (void)sigaddset(&set, SIGUSR2);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     p->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -234,12 +236,23 @@ static bool take_signals(struct pocket *p)
             report(p);
             continue;
         }
-        if (info.ssi_signo != SIGHUP)
+        if (info.ssi_signo != SIGHUP && info.ssi_signo != SIGUSR2)
             return false;
+        if (info.ssi_signo == SIGUSR2)
+            store_pass_version(world_store(p->world));
         store_forget(world_store(p->world));
         p->api.closed++;
     }
     return true;
+}
+
+static void idle(struct pocket *p, struct pollfd *fds, nfds_t n, const struct timespec *wait)
+{
+    struct mono before = p->clock.mono(p->clock.self);
+
+    (void)ppoll(fds, n, wait, NULL);
+    if (p->stress != NULL)
+        stress_idled(p->stress, mono_since_us(before, p->clock.mono(p->clock.self)));
 }
 
 static void serve(struct pocket *p)
@@ -254,7 +267,7 @@ static void serve(struct pocket *p)
         if (p->stress != NULL)
             wait_us = stress_idle_us(p->stress, wait_us);
         wait.tv_nsec = wait_us * 1000;
-        (void)ppoll(fds, COUNT_OF(fds), &wait, NULL);
+        idle(p, fds, COUNT_OF(fds), &wait);
         world_advance(p->world, p->clock.mono(p->clock.self));
         if (p->stress != NULL)
             stress_run(p->stress);

@@ -66,6 +66,9 @@ uint64_t store_end(const struct store *s, enum kind kind);
 const struct store_event *store_next(const struct store *s, enum kind kind, uint64_t *cursor,
                                      bool *ret_lost);
 
+/* A version that changed nothing here, as all others' objects have: who has seen the last change is behind it. */
+void store_pass_version(struct store *s);
+
 /* Forgets all changes and kept listings, as an API server does that starts anew: every older version is too old. */
 void store_forget(struct store *s);
 

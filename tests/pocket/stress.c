@@ -15,6 +15,11 @@ enum { MAX_PATH = 600, GUESSES = 64 };
 /* A yield that did not come is given up, and counted, so that the next one is tried. */
 #define GIVE_UP_US (30 * US_PER_S)
 
+/* Of one probe: the whole time, and how much of it the server had nothing to do. */
+struct sample {
+    int64_t us, idle_us;
+};
+
 enum probe_state { PROBE_NONE, PROBE_CREATED, PROBE_TOLD };
 
 struct stress {
@@ -31,7 +36,8 @@ struct stress {
     const struct sim_pod *probe;
     uint64_t probes, missed, lucky; /* lucky: got room without a patch */
     struct mono made_at, told_at, next_at;
-    int64_t *samples;
+    int64_t idle_us, idle_told_us; /* since the beginning: now, and when the probe was told */
+    struct sample *samples;
     size_t n_samples, cap_samples;
 };
 
@@ -234,6 +240,7 @@ void stress_told(struct stress *s, const struct object *o)
         return;
     s->state = PROBE_TOLD;
     s->told_at = now(s);
+    s->idle_told_us = s->idle_us;
 }
 
 void stress_heard(struct stress *s, struct sv path)
@@ -242,8 +249,14 @@ void stress_heard(struct stress *s, struct sv path)
 
     if (s->state != PROBE_TOLD || !sv_eq(path, sv_from(s->path)))
         return;
-    VEC_PUSH(s->samples, s->n_samples, s->cap_samples, mono_since_us(s->told_at, t));
+    VEC_PUSH(s->samples, s->n_samples, s->cap_samples,
+             ((struct sample){mono_since_us(s->told_at, t), s->idle_us - s->idle_told_us}));
     probe_end(s, t);
+}
+
+void stress_idled(struct stress *s, int64_t us)
+{
+    s->idle_us += us;
 }
 
 /* ---- turns ---- */
@@ -277,32 +290,50 @@ int64_t stress_idle_us(const struct stress *s, int64_t max_us)
 
 /* ---- report ---- */
 
-static int by_size(const void *a, const void *b)
+static int by_time(const void *a, const void *b)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    int64_t x = ((const struct sample *)a)->us, y = ((const struct sample *)b)->us;
 
     return (x > y) - (x < y);
 }
 
-static int64_t quantile(const struct stress *s, int64_t per_mille)
+static int by_idle(const void *a, const void *b)
+{
+    int64_t x = ((const struct sample *)a)->idle_us, y = ((const struct sample *)b)->idle_us;
+
+    return (x > y) - (x < y);
+}
+
+static struct sample quantile(const struct stress *s, int64_t per_mille)
 {
     size_t at = s->n_samples * (size_t)per_mille / 1000;
 
     if (s->n_samples == 0)
-        return 0;
+        return (struct sample){0};
     return s->samples[at < s->n_samples ? at : s->n_samples - 1];
+}
+
+static void sort(struct stress *s, int (*compare)(const void *, const void *))
+{
+    if (s->n_samples != 0)
+        qsort(s->samples, s->n_samples, sizeof *s->samples, compare);
 }
 
 void stress_report(struct stress *s, FILE *to)
 {
-    if (s->n_samples != 0)
-        qsort(s->samples, s->n_samples, sizeof *s->samples, by_size);
+    sort(s, by_time);
     (void)fprintf(to,
                   "stress: {\"events\":%" PRIu64 ",\"probes\":%zu,\"p50_us\":%" PRId64
-                  ",\"p99_us\":%" PRId64 ",\"p999_us\":%" PRId64 ",\"max_us\":%" PRId64
-                  ",\"missed\":%" PRIu64 ",\"lucky\":%" PRIu64 "}\n",
-                  s->events - s->reported_events, s->n_samples, quantile(s, 500), quantile(s, 990),
-                  quantile(s, 999), quantile(s, 1000), s->missed, s->lucky);
+                  ",\"p99_us\":%" PRId64 ",\"p999_us\":%" PRId64 ",\"max_us\":%" PRId64,
+                  s->events - s->reported_events, s->n_samples, quantile(s, 500).us,
+                  quantile(s, 990).us, quantile(s, 999).us, quantile(s, 1000).us);
+    sort(s, by_idle);
+    (void)fprintf(to,
+                  ",\"idle_p50_us\":%" PRId64 ",\"idle_p99_us\":%" PRId64
+                  ",\"idle_p999_us\":%" PRId64 ",\"idle_max_us\":%" PRId64 ",\"missed\":%" PRIu64
+                  ",\"lucky\":%" PRIu64 "}\n",
+                  quantile(s, 500).idle_us, quantile(s, 990).idle_us, quantile(s, 999).idle_us,
+                  quantile(s, 1000).idle_us, s->missed, s->lucky);
     (void)fflush(to);
     s->reported_events = s->events;
     s->n_samples = 0;

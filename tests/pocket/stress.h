@@ -5,7 +5,8 @@
  * Probes: paid pods of one core that may not preempt, one at a time, while the scheduler finds no room for them. The time of
  * each runs from the moment that the frame which reports the pod unschedulable is handed to the connection (just before it is written,
  * the first of several watches counts) to the moment that the head of a merge patch of the target's scale was read. So it
- * holds whatever the server itself takes to come round to reading. A probe that is bound before any patch came is no sample: it was
+ * holds whatever the server itself takes to come round to reading; how much of it the server had nothing to do and waited is told
+ * beside it: what is left of that is the controller's, the kernel's and the machine's. A probe that is bound before any patch came is no sample: it was
  * served by room that came free for another reason. Probes stay: each takes one core that was filler's.
  */
 #ifndef BRIM_POCKET_STRESS_H
@@ -35,6 +36,9 @@ void stress_free(struct stress *s);
 void stress_run(struct stress *s);
 /* How long until something is due; at most `max_us`. */
 int64_t stress_idle_us(const struct stress *s, int64_t max_us);
+
+/* The server had nothing to do for so long. */
+void stress_idled(struct stress *s, int64_t us);
 
 /* A frame with this object goes out. */
 void stress_told(struct stress *s, const struct object *o);

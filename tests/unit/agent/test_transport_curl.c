@@ -23,7 +23,12 @@ struct server {
     int fd;
     uint16_t port;
     pthread_t thread;
-    atomic_int connections;
+    atomic_int connections, requests;
+};
+
+struct visit {
+    struct server *server;
+    int fd;
 };
 
 static void say(int fd, const char *text)
@@ -114,7 +119,8 @@ static bool answer(int fd, const char *request)
 
 static void *serve_connection(void *self)
 {
-    int fd = (int)(intptr_t)self;
+    struct visit *visit = self;
+    int fd = visit->fd;
     char request[8192];
     size_t len = 0;
 
@@ -136,10 +142,12 @@ static void *serve_connection(void *self)
         if (len < (size_t)(end - request) + 4 + body)
             continue;
         len = 0;
+        atomic_fetch_add(&visit->server->requests, 1);
         if (!answer(fd, request))
             break;
     }
     (void)close(fd);
+    free(visit);
     return NULL;
 }
 
@@ -149,12 +157,15 @@ static void *serve(void *self)
 
     for (;;) {
         int fd = accept(s->fd, NULL, NULL);
+        struct visit *visit;
         pthread_t thread;
 
         if (fd < 0)
             return NULL;
         atomic_fetch_add(&s->connections, 1);
-        cr_assert_eq(pthread_create(&thread, NULL, serve_connection, (void *)(intptr_t)fd), 0);
+        visit = xmalloc(sizeof *visit);
+        *visit = (struct visit){.server = s, .fd = fd};
+        cr_assert_eq(pthread_create(&thread, NULL, serve_connection, visit), 0);
         (void)pthread_detach(thread);
     }
 }
@@ -396,6 +407,28 @@ Test(transport_curl, keeps_its_connections_a_channel_each)
     }
     cr_assert_eq(atomic_load(&r.server.connections), 2, "%d connections",
                  atomic_load(&r.server.connections));
+    rig_done(&r);
+}
+
+Test(transport_curl, sends_over_a_warm_connection_what_is_pushed_before_the_loop_goes_round)
+{
+    struct rig r;
+    struct exchange first = {0}, x = {0};
+
+    rig_init(&r);
+    exchange(&first, &r, "/echo", CHANNEL_CONTROL, false);
+    cr_assert_eq(atomic_load(&r.server.requests), 1);
+    begin(&x, &r, "/echo", CHANNEL_CONTROL, false);
+    r.transport.push(r.transport.self, CHANNEL_CONTROL);
+    cr_assert_eq(x.dones, 0, "ends are told by the loop");
+    for (int i = 0; i < 10000 && atomic_load(&r.server.requests) == 1; i++)
+        usleep(1000);
+    cr_assert_eq(atomic_load(&r.server.requests), 2, "it came though the loop stands still");
+    loop_run(r.loop);
+    cr_assert_eq(x.dones, 1);
+    cr_assert_eq(x.status, 200);
+    strbuf_done(&first.body);
+    strbuf_done(&x.body);
     rig_done(&r);
 }
 

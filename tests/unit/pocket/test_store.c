@@ -125,5 +125,9 @@ Test(pocket_store, forgets_everything_when_told)
     store_forget(s);
     cr_expect(store_seek(s, KIND_CONFIGMAPS, version, &cursor), "nothing has happened since");
     cr_expect(!store_seek(s, KIND_CONFIGMAPS, version - 1, &cursor));
+    store_pass_version(s);
+    store_forget(s);
+    cr_expect(!store_seek(s, KIND_CONFIGMAPS, version, &cursor), "something has, elsewhere");
+    cr_expect(store_seek(s, KIND_CONFIGMAPS, store_version(s), &cursor));
     store_free(s);
 }

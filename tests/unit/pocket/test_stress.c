@@ -62,7 +62,7 @@ static void report(struct stage *s, char *text, size_t size)
 Test(pocket_stress, as_many_pods_go_as_come)
 {
     struct stage s = open_stage(64);
-    char text[300];
+    char text[400];
 
     begin(&s, (struct stress_config){.events_per_s = 600});
     for (int i = 0; i < 100; i++)
@@ -78,7 +78,7 @@ Test(pocket_stress, a_probe_is_timed_from_the_report_to_the_patch)
     static const char path[] = "/apis/apps/v1/namespaces/filler/deployments/miner/scale";
     struct stage s = open_stage(1); /* no room */
     const struct object *probe;
-    char text[300];
+    char text[400];
 
     begin(&s, (struct stress_config){.probes_per_s = 10, .target = "filler/miner"});
     stress_heard(s.stress, sv_from(path)); /* nobody waits yet */
@@ -86,20 +86,23 @@ Test(pocket_stress, a_probe_is_timed_from_the_report_to_the_patch)
     turn(&s, 10 * US_PER_MS); /* the scheduler has tried */
     probe = store_find(world_store(s.world), KIND_PODS, SV("stress"), SV("probe-0"));
     cr_assert(probe != NULL);
+    stress_idled(s.stress, 77); /* before it was told */
     stress_told(s.stress, probe);
+    stress_idled(s.stress, 1000);
     s.now.us += 1234;
     stress_told(s.stress, probe); /* to a second watch */
     stress_heard(s.stress, SV("/apis/apps/v1/namespaces/filler/deployments/other/scale"));
     stress_heard(s.stress, sv_from(path));
     report(&s, text, sizeof text);
     cr_assert(strstr(text, "\"probes\":1,\"p50_us\":1234,") != NULL, "%s", text);
+    cr_assert(strstr(text, "\"idle_max_us\":1000,") != NULL, "%s", text);
     close_stage(&s);
 }
 
 Test(pocket_stress, a_probe_that_finds_room_is_no_sample)
 {
     struct stage s = open_stage(64);
-    char text[300];
+    char text[400];
 
     begin(&s, (struct stress_config){.probes_per_s = 10, .target = "filler/miner"});
     for (int i = 0; i < 4; i++)
