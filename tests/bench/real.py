@@ -97,11 +97,14 @@ def informer(lab, program, *options):
 def rounds(lab, runs, times):
     """{name: [Sample]}; runs is {name: function}. They take turns, so that what disturbs one disturbs the others."""
     found = collections.OrderedDict((name, []) for name in runs)
-    for _ in range(times):
+    for number in range(times):
         for name, fn in runs.items():
             before = lists_of(lab)
-            sample = fn()
-            found[name].append(Sample(*sample, lists_of(lab) - before))
+            sample = Sample(*fn(), lists_of(lab) - before)
+            found[name].append(sample)
+            print("round %d: %-30s %6.2f s of CPU, %6.2f s%s" % (number + 1, name, sample.cpu, sample.wall, "" if sample.memory is None
+                  else ", RssAnon %.1f MiB, then %.1f, VmHWM %.1f" % (sample.memory["RssAnon"] / MIB, sample.steady["RssAnon"] / MIB,
+                                                                  sample.steady["VmHWM"] / MIB)), flush=True)
     return found
 
 
