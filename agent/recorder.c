@@ -212,6 +212,7 @@ bool recorder_new(struct loop *loop, const char *path, const struct resource_nam
         .path = path,
         .max_bytes = RECORDER_MAX_BYTES,
         .keep = {.samples_ms = RECORDER_KEEP_SAMPLES_MS,
+                 .minutes_ms = RECORDER_KEEP_MINUTES_MS,
                  .journal_ms = RECORDER_KEEP_JOURNAL_MS,
                  .journal_bytes = RECORDER_JOURNAL_BYTES},
         .stop_us = STOP_WAIT_US,

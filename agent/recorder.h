@@ -19,8 +19,10 @@
 #include "storage/journal.h"
 #include "storage/writer.h"
 
-/* What is kept unless told otherwise: samples for two weeks, and a journal of at most 64 MiB. */
+/* What is kept unless told otherwise: samples for two weeks, figures by the minute for 90 days and
+ * by the hour and day for ever, and a journal of at most 64 MiB. */
 #define RECORDER_KEEP_SAMPLES_MS (INT64_C(14) * 24 * 3600 * 1000)
+#define RECORDER_KEEP_MINUTES_MS (INT64_C(90) * 24 * 3600 * 1000)
 #define RECORDER_KEEP_JOURNAL_MS (INT64_C(90) * 24 * 3600 * 1000)
 #define RECORDER_JOURNAL_BYTES   (INT64_C(64) << 20)
 #define RECORDER_MAX_BYTES       (INT64_C(256) << 20)

@@ -2,8 +2,8 @@
 
 #include "base/alloc.h"
 
-/* Amounts from a file may be anything. */
-#define MAX_VALUE (INT64_C(1) << 40)
+/* Amounts from a file may be anything; two of them may be added. */
+#define MAX_VALUE (FIGURES_MAX / 2)
 
 enum { MILLI = 1000 };
 

@@ -26,6 +26,9 @@ enum series {
     SERIES_COUNT_,
 };
 
+/* No value is below 0 or above; what a sample says beyond is taken for the nearest. */
+#define FIGURES_MAX (INT64_C(1) << 41)
+
 /* "allocatable", … "demand", "part_paid", … */
 const char *series_name(enum series series);
 /* False where no series is called so. */

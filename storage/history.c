@@ -1,8 +1,9 @@
 #include "storage/history.h"
 
+#include "storage/rollup.h"
 #include "storage/schema.h"
 
-enum { SHRINK_PART = 10 };
+enum { SHRINK_PART = 10, HOLD_HOURS = 25 };
 
 #define ADD_GAP                                                                                    \
     "INSERT INTO gap(first, last, why, decisions) VALUES(:first, :last, :why, :decisions)"
@@ -16,7 +17,8 @@ bool history_open(const struct db_options *options, struct history *ret_history,
     struct history h = {0};
 
     if (!schema_open(options, &h.db, err) || !samples_open(h.db, &h.samples, err) ||
-        !decisions_open(h.db, h.samples, &h.decisions, err) || !chunks_open(h.db, &h.chunks, err)) {
+        !decisions_open(h.db, h.samples, &h.decisions, err) || !chunks_open(h.db, &h.chunks, err) ||
+        !packs_open(h.db, &h.packs, err)) {
         history_close(&h);
         return false;
     }
@@ -26,6 +28,7 @@ bool history_open(const struct db_options *options, struct history *ret_history,
 
 void history_close(struct history *h)
 {
+    packs_close(h->packs);
     chunks_close(h->chunks);
     decisions_close(h->decisions);
     samples_close(h->samples);
@@ -109,7 +112,83 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
                      keep->journal_ms > 0 ? now_ms - keep->journal_ms : INT64_MIN, err);
     if (ok && keep->samples_ms > 0)
         ok = forget_before(h, now_ms - keep->samples_ms, err);
+    if (ok && keep->minutes_ms > 0)
+        ok = packs_forget(h->packs, LEVEL_MINUTE, now_ms - keep->minutes_ms, err);
+    if (ok && keep->hours_ms > 0)
+        ok = packs_forget(h->packs, LEVEL_HOUR, now_ms - keep->hours_ms, err) &&
+             packs_forget(h->packs, LEVEL_DAY, now_ms - keep->hours_ms, err);
     return finish(h, ok, err);
+}
+
+/*
+ * A day's figures, once it is over and nothing of it waits to be packed. It was over before if there is something later: a clock was
+ * set back.
+ */
+static bool pack_day(struct history *h, int64_t policy, int64_t day_ms, int64_t now_ms,
+                     struct err *err)
+{
+    int64_t end_ms = day_ms + PACKS_DAY_MS, begin, until;
+    bool open = true;
+
+    if (!packs_span(h->packs, LEVEL_SAMPLES, &begin, &until, err))
+        return false;
+    if (now_ms < end_ms && until < end_ms)
+        return true;
+    return samples_has_rows(h->samples, policy, day_ms, end_ms, &open, err) &&
+           (open || rollup_make_day(h, policy, day_ms, err));
+}
+
+/* An hour, and those after it into which its last sample holds: a merged one does so for up to a day. */
+static bool pack_hours(struct history *h, int64_t policy, int64_t hour_ms, struct err *err)
+{
+    int64_t covered_ms = 1;
+    bool ok = true, open = false;
+
+    for (int i = 0; ok && !open && covered_ms != 0 && i <= HOLD_HOURS; i++) {
+        ok = rollup_make_hour(h, policy, hour_ms, &covered_ms, err);
+        hour_ms += PACKS_HOUR_MS;
+        ok = ok &&
+             samples_has_rows(h->samples, policy, hour_ms, hour_ms + PACKS_HOUR_MS, &open, err);
+    }
+    return ok;
+}
+
+bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err *err)
+{
+    int64_t policy = 0, hour_ms = 0;
+    bool ok;
+
+    if (!samples_unpacked(h->samples, now_ms, &policy, &hour_ms, err))
+        return false;
+    *ret_more = hour_ms != INT64_MIN;
+    if (!*ret_more)
+        return true;
+    ok = db_begin(h->db, err) && samples_pack(h->samples, policy, hour_ms, err) &&
+         pack_hours(h, policy, hour_ms, err) &&
+         pack_day(h, policy, packs_floor(hour_ms, PACKS_DAY_MS), now_ms, err);
+    return finish(h, ok, err);
+}
+
+/* Drops the oldest tenth of a level's time, and at least one of its chunks. */
+static bool shrink_level(struct history *h, enum level level, bool *ret_any, struct err *err)
+{
+    int64_t begin, until, part;
+
+    if (!packs_span(h->packs, level, &begin, &until, err))
+        return false;
+    *ret_any = until != 0;
+    part = (until - begin) / SHRINK_PART;
+    return !*ret_any ||
+           packs_forget(h->packs, level,
+                        begin + (part > level_span_ms(level) ? part : level_span_ms(level)), err);
+}
+
+static bool shrink_figures(struct history *h, struct err *err)
+{
+    bool any;
+
+    return shrink_level(h, LEVEL_MINUTE, &any, err) &&
+           (any || shrink_level(h, LEVEL_HOUR, &any, err));
 }
 
 static bool shrink(struct history *h, struct err *err)
@@ -120,7 +199,7 @@ static bool shrink(struct history *h, struct err *err)
     if (!db_begin(h->db, err))
         return false;
     ok = chunks_drop_oldest(h->chunks, err) && samples_span(h->samples, &first, &last, err) &&
-         forget_before(h, first + (last - first) / SHRINK_PART, err);
+         forget_before(h, first + (last - first) / SHRINK_PART, err) && shrink_figures(h, err);
     return finish(h, ok, err);
 }
 

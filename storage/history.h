@@ -6,6 +6,7 @@
 
 #include "storage/chunks.h"
 #include "storage/decisions.h"
+#include "storage/packs.h"
 #include "storage/samples.h"
 
 struct history {
@@ -13,11 +14,14 @@ struct history {
     struct samples *samples;
     struct decisions *decisions;
     struct chunks *chunks;
+    struct packs *packs;
 };
 
 /* How much is kept; 0: without end. */
 struct history_keep {
     int64_t samples_ms; /* samples, decisions and gaps */
+    int64_t minutes_ms; /* figures by the minute */
+    int64_t hours_ms;   /* figures by the hour and by the day */
     int64_t journal_ms;
     int64_t journal_bytes;
 };
@@ -43,7 +47,16 @@ bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms,
 bool history_forget(struct history *h, const struct history_keep *keep, int64_t now_ms,
                     struct err *err) MUST_CHECK;
 
-/* Makes room in a file that stands at its limit: drops the oldest segment and the oldest tenth of the samples' time. */
+/*
+ * Packs the samples of one hour that is not that of `now_ms`, and makes its figures (samples.h, rollup.h), in one transaction.
+ * *ret_more: there may be another hour.
+ */
+bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err *err) MUST_CHECK;
+
+/*
+ * Makes room in a file that stands at its limit: drops the journal's oldest segment and the oldest tenth of the time of samples and
+ * of minutes, and of hours where there are no minutes left.
+ */
 bool history_shrink(struct history *h, struct err *err) MUST_CHECK;
 
 #endif

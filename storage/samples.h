@@ -1,6 +1,9 @@
 /*
  * samples: what one policy's world looked like, every 10 s and at each decision.
  *
+ * The newest are rows of a table, so that each commit keeps what it was given. Once their hour has passed they are packed into one
+ * chunk (codec.h), a byte a value or less; readers do not see the difference.
+ *
  * A sample holds from its time on, until the next one comes or, if none comes, for SAMPLES_HOLD_MS; what lies beyond is a gap. A sample that
  * stands for several (sample_merge()) holds the longer.
  */
@@ -8,11 +11,13 @@
 #define BRIM_STORAGE_SAMPLES_H
 
 #include "storage/db.h"
+#include "storage/packs.h"
 
 enum {
     SAMPLES_POLICY_SIZE = 256, /* bytes of a policy's name with its NUL */
     SAMPLES_STEP_MS = 10000,
     SAMPLES_HOLD_MS = 3 * SAMPLES_STEP_MS,
+    SAMPLES_NODE_CLASSES = 9,
 };
 
 enum sample_field {
@@ -30,12 +35,24 @@ enum sample_field {
     SAMPLE_DAMPED,    /* N */
     SAMPLE_REPLICAS,
     SAMPLE_WAITING, /* paid pods that have a claim */
-    SAMPLE_COUNT_,
+    /*
+     * The nodes that may take the filler, whatever their number: the extremes, and how many nodes have so much room beside paid pods
+     * and claims, or so many filler pods that fit there. Class 0 has none; class i of room has more than (i - 1)/8 of what the node
+     * offers and at most i/8; class i of fits has from 2^(i - 1) to 2^i - 1 of them, the last class any number above.
+     */
+    SAMPLE_NODES,
+    SAMPLE_NODE_FREE_MIN, /* milli-cores */
+    SAMPLE_NODE_FREE_MAX,
+    SAMPLE_NODE_FIT_MIN,
+    SAMPLE_NODE_FIT_MAX,
+    SAMPLE_NODE_FREE, /* class 0, the others follow; nodes */
+    SAMPLE_NODE_FIT = SAMPLE_NODE_FREE + SAMPLES_NODE_CLASSES,
+    SAMPLE_COUNT_ = SAMPLE_NODE_FIT + SAMPLES_NODE_CLASSES,
 };
 /* A value that nobody knows: a gap of one field alone. */
 #define SAMPLE_UNKNOWN INT64_MIN
 
-/* As the column is called: "allocatable", … */
+/* "allocatable", … as the table's columns, where they have one, are called. Files hold the numbers (codec.h's ids). */
 const char *sample_field_name(enum sample_field field);
 
 struct sample {
@@ -63,7 +80,9 @@ void samples_close(struct samples *s);
 /* Two of one policy at the same millisecond: the later call wins. */
 bool samples_add(struct samples *s, const struct sample *sample, struct err *err) MUST_CHECK;
 
-/* The number that stands for a policy's name in the tables; made if it has none. */
+/* The number that stands for a policy's name in the tables: 0 where there is none; or made if it has none. */
+bool samples_find_policy(struct samples *s, struct sv name, int64_t *ret_id,
+                         struct err *err) MUST_CHECK;
 bool samples_policy(struct samples *s, struct sv name, int64_t *ret_id, struct err *err) MUST_CHECK;
 
 /* Calls `each` for every sample of the policy with from <= t < until, by time; it returns false to end. */
@@ -84,5 +103,26 @@ bool samples_span(struct samples *s, int64_t *ret_first_ms, int64_t *ret_last_ms
                   struct err *err) MUST_CHECK;
 
 bool samples_forget(struct samples *s, int64_t before_ms, struct err *err) MUST_CHECK;
+
+/*
+ * Looks for an hour that can be packed: one that has rows of any policy and is not that of `now_ms`. INT64_MIN where there is none.
+ */
+bool samples_unpacked(struct samples *s, int64_t now_ms, int64_t *ret_policy, int64_t *ret_hour_ms,
+                      struct err *err) MUST_CHECK;
+/* Are there rows that are not packed, of from <= t < until? */
+bool samples_has_rows(struct samples *s, int64_t policy, int64_t from_ms, int64_t until_ms,
+                      bool *ret_has, struct err *err) MUST_CHECK;
+/*
+ * Packs the rows of an hour together with what is packed of it already (a clock that was set back comes by twice). Of more than
+ * CODEC_MAX_ROWS in one hour the last are dropped, and every second one of more than DB_MAX_VALUE bytes. Within the caller's transaction.
+ */
+bool samples_pack(struct samples *s, int64_t policy, int64_t hour_ms, struct err *err) MUST_CHECK;
+
+/* How many chunks could not be read until now: what was in them is missing. */
+int64_t samples_damaged(const struct samples *s);
+
+/* A policy's name by its number; false with ERR_STORAGE where there is none. */
+bool samples_policy_name(struct samples *s, int64_t policy, char ret_name[SAMPLES_POLICY_SIZE],
+                         struct err *err) MUST_CHECK;
 
 #endif

@@ -49,6 +49,13 @@ static const char *const migrations[] = {
     "CREATE TABLE policy_found(policy TEXT PRIMARY KEY, uid TEXT NOT NULL, replicas INTEGER NOT "
     "NULL,"
     "  in_force INTEGER NOT NULL) WITHOUT ROWID;",
+
+    /* 5: values packed by the hour and day (packs.h), and fields of samples that have no column of their own. */
+    "ALTER TABLE sample ADD COLUMN more BLOB;"
+    "CREATE TABLE pack("
+    "  policy INTEGER NOT NULL, level INTEGER NOT NULL, first INTEGER NOT NULL,"
+    "  begin INTEGER NOT NULL, until INTEGER NOT NULL, rows INTEGER NOT NULL, data BLOB NOT NULL,"
+    "  PRIMARY KEY(policy, level, first));",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
                "a migration has no number");

@@ -40,7 +40,7 @@ struct series_row {
 bool series_read(struct history *h, const struct series_query *q, struct series_row *ret_rows,
                  struct figures *ret_figures, struct err *err) MUST_CHECK;
 
-/* The time of the first and of the end of the last figures or samples of any policy; both 0: there are none. */
+/* From the first sample or figures of any policy to the end of the last figures, or a step after the last sample; both 0: none. */
 bool series_span(struct history *h, int64_t *ret_first_ms, int64_t *ret_until_ms,
                  struct err *err) MUST_CHECK;
 

@@ -16,6 +16,9 @@
 
 enum { ITEM_SAMPLE, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
 
+/* So many hours of samples are packed after each commit: after a pause there may be many. */
+enum { PACKS_AT_ONCE = 4 };
+
 /* How often what is too old is looked for, besides whenever a chunk begins. */
 #define FORGET_EVERY_US (INT64_C(3600) * US_PER_S)
 
@@ -288,10 +291,25 @@ static void forget_old(struct writer *w)
         note_error(w, &err);
 }
 
+/* Packs samples whose hour has passed. What was committed is safe in any case. */
+static void pack_old(struct writer *w, int64_t now_ms)
+{
+    struct err err = {0};
+    bool more = true;
+
+    for (int i = 0; i < PACKS_AT_ONCE && more; i++) {
+        if (!history_pack(&w->history, now_ms, &more, &err)) {
+            note_error(w, &err);
+            return;
+        }
+    }
+}
+
 /* Writes what is queued. At the limit of size old history makes room, once. */
 static bool flush(struct writer *w, struct err *err)
 {
     size_t n = queue_len(w->queue);
+    int64_t sampled_ms = INT64_MIN;
     bool chunk = false, ok;
 
     if (!have_history(w, err))
@@ -306,8 +324,16 @@ static bool flush(struct writer *w, struct err *err)
         ok = write_batch(w, n, &chunk, err);
     if (!ok)
         return false;
+    for (size_t i = 0; i < n; i++) {
+        struct queue_item item = queue_peek(w->queue, i);
+
+        if (item.kind == ITEM_SAMPLE)
+            sampled_ms = ((const struct sample *)item.data)->t_ms;
+    }
     queue_pop(w->queue, n);
     note_commit(w);
+    if (sampled_ms != INT64_MIN)
+        pack_old(w, sampled_ms);
     if (chunk || mono_us(w) >= w->forget_at_us)
         forget_old(w);
     return true;

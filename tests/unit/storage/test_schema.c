@@ -52,8 +52,9 @@ Test(schema, takes_a_file_of_the_first_schema_on)
     int64_t n;
 
     make(&f);
-    sql(f.file, "INSERT INTO sample VALUES(1,2,0,3,0,0,0,0,0,0,40,7,0,0,0,0,99);"
-                "ALTER TABLE sample DROP COLUMN kept;DROP TABLE policy_text;"
+    sql(f.file, "INSERT INTO sample VALUES(1,2,0,3,0,0,0,0,0,0,40,7,0,0,0,0,99,NULL);"
+                "ALTER TABLE sample DROP COLUMN kept;ALTER TABLE sample DROP COLUMN more;DROP "
+                "TABLE pack;DROP TABLE policy_text;"
                 "DROP TABLE policy_found;PRAGMA user_version=1");
     cr_assert(schema_open(&options, &db, &err), "%s", err.text);
     cr_assert(db_number(db, "PRAGMA user_version", &n, &err) && n == SCHEMA_VERSION);

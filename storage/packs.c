@@ -1,0 +1,188 @@
+#include "storage/packs.h"
+
+#include "base/alloc.h"
+
+enum statement { PUT, DROP, HAS, RANGE, LAST_BEFORE, SPAN, FORGET, STATEMENT_COUNT_ };
+
+static const char *const sql[] = {
+    [PUT] = "INSERT OR REPLACE INTO pack(policy, level, first, begin, until, rows, data)"
+            " VALUES(:policy, :level, :first, :begin, :until, :rows, :data)",
+    [DROP] = "DELETE FROM pack WHERE policy = :policy AND level = :level AND first = :first",
+    [HAS] = "SELECT first FROM pack WHERE policy = :policy AND level = :level AND first = :first",
+    [RANGE] = "SELECT first, begin, until, rows, data FROM pack"
+              " WHERE policy = :policy AND level = :level AND first >= :from AND first < :until"
+              " ORDER BY first",
+    [LAST_BEFORE] = "SELECT first, begin, until, rows, data FROM pack"
+                    " WHERE policy = :policy AND level = :level AND first <= :t AND begin <= :t"
+                    " ORDER BY first DESC LIMIT 1",
+    [SPAN] = "SELECT min(begin), max(until) FROM pack WHERE level = :level",
+    [FORGET] = "DELETE FROM pack WHERE level = :level AND until <= :before",
+};
+_Static_assert(COUNT_OF(sql) == STATEMENT_COUNT_, "a statement has no text");
+
+struct packs {
+    struct db_stmt *stmt[STATEMENT_COUNT_];
+};
+
+int64_t level_step_ms(enum level level)
+{
+    static const int64_t steps[] = {[LEVEL_SAMPLES] = 0,
+                                    [LEVEL_MINUTE] = PACKS_MINUTE_MS,
+                                    [LEVEL_HOUR] = PACKS_HOUR_MS,
+                                    [LEVEL_DAY] = PACKS_DAY_MS};
+    _Static_assert(COUNT_OF(steps) == LEVEL_COUNT_, "a level has no step");
+
+    return steps[level];
+}
+
+int64_t level_span_ms(enum level level)
+{
+    static const int64_t spans[] = {[LEVEL_SAMPLES] = PACKS_HOUR_MS,
+                                    [LEVEL_MINUTE] = PACKS_HOUR_MS,
+                                    [LEVEL_HOUR] = PACKS_DAY_MS,
+                                    [LEVEL_DAY] = 64 * PACKS_DAY_MS};
+    _Static_assert(COUNT_OF(spans) == LEVEL_COUNT_, "a level has no span");
+
+    return spans[level];
+}
+
+int64_t packs_floor(int64_t t_ms, int64_t unit_ms)
+{
+    int64_t rest = t_ms % unit_ms;
+
+    return t_ms - (rest < 0 ? rest + unit_ms : rest);
+}
+
+bool packs_open(struct db *db, struct packs **ret_packs, struct err *err)
+{
+    struct packs *p = xcalloc(1, sizeof *p);
+
+    for (int i = 0; i < STATEMENT_COUNT_; i++) {
+        if (!db_prepare(db, sql[i], &p->stmt[i], err)) {
+            packs_close(p);
+            return false;
+        }
+    }
+    *ret_packs = p;
+    return true;
+}
+
+void packs_close(struct packs *p)
+{
+    if (p == NULL)
+        return;
+    for (int i = 0; i < STATEMENT_COUNT_; i++)
+        db_stmt_free(p->stmt[i]);
+    free(p);
+}
+
+bool packs_put(struct packs *p, int64_t policy, enum level level, const struct pack *pack,
+               struct err *err)
+{
+    struct db_stmt *s = p->stmt[PUT];
+
+    db_bind_i64(s, ":policy", policy);
+    db_bind_i64(s, ":level", level);
+    db_bind_i64(s, ":first", pack->first_ms);
+    db_bind_i64(s, ":begin", pack->begin_ms);
+    db_bind_i64(s, ":until", pack->until_ms);
+    db_bind_i64(s, ":rows", pack->rows);
+    db_bind_blob(s, ":data", pack->data);
+    return db_run(s, err);
+}
+
+static void bind_place(struct db_stmt *s, int64_t policy, enum level level, int64_t first_ms)
+{
+    db_bind_i64(s, ":policy", policy);
+    db_bind_i64(s, ":level", level);
+    db_bind_i64(s, ":first", first_ms);
+}
+
+bool packs_drop(struct packs *p, int64_t policy, enum level level, int64_t first_ms,
+                struct err *err)
+{
+    bind_place(p->stmt[DROP], policy, level, first_ms);
+    return db_run(p->stmt[DROP], err);
+}
+
+/* Shows row after row. */
+static bool show(struct db_stmt *s, packs_each_fn *each, void *self, struct err *err)
+{
+    bool row;
+
+    for (;;) {
+        if (!db_step(s, &row, err))
+            return false;
+        if (!row)
+            return true;
+        if (!each(self, &(struct pack){.first_ms = db_i64(s, 0),
+                                       .begin_ms = db_i64(s, 1),
+                                       .until_ms = db_i64(s, 2),
+                                       .rows = db_i64(s, 3),
+                                       .data = db_blob(s, 4)})) {
+            db_reset(s);
+            return true;
+        }
+    }
+}
+
+bool packs_each(struct packs *p, int64_t policy, enum level level, int64_t from_ms,
+                int64_t until_ms, packs_each_fn *each, void *self, struct err *err)
+{
+    struct db_stmt *s = p->stmt[RANGE];
+
+    db_bind_i64(s, ":policy", policy);
+    db_bind_i64(s, ":level", level);
+    db_bind_i64(s, ":from", packs_floor(from_ms, level_span_ms(level)));
+    db_bind_i64(s, ":until", until_ms);
+    return show(s, each, self, err);
+}
+
+bool packs_has(struct packs *p, int64_t policy, enum level level, int64_t first_ms, bool *ret_has,
+               struct err *err)
+{
+    struct db_stmt *s = p->stmt[HAS];
+    bool row;
+
+    bind_place(s, policy, level, first_ms);
+    if (!db_step(s, &row, err))
+        return false;
+    if (row)
+        db_reset(s);
+    *ret_has = row;
+    return true;
+}
+
+bool packs_last_before(struct packs *p, int64_t policy, enum level level, int64_t t_ms,
+                       packs_each_fn *each, void *self, struct err *err)
+{
+    struct db_stmt *s = p->stmt[LAST_BEFORE];
+
+    db_bind_i64(s, ":policy", policy);
+    db_bind_i64(s, ":level", level);
+    db_bind_i64(s, ":t", t_ms);
+    return show(s, each, self, err);
+}
+
+bool packs_span(struct packs *p, enum level level, int64_t *ret_begin_ms, int64_t *ret_until_ms,
+                struct err *err)
+{
+    struct db_stmt *s = p->stmt[SPAN];
+    bool row;
+
+    db_bind_i64(s, ":level", level);
+    if (!db_step(s, &row, err))
+        return false;
+    *ret_begin_ms = row ? db_i64(s, 0) : 0;
+    *ret_until_ms = row ? db_i64(s, 1) : 0;
+    if (row)
+        db_reset(s);
+    return true;
+}
+
+bool packs_forget(struct packs *p, enum level level, int64_t before_ms, struct err *err)
+{
+    db_bind_i64(p->stmt[FORGET], ":level", level);
+    db_bind_i64(p->stmt[FORGET], ":before", before_ms);
+    return db_run(p->stmt[FORGET], err);
+}
