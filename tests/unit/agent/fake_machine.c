@@ -268,8 +268,6 @@ bool httpd_start(const char *listen UNUSED, struct snapshot_slot *slot, struct c
 }
 
 /* Out of a history, which there is none of. */
-bool httpd_serve_reports(struct httpd *h, const char *program, const char *db, struct err *err);
-
 bool httpd_serve_reports(struct httpd *h UNUSED, const char *program UNUSED, const char *db UNUSED,
                          struct err *err UNUSED)
 {

@@ -1,17 +1,18 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "agent/pods.h"
 #include "agent/policy_set.h"
-#include "agent/restore.h"
+#include "agent/policy_watch.h"
 #include "agent/turn.h"
-#include "tests/unit/agent/fake_kube.h"
+#include "agent/wire.h"
+#include "tests/unit/agent/fake_machine.h"
 
 /*
- * Stories of the whole way from the API server's answers to the patch: watches, facts, the
- * controller, acting and the target are the real ones; the transport and the clock are driven by
- * hand. One node of 100 cores; filler of one core, grace 10 s, settle 25 s, 4 cores kept free.
+ * Stories of the whole way from the API server's answers to the patch: the agent is as agent_new()
+ * builds it, its policy comes from a file; network and clock are driven by hand. One node of 100 cores; filler of one core, grace 10 s, settle 25 s, 4 cores kept free.
  */
 
 static const char policy_text[] =
@@ -29,19 +30,14 @@ static const char policy_text[] =
 
 struct world {
     struct fake fake;
-    struct transport transport;
-    struct timers timers;
-    struct kube_config config;
-    struct client *client;
-    struct policy_list policies;
-    struct facts facts;
-    struct pods *all_pods;
-    struct watch *pods, *nodes; /* the former is theirs */
+    struct fake_machine machine;
+    char dir[256]; /* of the policy's file */
+    struct agent_options options;
+    struct agent *agent;
+    struct turn *turn; /* the agent's, and its parts */
+    struct facts *facts;
+    struct watch *pods, *nodes;
     struct workload *workload;
-    struct places *places;
-    struct snapshot_slot *slot;
-    struct turn turn;
-    struct restore *restore; /* once the target was let go */
 
     /* The server's side. */
     bool missing; /* the target does not exist */
@@ -69,112 +65,64 @@ struct world {
     int64_t scaled_at_us; /* when the newest patch of the scale came */
 };
 
-static void nodes_begin(void *self)
+static void policy_path(const struct world *w, char path[static 300])
 {
-    facts_list_begin(&((struct world *)self)->facts, CLUSTER_NODES);
+    (void)snprintf(path, 300, "%s/policy.yaml", w->dir);
 }
 
-static bool nodes_object(void *self, enum watch_change change, enum decode_format format,
-                         struct sv object, struct err *err)
+static void write_policy(const struct world *w, const char *text)
 {
-    return facts_node(&((struct world *)self)->facts, change == WATCH_DELETE, format, object, err);
+    char path[300];
+    FILE *file;
+
+    policy_path(w, path);
+    file = fopen(path, "we");
+    cr_assert(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
-static void nodes_synced(void *self)
+static void remove_policy(const struct world *w)
 {
-    struct world *w = self;
+    char path[300];
 
-    facts_list_end(&w->facts, CLUSTER_NODES, w->fake.now);
+    policy_path(w, path);
+    cr_assert_eq(unlink(path), 0);
 }
 
-static void trouble(void *self UNUSED, const struct err *err UNUSED)
+/* The server says its release, and all begins. */
+static void begin(struct world *w)
 {
-}
+    struct transfer *t = fake_pending(&w->fake);
 
-/* As wire.c joins them. */
-static void workload_changed(void *self)
-{
-    struct world *w = self;
-    const struct workload_view *view = workload_view(w->workload);
-    bool changed = false;
-
-    turn_mark(&w->turn);
-    if (view->state == WORKLOAD_UNREAD)
-        return;
-    cr_assert(facts_set_selector(&w->facts, 0, sv_from(view->selector), w->fake.now, &changed,
-                                 NULL));
-    if (changed)
-        watch_stop(w->pods);
-    watch_start(w->pods);
-}
-
-static void template_read(void *self, const struct pod_record *pod)
-{
-    facts_set_template(&((struct world *)self)->facts, 0, pod);
-}
-
-static void written(void *self, bool down, int64_t replicas, const struct err *err)
-{
-    struct world *w = self;
-
-    turn_written(&w->turn, 0, down, replicas, err);
-    if (w->restore != NULL)
-        restore_answered(w->restore, err);
-}
-
-static void admitted(void *self, struct uid uid, bool ok)
-{
-    turn_admitted(&((struct world *)self)->turn, 0, uid, ok);
-}
-
-static void costed(void *self, struct uid uid, int32_t cost, bool ok)
-{
-    turn_costed(&((struct world *)self)->turn, 0, uid, cost, ok);
-}
-
-/* The policy's filler is joined in. */
-static void begin(struct world *w, const char *text)
-{
-    const struct podreq_rules rules = {.status = true, .pod_level = true};
-    struct err err = {0};
-    int filler;
-
-    cr_assert(policy_read(SV("p"), sv_from(text), &w->policies, &err), "%s", err.text);
-    cr_assert(facts_add(&w->facts, w->policies.at[0], &filler, &err), "%s", err.text);
-    cr_assert_eq(filler, 0);
-    w->workload =
-        workload_new(w->client, w->policies.at[0], cluster_names(facts_cluster(&w->facts)), &rules,
-                     &(struct workload_handler){workload_changed, template_read, written, w});
-    w->places = places_new(w->client, SV("filler"), &(struct places_handler){admitted, costed, w});
-    turn_add(&w->turn, 0, w->policies.at[0], w->workload, w->places);
+    cr_assert_str_eq(t->path, "/version");
+    fake_json(t, 200, "{\"major\":\"1\",\"minor\":\"35\",\"gitVersion\":\"v1.35.4\"}");
+    w->turn = fake_machine_turn_self(&w->machine);
+    cr_assert_not_null(w->turn);
+    w->facts = w->turn->parts.facts;
+    w->pods = w->turn->parts.pods;
+    w->nodes = w->turn->parts.nodes;
+    w->workload = w->turn->fillers[0]->workload;
 }
 
 static void world_init_of(struct world *w, const char *text, long replicas, long paid_cores)
 {
-    struct podreq_rules rules = {.status = true, .pod_level = true};
+    const char *tmp = getenv("TMPDIR");
+    struct err err = {0};
 
     *w = (struct world){
         .uid = "u1", .replicas = replicas, .filler_pods = replicas, .paid_cores = paid_cores};
     fake_init(&w->fake);
-    w->transport = fake_transport(&w->fake);
-    w->timers = fake_timers(&w->fake);
-    w->config = (struct kube_config){.server = (char[]){"http://x"}, .plain = true};
-    w->client = client_new(&w->config, &w->transport, &w->timers);
-    facts_init(&w->facts, &rules);
-    w->all_pods = pods_new(w->client, &w->facts, 1);
-    w->pods = pods_watch(w->all_pods);
-    w->nodes =
-        watch_new(w->client, &(struct watch_options){.path = WATCH_NODES_PATH, .seed = 2},
-                  &(struct watch_handler){nodes_begin, nodes_object, nodes_synced, trouble, w});
-    w->slot = snapshot_slot_new();
-    turn_init(&w->turn, &(struct turn_parts){.timers = &w->timers,
-                                             .clock = clock_system(),
-                                             .facts = &w->facts,
-                                             .pods = w->pods,
-                                             .nodes = w->nodes,
-                                             .slot = w->slot});
-    begin(w, text);
-    watch_start(w->nodes);
+    w->machine = (struct fake_machine){.fake = &w->fake};
+    fake_machine_use(&w->machine);
+    (void)snprintf(w->dir, sizeof w->dir, "%s/brim-turn-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    cr_assert_not_null(mkdtemp(w->dir));
+    write_policy(w, text);
+    w->options = (struct agent_options){
+        .kube = {.kubeconfig = BRIM_SOURCE_ROOT "/tests/unit/agent/core_kubeconfig.yaml"},
+        .listen = "",
+        .policy = w->dir,
+        .seed = 1};
+    cr_assert(agent_new(&w->options, &w->agent, &err), "%s", err.text);
+    begin(w);
 }
 
 static void world_init(struct world *w, long replicas, long paid_cores)
@@ -184,16 +132,12 @@ static void world_init(struct world *w, long replicas, long paid_cores)
 
 static void world_done(struct world *w)
 {
-    turn_done(&w->turn);
-    restore_free(w->restore);
-    places_free(w->places);
-    workload_free(w->workload);
-    pods_free(w->all_pods);
-    watch_free(w->nodes);
-    facts_done(&w->facts);
-    client_free(w->client);
-    policy_list_done(&w->policies);
-    snapshot_slot_free(w->slot);
+    char path[300];
+
+    agent_free(w->agent);
+    policy_path(w, path);
+    (void)unlink(path);
+    cr_assert_eq(rmdir(w->dir), 0);
     fake_done(&w->fake);
 }
 
@@ -396,7 +340,7 @@ static void serve(struct world *w)
         if (t == NULL)
             return;
         answer(w, t);
-        turn_run(&w->turn);
+        turn_run(w->turn);
     }
     cr_assert_fail("requests without end");
 }
@@ -405,8 +349,9 @@ static void serve(struct world *w)
 static void live(struct world *w, int64_t ms)
 {
     for (; ms > 0; ms -= 100) {
+        fake_machine_look(&w->machine);
         fake_advance(&w->fake, 100 * US_PER_MS);
-        turn_run(&w->turn);
+        turn_run(w->turn);
         serve(w);
     }
 }
@@ -431,27 +376,27 @@ Test(turn, gathers_what_nobody_waits_for_after_an_evaluation)
 
     world_init(&w, 0, 30);
     live(&w, 5000);
-    turn_mark(&w.turn);
-    turn_run(&w.turn);
-    evaluated = w.turn.ticked_at;
+    turn_mark(w.turn);
+    turn_run(w.turn);
+    evaluated = w.turn->ticked_at;
     cr_assert_eq(evaluated.us, w.fake.now.us);
-    w.facts.gathered = true;
+    w.facts->gathered = true;
     fake_advance(&w.fake, TURN_GATHER_US - 1);
-    turn_run(&w.turn);
-    cr_assert_eq(w.turn.ticked_at.us, evaluated.us);
+    turn_run(w.turn);
+    cr_assert_eq(w.turn->ticked_at.us, evaluated.us);
     fake_advance(&w.fake, 1);
-    turn_run(&w.turn);
-    cr_assert_eq(w.turn.ticked_at.us, evaluated.us + TURN_GATHER_US, "its timer woke it");
-    cr_assert_not(w.facts.gathered);
-    w.facts.gathered = true;
+    turn_run(w.turn);
+    cr_assert_eq(w.turn->ticked_at.us, evaluated.us + TURN_GATHER_US, "its timer woke it");
+    cr_assert_not(w.facts->gathered);
+    w.facts->gathered = true;
     fake_advance(&w.fake, 1);
-    w.facts.changed = true;
-    turn_run(&w.turn);
-    cr_assert_eq(w.turn.ticked_at.us, w.fake.now.us, "somebody waits");
+    w.facts->changed = true;
+    turn_run(w.turn);
+    cr_assert_eq(w.turn->ticked_at.us, w.fake.now.us, "somebody waits");
     fake_advance(&w.fake, TURN_GATHER_US + 1);
-    w.facts.gathered = true;
-    turn_run(&w.turn);
-    cr_assert_eq(w.turn.ticked_at.us, w.fake.now.us, "the last evaluation is long ago");
+    w.facts->gathered = true;
+    turn_run(w.turn);
+    cr_assert_eq(w.turn->ticked_at.us, w.fake.now.us, "the last evaluation is long ago");
     world_done(&w);
 }
 
@@ -460,18 +405,18 @@ Test(turn, a_start_is_no_decision_but_a_target_that_vanishes_is)
     struct world w;
 
     world_init(&w, 66, 30);
-    turn_run(&w.turn);
-    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.fillers[0]->n_recent, 0);
+    turn_run(w.turn);
+    cr_assert_eq(w.turn->fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn->fillers[0]->n_recent, 0);
     live(&w, 10000);
-    cr_assert_neq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
-    for (size_t i = 0; i < w.turn.fillers[0]->n_recent; i++)
-        cr_assert_neq(w.turn.fillers[0]->recent[i].decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.fillers[0]->decisions_total[REASON_UNKNOWN], 0);
+    cr_assert_neq(w.turn->fillers[0]->decision.reason, REASON_UNKNOWN);
+    for (size_t i = 0; i < w.turn->fillers[0]->n_recent; i++)
+        cr_assert_neq(w.turn->fillers[0]->recent[i].decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn->fillers[0]->decisions_total[REASON_UNKNOWN], 0);
     w.missing = true;
     live(&w, 10000);
-    cr_assert_eq(w.turn.fillers[0]->recent[0].decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.fillers[0]->decisions_total[REASON_UNKNOWN], 1);
+    cr_assert_eq(w.turn->fillers[0]->recent[0].decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn->fillers[0]->decisions_total[REASON_UNKNOWN], 1);
     world_done(&w);
 }
 
@@ -535,7 +480,7 @@ Test(turn, a_stray_pod_with_filler_s_labels_costs_no_requests)
     cr_assert_leq(w.scale_reads - reads, 5, "the scale is read every 5 s: %d in 20 s",
                   w.scale_reads - reads);
     cr_assert_eq(w.patches, 0);
-    cr_assert_eq(w.facts.fillers[0].claims.grace_us, 10 * US_PER_S);
+    cr_assert_eq(w.facts->fillers[0].claims.grace_us, 10 * US_PER_S);
     world_done(&w);
 }
 
@@ -559,7 +504,7 @@ Test(turn, a_write_that_is_not_answered_is_not_followed_by_growth)
     w.hold_patches = true;
     live(&w, 40000);
     cr_assert_eq(w.patches, 0);
-    cr_assert_eq(w.turn.fillers[0]->act.in_flight, 1);
+    cr_assert_eq(w.turn->fillers[0]->act.in_flight, 1);
     w.hold_patches = false;
     live(&w, 3000);
     cr_assert_eq(w.patches, 1);
@@ -574,7 +519,7 @@ Test(turn, the_snapshot_tells_what_was_decided)
 
     world_init(&w, 0, 30);
     live(&w, 30000);
-    s = snapshot_slot_get(w.slot);
+    s = snapshot_slot_get(w.machine.slot);
     cr_assert_not_null(s);
     cr_assert(s->ready);
     cr_assert_eq(s->fillers[0].desired, 66);
@@ -594,7 +539,7 @@ Test(turn, annotations_of_the_target_hold_it_and_let_it_go)
     w.annotations = "\"brim.dev/paused-up\":\"true\"";
     live(&w, 40000);
     cr_assert_eq(w.patches, 0);
-    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_PAUSED);
+    cr_assert_eq(w.turn->fillers[0]->decision.reason, REASON_PAUSED);
     w.version = 2;
     w.annotations = "\"brim.dev/paused-up\":\"false\"";
     live(&w, 8000);
@@ -619,7 +564,7 @@ Test(turn, nothing_grows_before_a_pause_was_looked_for_unless_that_is_forbidden)
         w.filler_pods = 1; /* tells the shape, as the template cannot */
         live(&w, 40000);
         cr_assert_eq(w.replicas, rows[i].replicas, "%d: %ld", rows[i].status, w.replicas);
-        s = snapshot_slot_get(w.slot);
+        s = snapshot_slot_get(w.machine.slot);
         cr_assert_eq(s->fillers[0].able.status, rows[i].able, "%d", rows[i].status);
         cr_assert_str_eq(s->fillers[0].able.reason, "PauseUnknown", "%d", rows[i].status);
         cr_assert_not_null(strstr(s->fillers[0].able.message, "no, thanks"), "%s",
@@ -630,7 +575,7 @@ Test(turn, nothing_grows_before_a_pause_was_looked_for_unless_that_is_forbidden)
         w.version = 1;
         live(&w, 10000);
         cr_assert(workload_view(w.workload)->paused_up, "%d", rows[i].status);
-        s = snapshot_slot_get(w.slot);
+        s = snapshot_slot_get(w.machine.slot);
         cr_assert_str_eq(s->fillers[0].able.reason, "ReadyForNewScale");
         snapshot_unref(s);
         w.target_status = 500; /* what was read once stands */
@@ -654,7 +599,7 @@ Test(turn, without_the_right_to_patch_pods_one_is_tried_a_minute_and_scaling_goe
     w.gated = w.pods_forbidden = true;
     live(&w, 30000);
     cr_assert_gt(w.pod_patches, 0);
-    s = snapshot_slot_get(w.slot);
+    s = snapshot_slot_get(w.machine.slot);
     cr_assert_str_eq(s->fillers[0].placed.reason, "Forbidden");
     cr_assert_not_null(strstr(s->fillers[0].placed.message, "patch"));
     snapshot_unref(s);
@@ -664,7 +609,7 @@ Test(turn, without_the_right_to_patch_pods_one_is_tried_a_minute_and_scaling_goe
     cr_assert_geq(w.pod_patches - before, 1);
     w.pods_forbidden = false;
     live(&w, 70000);
-    s = snapshot_slot_get(w.slot);
+    s = snapshot_slot_get(w.machine.slot);
     cr_assert_str_eq(s->fillers[0].placed.reason, "ByGate");
     cr_assert_geq(s->fillers[0].admitted_total, 1);
     snapshot_unref(s);
@@ -674,7 +619,7 @@ Test(turn, without_the_right_to_patch_pods_one_is_tried_a_minute_and_scaling_goe
 /* Reason of the condition PodsPlaced. */
 static void expect_placed(const struct world *w, const char *reason)
 {
-    struct snapshot *s = snapshot_slot_get(w->slot);
+    struct snapshot *s = snapshot_slot_get(w->machine.slot);
 
     cr_expect_str_eq(s->fillers[0].placed.reason, reason);
     cr_expect_eq(s->fillers[0].placed.status, strcmp(reason, "ByGate") == 0);
@@ -806,7 +751,7 @@ Test(turn, filler_without_a_class_is_marked_without_the_gate_too_where_that_is_a
         live(&w, 5000);
         cr_assert_eq(w.replicas, 66, "%s: %ld", rows[i].name, w.replicas);
         cr_assert_eq(w.pod_patches, 4, "%s: %d", rows[i].name, w.pod_patches);
-        s = snapshot_slot_get(w.slot);
+        s = snapshot_slot_get(w.machine.slot);
         cr_assert_str_eq(s->fillers[0].placed.reason, rows[i].placed, "%s", rows[i].name);
         cr_assert_eq(s->fillers[0].placed.status, !rows[i].forbidden);
         cr_assert_eq(strstr(s->fillers[0].placed.message, "PriorityClass") != NULL,
@@ -826,29 +771,31 @@ Test(turn, what_a_dry_run_pretended_counts_no_more_once_the_policy_controls)
         "  settle: 25s\n"
         "  mode: dry-run\n";
     struct world w;
-    struct policy_list control = {0};
+    struct policy_list control = {0}, dry = {0};
 
     cr_assert(policy_read(SV("p"), sv_from(policy_text), &control, NULL));
+    cr_assert(policy_read(SV("p"), sv_from(text), &dry, NULL));
     world_init_of(&w, text, 0, 30);
     live(&w, 30000);
-    cr_assert_eq(w.turn.fillers[0]->decision.replicas, 66);
+    cr_assert_eq(w.turn->fillers[0]->decision.replicas, 66);
     cr_assert_eq(w.patches, 0);
-    turn_set_policy(&w.turn, 0, control.at[0]);
+    turn_set_policy(w.turn, 0, control.at[0]);
     live(&w, 24000);
-    cr_assert_eq(w.turn.fillers[0]->from, 0, "the real count");
+    cr_assert_eq(w.turn->fillers[0]->from, 0, "the real count");
     cr_assert_eq(w.patches, 0, "room that was free for settle is asked for, replicas %ld",
                  w.replicas);
     live(&w, 6000);
     cr_assert_eq(w.replicas, 66, "%ld", w.replicas);
     cr_assert_eq(w.patches, 1);
-    turn_set_policy(&w.turn, 0, w.policies.at[0]);
+    turn_set_policy(w.turn, 0, dry.at[0]);
     w.paid_cores = 60;
     watch_stop(w.pods);
     watch_start(w.pods);
     live(&w, 10000);
-    cr_assert_eq(w.turn.fillers[0]->decision.replicas, 36);
+    cr_assert_eq(w.turn->fillers[0]->decision.replicas, 36);
     cr_assert_eq(w.replicas, 66, "a dry run writes nothing");
     world_done(&w);
+    policy_list_done(&dry);
     policy_list_done(&control);
 }
 
@@ -887,22 +834,39 @@ static const char learning_text[] =
     "  headroom: {max: 10}\n"
     "  settle: 25s\n";
 
+static void with_name(char text[static sizeof learning_text + 8], const char *name)
+{
+    static const char was[] = "{name: miner}";
+    const char *at = strstr(learning_text, was);
+
+    (void)snprintf(text, sizeof learning_text + 8, "%.*s{name: %s}%s", (int)(at - learning_text),
+                   learning_text, name, at + strlen(was));
+}
+
+static const char *name_in_force(const struct world *w)
+{
+    static char name[32];
+
+    (void)snprintf(name, sizeof name, "%.*s", SV_ARG(w->turn->fillers[0]->policy->name));
+    return name;
+}
+
 Test(turn, a_filler_is_unknown_until_its_past_was_read)
 {
     struct past *past = past_new();
     struct world w;
 
     world_init_of(&w, learning_text, 60, 30);
-    turn_expect_past(&w.turn, past);
+    turn_expect_past(w.turn, past);
     live(&w, 1500);
-    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn->fillers[0]->decision.reason, REASON_UNKNOWN);
     tell_history(past, w.fake.wall);
     past_end(past);
     live(&w, 100);
-    cr_assert_neq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
-                 headroom_kind_name(w.turn.fillers[0]->plan.headroom.kind));
-    cr_assert_eq(w.turn.fillers[0]->plan.headroom.need, 1000);
+    cr_assert_neq(w.turn->fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn->fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
+                 headroom_kind_name(w.turn->fillers[0]->plan.headroom.kind));
+    cr_assert_eq(w.turn->fillers[0]->plan.headroom.need, 1000);
     cr_assert_eq(w.patches, 0, "10 cores would have been kept free");
     world_done(&w);
 }
@@ -913,71 +877,50 @@ Test(turn, a_past_that_takes_too_long_is_learned_when_it_comes)
     struct world w;
 
     world_init_of(&w, learning_text, 60, 30);
-    turn_expect_past(&w.turn, past);
+    turn_expect_past(w.turn, past);
     live(&w, 3000);
-    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_CAREFUL);
+    cr_assert_eq(w.turn->fillers[0]->plan.headroom.kind, HEADROOM_CAREFUL);
     live(&w, 10000);
     tell_history(past, w.fake.wall);
     past_end(past);
     live(&w, 5000);
-    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
-                 headroom_kind_name(w.turn.fillers[0]->plan.headroom.kind));
-    cr_assert_eq(w.turn.fillers[0]->plan.headroom.need, 1000);
+    cr_assert_eq(w.turn->fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
+                 headroom_kind_name(w.turn->fillers[0]->plan.headroom.kind));
+    cr_assert_eq(w.turn->fillers[0]->plan.headroom.need, 1000);
     world_done(&w);
 }
 
-/* The planner has been asked for long then. */
+/* The planner has been asked for long then. The target is the same, its policy another one. */
 Test(turn, a_policy_that_comes_later_learns_from_the_past)
 {
+    char text[sizeof learning_text + 8];
     struct past *past = past_new();
     struct world w;
 
     world_init_of(&w, learning_text, 60, 30);
     live(&w, 60000);
-    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_CAREFUL);
-    turn_remove(&w.turn, 0);
-    facts_remove(&w.facts, 0, w.fake.now);
-    places_free(w.places);
-    workload_free(w.workload);
-    policy_list_done(&w.policies);
-    begin(&w, learning_text);
-    turn_expect_past(&w.turn, past);
+    cr_assert_eq(w.turn->fillers[0]->plan.headroom.kind, HEADROOM_CAREFUL);
+    with_name(text, "another");
+    write_policy(&w, text);
+    live(&w, 100);
+    cr_assert_str_eq(name_in_force(&w), "miner");
+    turn_expect_past(w.turn, past);
     live(&w, 1000);
-    cr_assert_eq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_str_eq(name_in_force(&w), "another");
+    cr_assert_eq(w.turn->fillers[0]->decision.reason, REASON_UNKNOWN);
     tell_history(past, w.fake.wall);
     past_end(past);
     live(&w, 100);
-    cr_assert_neq(w.turn.fillers[0]->decision.reason, REASON_UNKNOWN);
-    cr_assert_eq(w.turn.fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
-                 headroom_kind_name(w.turn.fillers[0]->plan.headroom.kind));
+    cr_assert_neq(w.turn->fillers[0]->decision.reason, REASON_UNKNOWN);
+    cr_assert_eq(w.turn->fillers[0]->plan.headroom.kind, HEADROOM_USUAL, "%s",
+                 headroom_kind_name(w.turn->fillers[0]->plan.headroom.kind));
     world_done(&w);
-}
-
-static void restored(void *self UNUSED)
-{
-}
-
-/* The set after the files held no policy any more, applied as wire.c does. */
-static void follow_set(struct world *w, struct policy_set *set)
-{
-    struct policy_set before = *set;
-    struct policy_list none = {0};
-
-    *set = policy_set_after(&before, &none, POLICY_SET_HOLD_US, w->fake.now);
-    if (set->len != 0) {
-        turn_let_go(&w->turn, 0, !set->at[0].present);
-    } else {
-        turn_remove(&w->turn, 0);
-        facts_remove(&w->facts, 0, w->fake.now);
-        w->restore = restore_new(w->workload, &w->timers, 12, restored, w);
-    }
-    policy_set_done(&before);
 }
 
 /* What the filler's condition ScalingActive says, and the reason and text of its newest decision. */
 static void expect_cause(const struct world *w, const char *reason, const char *message)
 {
-    struct snapshot *s = snapshot_slot_get(w->slot);
+    struct snapshot *s = snapshot_slot_get(w->machine.slot);
     const struct snapshot_filler *f = &s->fillers[0];
     char detail[SNAPSHOT_TEXT_SIZE + 16];
 
@@ -1002,16 +945,16 @@ Test(turn, what_is_said_is_of_now_and_so_is_the_cause_of_saying_nothing)
     watch_stop(w.pods);
     watch_start(w.pods);
     live(&w, 10000);
-    s = snapshot_slot_get(w.slot);
+    s = snapshot_slot_get(w.machine.slot);
     cr_assert_eq(s->fillers[0].reason, REASON_HOLD);
     cr_assert(sv_starts(sv_from(s->fillers[0].detail), SV("hold 66: 80 fit, 4 kept free; ")), "%s",
               s->fillers[0].detail);
     snapshot_unref(s);
 
-    turn_let_go(&w.turn, 0, true);
+    turn_let_go(w.turn, 0, true);
     live(&w, 1000);
     expect_cause(&w, "PolicyGone", "its policy is gone: the target is left as it is");
-    turn_let_go(&w.turn, 0, false);
+    turn_let_go(w.turn, 0, false);
     live(&w, 1000);
     w.owned = true;
     live(&w, 60000);
@@ -1027,32 +970,23 @@ Test(turn, what_is_said_is_of_now_and_so_is_the_cause_of_saying_nothing)
 
 Test(turn, a_policy_that_vanished_holds_its_count_for_five_minutes_and_lets_go_then)
 {
-    struct policy_list list = {0};
-    struct policy_set set = {0}, before = {0};
-    struct mono leaves;
+    char text[sizeof policy_text + 40];
     struct world w;
 
-    world_init(&w, 66, 30);
-    cr_assert(policy_read(SV("p"), SV(policy_text), &list, NULL));
+    (void)snprintf(text, sizeof text, "%s  onRemove: restore\n", policy_text);
+    world_init_of(&w, text, 12, 30);
     live(&w, 30000);
-    set = policy_set_after(&before, &list, POLICY_SET_HOLD_US, w.fake.now);
-    follow_set(&w, &set);
+    cr_assert_eq(w.replicas, 66);
+    remove_policy(&w);
+    live(&w, 2000);
     w.paid_cores = 60;
     watch_stop(w.pods);
     watch_start(w.pods);
-    cr_assert(policy_set_wake(&set, POLICY_SET_HOLD_US, &leaves));
-    live(&w, 299900);
-    follow_set(&w, &set);
-    cr_assert_eq(set.len, 1);
-    cr_assert_gt(leaves.us, w.fake.now.us);
-    cr_assert_eq(w.patches, 0, "held, though the paid load wants its room");
-    live(&w, 100);
-    cr_assert_eq(leaves.us, w.fake.now.us);
-    follow_set(&w, &set);
-    live(&w, 1000);
-    cr_assert_eq(w.patches, 1);
+    live(&w, POLICY_SET_HOLD_US / US_PER_MS - 2000);
+    cr_assert_eq(w.patches, 1, "held, though the paid load wants its room");
+    live(&w, 2000);
+    cr_assert_eq(w.patches, 2);
     cr_assert_eq(w.replicas, 12, "what was found is given back");
-    policy_set_done(&set);
     world_done(&w);
 }
 
@@ -1101,7 +1035,7 @@ Test(turn, grows_only_once_all_pods_are_listed_anew)
     w.hold_lists = false;
     live(&w, 7000);
     cr_assert_eq(w.replicas, 66, "the history stays; is %ld: %s", w.replicas,
-                 reason_name(w.turn.fillers[0]->decision.reason));
+                 reason_name(w.turn->fillers[0]->decision.reason));
     world_done(&w);
 }
 
@@ -1109,9 +1043,10 @@ Test(turn, grows_only_once_all_pods_are_listed_anew)
 static void live_slowly(struct world *w, int64_t ms, int64_t delay_ms)
 {
     for (int64_t at = 0; at < ms; at += 100) {
+        fake_machine_look(&w->machine);
         fake_advance(&w->fake, 100 * US_PER_MS);
-        turn_run(&w->turn);
-        cr_assert_neq(w->turn.fillers[0]->decision.reason, REASON_STALE, "stale after %lld ms",
+        turn_run(w->turn);
+        cr_assert_neq(w->turn->fillers[0]->decision.reason, REASON_STALE, "stale after %lld ms",
                       (long long)at);
         if (at % delay_ms == 0)
             serve(w);
