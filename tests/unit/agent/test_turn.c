@@ -5,14 +5,14 @@
 #include <unistd.h>
 
 #include "agent/policy_set.h"
-#include "agent/policy_watch.h"
 #include "agent/turn.h"
 #include "agent/wire.h"
 #include "tests/unit/agent/fake_machine.h"
 
 /*
  * Stories of the whole way from the API server's answers to the patch: the agent is as agent_new()
- * builds it, its policy comes from a file; network and clock are driven by hand. One node of 100 cores; filler of one core, grace 10 s, settle 25 s, 4 cores kept free.
+ * builds it, its policy comes from a file; network and clock are driven by hand. One node of 100
+ * cores; filler of one core, grace 10 s, settle 25 s, 4 cores kept free.
  */
 
 static const char policy_text[] =
