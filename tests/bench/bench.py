@@ -210,10 +210,11 @@ def machine(build):
         ["meson", "introspect", "--buildoptions", build], check=True, stdout=subprocess.PIPE).stdout)}
     with open(os.path.join(build, "agent", "brim"), "rb") as f:
         compiler = re.search(rb"GCC: \([^)]*\) [\d.]+|clang version [\d.]+", f.read())
-    return "%s, %d cores, %.0f GB; Linux %s; %s, %s%s" % (
+    return "%s, %d cores, %.0f GB; Linux %s; %s, %s -O%s%s" % (
         (lines("/proc/cpuinfo", "model name") or ["CPU"])[0], os.cpu_count(),
         int(lines("/proc/meminfo", "MemTotal")[0].split()[0]) / 1e6, os.uname().release,
-        compiler.group().decode() if compiler else "compiler unknown", options["buildtype"], ", LTO" if options["b_lto"] else "")
+        compiler.group().decode() if compiler else "compiler unknown", options["buildtype"],
+        options["optimization"], ", LTO" if options["b_lto"] else "")
 
 
 def main():
