@@ -260,7 +260,7 @@ static bool find_range(struct history *h, struct report_query *q, struct err *er
 bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,
                  struct err *err)
 {
-    struct report r = {.query = *query};
+    struct report r = {.query = *query, .whole = query->since_ms == 0 && query->last_ms == 0};
 
     if (!find_policy(h, query->policy, r.policy, err) || !find_range(h, &r.query, err) ||
         !make_pieces(&r, err) || !report_gather(h, &r, err)) {

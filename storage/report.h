@@ -77,7 +77,7 @@ struct report_terms {
 
 struct report_query {
     struct sv policy;           /* empty: the only one there is */
-    int64_t since_ms, until_ms; /* since <= t < until; 0: from the first sample, to the last */
+    int64_t since_ms, until_ms; /* since <= t < until; 0: from the first record, to the last */
     int64_t last_ms;            /* above 0, where since is 0: so long before until */
     enum report_by by;
     const struct zone *zone; /* of the clock; NULL: UTC. Must live as long as the report */
@@ -137,6 +137,7 @@ struct report {
     struct report_row *pieces; /* minutes or hours, oldest first */
     size_t n_pieces;
     bool minutes; /* pieces are minutes */
+    bool whole;   /* nobody said since when: from the first record */
     struct report_row *rows;
     size_t n_rows;
     struct report_row *week; /* CALENDAR_WEEK_HOURS */

@@ -419,8 +419,28 @@ static bool add_events(struct history *h, struct report *r, struct err *err)
     return ok;
 }
 
+/* Where nobody said since when, the report begins with what was recorded: what is rolled up begins with its hour. */
+static void begin_with_samples(struct report *r)
+{
+    struct report_row *first;
+    size_t empty = 0;
+
+    while (empty < r->n_pieces && r->pieces[empty].covered_ms == 0)
+        empty++;
+    if (!r->whole || empty == r->n_pieces)
+        return;
+    r->n_pieces -= empty;
+    memmove(r->pieces, r->pieces + empty, r->n_pieces * sizeof *r->pieces);
+    first = &r->pieces[0];
+    first->first_ms = max_i64(first->first_ms, first->until_ms - first->covered_ms);
+    first->span_ms = first->until_ms - first->first_ms;
+    r->query.since_ms = first->first_ms;
+}
+
 bool report_gather(struct history *h, struct report *r, struct err *err)
 {
-    return add_samples(h, r, err) && add_gaps(h, r, err) && add_decisions(h, r, err) &&
-           add_events(h, r, err);
+    if (!add_samples(h, r, err))
+        return false;
+    begin_with_samples(r);
+    return add_gaps(h, r, err) && add_decisions(h, r, err) && add_events(h, r, err);
 }

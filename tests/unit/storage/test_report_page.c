@@ -130,6 +130,29 @@ Test(report_page, folds_weeks_and_months)
     reported_done(&d);
 }
 
+/* What was rolled up begins with its hour; a report of the whole begins with the first sample. */
+Test(report_page, of_the_whole_begins_with_the_first_record)
+{
+    int64_t begin_ms = T0 + 29 * 60000 + 20000;
+    struct reported d;
+    struct report r;
+    struct err err = {0};
+    bool more = true;
+
+    reported_open(&d);
+    reported_fill(&d, "miner", begin_ms, T0 + 3 * HOUR, 40000);
+    while (more)
+        cr_assert(history_pack(&d.history, T0 + 10 * HOUR, &more, &err), "%s", err.text);
+    for (enum report_by by = REPORT_MINUTE; by <= REPORT_DAY; by++) {
+        r = reported_make(&d, &(struct report_query){.by = by, .until_ms = T0 + 3 * HOUR});
+        cr_expect_eq(r.query.since_ms, begin_ms, "%lld", (long long)(r.query.since_ms - T0));
+        cr_expect_eq(r.total.covered_ms, T0 + 3 * HOUR - begin_ms);
+        cr_expect_eq(r.all_gaps, 0);
+        report_done(&r);
+    }
+    reported_done(&d);
+}
+
 static struct report three_hours(struct reported *d, const struct report_terms *terms)
 {
     const struct report_query q = {
@@ -364,4 +387,26 @@ Test(report_page, of_a_year_is_at_most_300_kB)
     strbuf_done(&out);
     report_done(&r);
     reported_done(&d);
+}
+
+/* docs/REPORT.md tells of every figure. */
+Test(report_page, has_figures_that_are_documented)
+{
+    FILE *f = fopen(TEST_DATA "/../../docs/REPORT.md", "r");
+    struct strbuf text;
+    size_t n;
+
+    cr_assert_not_null(f);
+    strbuf_init(&text, 1 << 20);
+    n = fread(strbuf_room(&text, 1 << 19), 1, 1 << 19, f);
+    strbuf_wrote(&text, n);
+    (void)fclose(f);
+    for (enum report_figure i = 0; i < FIGURE_COUNT_; i++) {
+        char key[64];
+
+        (void)snprintf(key, sizeof key, "`%s`", report_figure_kind(i)->key);
+        cr_expect_not_null(strstr(strbuf_str(&text), key), "%s", key);
+        cr_expect_not_null(strstr(strbuf_str(&text), report_figure_kind(i)->head), "%s", key);
+    }
+    strbuf_done(&text);
 }
