@@ -58,7 +58,7 @@ import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-BOOT_TIMEOUT = 60.0  # seconds for one component; a loaded machine needs far longer than the usual 5
+BOOT_TIMEOUT = 90.0  # seconds for one component; a loaded machine needs far longer than the usual 5
 PATIENCE = 2         # how much longer than it says each wait may take: tests name what is enough on an idle machine
 STOP_TIMEOUT = 8.0   # seconds between SIGTERM and SIGKILL
 PORTS = (20000, 31000)  # below the ephemeral range, so that no outgoing connection takes one meanwhile
