@@ -17,6 +17,7 @@ static const struct cli_flag flags[] = {
     {"trace", 't', CLI_VALUE, "NAME", NULL, NULL,
      "paid load from NAME.csv, NAME.nodes.csv and NAME.json"},
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL, "paid load from the journal of a history file"},
+    REPLAY_PROMETHEUS_FLAGS,
     {"at", 0, CLI_VALUE, "TIME", NULL, NULL,
      "when the trace began, like 2026-10-01T08:00:00Z: what policies' schedules go by"},
     {"policy", 'p', CLI_MANY, "FILE", NULL, NULL,
@@ -57,6 +58,7 @@ static const struct cli_command command = {
     .examples =
         "  brim replay --trace traces/seed003 --peer all\n"
         "  brim replay --db history.db --policy night.yaml --policy day.yaml -o html >replay.html\n"
+        "  brim replay --prometheus http://prometheus:9090 --since 30d --policy night.yaml\n"
         "  brim replay --trace traces/cron --strict 2 --what-if\n"
         "  brim replay --trace traces/cron --at 2026-10-01T00:00:00+02:00 --policy night.yaml\n",
 };
@@ -142,17 +144,17 @@ static bool read_setting(struct run *run, struct err *err)
 
 /* ---- input ---- */
 
-/* A journal knows its times. */
+/* A journal knows its times, and so does a Prometheus. */
 static bool read_start(struct run *run, struct err *err)
 {
     const char *text = cli_value(&run->cli, "at");
 
     if (text == NULL)
         return true;
-    if (cli_value(&run->cli, "db") != NULL)
+    if (cli_value(&run->cli, "trace") == NULL)
         return err_set(err, ERR_INPUT, 0,
-                       "--at: found it beside --db, whose journal has its own times; expected "
-                       "--trace");
+                       "--at: found it beside %s, which has its own times; expected --trace",
+                       cli_value(&run->cli, "db") != NULL ? "--db" : "--prometheus");
     run->trace.dated = wall_parse(sv_from(text), &run->trace.began);
     return run->trace.dated ||
            err_set(err, ERR_INPUT, 0, "--at: found %s, expected a time like 2026-10-01T08:00:00Z",
@@ -162,15 +164,22 @@ static bool read_start(struct run *run, struct err *err)
 static bool read_trace(struct run *run, struct err *err)
 {
     const char *name = cli_value(&run->cli, "trace"), *db = cli_value(&run->cli, "db");
+    const char *url = cli_value(&run->cli, "prometheus");
+    int given = (name != NULL) + (db != NULL) + (url != NULL);
 
-    if ((name == NULL) == (db == NULL))
-        return err_set(err, ERR_INPUT, 0, "found %s, expected --trace or --db",
-                       name == NULL ? "neither" : "both");
+    if (given != 1)
+        return err_set(err, ERR_INPUT, 0, "found %s, expected --trace, --db or --prometheus",
+                       given == 0 ? "none" : "more than one");
     if (!read_start(run, err))
         return false;
-    run->report.trace_name = name != NULL ? name : db;
-    return name != NULL ? replay_read_trace(name, &run->trace, err)
-                        : replay_read_db(db, &run->trace, err);
+    run->report.trace_name = name != NULL ? name : db != NULL ? db : url;
+    if (name != NULL)
+        return replay_read_trace(name, &run->trace, err);
+    if (db != NULL)
+        return replay_read_db(db, &run->trace, err);
+    run->report.has_seen = true;
+    return replay_read_prometheus(&run->cli, &run->policies, run->shows, &run->trace,
+                                  &run->report.seen, err);
 }
 
 /* Something must be left to count. */
@@ -221,12 +230,18 @@ static bool read_policies(struct run *run, struct err *err)
 
         if (!policy_files_read(cli_many(&run->cli, "policy", i), &list, err))
             return false;
-        for (size_t k = 0; k < list.len; k++) {
-            warn_of_schedule(run, list.at[k]);
+        for (size_t k = 0; k < list.len; k++)
             VEC_PUSH(run->policies.at, run->policies.len, run->policies.cap, list.at[k]);
-        }
         free(list.at);
     }
+    return true;
+}
+
+/* The policies as they fit the trace. */
+static bool settle_policies(struct run *run, struct err *err)
+{
+    for (size_t i = 0; i < run->policies.len; i++)
+        warn_of_schedule(run, run->policies.at[i]);
     return run->policies.len != 0 || make_policy(run, err);
 }
 
@@ -490,8 +505,8 @@ int cmd_replay(int argc, char **argv)
     if (!cli_begin(&command, argc, argv, &run.cli, &code))
         return code;
     trace_init(&run.trace);
-    if (read_setting(&run, &err) && read_trace(&run, &err) && check_warmup(&run, &err) &&
-        read_policies(&run, &err) && settle_filler(&run, &err)) {
+    if (read_setting(&run, &err) && read_policies(&run, &err) && read_trace(&run, &err) &&
+        check_warmup(&run, &err) && settle_policies(&run, &err) && settle_filler(&run, &err)) {
         override_placement(&run);
         if (play(&run, &err))
             code = print(&run);

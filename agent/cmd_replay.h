@@ -3,12 +3,15 @@
  *
  * cmd_replay.c        flags, the runs, the exit status
  * cmd_replay_input.c  a trace from files, a trace from a journal
+ * cmd_replay_prometheus.c  a trace from a Prometheus
  * cmd_replay_show.c   table, JSON, CSV
  * replay_page.c       HTML
  */
 #ifndef BRIM_AGENT_CMD_REPLAY_H
 #define BRIM_AGENT_CMD_REPLAY_H
 
+#include "agent/cli.h"
+#include "agent/prom/ksm.h"
 #include "base/strbuf.h"
 #include "policy/sim/peers.h"
 #include "storage/history.h"
@@ -45,6 +48,8 @@ struct replay_report {
     const struct replay_setting *setting;
     struct replay_flight *flights;
     size_t n, cap;
+    bool has_seen; /* the trace is from a Prometheus */
+    struct ksm_seen seen;
 };
 
 /* ---- input ---- */
@@ -58,6 +63,46 @@ bool replay_read_db(const char *path, struct trace *t, struct err *err) MUST_CHE
 /* A part of an open history's journal. */
 bool replay_read_history(struct history *h, int64_t since_ms, int64_t until_ms, struct trace *t,
                          struct err *err) MUST_CHECK;
+
+/* What the command line says of --prometheus, as flags for its table. */
+#define REPLAY_PROMETHEUS_FLAGS                                                                    \
+    {"prometheus",                                                                                 \
+     0,                                                                                            \
+     CLI_VALUE,                                                                                    \
+     "URL",                                                                                        \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     "paid load from kube-state-metrics' series in a Prometheus, Thanos, Mimir, VictoriaMetrics"}, \
+        {"since",                                                                                  \
+         0,                                                                                        \
+         CLI_VALUE,                                                                                \
+         "TIME",                                                                                   \
+         "7d",                                                                                     \
+         NULL,                                                                                     \
+         "of it: 30d, 2026-10-01 or 2026-10-01T08:00:00Z"},                                        \
+        {"until", 0, CLI_VALUE, "TIME", NULL, NULL, "up to, but without [now]"},                   \
+        {"match", 0, CLI_VALUE, "LABELS", "", NULL, "series with these alone: cluster=\"eu1\""},   \
+        {"scrape-interval", 0, CLI_VALUE, "TIME", NULL, NULL, "of kube-state-metrics [measured]"}, \
+        {"prometheus-token-file", 0, CLI_VALUE, "FILE", NULL, NULL, "bearer token"},               \
+        {"prometheus-basic-file", 0, CLI_VALUE, "FILE", NULL, NULL, "USER:PASSWORD"},              \
+        {"prometheus-ca-file",                                                                     \
+         0,                                                                                        \
+         CLI_VALUE,                                                                                \
+         "FILE",                                                                                   \
+         NULL,                                                                                     \
+         NULL,                                                                                     \
+         "certificate authority [the machine's]"},                                                 \
+    {                                                                                              \
+        "prometheus-headers-file", 0, CLI_VALUE, "FILE", NULL, NULL,                               \
+            "further headers, Name: value, one a line"                                             \
+    }
+
+/* Asks the Prometheus that the command line names; pods of the policies' targets are left out. `shows`: progress on stderr. */
+bool replay_read_prometheus(const struct cli *cli, const struct policy_list *policies, bool shows,
+                            struct trace *t, struct ksm_seen *ret_seen, struct err *err) MUST_CHECK;
+
+/* What the scrapes show and hide, a line each. */
+void replay_seen_text(const struct ksm_seen *seen, struct strbuf *out);
 
 /* ---- output ---- */
 

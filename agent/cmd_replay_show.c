@@ -211,6 +211,10 @@ void replay_table(const struct replay_report *r, struct strbuf *out)
         if (r->flights[i].is_policy)
             put_advice(&r->flights[i], out);
     }
+    if (r->has_seen) {
+        (void)strbuf_add_char(out, '\n');
+        replay_seen_text(&r->seen, out);
+    }
 }
 
 /* ---- JSON ---- */
@@ -255,6 +259,31 @@ static void put_flight(struct jsonw *w, const struct replay_flight *f)
     jsonw_end(w);
 }
 
+static void put_seen(struct jsonw *w, const struct ksm_seen *seen)
+{
+    char ended[WALL_TEXT_SIZE];
+
+    wall_format(seen->ended, 3, ended);
+    jsonw_object(w, "scrapes");
+    jsonw_cstr(w, "ended", ended);
+    jsonw_milli(w, "interval_seconds", seen->interval_us / 1000);
+    jsonw_i64(w, "pods", (int64_t)seen->pods);
+    jsonw_i64(w, "nodes", (int64_t)seen->nodes);
+    jsonw_i64(w, "filler_pods", (int64_t)seen->filler_pods);
+    jsonw_i64(w, "ended_between", (int64_t)seen->vanished);
+    jsonw_i64(w, "seen_once", (int64_t)seen->once);
+    if (seen->has_hidden)
+        jsonw_i64(w, "missing_estimated", (int64_t)seen->hidden);
+    jsonw_i64(w, "gaps", (int64_t)seen->gaps);
+    jsonw_milli(w, "gap_seconds", seen->gap_us / 1000);
+    jsonw_i64(w, "ended_in_gap", (int64_t)seen->ended_in_gap);
+    jsonw_i64(w, "bound_late", (int64_t)seen->waited);
+    jsonw_i64(w, "never_bound", (int64_t)seen->never_scheduled);
+    jsonw_i64(w, "without_request", (int64_t)seen->no_request);
+    jsonw_i64(w, "without_creation", (int64_t)seen->no_created);
+    jsonw_end(w);
+}
+
 void replay_json(const struct replay_report *r, struct strbuf *out)
 {
     const struct replay_setting *s = r->setting;
@@ -270,6 +299,8 @@ void replay_json(const struct replay_report *r, struct strbuf *out)
         wall_format(r->trace->began, 3, began);
         jsonw_cstr(&w, "began", began);
     }
+    if (r->has_seen)
+        put_seen(&w, &r->seen);
     jsonw_object(&w, "setting");
     jsonw_milli(&w, "filler_cores", s->filler.at[RESOURCE_CPU]);
     jsonw_i64(&w, "filler_memory_bytes", s->filler.at[RESOURCE_MEMORY]);

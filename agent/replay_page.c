@@ -295,6 +295,25 @@ static void put_advice(const struct replay_flight *f, struct strbuf *out)
     add(out, "</table>\n");
 }
 
+/* What the scrapes show and hide. */
+static void put_seen(const struct replay_report *r, struct strbuf *out)
+{
+    struct strbuf text;
+    struct sv rest, line;
+
+    strbuf_init(&text, 4096);
+    replay_seen_text(&r->seen, &text);
+    rest = strbuf_sv(&text);
+    add(out, "<ul>\n");
+    while (sv_next(&rest, '\n', &line)) {
+        add(out, "<li>");
+        add_escaped(out, line);
+        add(out, "</li>\n");
+    }
+    add(out, "</ul>\n");
+    strbuf_done(&text);
+}
+
 void replay_page(const struct replay_report *r, struct strbuf *out)
 {
     add(out, head);
@@ -319,6 +338,8 @@ void replay_page(const struct replay_report *r, struct strbuf *out)
         add(out, "</h2>\n");
         put_picture(r, &r->flights[i], out);
     }
+    if (r->has_seen)
+        put_seen(r, out);
     put_figures(r, out);
     for (size_t i = 0; i < r->n; i++) {
         if (r->flights[i].is_policy)

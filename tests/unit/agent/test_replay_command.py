@@ -169,7 +169,7 @@ class Replay(unittest.TestCase):
         self.assertIn("bad.csv:2: cpu_milli: found x, expected a whole number", err)
 
     def test_bad_use(self):
-        for args, hint in (((), "expected --trace or --db"), (("--trace", "a", "--db", "b"), "found both"),
+        for args, hint in (((), "found none, expected --trace, --db or --prometheus"), (("--trace", "a", "--db", "b"), "found more than one"),
                            (("--trace", self.name, "--peer", "kda"), "found kda, expected hpa"),
                            (("--trace", self.name, "--grace", "10"), "--grace: found 10, expected a time"),
                            (("--trace", self.name, "--strict", "x"), "--strict: found x"),
