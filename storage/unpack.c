@@ -44,6 +44,7 @@ struct unpack {
     bool telling; /* something was told: `from` is reached */
     bool broken;  /* something is missing since the last chunk */
     bool begun;   /* a chunk was given */
+    bool lost;    /* something was damaged or missing at some time */
     bool ended;
 };
 
@@ -332,7 +333,7 @@ static bool read_key_end(struct unpack *u)
     if (u->silent)
         return true;
     if (u->t_ms < u->until_ms && (u->telling || u->t_ms >= u->from_ms))
-        tell_all(u, u->telling || u->why != GAP_DAMAGED ? u->why : GAP_BEGIN);
+        tell_all(u, u->telling || u->lost || u->why != GAP_DAMAGED ? u->why : GAP_BEGIN);
     return true;
 }
 
@@ -514,7 +515,7 @@ static bool read_record(struct unpack *u, struct sv *in)
 
 void unpack_break(struct unpack *u)
 {
-    u->broken = true;
+    u->broken = u->lost = true;
     u->whole = u->in_keyframe = false;
 }
 

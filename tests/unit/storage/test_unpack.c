@@ -129,6 +129,28 @@ Test(unpack, tells_damage_in_the_first_chunk_of_all)
     world_done(&w);
 }
 
+/* What the first segment told is missing: the gap before the second says so. */
+Test(unpack, a_damaged_begin_is_a_gap_by_that_name)
+{
+    static struct world w;
+    struct gathered g = {0};
+    struct unpack *u = unpack_new(0, INT64_MAX, world_gather, &g);
+    struct kept k;
+
+    make(&w, &k, 12000);
+    k.at[0].at[0] = (char)0xff;
+    cr_assert_not(give(u, &k.at[0], NULL));
+    for (size_t i = 1; i < k.n; i++)
+        cr_assert(give(u, &k.at[i], NULL));
+    unpack_finish(u);
+    cr_assert(g.len > 0 && g.at[0].kind == EVENT_GAP && g.at[0].resets);
+    cr_assert_eq(g.at[0].why, GAP_DAMAGED);
+    unpack_free(u);
+    free(g.at);
+    free(k.at);
+    world_done(&w);
+}
+
 static bool stop_at_ten(void *self, const struct event *e)
 {
     (void)e;
