@@ -1,5 +1,5 @@
 /* Power loss: what was acknowledged is there afterwards, whatever the disk lost of what was not synced (lossy_vfs.h). */
-#include "storage/history.h"
+#include "storage/writer.h"
 
 #include "tests/unit/storage/folder.h"
 #include "tests/unit/storage/lossy_vfs.h"
@@ -329,4 +329,61 @@ Test(power, less_syncing_would_lose_what_was_acknowledged)
     cr_assert(normal.lost > 0 && normal.damaged == 0, "%d lost, %d damaged", normal.lost,
               normal.damaged);
     cr_assert_gt(off.damaged, 0);
+}
+
+/* The power goes while the disk thread writes: what had left its queue is there. */
+static int64_t write_until_cut(const char *file, int64_t from)
+{
+    const struct writer_options options = {.path = file, .vfs = LOSSY_VFS, .interval_us = 1000};
+    struct writer_status status = {0};
+    struct err err = {0};
+    struct writer *w;
+    int64_t acknowledged = from;
+
+    cr_assert(writer_start(&options, &w, &err), "%s", err.text);
+    (void)writer_first_id(w, INT64_C(10000000));
+    for (int64_t id = from + 1; !lossy_is_cut(); id++) {
+        struct decision_entry d = {
+            .id = (uint64_t)id, .policy = "miner", .t_ms = id, .at = {[DECISION_REPLICAS] = id}};
+
+        writer_decision(w, &d);
+        do {
+            (void)usleep(200);
+            writer_status(w, &status);
+        } while (status.queued != 0 && !lossy_is_cut());
+        if (status.queued == 0)
+            acknowledged = id;
+    }
+    cr_assert(writer_stop(w));
+    return acknowledged;
+}
+
+Test(power, what_the_writer_acknowledged_is_there)
+{
+    struct folder f = folder_new();
+    const struct db_options options = {.path = f.file, .vfs = LOSSY_VFS};
+    struct random r = random_start("power, writer");
+    int64_t last = 0;
+
+    lossy_start(random_u64(&r), 4096);
+    for (int cut = 0; cut < 50; cut++) {
+        struct err err = {0};
+        struct history h = {0};
+        uint64_t found = 0;
+        int64_t acknowledged;
+
+        lossy_cut_after(random_in(&r, 1, 150));
+        acknowledged = write_until_cut(f.file, last);
+        lossy_power_on();
+        cr_assert(history_open(&options, &h, &err) && db_integrity(h.db, &err) &&
+                      decisions_last_id(h.decisions, &found, &err),
+                  "cut %d: %s", cut, err.text);
+        history_close(&h);
+        cr_assert((int64_t)found >= acknowledged && (int64_t)found <= acknowledged + 1,
+                  "cut %d: %lld acknowledged, %llu found", cut, (long long)acknowledged,
+                  (unsigned long long)found);
+        last = (int64_t)found;
+    }
+    lossy_done();
+    folder_done(&f);
 }
