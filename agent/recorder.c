@@ -49,6 +49,20 @@ static int64_t kept_milli(const struct planner_plan *plan)
                                                                                       : kept;
 }
 
+/* O(nodes), in some 20 ns each: for 5,000 nodes a hundred microseconds every 10 s. */
+static void add_nodes(const struct turn *t, const struct turn_filler *tf, struct sample *s)
+{
+    const struct cluster *c = facts_cluster(t->parts.facts);
+    const struct fit *fit = planner_fit(t->parts.facts->planner, tf->index);
+
+    for (uint32_t i = 0; fit != NULL && i < cluster_node_limit(c); i++) {
+        struct fit_node n = fit_node(fit, i);
+
+        if (n.eligible)
+            sample_add_node(s, n.allocatable_milli, n.room_milli, n.slots);
+    }
+}
+
 static void sample(struct recorder *r, const struct turn_filler *tf)
 {
     const struct turn *t = r->turn;
@@ -81,6 +95,7 @@ static void sample(struct recorder *r, const struct turn_filler *tf)
         !planner_has_shape(t->parts.facts->planner, tf->index))
         return;
     (void)snprintf(s.policy, sizeof s.policy, "%.*s", SV_ARG(tf->policy->name));
+    add_nodes(t, tf, &s);
     writer_sample(r->writer, &s);
 }
 

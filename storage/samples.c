@@ -118,6 +118,44 @@ const char *sample_field_name(enum sample_field field)
     return field_names[field];
 }
 
+static void widen(struct sample *s, enum sample_field min, enum sample_field max, int64_t value)
+{
+    if (s->at[SAMPLE_NODES] == 0 || value < s->at[min])
+        s->at[min] = value;
+    if (s->at[SAMPLE_NODES] == 0 || value > s->at[max])
+        s->at[max] = value;
+}
+
+static int class_of_free(int64_t allocatable_milli, int64_t free_milli)
+{
+    enum { EIGHTHS = SAMPLES_NODE_CLASSES - 1 };
+    __int128 eighth = (__int128)free_milli * EIGHTHS;
+
+    if (free_milli <= 0)
+        return 0;
+    return eighth >= (__int128)allocatable_milli * EIGHTHS
+               ? EIGHTHS
+               : (int)((eighth + allocatable_milli - 1) / allocatable_milli);
+}
+
+static int class_of_fit(int64_t fit)
+{
+    int bits = 0;
+
+    while (bits < SAMPLES_NODE_CLASSES - 1 && fit > 0 && fit >> bits != 0)
+        bits++;
+    return bits;
+}
+
+void sample_add_node(struct sample *s, int64_t allocatable_milli, int64_t free_milli, int64_t fit)
+{
+    widen(s, SAMPLE_NODE_FREE_MIN, SAMPLE_NODE_FREE_MAX, free_milli);
+    widen(s, SAMPLE_NODE_FIT_MIN, SAMPLE_NODE_FIT_MAX, fit);
+    s->at[SAMPLE_NODES]++;
+    s->at[SAMPLE_NODE_FREE + class_of_free(allocatable_milli, free_milli)]++;
+    s->at[SAMPLE_NODE_FIT + class_of_fit(fit)]++;
+}
+
 void sample_merge(struct sample *into, const struct sample *later)
 {
     int64_t mine = into->merged + 1, theirs = later->merged + 1;

@@ -62,6 +62,9 @@ struct sample {
     int64_t at[SAMPLE_COUNT_];
 };
 
+/* Counts one more node into the fields of nodes, which begin at 0. O(1). */
+void sample_add_node(struct sample *s, int64_t allocatable_milli, int64_t free_milli, int64_t fit);
+
 /*
  * Takes a later sample of the same policy into `into`: amounts become the mean of all, pods and counts the newest, the time stays
  * the oldest, so that the sums of a report stay right.

@@ -168,6 +168,29 @@ Test(history, merges_samples_into_their_mean)
     cr_assert_eq(sample_hold_ms(&a), 50000);
 }
 
+Test(history, counts_nodes_by_what_is_free_and_by_what_fits)
+{
+    static const struct {
+        int64_t free_milli, fit;
+        int free_class, fit_class;
+    } rows[] = {{-100, 0, 0, 0}, {0, 0, 0, 0},      {1, 1, 1, 1},      {1000, 2, 1, 2},
+                {1001, 3, 2, 2}, {4000, 4, 4, 3},   {7001, 127, 8, 7}, {8000, 128, 8, 8},
+                {9000, 1, 8, 1}, {8000, 9999, 8, 8}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct sample s = {0};
+
+        sample_add_node(&s, 8000, rows[i].free_milli, rows[i].fit);
+        cr_assert_eq(s.at[SAMPLE_NODE_FREE + rows[i].free_class], 1, "row %zu", i);
+        cr_assert_eq(s.at[SAMPLE_NODE_FIT + rows[i].fit_class], 1, "row %zu", i);
+        sample_add_node(&s, 8000, 500, 20);
+        cr_assert_eq(s.at[SAMPLE_NODES], 2);
+        cr_assert(s.at[SAMPLE_NODE_FREE_MIN] ==
+                  (rows[i].free_milli < 500 ? rows[i].free_milli : 500));
+        cr_assert(s.at[SAMPLE_NODE_FIT_MAX] == (rows[i].fit > 20 ? rows[i].fit : 20));
+    }
+}
+
 static bool one_gap(void *self, const struct history_gap *gap)
 {
     cr_assert(sv_eq(gap->why, SV("disk full")));

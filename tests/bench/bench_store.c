@@ -1,0 +1,300 @@
+/*
+ * What the history of a year costs: bytes a value at 10 s, the file's size with what is kept by default, and the time to read the year.
+ *
+ *     bench_store [--days N]     a generated load, 365 days of it
+ *     bench_store --file FILE    packs the samples of a history that is there (a copy of it: it is changed)
+ *
+ * The load is a web site's by hour and weekday with noise, batch pods that come and go, and filler that follows after a while, on 50 nodes;
+ * about one row in ten changes all of a policy's numbers. The file stands in TMPDIR. Lines of three words are for bench.py.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "storage/report.h"
+#include "storage/series.h"
+
+#define START_MS INT64_C(1790035200000) /* 2026-09-22T00:00:00Z */
+#define HOUR_S   3600
+#define DAY_S    86400
+
+enum {
+    NODES = 50,
+    NODE_MILLI = 32000,
+    YEAR_DAYS = 365,
+    READS = 20,
+    STEP_S = SAMPLES_STEP_MS / 1000
+};
+
+static const struct history_keep keep = {.samples_ms = 14 * PACKS_DAY_MS,
+                                         .minutes_ms = 90 * PACKS_DAY_MS};
+
+static void check(bool ok, const struct err *err)
+{
+    if (ok)
+        return;
+    (void)fprintf(stderr, "bench_store: %s\n", err->text);
+    exit(1);
+}
+
+static int64_t cpu_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * US_PER_S + t.tv_nsec / 1000;
+}
+
+static uint64_t random_u64(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15ULL;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+static double random_share(uint64_t *state)
+{
+    return (double)(random_u64(state) >> 11) / (double)(1ULL << 53);
+}
+
+struct load {
+    uint64_t random;
+    int64_t t_s;
+    int64_t web, batch, filler, want; /* pods: of 500 milli-cores, of 2 cores; replicas of 1 core */
+    int64_t calm_s;                   /* for how long there was more room than filler */
+};
+
+/* Web pods follow the hour and the weekday every half a minute, batch comes in bursts. */
+static void paid(struct load *l)
+{
+    double hour = fmod((double)l->t_s / HOUR_S, 24), week = fmod((double)l->t_s / DAY_S, 7);
+    double want = 500 + 700 * exp(-(hour - 14) * (hour - 14) / 18) * (week < 5 ? 1 : 0.5);
+
+    if (l->t_s % 30 == 0 && random_share(&l->random) < 0.4)
+        l->web += (int64_t)(want * (0.97 + 0.06 * random_share(&l->random)) - (double)l->web) / 4;
+    if (random_share(&l->random) < 0.01)
+        l->batch += (int64_t)(random_share(&l->random) * 40);
+    if (l->batch > 0 && random_share(&l->random) < 0.03)
+        l->batch -= 1 + (int64_t)(random_share(&l->random) * (double)l->batch / 4);
+}
+
+/* Room spread over the nodes, a little differently on each. */
+static void nodes(struct sample *s, int64_t free_milli, uint64_t salt)
+{
+    for (uint64_t i = 0; i < NODES; i++) {
+        uint64_t state = i + salt;
+        double room = (double)free_milli / NODES * 2 * random_share(&state);
+        int64_t free = (int64_t)(room < NODE_MILLI ? room : NODE_MILLI) / 500 * 500;
+
+        sample_add_node(s, NODE_MILLI, free, free / 1000);
+    }
+}
+
+/* Filler yields at once and grows after a minute and a half. */
+static void step(struct load *l, struct sample *s)
+{
+    int64_t allocatable = (int64_t)NODES * NODE_MILLI, used, room, headroom = 60000;
+
+    paid(l);
+    used = l->web * 500 + l->batch * 2000;
+    used = used < allocatable ? used : allocatable;
+    room = allocatable - used;
+    l->want = room > headroom ? (room - headroom) / 1000 : 0;
+    l->calm_s = l->want > l->filler ? l->calm_s + STEP_S : 0;
+    if (l->want < l->filler || l->calm_s >= 90)
+        l->filler = l->want;
+    *s = (struct sample){.policy = "miner", .t_ms = START_MS + l->t_s * 1000};
+    s->t_ms += (int64_t)(random_u64(&l->random) % 2);
+    s->at[SAMPLE_ALLOCATABLE] = allocatable;
+    s->at[SAMPLE_PAID] = used;
+    s->at[SAMPLE_PENDING] = random_share(&l->random) < 0.02 ? 2000 : 0;
+    s->at[SAMPLE_READY] = l->filler * 1000;
+    s->at[SAMPLE_REMAINING] = room;
+    s->at[SAMPLE_HEADROOM] = headroom;
+    s->at[SAMPLE_KEPT] = headroom;
+    s->at[SAMPLE_SET_POINT] = l->want;
+    s->at[SAMPLE_DAMPED] = s->at[SAMPLE_REPLICAS] = l->filler;
+    s->at[SAMPLE_WAITING] = s->at[SAMPLE_PENDING] / 2000;
+    nodes(s, room, (uint64_t)(l->web / 16));
+    l->t_s += STEP_S;
+}
+
+static void pack(struct history *h, int64_t now_ms)
+{
+    struct err err = {0};
+    bool more = true;
+
+    while (more)
+        check(history_pack(h, now_ms, &more, &err), &err);
+}
+
+static void fill(struct history *h, int64_t days)
+{
+    struct load load = {.random = 1, .web = 500};
+    struct sample s = {0};
+    struct err err = {0};
+
+    check(db_exec(h->db, "PRAGMA synchronous=OFF", &err), &err);
+    while (load.t_s < days * DAY_S) {
+        check(db_begin(h->db, &err), &err);
+        do {
+            step(&load, &s);
+            check(samples_add(h->samples, &s, &err), &err);
+        } while (load.t_s % HOUR_S != 0);
+        check(db_commit(h->db, &err), &err);
+        pack(h, START_MS + load.t_s * 1000);
+        check(history_forget(h, &keep, START_MS + load.t_s * 1000, &err), &err);
+    }
+}
+
+static int64_t number(struct history *h, const char *sql)
+{
+    struct err err = {0};
+    int64_t n = 0;
+
+    check(db_number(h->db, sql, &n, &err), &err);
+    return n;
+}
+
+static const enum series read_series[] = {(enum series)SAMPLE_ALLOCATABLE,
+                                          (enum series)SAMPLE_PAID,
+                                          (enum series)SAMPLE_READY,
+                                          SERIES_PART_PAID,
+                                          SERIES_PART_FILLER,
+                                          SERIES_PART_CHURN,
+                                          SERIES_PART_KEPT,
+                                          SERIES_PART_IDLE,
+                                          SERIES_DEMAND,
+                                          (enum series)SAMPLE_WAITING};
+
+/* CPU of reading ten series over all days in rows of so many hours; the best of some. */
+static double read_ms(struct history *h, int64_t days, int64_t hours, int64_t shift_ms)
+{
+    size_t n = (size_t)(days * 24 / hours);
+    int64_t *edges = xcalloc(n + 1, sizeof *edges), best = INT64_MAX;
+    struct figures *figures = xcalloc(n * COUNT_OF(read_series), sizeof *figures);
+    struct series_row *rows = xcalloc(n, sizeof *rows);
+    const struct series_query q = {.policy = SV("miner"),
+                                   .series = read_series,
+                                   .n_series = COUNT_OF(read_series),
+                                   .edges = edges,
+                                   .n_rows = n};
+    struct err err = {0};
+
+    for (size_t i = 0; i <= n; i++)
+        edges[i] = START_MS + shift_ms + (int64_t)i * hours * PACKS_HOUR_MS;
+    for (int i = 0; i < READS; i++) {
+        int64_t begun = cpu_us();
+
+        check(series_read(h, &q, rows, figures, &err), &err);
+        best = cpu_us() - begun < best ? cpu_us() - begun : best;
+    }
+    free(rows);
+    free(figures);
+    free(edges);
+    return (double)best / 1000;
+}
+
+/* CPU of a report of all there is, by the month; the best of some. */
+static double report_cpu_ms(struct history *h)
+{
+    const struct report_query q = {.by = REPORT_MONTH};
+    int64_t best = INT64_MAX;
+    struct err err = {0};
+
+    for (int i = 0; i < READS; i++) {
+        int64_t begun = cpu_us();
+        struct report r;
+
+        check(report_make(h, &q, &r, &err), &err);
+        report_done(&r);
+        best = cpu_us() - begun < best ? cpu_us() - begun : best;
+    }
+    return (double)best / 1000;
+}
+
+static void tell_values(struct history *h)
+{
+    int64_t rows = number(h, "SELECT sum(rows) FROM pack WHERE level = 0");
+    int64_t bytes = number(h, "SELECT sum(length(data)) FROM pack WHERE level = 0");
+
+    if (rows == 0)
+        return;
+    (void)printf("%" PRId64 " samples of %d values in %" PRId64 " bytes\n", rows, SAMPLE_COUNT_,
+                 bytes);
+    (void)printf("store.value %.3f B\n", (double)bytes / (double)(rows * (SAMPLE_COUNT_ + 1)));
+    /* The fields that were rows before, as if the others took nothing. */
+    (void)printf("store.value_of_fields_that_change %.3f B\n",
+                 (double)bytes / (double)(rows * (SAMPLE_WAITING + 1)));
+    for (int level = LEVEL_MINUTE; level < LEVEL_COUNT_; level++) {
+        char sql[96];
+
+        (void)snprintf(sql, sizeof sql, "SELECT sum(length(data)) FROM pack WHERE level = %d",
+                       level);
+        (void)printf("level %d: %" PRId64 " bytes\n", level, number(h, sql));
+    }
+}
+
+static void year(const char *path, int64_t days)
+{
+    const struct db_options options = {.path = path};
+    struct history h;
+    struct err err = {0};
+    int64_t begun = cpu_us();
+
+    check(history_open(&options, &h, &err), &err);
+    fill(&h, days);
+    (void)printf("store.hour %.2f ms\n", (double)(cpu_us() - begun) / 1000 / (double)(days * 24));
+    tell_values(&h);
+    (void)printf("store.year %.2f MB\n", (double)db_bytes(h.db) / 1e6 * YEAR_DAYS / (double)days);
+    (void)printf("store.read_hours %.2f ms\n", read_ms(&h, days, 1, 0));
+    (void)printf("store.read_days %.2f ms\n", read_ms(&h, days, 24, 0));
+    (void)printf("store.read_days_of_a_zone %.2f ms\n", read_ms(&h, days, 24, PACKS_HOUR_MS));
+    (void)printf("store.read_half_hour_zone %.2f ms\n",
+                 read_ms(&h, days, 24, PACKS_HOUR_MS + PACKS_HOUR_MS / 2));
+    (void)printf("store.report %.2f ms\n", report_cpu_ms(&h));
+    history_close(&h);
+}
+
+static void file(const char *path)
+{
+    const struct db_options options = {.path = path};
+    struct history h;
+    struct err err = {0};
+
+    check(history_open(&options, &h, &err), &err);
+    pack(&h, INT64_C(1) << 42);
+    tell_values(&h);
+    history_close(&h);
+}
+
+int main(int argc, char **argv)
+{
+    const char *tmp = getenv("TMPDIR");
+    int64_t days = YEAR_DAYS;
+    char path[256], log[264];
+
+    if (argc == 3 && strcmp(argv[1], "--file") == 0) {
+        file(argv[2]);
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "--days") == 0 && !sv_to_i64(sv_from(argv[2]), &days))
+        return 2;
+    (void)snprintf(path, sizeof path, "%s/brim-store-%ld.db", tmp != NULL ? tmp : "/tmp",
+                   (long)getpid());
+    year(path, days);
+    (void)unlink(path);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(log, sizeof log, "%s-%s", path, i == 0 ? "wal" : "shm");
+        (void)unlink(log);
+    }
+    return 0;
+}
