@@ -1,6 +1,7 @@
 """Stories of filler behind the gate, of which something goes wrong between the decision to let a pod in and its being bound."""
 
 import json
+import threading
 import time
 import unittest
 
@@ -23,11 +24,12 @@ def lets_in(r, node=""):
 
 def once(fn):
     """Calls it until it says that it did something; what it did."""
-    done = []
+    done, lock = [], threading.Lock()
 
     def call(*args):
-        if not done:
-            done.extend(filter(None, [fn(*args)]))
+        with lock:
+            if not done:
+                done.extend(filter(None, [fn(*args)]))
     return call, done
 
 

@@ -39,7 +39,7 @@ class Answer:
 
 class Request:
     def __init__(self, method, target, headers, body):
-        self.method, self.headers, self.body = method, headers, body
+        self.method, self.headers, self.body, self.at = method, headers, body, time.monotonic()
         self.path, _, query = target.partition("?")
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         self.is_watch = "watch" in self.query
@@ -97,8 +97,8 @@ class Book:
             self.whole[path] -= 1
             self.ended[path] = time.monotonic()
 
-    def watched(self, path, lately_s):
-        return self.whole.get(path, 0) > 0 or time.monotonic() - self.ended.get(path, -1e9) < lately_s
+    def watched(self, path, since):
+        return self.whole.get(path, 0) > 0 or self.ended.get(path, -1e9) > since
 
 
 class Connection:

@@ -1,8 +1,8 @@
 """stage: a pocket cluster, a proxy that fails, an agent behind it, and what must be so whatever fails.
 
 While a story lasts, at every write of the agent's that the server carried out:
-  - the target's replicas are no more than fit beside the paid pods that there were at some moment of the last RACE_S, or than
-    they were before;
+  - the target's replicas are no more than fit beside the paid pods that there were when the request came or RACE_S before, or
+    than they were before;
   - nothing grows and no pod is let in while pods and nodes were not heard of for STALE_S, or their watches are not there or
     not yet whole;
   - a pod is let in to a node that is open, and has room for it beside paid pods and all filler that stands there.
@@ -38,8 +38,8 @@ spec:
 PODS = "/api/v1/namespaces/default/pods"
 FILLER = "/api/v1/namespaces/filler/pods"
 STALE_S = 90  # the policy's default
-# A paid pod that came this short a time ago may have met growth on its way.
-RACE_S = 1.5
+# A paid pod that came this short a time ago may have met growth on its way; more on a machine that is busy.
+RACE_S, SAMPLE_S = 1.5, 0.25
 SOURCES = ("/api/v1/pods", "/api/v1/nodes")
 
 
@@ -47,7 +47,8 @@ class Stage:
     def __init__(self, *args, policy=POLICY, scenario="faults", context=None, kubeconfig=None, env=None, make=Proxy):
         self.stack = contextlib.ExitStack()
         self.pocket = self.stack.enter_context(Pocket("--scenario", scenario, *args))
-        self.server, self.wrong, self.seen, self.counted = self.pocket.server, [], [], 0
+        self.server, self.wrong, self.seen = self.pocket.server, [], []
+        self.counting, self.truth, self.counted_at = threading.Lock(), None, -1.0
         self.proxy = self.stack.enter_context(make(self.pocket.url, context=context))
         self.proxy.asked, self.proxy.answered = self.on_ask, self.on_answer
         text = (kubeconfig or "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: \"%s\"}}]\n"
@@ -100,14 +101,33 @@ class Stage:
     # ---- what must always be so ----
 
     def sample(self):
-        while not self.ending.wait(0.25):
+        version, truth = None, None
+        while not self.ending.wait(SAMPLE_S):
             with contextlib.suppress(OSError, AssertionError, KeyError):
-                self.seen.append((time.monotonic(), Recount(self.server)))
-                del self.seen[:-20]
+                now = self.server.get("/api/v1/namespaces?limit=1")["metadata"]["resourceVersion"]
+                if now != version:
+                    version, truth = now, self.recount(time.monotonic())
+                self.seen.append((time.monotonic(), truth))
+                del self.seen[:-400]
 
-    def lately(self):
-        """The cluster now, and at moments before that the agent may still have gone by."""
-        return [Recount(self.server)] + [truth for t, truth in self.seen if time.monotonic() - t < RACE_S]
+    def recount(self, at):
+        """What there was at this moment or after it; who asks for the same at once gets the same."""
+        with self.counting:
+            if self.counted_at < at:
+                began = time.monotonic()
+                self.truth, self.counted_at = Recount(self.server), began
+            return self.truth
+
+    def race(self):
+        """How old what the agent goes by may be: the slower this machine, as the samples' pauses show, the older."""
+        times = [t for t, _ in self.seen[-60:]]
+        return RACE_S + 4 * max([b - a - SAMPLE_S for a, b in zip(times, times[1:])] or [0])
+
+    def lately(self, r):
+        """The cluster now, and at moments before the request that the agent may still have gone by."""
+        now, since = self.recount(time.monotonic()), r.at - self.race()
+        before = [i for i, (t, _) in enumerate(self.seen) if t < since]
+        return [now] + [truth for _, truth in self.seen[max(before or [0]):]]
 
     def on_ask(self, r):
         r.before = self.replicas() if r.is_scale else None
@@ -121,32 +141,31 @@ class Stage:
             self.on_admission(r)
 
     def on_scale(self, r):
-        body, now = json.loads(r.body), time.monotonic()
+        body = json.loads(r.body)
         grows = isinstance(body, list)
         to = body[-1]["value"] if grows else body["spec"]["replicas"]
-        self.patches.append((now, to))
-        fit = max(truth.fit() for truth in self.lately())
+        self.patches.append((r.at, to))
+        fit = max(truth.fit() for truth in self.lately(r))
         if to > max(fit, r.before):
             self.wrong.append("%d replicas were made %d where %d fit" % (r.before, to, fit))
         if grows:
-            self.check_sources("grew to %d" % to)
+            self.check_sources("grew to %d" % to, r)
 
     def on_admission(self, r):
         name = json.loads(r.body)["spec"]["affinity"]["nodeAffinity"][
             "requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]
-        truths = self.lately()
+        truths = self.lately(r)
         here = truths[0].nodes.get(name)
         filler = here.filler["pods"] + here.leaving["pods"] + here.coming if here else 1
         if not any(truth.holds(name, filler) for truth in truths):
             self.wrong.append("%s was let in to %s, where %d filler pods do not fit" % (r.path, name, filler))
-        self.check_sources("let in %s" % r.path)
+        self.check_sources("let in %s" % r.path, r)
 
-    def check_sources(self, what):
-        now = time.monotonic()
+    def check_sources(self, what, r):
         for path in SOURCES:
-            if now - self.proxy.book.heard.get(path, 0) > STALE_S + 1:
+            if r.at - self.proxy.book.heard.get(path, 0) > STALE_S + 1:
                 self.wrong.append("%s, and nothing was heard from %s" % (what, path))
-            if not self.proxy.book.watched(path, RACE_S):
+            if not self.proxy.book.watched(path, r.at - self.race()):
                 self.wrong.append("%s, and no watch of %s was there" % (what, path))
 
     # ---- the agent ----
@@ -185,7 +204,6 @@ class Stage:
         pairs = recount.facts(status, truth)
         pairs.update(recount.figures(recount.metrics_of(metrics), truth))
         pairs.update(recount.table(json.loads(columns), truth))
-        self.counted = len(pairs)
         return recount.differences(pairs)
 
     def difference(self):

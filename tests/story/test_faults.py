@@ -30,7 +30,7 @@ from stage import POLICY, Stage
 from test_pocket import MINER, checks, wait_until
 
 FAULTY_SYSTEM = None
-LANES = 16
+LANES = 12
 # They begin first: back-offs of a minute and more.
 LONGEST = ("looked_up_for_a_while", "has_not_reached", "nothing_grows_meanwhile", "restart_one_by_one",
            "just_before_a_pod_is_let_in_to_it", "vanishes_in_its_midst_is_begun_anew", "with_all_its_connections_is_found_again")
