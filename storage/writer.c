@@ -284,10 +284,7 @@ static void forget_old(struct writer *w)
     struct err err = {0};
 
     w->forget_at_us = mono_us(w) + FORGET_EVERY_US;
-    if (history_forget(&w->history, &w->options.keep, wall(w).us / 1000, &err))
-        return;
-    note_error(w, &err);
-    if (db_damage(w->history.db) != NULL && !replace_damaged(w, &err))
+    if (!history_forget(&w->history, &w->options.keep, wall(w).us / 1000, &err))
         note_error(w, &err);
 }
 
@@ -303,6 +300,15 @@ static void pack_old(struct writer *w, int64_t now_ms)
             return;
         }
     }
+}
+
+/* What reading or tidying up has found to be damaged. */
+static void leave_damaged(struct writer *w)
+{
+    struct err err = {0};
+
+    if (w->history.db != NULL && db_damage(w->history.db) != NULL && !replace_damaged(w, &err))
+        note_error(w, &err);
 }
 
 /* Writes what is queued. At the limit of size old history makes room, once. */
@@ -336,6 +342,7 @@ static bool flush(struct writer *w, struct err *err)
         pack_old(w, sampled_ms);
     if (chunk || mono_us(w) >= w->forget_at_us)
         forget_old(w);
+    leave_damaged(w);
     return true;
 }
 
@@ -359,8 +366,7 @@ static void answer(struct writer *w)
             (void)!have_history(w, &err);
         requests[i].run(requests[i].self, w->history.db != NULL && !stopping ? &w->history : NULL,
                         &err);
-        if (w->history.db != NULL && db_damage(w->history.db) != NULL && !replace_damaged(w, &err))
-            note_error(w, &err);
+        leave_damaged(w);
     }
 }
 

@@ -9,7 +9,7 @@ enum {
     CUTS = 1000,
     FRESH_EVERY = 40, /* cuts that one file lives through */
     LIFE_STEPS = 400, /* batches until a life is given up as one that is not cut */
-    KEEP_STEPS = 60,  /* what is older is forgotten */
+    KEEP_STEPS = 600, /* what is older is forgotten */
     LOOK_EVERY = 20,  /* cuts between looks through the system's own VFS */
 };
 
@@ -142,17 +142,19 @@ static void begin_journal(struct life *l)
     world_list(&l->world);
 }
 
-/* Opens, writes, forgets, closes and opens again until the power goes; false if it did not. */
+/* Opens, writes, forgets, packs, closes and opens again until the power goes; false if it did not. */
 static bool live(struct life *l)
 {
     struct err err = {0};
-    bool ok = open_life(l, &err);
+    bool ok = open_life(l, &err), more;
 
     begin_journal(l);
     for (int i = 0; ok && i < LIFE_STEPS; i++) {
         ok = write_step(l, &err);
         if (ok && random_percent(l->random, 5))
             ok = forget(l, &err);
+        if (ok && random_percent(l->random, 5))
+            ok = history_pack(&l->history, time_of(l->owed->steps), &more, &err);
         if (ok && random_percent(l->random, 3)) {
             history_close(&l->history);
             ok = !lossy_is_cut() && open_life(l, &err);
