@@ -52,6 +52,7 @@ static uint64_t chance(struct stress *s)
     return s->random >> 33;
 }
 
+/* `cpu`: NULL: it asks for none. */
 static bool make_doc(struct world *w, const char *cpu, struct pod_doc **ret_doc, struct err *err)
 {
     const struct world_timing timing = {.grace_us = 0, .start_us = 0, .exit_us = 0};
@@ -62,8 +63,9 @@ static bool make_doc(struct world *w, const char *cpu, struct pod_doc **ret_doc,
     (void)snprintf(text, sizeof text,
                    "{\"metadata\":{\"labels\":{\"app\":\"stress\"}},\"spec\":{\"preemptionPolicy\":"
                    "\"Never\",\"priority\":0,\"containers\":[{\"name\":\"c\",\"image\":\"i\","
-                   "\"resources\":{\"requests\":{\"cpu\":\"%s\",\"memory\":\"256Mi\"}}}]}}",
-                   cpu);
+                   "\"resources\":{\"requests\":{%s%s%s\"memory\":\"1Mi\"}}}]}}",
+                   cpu != NULL ? "\"cpu\":\"" : "", cpu != NULL ? cpu : "",
+                   cpu != NULL ? "\"," : "");
     json = cJSON_Parse(text);
     ok = world_pod_doc(w, SV(NAMESPACE), json, &timing, ret_doc, err);
     cJSON_Delete(json);
@@ -97,7 +99,8 @@ bool stress_new(struct world *w, const struct stress_config *config, struct stre
     s->began = s->next_at = now(s);
     ok = set_path(s, err) &&
          world_create(w, KIND_NAMESPACES, (struct sv){0}, ns, &WORLD_NO_TIMING, &o, err) &&
-         make_doc(w, "1", &s->probe_doc, err) && make_doc(w, "100m", &s->churn_doc, err);
+         make_doc(w, "1", &s->probe_doc, err) &&
+         make_doc(w, config->probes_per_s != 0 ? NULL : "100m", &s->churn_doc, err);
     cJSON_Delete(ns);
     if (!ok) {
         stress_free(s);

@@ -7,7 +7,8 @@
  * the first of several watches counts) to the moment that the head of a merge patch of the target's scale was read. So it
  * holds whatever the server itself takes to come round to reading; how much of it the server had nothing to do and waited is told
  * beside it: what is left of that is the controller's, the kernel's and the machine's. A probe that is bound before any patch came is no sample: it was
- * served by room that came free for another reason. Probes stay: each takes one core that was filler's.
+ * served by room that came free for another reason. So that there is little of such, and no patch that is not a probe's, what comes
+ * and goes beside probes asks for no cpu. Probes stay: each takes one core that was filler's.
  */
 #ifndef BRIM_POCKET_STRESS_H
 #define BRIM_POCKET_STRESS_H
