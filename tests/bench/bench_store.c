@@ -254,7 +254,8 @@ static void year(const char *path, int64_t days)
     fill(&h, days);
     (void)printf("store.hour %.2f ms\n", (double)(cpu_us() - begun) / 1000 / (double)(days * 24));
     tell_values(&h);
-    (void)printf("store.year %.2f MB\n", (double)db_bytes(h.db) / 1e6 * YEAR_DAYS / (double)days);
+    (void)printf("%s %.2f MB\n", days == YEAR_DAYS ? "store.year" : "the file, not of a year:",
+                 (double)db_bytes(h.db) / 1e6);
     (void)printf("store.read_hours %.2f ms\n", read_ms(&h, days, 1, 0));
     (void)printf("store.read_days %.2f ms\n", read_ms(&h, days, 24, 0));
     (void)printf("store.read_days_of_a_zone %.2f ms\n", read_ms(&h, days, 24, PACKS_HOUR_MS));
