@@ -262,11 +262,15 @@ bool report_make(struct history *h, const struct report_query *query, struct rep
 {
     struct report r = {.query = *query, .whole = query->since_ms == 0 && query->last_ms == 0};
 
+    if (!db_exec(h->db, "BEGIN", err))
+        return false;
     if (!find_policy(h, query->policy, r.policy, err) || !find_range(h, &r.query, err) ||
         !make_pieces(&r, err) || !report_gather(h, &r, err)) {
+        db_rollback(h->db);
         report_done(&r);
         return false;
     }
+    db_rollback(h->db); /* nothing was written */
     r.query.policy = (struct sv){0};
     fold(&r);
     *ret_report = r;

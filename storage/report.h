@@ -155,6 +155,7 @@ struct report {
 /*
  * ERR_NOT_FOUND where nothing was recorded of that policy; ERR_INPUT where it must be named or since is not before until; ERR_LIMIT
  * beyond REPORT_MAX_PIECES; ERR_STORAGE. O(what series.h reads + decisions + events of the range). report_done() afterwards.
+ * Reads in one transaction, so that all figures are of one moment; none may be open.
  */
 bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,
                  struct err *err) MUST_CHECK;
