@@ -627,5 +627,6 @@ void transport_curl_free(struct transport_curl *tc)
 
 struct transport transport_curl_transport(struct transport_curl *t)
 {
-    return (struct transport){.start = start, .cancel = cancel, .push = push, .drop = drop, .self = t};
+    return (struct transport){
+        .start = start, .cancel = cancel, .push = push, .drop = drop, .self = t};
 }

@@ -191,6 +191,11 @@ static void fill(struct watcher *w)
         add_error(w);
         return;
     }
+    /* What came since the server went is told by no watch of before. */
+    if (w->closed != w->api->closed) {
+        w->ended = true;
+        return;
+    }
     add_initial(w, now);
     while (w->initial == NULL && w->out.len < PIECE) {
         e = store_next(s, w->q.kind, &w->cursor, &lost);
@@ -199,7 +204,7 @@ static void fill(struct watcher *w)
         add_event(w, e);
     }
     /* Too slow for the history: cut off, as the server does. */
-    if (lost || w->closed != w->api->closed || now.us >= w->ends_at.us)
+    if (lost || now.us >= w->ends_at.us)
         w->ended = true;
     else if (w->out.len == 0 && w->bookmarks && now.us >= w->bookmark_at.us &&
              store_version(s) >= w->after) {
