@@ -436,9 +436,10 @@ static bool read_node_gone(struct unpack *u, struct sv *in)
     node = find(&u->nodes, name);
     if (node == NULL)
         return false;
-    node->facts = NONE;
-    if (due(u))
+    if (due(u)) { /* which may tell all that was there before, this node among it */
+        node->facts = NONE;
         tell_thing(u, EVENT_NODE_GONE, node);
+    }
     drop(&u->nodes, node);
     return true;
 }

@@ -176,6 +176,52 @@ Test(unpack, ends_when_the_reader_has_enough)
     world_done(&w);
 }
 
+/* Times at which a node went. */
+struct ends {
+    int64_t at_ms[64];
+    size_t n;
+};
+
+static bool note_end(void *self, const struct event *e)
+{
+    struct ends *ends = self;
+
+    if (e->kind == EVENT_NODE_GONE && ends->n < COUNT_OF(ends->at_ms))
+        ends->at_ms[ends->n++] = e->t_ms;
+    return true;
+}
+
+static bool has_shape(void *self, const struct event *e)
+{
+    (void)self;
+    cr_assert(e->kind != EVENT_NODE || e->shape != NULL, "a node without facts at %lld ms",
+              (long long)e->t_ms);
+    return true;
+}
+
+Test(unpack, a_node_that_goes_first_of_all_was_there_before)
+{
+    static struct world w;
+    struct ends ends = {0};
+    struct unpack *u;
+    struct kept k;
+
+    make(&w, &k, 6000);
+    u = unpack_new(0, INT64_MAX, note_end, &ends);
+    for (size_t i = 0; i < k.n; i++)
+        cr_assert(give(u, &k.at[i], NULL));
+    unpack_free(u);
+    cr_assert_gt(ends.n, 5);
+    for (size_t end = 0; end < ends.n; end++) {
+        u = unpack_new(ends.at_ms[end], INT64_MAX, has_shape, NULL);
+        for (size_t i = 0; i < k.n; i++)
+            cr_assert(give(u, &k.at[i], NULL));
+        unpack_free(u);
+    }
+    free(k.at);
+    world_done(&w);
+}
+
 Test(unpack, tells_an_empty_world_where_there_is_nothing)
 {
     struct gathered g = {0};
