@@ -112,6 +112,8 @@ struct watch {
     bool told;             /* an initial event came */
     bool live;             /* one among them that was a change */
     bool unmarked;         /* a bookmark came instead of the mark */
+    struct mono told_at;   /* when a stream last told something, or a list was complete */
+    bool moved_on;         /* the probe found a version that we were not told of */
 
     struct client_call *call;
     struct frame *frame;
@@ -260,6 +262,13 @@ static struct move timer_fired(struct watch *w)
     return (struct move){.action = DO_NOTHING};
 }
 
+/* The probe says that there was more, and no stream has told of anything for long: streams cannot be relied on. */
+static bool unproven(const struct watch *w)
+{
+    return w->state == WATCH_PROBE && w->moved_on &&
+           mono_since_us(w->told_at, now(w)) >= WATCH_UNPROVEN_US;
+}
+
 static struct move completed(struct watch *w)
 {
     bool was_list = w->state == WATCH_LIST;
@@ -272,6 +281,10 @@ static struct move completed(struct watch *w)
     if (w->state == WATCH_STREAM) {
         w->gone = 0;
         w->stream_failures = 0;
+    }
+    if (unproven(w)) {
+        strbuf_clear(&w->token);
+        return list(w);
     }
     m = stream(w);
     m.synced = was_list;
@@ -400,6 +413,7 @@ static enum input input_of(const struct watch *w, const struct client_problem *p
     return IN_FAILED;
 }
 
+/* An answer's head, an object, an event or a bookmark: mere bytes are none of them. */
 static void heard(struct watch *w)
 {
     w->stats.heard = now(w);
@@ -461,6 +475,12 @@ static bool take_error(struct watch *w, enum decode_format format, struct sv obj
     return false;
 }
 
+static void stream_told(struct watch *w)
+{
+    w->heard_events++;
+    w->told_at = now(w);
+}
+
 static void take_change(struct watch *w, enum frame_event event, enum decode_format format,
                         struct sv object)
 {
@@ -475,7 +495,7 @@ static void take_change(struct watch *w, enum frame_event event, enum decode_for
         return;
     }
     w->stats.events++;
-    w->heard_events++;
+    stream_told(w);
     hand_over(w, change, format, object);
     /* Without a version of its own the stream goes on; resuming then begins a little earlier. */
     if (decode_version(&w->decoder, format, object, &version, NULL))
@@ -509,7 +529,7 @@ static bool take_bookmark(struct watch *w, enum decode_format format, struct sv 
     }
     if (w->state == WATCH_INITIAL)
         return take_mark(w, &meta, err);
-    w->heard_events++;
+    stream_told(w);
     set_version(w, meta.resource_version);
     return true;
 }
@@ -521,6 +541,8 @@ static bool on_object(void *self, enum frame_event event, enum decode_format for
 
     if (w->state == WATCH_PROBE)
         return true;
+    if (event != FRAME_OTHER)
+        heard(w);
     switch (event) {
     case FRAME_ITEM:
         hand_over(w, WATCH_UPSERT, format, object);
@@ -561,7 +583,6 @@ static bool on_data(void *self, struct sv bytes, struct err *err)
 {
     struct watch *w = self;
 
-    heard(w);
     return frame_push(w->frame, bytes, err);
 }
 
@@ -575,11 +596,16 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
         return err_wrap(err, "%s", w->path);
     if (w->state == WATCH_INITIAL)
         return err_set(err, ERR_PROTOCOL, 0, "%s: the initial events have no end", w->path);
-    if (w->state != WATCH_LIST)
+    if (w->state == WATCH_STREAM)
         return true;
 
     struct sv version = frame_resource_version(w->frame);
     struct sv token = frame_continue(w->frame);
+
+    if (w->state == WATCH_PROBE) {
+        w->moved_on = is_version(w, version) && !sv_eq(version, sv_from(w->version));
+        return true;
+    }
 
     if (!is_version(w, version))
         return err_set(err, ERR_PROTOCOL, 0, "%s: the list has no resourceVersion", w->path);
@@ -721,6 +747,7 @@ static void drive(struct watch *w, enum input in, const struct client_problem *p
     if (m.synced) {
         w->stats.synced = true;
         w->stats.listing = false;
+        w->told_at = now(w);
         w->stream_failures = 0;
         w->handler.synced(w->handler.self);
         if (w->state == WATCH_OFF)

@@ -32,14 +32,18 @@
  *   initial events that do not begin in 60 s                      as unreachable
  *   ended in peace                                                at once from the last version; under 1 s and without an
  *                                                                 event it counts as a failure
- *   silent for longer than watch_set_silence() allows             probe (below), then watch again
+ *   silent for longer than watch_set_silence() allows             probe (below), then watch again, or list
  *
  * Silence: a server that is behind our version answers 200 and says nothing; one that has nothing to say does the same, since
  * bookmarks come only after the version moved. So after silence a list of one object, not older than our version, is asked
- * for: it gives the 504 of a server that is behind. An answer of any kind counts as heard, so that `heard` stays young
+ * for: it gives the 504 of a server that is behind. What counts as heard is the head of an
+ * answer, an object, a bookmark and an event of a known type, but not bytes that make none of them. So `heard` stays young
  * while all is well, however quiet the cluster: no older than the silence and the time of one answer. A connection that
  * died unnoticed is silent, too, so the stream is cancelled before, and opened anew behind the answer: meanwhile, for the
  * time of two answers, the watch is not `connected`. A stream whose head has not come is given WATCH_SILENT_US.
+ *
+ * But somebody in between may answer probes and keep back what streams bring. So where a probe finds another version than ours and no
+ * stream has told of anything for WATCH_UNPROVEN_US, the list is taken anew, no older than what is known.
  *
  * Everything happens on the loop's thread. watch_stop() may be called in any callback, watch_start() and
  * watch_free() in none of its own.
@@ -56,6 +60,8 @@
 /* The longest and the shortest silence without a probe. */
 #define WATCH_SILENT_US     (60 * US_PER_S)
 #define WATCH_SILENT_MIN_US (1 * US_PER_S)
+/* For so long it is believed that a stream tells nothing for that nothing happens. */
+#define WATCH_UNPROVEN_US (120 * US_PER_S)
 /* A server with WatchList waits at most 3 s for etcd; one that pauses longer is listed in pages, which is as right. */
 #define WATCH_MARK_US (10 * US_PER_S)
 /* Unheard for so long, the server may be another release when it is back. */
@@ -116,7 +122,7 @@ struct watch_stats {
     bool listing;      /* begin() was told, synced() not yet */
     bool synced;       /* a list has been complete */
     bool connected;    /* a stream is open: what happens is told as it happens */
-    struct mono heard; /* when anything last came from the server; 0: never */
+    struct mono heard; /* when the server last said anything; 0: never */
 };
 
 struct watch;

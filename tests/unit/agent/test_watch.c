@@ -491,6 +491,69 @@ Test(watch, probes_after_the_silence_that_it_was_told)
     rig_done(&r);
 }
 
+Test(watch, takes_no_blank_for_a_word)
+{
+    struct rig r;
+    struct transfer *t;
+    struct mono told_at;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "", POD("a", "5")));
+    watch_set_silence(r.watch, 4 * US_PER_S);
+    t = expect(&r, "resourceVersion=10");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    told_at = r.fake.now;
+    for (int i = 0; i < 3; i++) {
+        fake_advance(&r.fake, US_PER_S);
+        cr_assert(fake_data(t, i == 1 ? EVENT("UNHEARD", POD("a", "11")) : "\n"));
+    }
+    cr_assert_eq(watch_stats(r.watch)->heard.us, told_at.us);
+    fake_advance(&r.fake, US_PER_S);
+    (void)expect(&r, "limit=1&");
+    rig_done(&r);
+}
+
+/* Streams that say nothing beside probes, for as long as that is believed. The request behind it. */
+static struct transfer *after_mute_streams(struct rig *r, const char *answer)
+{
+    struct transfer *t;
+    struct mono since;
+
+    rig_init(r);
+    (void)into_stream(r);
+    since = r->fake.now;
+    for (;;) {
+        cr_assert(fake_next_timer(&r->fake));
+        t = expect(r, "limit=1&");
+        fake_json(t, 200, answer);
+        if (mono_since_us(since, r->fake.now) >= WATCH_UNPROVEN_US)
+            return fake_pending(&r->fake);
+        t = expect(r, "watch=1");
+        cr_assert(fake_head(t, 200, "application/json", -1));
+    }
+}
+
+Test(watch, lists_where_streams_never_tell_what_probes_find)
+{
+    struct rig r;
+
+    cr_assert_not_null(
+        strstr(after_mute_streams(&r, LIST("11", "x", POD("q", "11")))->path,
+               "limit=500&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
+               "&resourceVersionMatch=NotOlderThan&resourceVersion=10"));
+    fake_json(expect(&r, "limit=500"), 200, LIST("12", "", POD("b", "12")));
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_str_eq(r.mirror.names[0], "b");
+    (void)expect(&r, "watch=1");
+    rig_done(&r);
+
+    cr_assert_not_null(strstr(after_mute_streams(&r, LIST("10", "x", POD("a", "5")))->path,
+                              "watch=1"),
+                       "nothing can have happened");
+    rig_done(&r);
+}
+
 Test(watch, is_never_silent_for_longer_than_a_minute_nor_asks_every_moment)
 {
     struct rig r;
@@ -844,6 +907,19 @@ Test(watch, does_not_wait_for_a_mark_that_never_comes)
         expect_pages(&r, busy ? "busy" : "quiet");
         rig_done(&r);
     }
+}
+
+Test(watch, does_not_wait_for_a_mark_behind_blanks)
+{
+    struct rig r;
+    struct transfer *t = start_initial(&r);
+
+    for (int64_t us = 0; us < WATCH_MARK_US; us += 2 * US_PER_S) {
+        cr_assert(fake_data(t, "\n"), "too soon");
+        fake_advance(&r.fake, 2 * US_PER_S);
+    }
+    expect_pages(&r, "blanks");
+    rig_done(&r);
 }
 
 Test(watch, asks_for_initial_events_again_after_a_long_absence)
