@@ -236,6 +236,7 @@ struct pods *pods_new(struct client *client, struct facts *facts, uint64_t seed)
     map_init(&p->by_uid, &early_ops, p);
     p->all = watch_new(client,
                        &(struct watch_options){.path = WATCH_PODS_PATH,
+                                               .list_kind = WATCH_PODS_KIND,
                                                .field_selector = WATCH_PODS_SELECTOR,
                                                .initial_events = true,
                                                .seed = seed},
@@ -246,6 +247,7 @@ struct pods *pods_new(struct client *client, struct facts *facts, uint64_t seed)
                                                .self = p});
     p->waiting = watch_new(client,
                            &(struct watch_options){.path = WATCH_PODS_PATH,
+                                                   .list_kind = WATCH_PODS_KIND,
                                                    .field_selector = PODS_WAITING_SELECTOR,
                                                    .seed = seed + 1},
                            &(struct watch_handler){.begin = waiting_nothing,

@@ -489,7 +489,10 @@ static void make_watches(struct agent *a)
     a->nodes =
         watch_new(a->client,
                   &(struct watch_options){
-                      .path = WATCH_NODES_PATH, .initial_events = true, .seed = seed + 2},
+                      .path = WATCH_NODES_PATH,
+                      .list_kind = WATCH_NODES_KIND,
+                      .initial_events = true,
+                      .seed = seed + 2},
                   &(struct watch_handler){.begin = nodes_begin,
                                           .object = nodes_object,
                                           .synced = nodes_synced,

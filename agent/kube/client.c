@@ -255,9 +255,10 @@ static void call_free(struct client_call *call)
     free(call);
 }
 
+/* A part of an answer (206) is none: nobody asks for parts. */
 static bool good(int status)
 {
-    return status >= 200 && status < 300;
+    return status >= 200 && status < 300 && status != 206;
 }
 
 static bool on_head(void *self, const struct transport_head *head, struct err *err)

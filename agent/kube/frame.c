@@ -22,6 +22,13 @@ bool frame_set_meta(struct frame *f, struct sv version, struct sv next, struct e
     return true;
 }
 
+bool frame_set_kind(struct frame *f, struct sv kind, struct err *err)
+{
+    strbuf_clear(&f->kind);
+    return strbuf_add(&f->kind, kind) ||
+           err_set(err, ERR_LIMIT, 0, "list: kind of more than %d bytes", FRAME_MAX_TOKEN);
+}
+
 enum frame_event frame_event_of(struct sv type)
 {
     static const struct {
@@ -58,6 +65,7 @@ struct frame *frame_new(bool watch, enum decode_format format, const struct fram
     strbuf_init(&f->buf, FRAME_MAX_OBJECT + PB_MAX_HEAD);
     strbuf_init(&f->version, FRAME_MAX_TOKEN);
     strbuf_init(&f->next, FRAME_MAX_TOKEN);
+    strbuf_init(&f->kind, FRAME_MAX_TOKEN);
     return f;
 }
 
@@ -65,6 +73,7 @@ void frame_free(struct frame *f)
 {
     if (f == NULL)
         return;
+    strbuf_done(&f->kind);
     strbuf_done(&f->next);
     strbuf_done(&f->version);
     strbuf_done(&f->buf);
@@ -93,4 +102,9 @@ struct sv frame_resource_version(const struct frame *f)
 struct sv frame_continue(const struct frame *f)
 {
     return strbuf_sv(&f->next);
+}
+
+struct sv frame_kind(const struct frame *f)
+{
+    return strbuf_sv(&f->kind);
 }

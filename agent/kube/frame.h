@@ -20,7 +20,7 @@
 /* etcd's limit is 1.5 MB an object, JSON may double it. */
 enum { FRAME_MAX_OBJECT = 8 << 20 };
 
-/* Longest resourceVersion or continue token of a list; servers stay below 4 KiB. */
+/* Longest resourceVersion, continue token or kind of a list; servers stay below 4 KiB. */
 enum { FRAME_MAX_TOKEN = 64 << 10 };
 
 enum frame_event {
@@ -62,5 +62,7 @@ bool frame_end(struct frame *f, struct err *err) MUST_CHECK;
  */
 struct sv frame_resource_version(const struct frame *f);
 struct sv frame_continue(const struct frame *f);
+/* What a list calls itself: "PodList". As the others, but in front of everything in protobuf. */
+struct sv frame_kind(const struct frame *f);
 
 #endif

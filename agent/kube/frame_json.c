@@ -18,6 +18,7 @@ static bool take_key(struct frame *f, struct sv key)
 {
     f->json.member = sv_eq(key, SV("\"items\""))      ? FRAME_JSON_ITEMS
                      : sv_eq(key, SV("\"metadata\"")) ? FRAME_JSON_METADATA
+                     : sv_eq(key, SV("\"kind\""))     ? FRAME_JSON_KIND
                                                       : FRAME_JSON_OTHER;
     f->json.state = FRAME_JSON_COLON;
     return true;
@@ -33,6 +34,13 @@ static bool take_metadata(struct frame *f, struct sv text, struct err *err)
     f->json.state = FRAME_JSON_NEXT;
     return json_read_list_meta(&d, text, &version, &next, err) &&
            frame_set_meta(f, version, next, err);
+}
+
+/* As it is written: no kind needs an escape. */
+static bool take_kind(struct frame *f, struct sv text, struct err *err)
+{
+    f->json.state = FRAME_JSON_NEXT;
+    return frame_set_kind(f, (struct sv){.at = text.at + 1, .len = text.len - 2}, err);
 }
 
 /* {"type":"ADDED","object":{...}}, the members in any order. */
@@ -73,7 +81,8 @@ static bool take(struct frame *f, struct sv text, struct err *err)
     case FRAME_JSON_KEY:
         return take_key(f, text);
     case FRAME_JSON_VALUE:
-        return take_metadata(f, text, err);
+        return f->json.member == FRAME_JSON_KIND ? take_kind(f, text, err)
+                                                 : take_metadata(f, text, err);
     case FRAME_JSON_FIRST_ITEM:
     case FRAME_JSON_ITEM:
         return take_item(f, text, err);
@@ -142,7 +151,8 @@ static bool before_value(struct frame *f, struct sv *bytes, struct err *err)
         return become(f, bytes, FRAME_JSON_FIRST_ITEM);
     if (f->json.member == FRAME_JSON_ITEMS && c != 'n') /* null: no items */
         return out_of_shape(f, "the list of items", c, err);
-    return begin(f, f->json.member == FRAME_JSON_METADATA && c == '{');
+    return begin(f, (f->json.member == FRAME_JSON_METADATA && c == '{') ||
+                        (f->json.member == FRAME_JSON_KIND && c == '"'));
 }
 
 /* One character of the list's own structure. */

@@ -39,7 +39,12 @@ struct frame_json {
         FRAME_JSON_TAKE
     } value; /* what is done with the value we are in */
     struct jsonscan scan;
-    enum { FRAME_JSON_OTHER, FRAME_JSON_METADATA, FRAME_JSON_ITEMS } member; /* the key seen last */
+    enum {
+        FRAME_JSON_OTHER,
+        FRAME_JSON_KIND,
+        FRAME_JSON_METADATA,
+        FRAME_JSON_ITEMS
+    } member; /* the key seen last */
 };
 
 struct frame {
@@ -47,13 +52,14 @@ struct frame {
     enum decode_format format;
     struct frame_handler handler;
     struct strbuf buf; /* the beginning of a piece that straddles pushes */
-    struct strbuf version, next;
+    struct strbuf version, next, kind;
     struct frame_pb pb;
     struct frame_json json;
 };
 
 bool frame_hand_out(struct frame *f, enum frame_event event, struct sv object, struct err *err);
 bool frame_set_meta(struct frame *f, struct sv version, struct sv next, struct err *err);
+bool frame_set_kind(struct frame *f, struct sv kind, struct err *err);
 enum frame_event frame_event_of(struct sv type);
 
 /* The buffer's text was used: empties it, and gives much memory back. */

@@ -91,6 +91,33 @@ static bool field_head(struct frame *f, struct sv bytes, struct pb_head *ret_hea
            (result == PB_BAD && err_set(err, ERR_PROTOCOL, 0, "list: %s", fault));
 }
 
+/* TypeMeta {1 apiVersion, 2 kind}. */
+static bool type_meta(struct frame *f, struct sv bytes, struct err *err)
+{
+    struct pb r = pb_open(bytes);
+    struct pb_field field;
+    struct sv kind = {0};
+
+    while (pb_next(&r, &field))
+        if (field.tag == PB_LEN(2))
+            kind = field.bytes;
+    if (!pb_done(&r, err))
+        return err_wrap(err, "list: type");
+    return frame_set_kind(f, kind, err);
+}
+
+static bool step_type(struct frame *f, struct sv bytes, const struct pb_head *head,
+                      size_t *ret_used, struct err *err)
+{
+    if (head->len > FRAME_MAX_OBJECT)
+        return too_long("list: type", head->len, err);
+    f->pb.want = head->size + (size_t)head->len;
+    if (bytes.len < f->pb.want)
+        return true;
+    *ret_used = f->pb.want;
+    return type_meta(f, (struct sv){.at = bytes.at + head->size, .len = (size_t)head->len}, err);
+}
+
 static bool step_unknown(struct frame *f, struct sv bytes, size_t *ret_used, struct err *err)
 {
     struct pb_head head;
@@ -98,6 +125,8 @@ static bool step_unknown(struct frame *f, struct sv bytes, size_t *ret_used, str
 
     if (!field_head(f, bytes, &head, &more, err))
         return more;
+    if (head.tag == PB_LEN(PB_UNKNOWN_TYPE))
+        return step_type(f, bytes, &head, ret_used, err);
     *ret_used = head.size;
     if (head.tag != PB_LEN(PB_UNKNOWN_RAW)) {
         f->pb.skip = head.len;

@@ -147,7 +147,7 @@ static inline int32_t pb_i32(uint64_t num)
  * message (field raw). ERR_PROTOCOL without the magic or without the field.
  */
 #define PB_MAGIC SV("k8s\0")
-enum { PB_UNKNOWN_RAW = 2 };
+enum { PB_UNKNOWN_TYPE = 1, PB_UNKNOWN_RAW = 2 };
 bool pb_unwrap(struct sv body, struct sv *ret_object, struct err *err) MUST_CHECK;
 
 #endif

@@ -30,6 +30,9 @@ enum { STREAM_MIN_S = 300, STREAM_MAX_S = 600 };
 
 enum { MAX_PATH = 64 << 10 };
 
+/* Longest kind that an error shows. */
+enum { KIND_SHOWN = 60 };
+
 static const char *const state_names[] = {
     [WATCH_OFF] = "off",
     [WATCH_LIST] = "list",
@@ -87,6 +90,7 @@ struct watch {
     struct timers timers;
     struct watch_handler handler;
     const char *path;
+    const char *list_kind;
     struct strbuf selector; /* encoded */
     bool asks_initial;      /* initial events rather than pages, where the server has them */
     uint64_t random;
@@ -534,6 +538,19 @@ static bool take_bookmark(struct watch *w, enum decode_format format, struct sv 
     return true;
 }
 
+static bool wrong_kind(const struct watch *w, struct err *err)
+{
+    struct sv kind = frame_kind(w->frame);
+
+    return err_set(err, ERR_PROTOCOL, 0, "%s: found a list of kind '%.*s', expected %s", w->path,
+                   (int)(kind.len < KIND_SHOWN ? kind.len : KIND_SHOWN), kind.at, w->list_kind);
+}
+
+static bool is_right_kind(const struct watch *w)
+{
+    return sv_eq(frame_kind(w->frame), sv_from(w->list_kind));
+}
+
 static bool on_object(void *self, enum frame_event event, enum decode_format format,
                       struct sv object, struct err *err)
 {
@@ -545,6 +562,9 @@ static bool on_object(void *self, enum frame_event event, enum decode_format for
         heard(w);
     switch (event) {
     case FRAME_ITEM:
+        /* Some write the kind behind the items: then the end tells. */
+        if (frame_kind(w->frame).len != 0 && !is_right_kind(w))
+            return wrong_kind(w, err);
         hand_over(w, WATCH_UPSERT, format, object);
         break;
     case FRAME_ADDED:
@@ -598,6 +618,8 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
         return err_set(err, ERR_PROTOCOL, 0, "%s: the initial events have no end", w->path);
     if (w->state == WATCH_STREAM)
         return true;
+    if (!is_right_kind(w))
+        return wrong_kind(w, err);
 
     struct sv version = frame_resource_version(w->frame);
     struct sv token = frame_continue(w->frame);
@@ -825,6 +847,7 @@ struct watch *watch_new(struct client *client, const struct watch_options *optio
         .timers = *client_timers(client),
         .handler = *handler,
         .path = options->path,
+        .list_kind = options->list_kind,
         .asks_initial = options->initial_events,
         .random = options->seed,
         .silent_us = WATCH_SILENT_US,

@@ -22,6 +22,7 @@
  *                                                                 chance (a server that has just started has not read its
  *                                                                 roles yet); 30 s from the 4th in a row on, until something
  *                                                                 is granted
+ *   a list of another kind than options.list_kind, or of none     as unreachable; it says nothing of what is gone
  *   no protobuf (406, 415)                                        JSON from now on, in pages of WATCH_PAGE_JSON
  *   no initial events: 422 or 400, an ERROR 500 in front of       pages from now on, until nothing was heard for
  *     everything else (etcd too old), a bookmark without the      WATCH_ABSENCE_US; not told as trouble
@@ -89,16 +90,19 @@ struct watch_handler {
 };
 
 struct watch_options {
-    const char *path;           /* "/api/v1/pods"; borrowed, as is the selector */
+    const char *path;           /* "/api/v1/pods"; borrowed, as are the next two */
+    const char *list_kind;      /* what a list must call itself: "PodList" */
     const char *field_selector; /* NULL: none; not yet encoded */
     bool initial_events;        /* lists as the beginning of a stream, where the server has that */
     uint64_t seed;              /* of jitter and timeouts */
 };
 
 #define WATCH_PODS_PATH "/api/v1/pods"
+#define WATCH_PODS_KIND "PodList"
 /* The scheduler's own: finished pods arrive as deleted. */
 #define WATCH_PODS_SELECTOR "status.phase!=Succeeded,status.phase!=Failed"
 #define WATCH_NODES_PATH    "/api/v1/nodes"
+#define WATCH_NODES_KIND    "NodeList"
 
 /* The enum's names are what logs show. */
 enum watch_state {

@@ -70,8 +70,10 @@ static void check(const struct watch *w, const struct seen *seen)
 /* The first byte: does it ask for initial events? The others are the server's answers (script.h). */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct watch_options options = {
-        .path = WATCH_PODS_PATH, .field_selector = WATCH_PODS_SELECTOR, .seed = 7};
+    struct watch_options options = {.path = WATCH_PODS_PATH,
+                                    .list_kind = WATCH_PODS_KIND,
+                                    .field_selector = WATCH_PODS_SELECTOR,
+                                    .seed = 7};
     struct seen seen = {0};
     const struct watch_handler handler = {on_begin, on_object, on_synced, on_trouble, &seen};
     struct script script;

@@ -40,7 +40,7 @@ static bool record(void *self, enum frame_event event, enum decode_format format
 
 struct outcome {
     struct recorder recorder;
-    struct strbuf version, next;
+    struct strbuf version, next, kind;
     bool pushed, ended;
     struct err err;
 };
@@ -50,6 +50,7 @@ static void outcome_done(struct outcome *o)
     strbuf_done(&o->recorder.log);
     strbuf_done(&o->version);
     strbuf_done(&o->next);
+    strbuf_done(&o->kind);
 }
 
 /* Pushes the bytes in two pieces, or in pieces of `step` bytes. Each piece stands alone on the heap. */
@@ -63,6 +64,7 @@ static struct outcome push(bool watch, enum decode_format format, struct sv byte
     strbuf_init(&o.recorder.log, SIZE_MAX);
     strbuf_init(&o.version, SIZE_MAX);
     strbuf_init(&o.next, SIZE_MAX);
+    strbuf_init(&o.kind, SIZE_MAX);
     for (size_t n = first; o.pushed && bytes.len != 0; n = step) {
         char *piece;
 
@@ -77,6 +79,7 @@ static struct outcome push(bool watch, enum decode_format format, struct sv byte
     o.ended = o.pushed && frame_end(f, &o.err);
     (void)strbuf_add(&o.version, frame_resource_version(f));
     (void)strbuf_add(&o.next, frame_continue(f));
+    (void)strbuf_add(&o.kind, frame_kind(f));
     return o;
 }
 
@@ -94,6 +97,7 @@ static void expect_same(const struct outcome *a, const struct outcome *b, const 
               name, at);
     cr_expect(sv_eq(strbuf_sv(&a->version), strbuf_sv(&b->version)), "%s, cut at %zu", name, at);
     cr_expect(sv_eq(strbuf_sv(&a->next), strbuf_sv(&b->next)), "%s, cut at %zu", name, at);
+    cr_expect(sv_eq(strbuf_sv(&a->kind), strbuf_sv(&b->kind)), "%s, cut at %zu", name, at);
 }
 
 /* The samples that are streams, in both forms. */
@@ -101,11 +105,11 @@ static const struct {
     const char *name;
     bool watch;
     int objects;
-    const char *version, *next;
+    const char *version, *next, *kind;
 } streams[] = {
-    {"podlist", false, 2, "950", "abc"},
-    {"nodelist", false, 1, "950", ""},
-    {"watch", true, 5, "", ""},
+    {"podlist", false, 2, "950", "abc", "PodList"},
+    {"nodelist", false, 1, "950", "", "NodeList"},
+    {"watch", true, 5, "", "", ""},
 };
 
 Test(frame, gives_the_same_however_the_bytes_are_cut)
@@ -123,6 +127,7 @@ Test(frame, gives_the_same_however_the_bytes_are_cut)
             cr_expect_eq(whole.recorder.objects, streams[i].objects, "%s", sample->name);
             cr_expect_str_eq(strbuf_str(&whole.version), streams[i].version, "%s", sample->name);
             cr_expect_str_eq(strbuf_str(&whole.next), streams[i].next, "%s", sample->name);
+            cr_expect_str_eq(strbuf_str(&whole.kind), streams[i].kind, "%s", sample->name);
             for (size_t at = 1; at < bytes.len; at++) {
                 CLEANUP(outcome_done)
                 struct outcome cut = push(streams[i].watch, format, bytes, at, bytes.len, 0);
@@ -225,25 +230,28 @@ Test(frame, finds_the_parts_of_a_json_list_in_any_order)
         const char *name;
         struct sv text;
         int objects;
-        const char *version, *next;
+        const char *version, *next, *kind;
     } rows[] = {
         {"as servers write it",
          SV("{\"kind\":\"L\",\"metadata\":{\"resourceVersion\":\"7\",\"continue\":\"x\"},"
             "\"items\":[{\"a\":1},{\"b\":[]}]}\n"),
-         2, "7", "x"},
+         2, "7", "x", "L"},
         {"metadata last",
          SV(" { \"items\" : [ {} , {\"items\":[{}]} ] , \"metadata\" : {\"resourceVersion\":\"7\"} "
-            "}"),
-         2, "7", ""},
-        {"no items", SV("{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}"), 0, "7", ""},
-        {"items null", SV("{\"items\":null,\"metadata\":{\"resourceVersion\":\"7\"}}"), 0, "7", ""},
-        {"no metadata", SV("{\"n\":-1.5e3,\"t\":true,\"items\":[{}]}"), 1, "", ""},
-        {"metadata null", SV("{\"metadata\":null,\"items\":[{}]}"), 1, "", ""},
-        {"nothing in it", SV("{}"), 0, "", ""},
+            ", "
+            "\"kind\" : \"L\" }"),
+         2, "7", "", "L"},
+        {"no items", SV("{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[]}"), 0, "7", "", ""},
+        {"items null", SV("{\"items\":null,\"metadata\":{\"resourceVersion\":\"7\"}}"), 0, "7", "",
+         ""},
+        {"no metadata", SV("{\"n\":-1.5e3,\"t\":true,\"items\":[{}]}"), 1, "", "", ""},
+        {"metadata null", SV("{\"metadata\":null,\"items\":[{}]}"), 1, "", "", ""},
+        {"nothing in it", SV("{}"), 0, "", "", ""},
+        {"a kind that is no text", SV("{\"kind\":7,\"items\":[]}"), 0, "", "", ""},
         {"look-alikes in strings",
          SV("{\"a\":\"\\\"items\\\":[{}]\",\"b\":{\"items\":[{},{}]},\"items\":[{\"c\":\"}]\\\\\"}]"
             "}"),
-         1, "", ""},
+         1, "", "", ""},
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -255,6 +263,7 @@ Test(frame, finds_the_parts_of_a_json_list_in_any_order)
             cr_expect_eq(o.recorder.objects, rows[i].objects, "%s by %zu", rows[i].name, step);
             cr_expect_str_eq(strbuf_str(&o.version), rows[i].version, "%s", rows[i].name);
             cr_expect_str_eq(strbuf_str(&o.next), rows[i].next, "%s", rows[i].name);
+            cr_expect_str_eq(strbuf_str(&o.kind), rows[i].kind, "%s", rows[i].name);
         }
     }
 }

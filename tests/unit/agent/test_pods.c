@@ -42,8 +42,8 @@ static void rig_done(struct rig *r)
 }
 
 #define LIST(rv, token, items)                                                                     \
-    "{\"metadata\":{\"resourceVersion\":\"" rv "\",\"continue\":\"" token "\"},\"items\":[" items  \
-    "]}"
+    "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"" rv "\",\"continue\":\"" token     \
+    "\"},\"items\":[" items "]}"
 #define POD(name, rv, node, reason)                                                                \
     "{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"x\",\"uid\":\"" name                     \
     "\",\"resourceVersion\":\"" rv "\",\"creationTimestamp\":\"2026-10-01T10:00:00Z\"},\"spec\":{" \
@@ -269,7 +269,8 @@ Test(pods, more_than_can_be_remembered_come_with_the_list)
 
     into_relist(&r);
     strbuf_init(&body, 8 << 20);
-    (void)strbuf_addf(&body, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[");
+    (void)strbuf_addf(
+        &body, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[");
     for (int i = 0; i < PODS_MAX_EARLY + 10; i++)
         (void)strbuf_addf(&body,
                           "%s{\"metadata\":{\"name\":\"p%d\",\"uid\":\"p%d\",\"resourceVersion\":"
@@ -447,7 +448,8 @@ static void answer_list(struct server *s, struct transfer *t)
     moment(s, at, seen);
     strbuf_init(&body, 1 << 16);
     (void)strbuf_addf(&body,
-                      "{\"metadata\":{\"resourceVersion\":\"%d\",\"continue\":\"%s\"},\"items\":[",
+                      "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"%d\",\"continue\":"
+                      "\"%s\"},\"items\":[",
                       (int)at, second || small ? "" : "more");
     for (int i = second ? PODS / 2 : 0; i < (second || small ? PODS : PODS / 2); i++) {
         uint64_t v = version_of(s, i, at);

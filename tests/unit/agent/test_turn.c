@@ -163,7 +163,8 @@ static void write_pods(const struct world *w, struct strbuf *out)
 {
     char name[32];
 
-    (void)strbuf_addf(out, "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[");
+    (void)strbuf_addf(
+        out, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[");
     for (long i = 0; i < w->filler_pods; i++) {
         (void)snprintf(name, sizeof name, "f%ld", i);
         add_pod(
@@ -195,7 +196,8 @@ static void write_pods(const struct world *w, struct strbuf *out)
 /* The pods without a node, as far as the stories need them. */
 static void write_waiting(const struct world *w, struct strbuf *out)
 {
-    (void)strbuf_addf(out, "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[");
+    (void)strbuf_addf(
+        out, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[");
     if (w->waiting_cores != 0)
         (void)strbuf_addf(
             out,
@@ -290,7 +292,8 @@ static void answer(struct world *w, struct transfer *t)
         write_pods(w, &body);
     } else if (path_is(t, "/api/v1/nodes")) {
         (void)strbuf_addf(&body,
-                          "{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{"
+                          "{\"kind\":\"NodeList\","
+                          "\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{"
                           "\"name\":\"n1\",\"uid\":\"n1\"},\"spec\":{},\"status\":{\"allocatable\":"
                           "{\"cpu\":\"100\",\"memory\":\"1Ti\",\"pods\":\"500\"}}}]}");
     } else if (path_is(t, "/apis/autoscaling/")) {

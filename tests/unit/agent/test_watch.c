@@ -111,6 +111,7 @@ static void rig_init_as(struct rig *r, bool initial_events)
     r->client = client_new(&r->config, &r->transport, &r->timers);
     r->watch = watch_new(r->client,
                          &(struct watch_options){.path = WATCH_PODS_PATH,
+                                                 .list_kind = WATCH_PODS_KIND,
                                                  .field_selector = WATCH_PODS_SELECTOR,
                                                  .initial_events = initial_events,
                                                  .seed = 7},
@@ -548,9 +549,9 @@ Test(watch, lists_where_streams_never_tell_what_probes_find)
     (void)expect(&r, "watch=1");
     rig_done(&r);
 
-    cr_assert_not_null(strstr(after_mute_streams(&r, LIST("10", "x", POD("a", "5")))->path,
-                              "watch=1"),
-                       "nothing can have happened");
+    cr_assert_not_null(
+        strstr(after_mute_streams(&r, LIST("10", "x", POD("a", "5")))->path, "watch=1"),
+        "nothing can have happened");
     rig_done(&r);
 }
 
@@ -659,6 +660,59 @@ Test(watch, does_not_hurry_when_every_version_is_gone_at_once)
     rig_done(&r);
 }
 
+/* What is no list of pods. */
+static const struct stranger {
+    const char *name;
+    int status;
+    const char *body;
+    size_t known; /* objects that it may have brought */
+} strangers[] = {
+    {"a Status with 200", 200,
+     "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"7\"},"
+     "\"status\":\"Failure\",\"code\":500}",
+     1},
+    {"other objects", 200,
+     "{\"kind\":\"ConfigMapList\",\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[" POD(
+         "x", "3") "]}",
+     1},
+    {"other objects, said at the end", 200,
+     "{\"items\":[" POD(
+         "x", "3") "],\"metadata\":{\"resourceVersion\":\"7\"},\"kind\":\"ConfigMapList\"}",
+     2},
+    {"no kind at all", 200, "{\"metadata\":{\"resourceVersion\":\"7\"}}", 1},
+    {"a part", 206, LIST("7", "", ""), 1},
+};
+
+Test(watch, takes_nothing_for_a_list_but_a_list_of_its_kind)
+{
+    for (size_t i = 0; i < COUNT_OF(strangers); i++) {
+        const struct stranger *row = &strangers[i];
+        struct rig r;
+
+        rig_init(&r);
+        (void)fake_data(into_stream(&r), EVENT("ERROR", STATUS("410", "Expired", "")));
+        fake_json(expect(&r, "limit=500"), row->status, row->body);
+        cr_expect_eq(watch_state(r.watch), WATCH_LIST_LATER, "%s", row->name);
+        cr_expect_eq(r.mirror.synceds, 1, "%s", row->name);
+        cr_expect_eq(r.mirror.n, row->known, "%s: %zu objects", row->name, r.mirror.n);
+        cr_expect_eq(r.mirror.last_trouble.kind, ERR_PROTOCOL, "%s: %s", row->name,
+                     r.mirror.last_trouble.text);
+        rig_done(&r);
+    }
+}
+
+Test(watch, takes_no_list_of_another_kind_for_a_probe_s_answer)
+{
+    struct rig r;
+
+    rig_init(&r);
+    (void)into_stream(&r);
+    fake_advance(&r.fake, WATCH_SILENT_US);
+    fake_json(expect(&r, "limit=1&"), 200, "{\"kind\":\"NodeList\",\"metadata\":{}}");
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM_LATER);
+    rig_done(&r);
+}
+
 Test(watch, skips_and_counts_a_broken_object)
 {
     struct rig r;
@@ -718,15 +772,15 @@ static void serve(struct rig *r, int broken, bool midway)
                 fake_break(t);
         } else if (strstr(t->path, "continue=two") != NULL) {
             if (breaks && fake_head(t, 200, "application/json", -1) &&
-                fake_data(
-                    t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("c", "3") ","))
+                fake_data(t, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"20\"},"
+                             "\"items\":[" POD("c", "3") ","))
                 fake_break(t);
             else if (!breaks)
                 fake_json(t, 200, LIST("20", "", POD("c", "3")));
         } else {
             if (breaks && fake_head(t, 200, "application/json", -1) &&
-                fake_data(
-                    t, "{\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[" POD("a", "1") ","))
+                fake_data(t, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"20\"},"
+                             "\"items\":[" POD("a", "1") ","))
                 fake_break(t);
             else if (!breaks)
                 fake_json(t, 200, LIST("20", "two", POD("a", "1") "," POD("b", "2")));

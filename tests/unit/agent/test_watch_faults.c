@@ -101,8 +101,10 @@ static void rig_init(struct rig *r, enum decode_format format)
     r->client = client_new(&r->config, &r->transport, &r->timers);
     r->cluster = cluster_new();
     decoder_init(&r->decoder, cluster_names(r->cluster), &(struct podreq_rules){0});
-    r->watch = watch_new(r->client, &(struct watch_options){.path = WATCH_PODS_PATH, .seed = 7},
-                         &(struct watch_handler){on_begin, on_object, on_synced, on_trouble, r});
+    r->watch = watch_new(
+        r->client,
+        &(struct watch_options){.path = WATCH_PODS_PATH, .list_kind = WATCH_PODS_KIND, .seed = 7},
+        &(struct watch_handler){on_begin, on_object, on_synced, on_trouble, r});
 }
 
 static void rig_done(struct rig *r)
