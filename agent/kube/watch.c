@@ -23,6 +23,8 @@
 enum { FORBIDDEN_FOR_GOOD = 4 };
 /* How often a stream may fail with an error of the server's before a list is tried instead. */
 enum { STREAM_FAILURES = 3 };
+/* How often a page behind the first may fail so before the list is begun anew: its token may be what does not please. */
+enum { PAGE_FAILURES = 3 };
 /* How often the initial events may break off in the middle before pages, which are resumed, do it. */
 enum { INITIAL_FAILURES = 3 };
 /* The server ends a stream after a random time in this range, as client-go asks. */
@@ -107,6 +109,7 @@ struct watch {
     uint32_t failures;         /* in a row: power of the back-off */
     uint32_t stream_failures;  /* streams in a row that the server broke */
     uint32_t initial_failures; /* initial events in a row that broke off */
+    uint32_t page_failures;    /* of one page, by the server */
     uint32_t too_large;        /* tries in a row */
     uint32_t forbidden;        /* 403s since anything was last granted */
     uint32_t gone;             /* lists begun anew in a row because of a 410 */
@@ -201,6 +204,12 @@ static void give_up_initial(struct watch *w)
     w->stats.refused++;
 }
 
+static void forget_pages(struct watch *w)
+{
+    strbuf_clear(&w->token);
+    w->page_failures = 0;
+}
+
 /* A list from its beginning, or, where it has got somewhere, its next page. */
 static struct move list(struct watch *w)
 {
@@ -219,7 +228,7 @@ static struct move list(struct watch *w)
 static struct move list_anew(struct watch *w, int64_t wait_us)
 {
     w->version[0] = '\0';
-    strbuf_clear(&w->token);
+    forget_pages(w);
     w->too_large = 0;
     w->stream_failures = 0;
     if (wait_us <= 0)
@@ -278,7 +287,7 @@ static struct move completed(struct watch *w)
     bool was_list = w->state == WATCH_LIST;
     struct move m;
 
-    w->too_large = 0;
+    w->too_large = w->page_failures = 0;
     if (w->state == WATCH_STREAM && w->heard_events == 0 &&
         mono_since_us(w->begun_at, now(w)) < STREAM_SHORT_US)
         return later(w, backoff(w));
@@ -309,13 +318,17 @@ static struct move refuse(struct watch *w)
     return list(w);
 }
 
-/* A stream that the server breaks again and again: a list may do better. It must not be older than what is known. */
+/* A stream that the server breaks again and again: a list may do better. It must not be older than what is known.
+ * Likewise a page: the list's beginning may. */
 static struct move failed(struct watch *w, const struct client_problem *problem)
 {
     bool reached = problem->err.kind != ERR_NETWORK && problem->err.kind != ERR_AUTH;
     bool broke_off = w->state == WATCH_INITIAL && w->frame != NULL;
+    bool paged = w->state == WATCH_LIST && w->token.len != 0;
     struct move m = later(w, backoff(w));
 
+    if (paged && reached && ++w->page_failures >= PAGE_FAILURES)
+        forget_pages(w);
     if (broke_off && ++w->initial_failures >= INITIAL_FAILURES)
         give_up_initial(w);
     if (w->state == WATCH_STREAM_LATER && reached && ++w->stream_failures >= STREAM_FAILURES) {
@@ -352,6 +365,7 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
     case IN_TIMER:
         return timer_fired(w);
     case IN_PAGE:
+        w->page_failures = 0;
         return list(w);
     case IN_COMPLETE:
         return completed(w);

@@ -22,6 +22,7 @@
  *                                                                 chance (a server that has just started has not read its
  *                                                                 roles yet); 30 s from the 4th in a row on, until something
  *                                                                 is granted
+ *   the same page 3 times by the server's fault                   wait as above, then list anew, no older than what is known
  *   a list of another kind than options.list_kind, or of none     as unreachable; it says nothing of what is gone
  *   no protobuf (406, 415)                                        JSON from now on, in pages of WATCH_PAGE_JSON
  *   no initial events: 422 or 400, an ERROR 500 in front of       pages from now on, until nothing was heard for

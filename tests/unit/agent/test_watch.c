@@ -636,6 +636,29 @@ Test(watch, begins_the_list_again_when_its_token_expires)
     rig_done(&r);
 }
 
+Test(watch, begins_the_list_again_when_its_token_never_pleases)
+{
+    struct rig r;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "tok", POD("a", "5")));
+    for (int i = 0; i < 5; i++) { /* a broken connection is not the token's fault */
+        fake_break(expect(&r, "continue=tok"));
+        cr_assert(fake_next_timer(&r.fake));
+    }
+    for (int i = 0; i < 3; i++) {
+        fake_json(expect(&r, "continue=tok"), 500, STATUS("500", "InternalError", ""));
+        cr_assert(fake_next_timer(&r.fake));
+    }
+    cr_assert_null(strstr(expect(&r, "resourceVersion=10")->path, "continue"));
+    cr_assert_eq(r.mirror.begins, 2);
+    fake_json(expect(&r, "limit=500"), 200, LIST("20", "", POD("b", "15")));
+    cr_assert_eq(r.mirror.n, 1);
+    (void)expect(&r, "watch=1");
+    rig_done(&r);
+}
+
 Test(watch, does_not_hurry_when_every_version_is_gone_at_once)
 {
     struct rig r;
