@@ -58,20 +58,25 @@ static void last_sizes(const struct hole *h, size_t n, int64_t *ret_sorted)
     qsort(ret_sorted, n, sizeof *ret_sorted, by_value);
 }
 
-int64_t hole_slots(const struct hole *h, int64_t slot_milli, size_t sizes, int percentile)
+int64_t hole_slots(const struct hole *h, int64_t slot_milli, int64_t largest_milli, size_t sizes,
+                   int percentile)
 {
     int64_t last[HOLE_SIZES];
     const int64_t *sorted = h->sorted;
     size_t n = h->len, rank;
     int64_t size;
 
-    if (n == 0 || slot_milli <= 0)
+    if (slot_milli <= 0)
         return 1;
     if (sizes < n) {
         n = sizes != 0 ? sizes : 1;
         last_sizes(h, n, last);
         sorted = last;
     }
+    while (n != 0 && sorted[n - 1] > largest_milli)
+        n--;
+    if (n == 0)
+        return 1;
     rank = (n * (size_t)percentile + 99) / 100; /* from 1 */
     size = sorted[rank - 1];
     return size <= slot_milli ? 1 : (size - 1) / slot_milli + 1;

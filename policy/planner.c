@@ -578,7 +578,7 @@ static struct share_filler share_of(const struct planner *p, const struct filler
         .min = f->policy->min,
         .max = f->policy->max,
         .hole_slots =
-            hole_slots(&p->hole, f->request.at[RESOURCE_CPU],
+            hole_slots(&p->hole, f->request.at[RESOURCE_CPU], fit_largest_node_milli(f->fit),
                        (size_t)f->policy->advanced.hole_sizes, f->policy->advanced.hole_percentile),
         .fit = f->fit,
         .slots = f->slots,

@@ -25,7 +25,7 @@ static void check_invariants(const struct hole *h)
 
 static int64_t usual_slots(const struct hole *h, int64_t slot_milli)
 {
-    return hole_slots(h, slot_milli, HOLE_SIZES, HOLE_PERCENTILE);
+    return hole_slots(h, slot_milli, INT64_MAX, HOLE_SIZES, HOLE_PERCENTILE);
 }
 
 Test(hole, is_one_slot_while_nothing_is_known)
@@ -81,12 +81,28 @@ Test(hole, forgets_all_but_the_last_400)
     cr_assert_eq(usual_slots(&h, 1000), 8);
     hole_add(&h, 1000);
     cr_assert_eq(usual_slots(&h, 1000), 1, "20 of 400 are left");
-    cr_assert_eq(hole_slots(&h, 1000, HOLE_SIZES, 96), 8, "the 384th of 400");
+    cr_assert_eq(hole_slots(&h, 1000, INT64_MAX, HOLE_SIZES, 96), 8, "the 384th of 400");
     hole_add(&h, 3000);
-    cr_assert_eq(hole_slots(&h, 1000, 20, 95), 1);
-    cr_assert_eq(hole_slots(&h, 1000, 20, 100), 3);
-    cr_assert_eq(hole_slots(&h, 1000, 1, 1), 3, "the newest alone");
+    cr_assert_eq(hole_slots(&h, 1000, INT64_MAX, 20, 95), 1);
+    cr_assert_eq(hole_slots(&h, 1000, INT64_MAX, 20, 100), 3);
+    cr_assert_eq(hole_slots(&h, 1000, INT64_MAX, 1, 1), 3, "the newest alone");
     check_invariants(&h);
+}
+
+Test(hole, what_no_node_can_hold_counts_not)
+{
+    struct hole h = {0};
+
+    hole_add(&h, INT64_MAX);
+    cr_assert_eq(hole_slots(&h, 1000, 32000, HOLE_SIZES, 95), 1, "it is the only one");
+    for (int i = 0; i < 10; i++)
+        hole_add(&h, 4000);
+    hole_add(&h, 32000);
+    hole_add(&h, 32001);
+    cr_assert_eq(hole_slots(&h, 1000, 32000, HOLE_SIZES, 95), 32, "what just fits counts");
+    cr_assert_eq(hole_slots(&h, 1000, 31999, HOLE_SIZES, 95), 4);
+    cr_assert_eq(hole_slots(&h, 1000, 32000, 1, 95), 1, "the newest alone, and it is too large");
+    cr_assert_eq(hole_slots(&h, 1000, 32001, HOLE_SIZES, 95), 33, "once such a node is there");
 }
 
 Test(hole, equals_sorting_the_last_400)

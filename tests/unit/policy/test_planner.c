@@ -239,6 +239,29 @@ Test(planner, a_past_that_is_told_of_one_filler_leaves_the_others_as_they_are)
     world_done(&w);
 }
 
+/* Whoever makes pods can name a node for one that it cannot hold. */
+Test(planner, a_pod_larger_than_every_node_costs_its_node_and_nothing_besides)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a") "  headroom: {mode: fixed, max: 4}\n");
+    for (int i = 0; i < 4; i++)
+        put_node(&w, i, 32000);
+    set_shape(&w, 0, 1000);
+    (void)put_pod(&w, 0, CLUSTER_PAID, 2000, 0);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].hole_slots, 2);
+    cr_assert_eq(w.plans[0].decision.set_point, 122);
+    (void)put_pod(&w, 1, CLUSTER_PAID, 100000, 0);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].hole_slots, 2);
+    cr_assert_eq(w.plans[0].decision.set_point, 92, "three nodes without the 4 that are kept free");
+    put_node(&w, 4, 100000);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].hole_slots, 100, "it could stand there");
+    world_done(&w);
+}
+
 /* docs/CONTROL.md 7.2: for given history and no pending paid pod x is the same for any arrangement and number of filler pods. */
 Test(planner, filler_never_enters_the_set_point)
 {
