@@ -14,7 +14,9 @@
 #define FORBIDDEN_WAIT_US (30 * US_PER_S)
 #define TOO_LARGE_WAIT_US (1 * US_PER_S)
 #define RETRY_AFTER_MAX_S 300
-/* A stream that ends sooner, without an event, is a server in trouble rather than a timeout. */
+/* What is ordinary once is a server in trouble when it happens again so soon: servers that are replaced one by one take longer. */
+#define AGAIN_US (10 * US_PER_S)
+/* A stream that ends sooner is a server in trouble rather than a timeout: at once without an event, else the second time. */
 #define STREAM_SHORT_US (1 * US_PER_S)
 /*
  * A server that has just started refuses everybody until it has read its roles: the first refusals are answered by the
@@ -112,8 +114,10 @@ struct watch {
     uint32_t page_failures;    /* of one page, by the server */
     uint32_t too_large;        /* tries in a row */
     uint32_t forbidden;        /* 403s since anything was last granted */
-    uint32_t gone;             /* lists begun anew in a row because of a 410 */
+    uint32_t pages;            /* of the list under way */
     struct mono failed_at;
+    struct mono gone_at;   /* when a list was last begun anew because of a 410; 0: never */
+    struct mono short_at;  /* when a stream last ended soon behind an event; 0: never */
     struct mono begun_at;  /* of the request under way */
     uint64_t heard_events; /* from this stream, bookmarks included, initial events not */
     bool told;             /* an initial event came */
@@ -172,6 +176,14 @@ static int64_t backoff(struct watch *w)
     return doubled(w, w->failures++);
 }
 
+static int64_t wait_if_again(struct watch *w, struct mono *last)
+{
+    bool again = last->us != 0 && mono_since_us(*last, now(w)) < AGAIN_US;
+
+    *last = now(w);
+    return again ? backoff(w) : 0;
+}
+
 /* From 0.8 s on whatever failed before: the server is there again. */
 static int64_t forbidden_wait(struct watch *w)
 {
@@ -180,7 +192,7 @@ static int64_t forbidden_wait(struct watch *w)
 
 static int64_t told_us(int retry_after_s, int64_t otherwise_us)
 {
-    if (retry_after_s < 0)
+    if (retry_after_s <= 0)
         return otherwise_us;
     return (retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S) * US_PER_S;
 }
@@ -275,6 +287,14 @@ static struct move timer_fired(struct watch *w)
     return (struct move){.action = DO_NOTHING};
 }
 
+/* How long to wait for the next one behind a stream that has ended in peace. */
+static int64_t wait_after_stream(struct watch *w)
+{
+    if (mono_since_us(w->begun_at, now(w)) >= STREAM_SHORT_US)
+        return 0;
+    return w->heard_events == 0 ? backoff(w) : wait_if_again(w, &w->short_at);
+}
+
 /* The probe says that there was more, and no stream has told of anything for long: streams cannot be relied on. */
 static bool unproven(const struct watch *w)
 {
@@ -288,11 +308,11 @@ static struct move completed(struct watch *w)
     struct move m;
 
     w->too_large = w->page_failures = 0;
-    if (w->state == WATCH_STREAM && w->heard_events == 0 &&
-        mono_since_us(w->begun_at, now(w)) < STREAM_SHORT_US)
-        return later(w, backoff(w));
     if (w->state == WATCH_STREAM) {
-        w->gone = 0;
+        int64_t wait_us = wait_after_stream(w);
+
+        if (wait_us != 0)
+            return later(w, wait_us);
         w->stream_failures = 0;
     }
     if (unproven(w)) {
@@ -374,10 +394,7 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
     case IN_REFUSED:
         return refuse(w);
     case IN_GONE:
-        if (w->heard_events != 0)
-            w->gone = 0;
-        /* Once is ordinary; a fresh list whose version is gone as well is a server in trouble. */
-        return list_anew(w, w->gone++ != 0 ? backoff(w) : 0);
+        return list_anew(w, wait_if_again(w, &w->gone_at));
     case IN_TOO_LARGE:
         return too_large(w, told_us(retry_after_s, TOO_LARGE_WAIT_US));
     case IN_TOLD_TO_WAIT:
@@ -620,6 +637,23 @@ static bool on_data(void *self, struct sv bytes, struct err *err)
     return frame_push(w->frame, bytes, err);
 }
 
+/* Pages may be empty (a server may give fewer objects than it was asked for), but lead on. False: the list has to begin anew. */
+static bool take_token(struct watch *w, struct sv token, struct err *err)
+{
+    bool repeats = token.len != 0 && sv_eq(token, strbuf_sv(&w->token));
+
+    strbuf_clear(&w->token);
+    if (repeats)
+        return err_set(err, ERR_PROTOCOL, 0, "%s: the list goes on with the page that it just gave",
+                       w->path);
+    if (token.len != 0 && ++w->pages >= WATCH_MAX_PAGES)
+        return err_set(err, ERR_LIMIT, 0, "%s: the list has more than %d pages", w->path,
+                       WATCH_MAX_PAGES);
+    return strbuf_add(&w->token, token) ||
+           err_set(err, ERR_LIMIT, 0, "%s: the list's continue token is longer than %d bytes",
+                   w->path, WATCH_MAX_CONTINUE);
+}
+
 /* The answer is whole: what does it mean? False: it broke off inside an object. */
 static bool finish(struct watch *w, enum input *ret_in, struct err *err)
 {
@@ -646,13 +680,8 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
     if (!is_version(w, version))
         return err_set(err, ERR_PROTOCOL, 0, "%s: the list has no resourceVersion", w->path);
     set_version(w, version);
-    strbuf_clear(&w->token);
-    if (!strbuf_add(&w->token, token))
-        return err_set(err, ERR_LIMIT, 0, "%s: the list's continue token is longer than %d bytes",
-                       w->path, WATCH_MAX_CONTINUE);
-    if (token.len != 0)
-        *ret_in = IN_PAGE;
-    return true;
+    *ret_in = token.len != 0 ? IN_PAGE : IN_COMPLETE;
+    return take_token(w, token, err);
 }
 
 /* False: the handler has stopped us. */
@@ -771,6 +800,7 @@ static bool begin(struct watch *w, bool refused)
     if (w->listed && !refused)
         w->stats.relists++;
     w->listed = true;
+    w->pages = 0;
     w->stats.listing = true;
     w->handler.begin(w->handler.self);
     return lists(w);

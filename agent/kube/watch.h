@@ -12,8 +12,8 @@
  * left the field selector. An object that the handler refuses is counted, reported by trouble(), and skipped.
  *
  * What goes wrong is told once by trouble() and mended here:
- *   history gone (410 as answer or as event), list token expired  list anew
- *   version or token that the server cannot read (400, 422)       list anew
+ *   history gone (410 as answer or as event), list token expired  list anew; again within 10 s wait first as if unreachable
+ *   version or token that the server cannot read (400, 422)       likewise
  *   server behind our resourceVersion (504 TooLarge)              wait as told, retry; after 3 tries list without version
  *   told to wait (429, 503 with Retry-After)                      wait as told, go on from where we were
  *   unreachable, cut off, 5xx, 401                                wait 0.8 s, doubled up to 30 s, plus up to as much again
@@ -32,8 +32,10 @@
  *   initial events that break off                                 wait as above, from their beginning; pages after 3 in a
  *                                                                 row, since those are resumed
  *   initial events that do not begin in 60 s                      as unreachable
- *   ended in peace                                                at once from the last version; under 1 s and without an
- *                                                                 event it counts as a failure
+ *   ended in peace                                                at once from the last version; under 1 s, and without an
+ *                                                                 event or again within 10 s, it counts as a failure
+ *   a list that leads back to the same page, or has more than     as unreachable, and from its beginning
+ *     WATCH_MAX_PAGES
  *   silent for longer than watch_set_silence() allows             probe (below), then watch again, or list
  *
  * Silence: a server that is behind our version answers 200 and says nothing; one that has nothing to say does the same, since
@@ -73,6 +75,7 @@ enum {
     WATCH_PAGE = 500,
     WATCH_PAGE_JSON =
         50, /* proxies that know no protobuf hold whole answers, and JSON is half as large again */
+    WATCH_MAX_PAGES = 20000, /* a million objects in the small pages: several clusters */
     WATCH_MAX_VERSION = 128,
     WATCH_MAX_CONTINUE = 16 << 10,
     WATCH_TOO_LARGE_TRIES = 3

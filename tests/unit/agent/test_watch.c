@@ -659,27 +659,87 @@ Test(watch, begins_the_list_again_when_its_token_never_pleases)
     rig_done(&r);
 }
 
-Test(watch, does_not_hurry_when_every_version_is_gone_at_once)
+/* Servers that are never done, without a failure of any wire. */
+static const struct circle {
+    const char *name, *stream; /* the stream's bytes; NULL: a 410 as answer */
+    const char *list;          /* NULL: as it should be */
+    int most;                  /* requests in a minute */
+} circles[] = {
+    {"every version is gone", NULL, NULL, 18},
+    {"a bookmark, and the version is gone",
+     EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"10\"}}")
+         EVENT("ERROR", STATUS("410", "Expired", "")),
+     NULL, 18},
+    {"a bookmark, and the end", EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"10\"}}"),
+     NULL, 10},
+    {"a change, and the end", EVENT("MODIFIED", POD("a", "11")), NULL, 10},
+    {"a page that leads to itself", "", LIST("10", "tok", POD("a", "5")), 18},
+};
+
+Test(watch, does_not_hurry_where_a_server_leads_in_circles)
+{
+    for (size_t i = 0; i < COUNT_OF(circles); i++) {
+        const struct circle *row = &circles[i];
+        struct rig r;
+        int requests = 0;
+
+        rig_init(&r);
+        watch_start(r.watch);
+        for (int64_t end_us = r.fake.now.us + 60 * US_PER_S; r.fake.now.us < end_us;) {
+            struct transfer *t = fake_pending(&r.fake);
+
+            check(&r, row->name);
+            cr_assert_leq(requests, row->most, "%s: %d requests in less than a minute", row->name,
+                          requests);
+            requests += t != NULL;
+            if (t == NULL)
+                cr_assert(fake_next_timer(&r.fake));
+            else if (strstr(t->path, "watch=1") == NULL)
+                fake_json(t, 200, row->list != NULL ? row->list : LIST("10", "", POD("a", "5")));
+            else if (row->stream == NULL)
+                fake_json(t, 410, STATUS("410", "Expired", ""));
+            else if (fake_head(t, 200, "application/json", -1) && fake_data(t, row->stream))
+                fake_end(t);
+        }
+        rig_done(&r);
+    }
+}
+
+Test(watch, does_not_hurry_a_server_that_is_behind_and_names_no_time)
 {
     struct rig r;
-    int lists = 0;
 
     rig_init(&r);
     watch_start(r.watch);
-    for (int64_t end_us = r.fake.now.us + 60 * US_PER_S; r.fake.now.us < end_us;) {
-        struct transfer *t = fake_pending(&r.fake);
-
-        check(&r, "turn");
-        if (t == NULL) {
-            cr_assert(fake_next_timer(&r.fake));
-        } else if (strstr(t->path, "watch=1") != NULL) {
-            fake_json(t, 410, STATUS("410", "Expired", ""));
-        } else {
-            lists++;
-            fake_json(t, 200, LIST("10", "", ""));
-        }
+    for (int i = 0; i < 3 * WATCH_TOO_LARGE_TRIES; i++) {
+        fake_reply(expect(&r, "limit=500"), 504, "application/json", 0, TOO_LARGE);
+        check(&r, "behind");
+        cr_assert_eq(watch_state(r.watch), WATCH_LIST_LATER);
+        cr_assert(fake_next_timer(&r.fake));
     }
-    cr_assert_leq(lists, 9, "%d lists in a minute", lists);
+    rig_done(&r);
+}
+
+Test(watch, ends_a_list_that_has_no_end)
+{
+    struct rig r;
+    char page[200];
+    int pages = 0;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    while (watch_state(r.watch) == WATCH_LIST && pages <= WATCH_MAX_PAGES) {
+        (void)snprintf(page, sizeof page,
+                       "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"10\","
+                       "\"continue\":\"t%d\"},\"items\":[]}",
+                       pages++);
+        fake_json(fake_pending(&r.fake), 200, page);
+    }
+    cr_assert_eq(pages, WATCH_MAX_PAGES);
+    cr_assert_eq(r.mirror.last_trouble.kind, ERR_LIMIT);
+    cr_assert_eq(r.mirror.synceds, 0);
+    cr_assert(fake_next_timer(&r.fake));
+    cr_assert_null(strstr(expect(&r, "limit=500")->path, "continue"));
     rig_done(&r);
 }
 
