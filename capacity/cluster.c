@@ -272,6 +272,7 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
     struct cluster_node *n = c->nodes[index];
     struct kept_node *kept =
         keep_node(c->keep, node); /* first: the record may borrow from the node */
+    struct resources allocatable = resources_bounded(&node->allocatable);
 
     if (n->kept == NULL) {
         c->known_nodes++;
@@ -280,7 +281,7 @@ void cluster_upsert_node(struct cluster *c, const struct node_record *node)
     keep_drop(c->keep, n->kept);
     n->kept = kept;
     n->facts = ++c->facts;
-    node_sum_set(n, NODE_SUM_ALLOCATABLE, &node->allocatable);
+    node_sum_set(n, NODE_SUM_ALLOCATABLE, &allocatable);
     n->unschedulable = node->unschedulable;
     n->ready = node->ready;
     n->listed = true;
@@ -369,14 +370,10 @@ void cluster_claim(struct cluster *c, uint32_t node, const struct pending_pod *p
 {
     struct cluster_node *n = c->nodes[node];
 
-    if (sign > 0) {
-        node_sum_add(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
-        n->pods++;
-    } else {
-        node_sum_sub(n, NODE_SUM_CLAIMED, &pod->request, &pod->places);
-        n->pods--;
+    node_sum_count(n, NODE_SUM_CLAIMED, &pod->request, &pod->places, sign);
+    n->pods += (uint32_t)sign;
+    if (sign < 0)
         c->room_generation++;
-    }
     mark_changed(c, node);
 }
 
@@ -507,7 +504,8 @@ static void drop_claim(struct cluster *c, struct pending_pod *p)
 
 /* Adds to (1), or takes from (-1), what a filler that is apart holds on a node. */
 static void account_apart(struct cluster *c, int filler, uint32_t node,
-                          const struct resources *request, int sign)
+                          const struct resources *request, const struct resource_places *places,
+                          int sign)
 {
     struct apart *apart = &c->apart[filler];
     size_t old = apart->n;
@@ -516,10 +514,7 @@ static void account_apart(struct cluster *c, int filler, uint32_t node,
         apart->at = vec_reserve(apart->at, &apart->n, c->n_nodes, sizeof *apart->at);
         memset(apart->at + old, 0, (apart->n - old) * sizeof *apart->at);
     }
-    if (sign > 0)
-        resources_add(&apart->at[node], request);
-    else
-        resources_sub(&apart->at[node], request);
+    amounts_count(apart->at[node].at, request, places, sign);
     mark_changed(c, node);
 }
 
@@ -527,14 +522,9 @@ static void account_apart(struct cluster *c, int filler, uint32_t node,
 static void account_admitted(struct cluster *c, const struct pending_pod *p, uint32_t node,
                              int sign)
 {
-    struct cluster_node *n = c->nodes[node];
-
-    if (sign > 0)
-        node_sum_add(n, NODE_SUM_ADMITTED, &p->request, &p->places);
-    else
-        node_sum_sub(n, NODE_SUM_ADMITTED, &p->request, &p->places);
+    node_sum_count(c->nodes[node], NODE_SUM_ADMITTED, &p->request, &p->places, sign);
     if (is_apart(c, p->filler))
-        account_apart(c, p->filler, node, &p->request, sign);
+        account_apart(c, p->filler, node, &p->request, &p->places, sign);
     note_room(c, node);
 }
 
@@ -585,9 +575,10 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
                            bool ignored)
 {
     struct pending_pod *p = pod->pending;
+    const struct shape *shape = &c->shapes[pod->shape];
     struct packed_rules *rules = pack_rules(&record->rules);
     bool same = p->rules != NULL && p->rules->hash == rules->hash &&
-                resources_equal(&p->request, &record->request);
+                resources_equal(&p->request, &shape->request);
 
     if (!same || record->gated || ignored)
         drop_claim(c, p);
@@ -602,8 +593,8 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
     if (p->admitted != CLUSTER_NO_NODE)
         account_admitted(c, p, p->admitted, -1);
     p->filler = pod->filler;
-    p->request = record->request;
-    p->places = c->shapes[pod->shape].places;
+    p->request = shape->request;
+    p->places = shape->places;
     if (p->admitted != CLUSTER_NO_NODE)
         account_admitted(c, p, p->admitted, 1);
     free(p->rules);
@@ -656,15 +647,13 @@ static void account(struct cluster *c, const struct pod *pod, int sign)
 
     struct cluster_node *n = c->nodes[pod->node];
     enum node_sum sum = pod->filler == CLUSTER_PAID ? NODE_SUM_PAID : NODE_SUM_FILLER;
-    void (*apply)(struct cluster_node *, enum node_sum, const struct resources *,
-                  const struct resource_places *) = sign > 0 ? node_sum_add : node_sum_sub;
 
     n->pods += (uint32_t)sign;
-    apply(n, sum, request, &shape->places);
+    node_sum_count(n, sum, request, &shape->places, sign);
     if (is_apart(c, pod->filler))
-        account_apart(c, pod->filler, pod->node, request, sign);
+        account_apart(c, pod->filler, pod->node, request, &shape->places, sign);
     else if (pod->filler != CLUSTER_PAID && (pod->flags & POD_DELETING))
-        apply(n, NODE_SUM_LEAVING, request, &shape->places);
+        node_sum_count(n, NODE_SUM_LEAVING, request, &shape->places, sign);
     if (sign < 0)
         c->room_generation++;
     mark_changed(c, pod->node);
@@ -816,13 +805,13 @@ static uint8_t record_flags(const struct pod_record *record)
 
 /* Writes node, request and flags of a pod that stands in no sum. */
 static void take_over(struct cluster *c, uint32_t index, const struct pod_record *record,
-                      int filler)
+                      const struct resources *request, int filler)
 {
     uint32_t node = record->node.len != 0 ? want_node(c, record->node) : CLUSTER_NO_NODE;
     struct pod *pod = &c->pods[index];
     uint8_t keep = pod->flags & POD_UNSCHEDULABLE;
 
-    set_shape(c, pod, &record->request);
+    set_shape(c, pod, request);
     pod->node = node;
     pod->filler = (int8_t)filler;
     pod->flags = keep | record_flags(record);
@@ -830,11 +819,12 @@ static void take_over(struct cluster *c, uint32_t index, const struct pod_record
 
 /* Most of what is told of a paid pod that is bound is its status, which stands in no sum. */
 static bool stays_as_it_is(const struct cluster *c, const struct pod *pod,
-                           const struct pod_record *record, int filler)
+                           const struct pod_record *record, const struct resources *request,
+                           int filler)
 {
     return filler == CLUSTER_PAID && pod->filler == CLUSTER_PAID && pod->node != CLUSTER_NO_NODE &&
            sv_eq(sv_from(c->nodes[pod->node]->name), record->node) &&
-           resources_equal(&c->shapes[pod->shape].request, &record->request);
+           resources_equal(&c->shapes[pod->shape].request, request);
 }
 
 struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record *record, int filler,
@@ -842,12 +832,13 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
 {
     uint32_t index = map_find(&c->by_uid, uid_hash(record->uid), &record->uid);
     struct pod_change change = {.paid = filler == CLUSTER_PAID, .added = index == MAP_NONE};
+    struct resources request = resources_bounded(&record->request);
     bool was_bound = false, was_leaving = false;
 
     assert(filler >= CLUSTER_PAID && filler < CLUSTER_MAX_FILLERS);
     if (record->phase == PHASE_SUCCEEDED || record->phase == PHASE_FAILED)
         return cluster_remove_pod(c, record->uid);
-    if (index != MAP_NONE && stays_as_it_is(c, &c->pods[index], record, filler)) {
+    if (index != MAP_NONE && stays_as_it_is(c, &c->pods[index], record, &request, filler)) {
         c->pods[index].flags = record_flags(record);
         change.unchanged = true;
         return change;
@@ -864,7 +855,7 @@ struct pod_change cluster_upsert_pod(struct cluster *c, const struct pod_record 
         pending_remove(c, &c->pods[index]); /* what it claims or was let in to is void */
     uint32_t old_node = c->pods[index].node;
 
-    take_over(c, index, record, filler);
+    take_over(c, index, record, &request, filler);
 
     struct pod *pod = &c->pods[index];
     bool pending = pod->node == CLUSTER_NO_NODE && !record->deleting;

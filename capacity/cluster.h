@@ -7,6 +7,9 @@
  * was not seen yet, which then waits for its facts. Pods without a node are pending and keep their
  * rules, for claims.h.
  *
+ * An amount that no machine has counts as its bound (resources_bounded()), so that sums are exact
+ * whatever comes and goes.
+ *
  * Each event is O(1) amortised; it marks the nodes that it touched as changed, for fit.h. A list is
  * taken as mark and sweep: cluster_list_begin(), the objects, cluster_list_end(), which removes
  * what the list did not name; the state between is as valid as any.

@@ -31,22 +31,10 @@ static int64_t *sum_of(struct cluster_node *n, enum node_sum sum,
     return n->sums + (int)sum * n->width;
 }
 
-void node_sum_add(struct cluster_node *n, enum node_sum sum, const struct resources *what,
-                  const struct resource_places *places)
+void node_sum_count(struct cluster_node *n, enum node_sum sum, const struct resources *what,
+                    const struct resource_places *places, int sign)
 {
-    int64_t *to = sum_of(n, sum, places);
-
-    for (int i = 0; i < places->n; i++)
-        to[places->at[i]] = amount_add(to[places->at[i]], what->at[places->at[i]]);
-}
-
-void node_sum_sub(struct cluster_node *n, enum node_sum sum, const struct resources *what,
-                  const struct resource_places *places)
-{
-    int64_t *to = sum_of(n, sum, places);
-
-    for (int i = 0; i < places->n; i++)
-        to[places->at[i]] = amount_sub(to[places->at[i]], what->at[places->at[i]]);
+    amounts_count(sum_of(n, sum, places), what, places, sign);
 }
 
 void node_sum_set(struct cluster_node *n, enum node_sum sum, const struct resources *what)

@@ -9,11 +9,9 @@
 
 #include "capacity/cluster.h"
 
-/* At these places only; sums stop at the ends of int64_t. */
-void node_sum_add(struct cluster_node *n, enum node_sum sum, const struct resources *what,
-                  const struct resource_places *places);
-void node_sum_sub(struct cluster_node *n, enum node_sum sum, const struct resources *what,
-                  const struct resource_places *places);
+/* Adds (sign 1) or takes away (-1), at these places only; exact, as amounts_count(). */
+void node_sum_count(struct cluster_node *n, enum node_sum sum, const struct resources *what,
+                    const struct resource_places *places, int sign);
 
 /* At all places. */
 void node_sum_set(struct cluster_node *n, enum node_sum sum, const struct resources *what);

@@ -83,6 +83,15 @@ int resource_names_find(struct resource_names *names, struct sv name, bool add)
     return names->count++;
 }
 
+struct resources resources_bounded(const struct resources *r)
+{
+    struct resources bounded;
+
+    for (int i = 0; i < RESOURCE_MAX; i++)
+        bounded.at[i] = amount_bounded(i, r->at[i]);
+    return bounded;
+}
+
 /* The copies tell the compiler that the two sides do not overlap. */
 void resources_add(struct resources *to, const struct resources *what)
 {
@@ -172,6 +181,17 @@ struct resource_places resources_places(const struct resources *request)
             places.at[places.n++] = (uint8_t)place_in_turn(turn);
     }
     return places;
+}
+
+void amounts_count(int64_t *sum, const struct resources *what, const struct resource_places *places,
+                   int sign)
+{
+    for (int i = 0; i < places->n; i++) {
+        int place = places->at[i];
+        uint64_t amount = (uint64_t)what->at[place];
+
+        sum[place] = (int64_t)((uint64_t)sum[place] + (sign > 0 ? amount : 0 - amount));
+    }
 }
 
 void resources_add_at(struct resources *to, const struct resources *what,

@@ -2,8 +2,9 @@
  * resources: amounts of cpu, memory, ephemeral storage, pods and extended resources, as one plain
  * value.
  *
- * Units: cpu in milli, everything else whole (bytes, pods, devices), int64, never fractions. A sum
- * that would overflow saturates. Extended resources ("nvidia.com/gpu", "hugepages-2Mi") get a place
+ * Units: cpu in milli, everything else whole (bytes, pods, devices), int64, never fractions. Sums
+ * that are kept and changed by differences are exact (amounts_count()), of amounts that have bounds
+ * (resources_bounded()); a sum that is made for a moment saturates. Extended resources ("nvidia.com/gpu", "hugepages-2Mi") get a place
  * by name in a `struct resource_names`, which all values that meet each other must share. There are
  * RESOURCE_MAX places; a name for which none is left is not counted, and names->overflow says so.
  * A request of 0 and no request are the same: neither is ever refused (kube-scheduler,
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/num.h"
 #include "base/sv.h"
 
 enum {
@@ -53,6 +55,27 @@ int resource_names_find(struct resource_names *names, struct sv name, bool add);
  * IsScalarResourceName). Names longer than any valid one are not counted.
  */
 bool resource_countable(struct sv name);
+
+/*
+ * What one pod or one node counts at most: cpu and pods up to 2^40 (a thousand million cores; 2^22
+ * of them, more pods than etcd has room for, add up to 2^62), everything else up to 2^50 (1 PiB;
+ * 2^12 of them on one node likewise). No machine has a thousandth of the first or a tenth of the
+ * second, so that a pod that asks for more finds no room either way; and what is counted can be
+ * taken away again.
+ */
+#define RESOURCE_BOUND_COUNT (INT64_C(1) << 40)
+#define RESOURCE_BOUND_BYTES (INT64_C(1) << 50)
+
+static inline int64_t amount_bounded(int place, int64_t amount)
+{
+    int64_t bound = place == RESOURCE_CPU || place == RESOURCE_PODS ? RESOURCE_BOUND_COUNT
+                                                                    : RESOURCE_BOUND_BYTES;
+
+    return max_i64(min_i64(amount, bound), 0);
+}
+
+/* Each amount within 0 and its bound; the API server lets nothing below 0 in. O(RESOURCE_MAX). */
+struct resources resources_bounded(const struct resources *r);
 
 /*
  * Sums that saturate, without branches and overflow builtins, so that the compiler makes vector code of loops over them: an
@@ -115,6 +138,15 @@ struct resource_places {
 };
 
 struct resource_places resources_places(const struct resources *request);
+
+/*
+ * Adds `what` to (sign 1), or takes it from (-1), a kept sum that has all these places. Never
+ * saturates, so that a sum is again what it was when all is taken away. One beyond int64, which
+ * takes 8,192 pods of the bound on one node, wraps; that node is full by its number of pods, unless
+ * it offers so many. O(places).
+ */
+void amounts_count(int64_t *sum, const struct resources *what, const struct resource_places *places,
+                   int sign);
 
 /* `what` is 0 outside of the places. O(places). */
 void resources_add_at(struct resources *to, const struct resources *what,

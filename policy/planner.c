@@ -265,8 +265,9 @@ static void learn_size(struct planner *p, const struct pod_record *pod)
 
 static void note_bound(struct planner *p, const struct pod_record *pod)
 {
-    struct bound_arrival arrival = {.node = cluster_find_node(p->cluster, pod->node),
-                                    .cpu_milli = pod->request.at[RESOURCE_CPU]};
+    struct bound_arrival arrival = {
+        .node = cluster_find_node(p->cluster, pod->node),
+        .cpu_milli = amount_bounded(RESOURCE_CPU, pod->request.at[RESOURCE_CPU])};
 
     VEC_PUSH(p->bound, p->n_bound, p->cap_bound, arrival);
 }

@@ -789,3 +789,106 @@ Test(cluster, equals_a_recount_after_each_of_100000_random_events, .timeout = 30
     }
     world_done(&w);
 }
+
+/* What nobody's machine has: 9 P cores, 7 EiB. */
+static struct pod_record huge_pod(uint64_t id, const char *node)
+{
+    struct pod_record pod = make_pod(id, INT64_C(9000000000000000000), node);
+
+    pod.request.at[RESOURCE_MEMORY] = INT64_C(7) << 60;
+    return pod;
+}
+
+static struct fit *fit_of_slots(int64_t cpu_milli)
+{
+    struct resources request = amount(cpu_milli, GI);
+
+    return fit_new(&request, &(struct pod_rules){0}, 0);
+}
+
+static int64_t slots_of(struct fit *f, struct cluster *c)
+{
+    fit_update(f, c);
+    cluster_changed_clear(c);
+    return fit_sum(f).slots;
+}
+
+Test(cluster, what_no_machine_has_is_counted_and_taken_away_again)
+{
+    static const int owners[] = {CLUSTER_PAID, 0, 1};
+    struct cluster *c = cluster_new();
+    struct fit *f = fit_of_slots(1000);
+
+    add_node(c, "n1", 8000);
+    cluster_set_apart(c, 1, true);
+    fit_set_owner(f, 0);
+    cr_assert_eq(slots_of(f, c), 8);
+    for (size_t o = 0; o < sizeof owners / sizeof *owners; o++) {
+        for (uint64_t i = 0; i < 3; i++)
+            put(c, huge_pod(10 + i, "n1"), owners[o]);
+        cr_assert_eq(slots_of(f, c), owners[o] == 0 ? 8 : 0, "owner %d", owners[o]);
+        assert_sound(c);
+        for (uint64_t i = 0; i < 3; i++)
+            cluster_remove_pod(c, make_pod(10 + i, 0, NULL).uid);
+        cr_assert_eq(slots_of(f, c), 8, "owner %d: all are gone", owners[o]);
+        assert_sound(c);
+    }
+    fit_free(f);
+    cluster_free(c);
+}
+
+Test(cluster, a_claim_of_what_no_machine_has_is_taken_away_again)
+{
+    struct cluster *c = cluster_new();
+
+    add_node(c, "n1", 8000);
+    for (uint64_t i = 1; i <= 3; i++)
+        put(c, huge_pod(i, NULL), i == 3 ? 0 : CLUSTER_PAID);
+    for (uint64_t i = 1; i <= 2; i++)
+        cluster_claim(c, 0, cluster_find_pending(c, make_pod(i, 0, NULL).uid), 1);
+    for (uint64_t i = 1; i <= 2; i++)
+        cluster_claim(c, 0, cluster_find_pending(c, make_pod(i, 0, NULL).uid), -1);
+    cr_assert(cluster_admit(c, make_pod(3, 0, NULL).uid, 0));
+    cr_assert(cluster_admit(c, make_pod(3, 0, NULL).uid, CLUSTER_NO_NODE));
+    cr_assert_eq(cluster_rooms(c)[0].free_milli, 8000);
+    cr_assert_eq(cluster_sum_place(node_named(c, "n1"), NODE_SUM_CLAIMED, RESOURCE_MEMORY), 0);
+    assert_sound(c);
+    cluster_free(c);
+}
+
+Test(cluster, totals_of_what_no_machine_has_are_exact)
+{
+    enum { MANY = 30 };
+    struct cluster *c = cluster_new();
+    struct fit *f = fit_of_slots(1000);
+    char name[8];
+
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof name, "n%d", i);
+        add_node(c, name, INT64_MAX);
+        put(c, huge_pod((uint64_t)i, name), i % 2 == 0 ? CLUSTER_PAID : 0);
+    }
+    cr_assert_eq(slots_of(f, c), MANY / 2 * 100, "as the memory has room for, where none is paid");
+    cr_assert_eq(fit_sum(f).allocatable_milli, MANY * RESOURCE_BOUND_COUNT);
+    cr_assert_eq(fit_sum(f).paid_milli, MANY / 2 * RESOURCE_BOUND_COUNT);
+    cr_assert_eq(fit_sum(f).room_milli, MANY / 2 * RESOURCE_BOUND_COUNT);
+    cr_assert_eq(cluster_filler_count(c, 0).cpu_milli[FILLER_STARTING],
+                 MANY / 2 * RESOURCE_BOUND_COUNT);
+    assert_sound(c);
+    fit_free(f);
+    cluster_free(c);
+}
+
+Test(cluster, a_request_below_0_makes_no_room)
+{
+    struct cluster *c = cluster_new();
+    struct fit *f = fit_of_slots(1000);
+
+    add_node(c, "n1", 8000);
+    put(c, make_pod(1, -5000, "n1"), CLUSTER_PAID);
+    cr_assert_eq(slots_of(f, c), 8);
+    cr_assert(put(c, make_pod(1, -5000, "n1"), CLUSTER_PAID).unchanged);
+    assert_sound(c);
+    fit_free(f);
+    cluster_free(c);
+}

@@ -134,6 +134,45 @@ Test(resources, saturate_at_both_ends)
     }
 }
 
+Test(resources, a_kept_sum_is_what_it_was_when_all_is_taken_away)
+{
+    enum { N = 40 };
+    struct dice d = dice_new("a_kept_sum_is_what_it_was_when_all_is_taken_away");
+
+    for (int round = 0; round < 500; round++) {
+        struct resources before = {0}, sum, what[N];
+        struct resource_places places[N];
+
+        for (int i = 0; i < RESOURCE_MAX; i++)
+            before.at[i] = random_amount(&d);
+        sum = before;
+        for (int n = 0; n < N; n++) {
+            for (int i = 0; i < RESOURCE_MAX; i++)
+                what[n].at[i] = random_amount(&d);
+            places[n] = resources_places(&what[n]);
+            amounts_count(sum.at, &what[n], &places[n], 1);
+        }
+        for (int n = 0; n < N; n++)
+            amounts_count(sum.at, &what[n], &places[n], -1);
+        cr_assert(resources_equal(&sum, &before), "round %d", round);
+    }
+}
+
+Test(resources, an_amount_counts_up_to_its_bound_and_from_0)
+{
+    struct resources r = {0}, bounded;
+
+    r.at[RESOURCE_CPU] = r.at[RESOURCE_MEMORY] = r.at[RESOURCE_PODS] = INT64_MAX;
+    r.at[RESOURCE_EPHEMERAL] = -1;
+    r.at[RESOURCE_MAX - 1] = RESOURCE_BOUND_BYTES - 1;
+    bounded = resources_bounded(&r);
+    cr_assert_eq(bounded.at[RESOURCE_CPU], RESOURCE_BOUND_COUNT);
+    cr_assert_eq(bounded.at[RESOURCE_PODS], RESOURCE_BOUND_COUNT);
+    cr_assert_eq(bounded.at[RESOURCE_MEMORY], RESOURCE_BOUND_BYTES);
+    cr_assert_eq(bounded.at[RESOURCE_EPHEMERAL], 0);
+    cr_assert_eq(bounded.at[RESOURCE_MAX - 1], RESOURCE_BOUND_BYTES - 1);
+}
+
 struct fit_row {
     const char *name;
     struct resources request, free;

@@ -131,6 +131,23 @@ Test(planner, learns_what_pods_that_arrive_need_and_not_what_was_there_before)
     world_done(&w);
 }
 
+Test(planner, arrivals_of_what_no_machine_has_add_up)
+{
+    struct world w;
+
+    world_init(&w, POLICY("a") "  headroom: {max: 100}\n");
+    put_node(&w, 0, 64000);
+    set_shape(&w, 0, 1000);
+    (void)step(&w);
+    wait(&w, 100);
+    for (int i = 0; i < 3; i++)
+        (void)put_pod(&w, i, CLUSTER_PAID, INT64_MAX, 0);
+    (void)step(&w);
+    cr_assert_eq(w.plans[0].headroom.arrivals, 3);
+    cr_assert_eq(w.plans[0].headroom.rise, 3 * RESOURCE_BOUND_COUNT);
+    world_done(&w);
+}
+
 Test(planner, a_pod_that_can_go_nowhere_does_not_arrive)
 {
     struct world w;
