@@ -81,7 +81,10 @@ void blocked_free(struct blocked *b)
 
 static void amount_of(const struct blocked *b, const struct pod *pod, struct resources *ret_amount)
 {
-    memcpy(ret_amount, b->amounts->at[pod->amount].at, sizeof *ret_amount);
+    struct resources asked;
+
+    memcpy(&asked, b->amounts->at[pod->amount].at, sizeof asked);
+    *ret_amount = resources_bounded(&asked);
 }
 
 static uint32_t node_index(struct blocked *b, struct sv name)
@@ -237,7 +240,8 @@ static void set_node(struct blocked *b, const struct event *e)
     resources_sub(&node->free, &node->allocatable);
     b->sums.nodes -= node->known;
     b->sums.lone_milli -= lone_milli(node);
-    node->allocatable = e->shape != NULL ? e->shape->amount : (struct resources){0};
+    node->allocatable =
+        e->shape != NULL ? resources_bounded(&e->shape->amount) : (struct resources){0};
     node->cordoned = e->shape != NULL && e->shape->cordoned;
     node->known = e->shape != NULL;
     resources_add(&node->free, &node->allocatable);

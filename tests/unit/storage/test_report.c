@@ -356,3 +356,28 @@ Test(report, calls_blocked_only_what_would_have_fitted_without_filler)
               t.at[1].until_ms == 15000);
     cr_assert(t.at[2].cpu_milli == 1000 && t.at[2].waits && t.at[2].until_ms == 20000);
 }
+
+Test(report, pods_that_ask_for_what_no_machine_has_leave_a_node_as_it_was)
+{
+    enum { HUGE = 9000000000000000 }; /* cores */
+    struct tale t = {.n = 0};
+    struct blocked *b = blocked_new(take, &t);
+
+    tell(b, EVENT_GAP, 0, 0, 0, false, "");
+    tell(b, EVENT_NODE, 0, 0, 8, false, "n1");
+    tell(b, EVENT_POD_FOUND, 0, 1, 1, true, "n1");
+    tell(b, EVENT_POD_FOUND, 0, 10, HUGE, false, "n1");
+    tell(b, EVENT_POD_FOUND, 0, 11, HUGE, false, "n1");
+    tell(b, EVENT_POD_GONE, 500, 10, HUGE, false, "n1");
+    tell(b, EVENT_POD_GONE, 500, 11, HUGE, false, "n1");
+    tell(b, EVENT_POD_CREATED, 1000, 12, 9, false, "");
+    tell(b, EVENT_POD_UNSCHEDULABLE, 1500, 12, 9, false, "");
+    tell(b, EVENT_POD_CREATED, 1000, 13, 8, false, "");
+    tell(b, EVENT_POD_UNSCHEDULABLE, 1500, 13, 8, false, "");
+    tell(b, EVENT_POD_GONE, 12000, 12, 9, false, "");
+    tell(b, EVENT_POD_GONE, 12000, 13, 8, false, "");
+    blocked_finish(b, 20000);
+    blocked_free(b);
+
+    cr_assert_eq(t.n, 1, "9 cores would not have fitted, 8 would");
+}
