@@ -40,6 +40,7 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
 {
     bool down = facts->to < facts->from;
     const struct act_backoff *backoff = down ? &a->shrink : &a->grow;
+    bool held = backoff->at.us > now.us && !(backoff->altered && down && facts->urgent);
     struct mono at, overtake_at = now;
 
     if (!facts->write) {
@@ -55,7 +56,7 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
         return (struct act_result){.move = ACT_NOTHING};
     if (overtake_at.us > now.us)
         return wait_until(overtake_at);
-    if (backoff->at.us > now.us)
+    if (held)
         return wait_until(backoff->at);
     at = due(a, facts, now);
     if (at.us > now.us)
@@ -69,23 +70,43 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
     return (struct act_result){.move = down ? ACT_SHRINK : ACT_GROW, .to = facts->to};
 }
 
-static void back_off(struct act_backoff *b, struct mono now)
+static void back_off(struct act_backoff *b, bool altered, struct mono now)
 {
-    b->us = b->us == 0 ? ACT_RETRY_FIRST_US : min_i64(b->us * 2, ACT_RETRY_LAST_US);
+    int64_t first = altered ? ACT_ALTERED_FIRST_US : ACT_RETRY_FIRST_US;
+    int64_t last = altered ? ACT_ALTERED_LAST_US : ACT_RETRY_LAST_US;
+
+    b->us = b->us == 0 || b->altered != altered ? first : min_i64(b->us * 2, last);
     b->at = mono_plus_us(now, b->us);
+    b->altered = altered;
+}
+
+/* One is no longer under way; returns true if writes had overtaken each other. */
+static bool end_write(struct act *a)
+{
+    bool overtook;
+
+    a->in_flight--;
+    overtook = a->overtook && a->in_flight == 0;
+    if (a->in_flight == 0)
+        a->overtook = false;
+    return overtook;
 }
 
 bool act_answered(struct act *a, bool down, bool ok, struct mono now)
 {
-    bool again;
+    bool overtook = end_write(a);
 
-    a->in_flight--;
     if (ok)
         a->grow = a->shrink = (struct act_backoff){0};
     else
-        back_off(down ? &a->shrink : &a->grow, now);
-    again = !ok || (a->overtook && a->in_flight == 0);
-    if (a->in_flight == 0)
-        a->overtook = false;
-    return again;
+        back_off(down ? &a->shrink : &a->grow, false, now);
+    return !ok || overtook;
+}
+
+bool act_altered(struct act *a, bool down, struct mono now)
+{
+    bool overtook = end_write(a);
+
+    back_off(down ? &a->shrink : &a->grow, true, now);
+    return overtook;
 }

@@ -32,6 +32,14 @@ static void fill_able(const struct turn *t, const struct turn_filler *tf,
 
     if (cause_of_hindrance(t, tf, true, c))
         return;
+    if (tf->altered.is && tf->decision.write) {
+        (void)snprintf(text, sizeof text,
+                       "%lld replicas were asked for, the API server set %lld: an admission webhook "
+                       "may have changed it",
+                       (long long)tf->altered.asked, (long long)tf->altered.answered);
+        snapshot_condition_set(c, false, "ScaleAltered", text);
+        return;
+    }
     if (view->pause_problem[0] == '\0') {
         snapshot_condition_set(c, true, "ReadyForNewScale", "the target's scale can be read");
         return;

@@ -199,3 +199,29 @@ void tell_rescale(const struct policy *p, struct workload *w, bool dry_run, int6
     (void)snprintf(note, sizeof note, "New size: %lld; reason: %s", (long long)d->replicas, detail);
     workload_event(w, false, "SuccessfulRescale", "Rescale", sv_from(note));
 }
+
+bool tell_is_repeated(const struct tell_altered *last, int64_t from, int64_t to)
+{
+    return last->is && last->answered == from && last->asked == to;
+}
+
+void tell_answer(struct tell_altered *last, const struct policy *p, struct workload *w,
+                 int64_t asked, int64_t answered)
+{
+    bool was = last->is, repeated = tell_is_repeated(last, answered, asked);
+    char note[TELL_TEXT_SIZE];
+
+    *last = (struct tell_altered){.is = asked != answered, .asked = asked, .answered = answered};
+    if (!last->is) {
+        if (was)
+            log_info("the target takes the count that is asked for", F_SV("policy", p->name));
+        return;
+    }
+    if (repeated)
+        return;
+    log_warn("the API server sets another count than was asked for: does admission change it?",
+             F_SV("policy", p->name), F_INT("asked", asked), F_INT("answered", answered));
+    (void)snprintf(note, sizeof note, "%lld replicas were asked for, the API server set %lld",
+                   (long long)asked, (long long)answered);
+    workload_event(w, true, "ScaleAltered", "Rescale", sv_from(note));
+}

@@ -28,6 +28,12 @@ struct tell {
     bool capped;
 };
 
+/* A write of the scale that went through with another count than was asked for. */
+struct tell_altered {
+    bool is; /* it was the last one */
+    int64_t asked, answered;
+};
+
 /* A target that is missing, unreadable, scaled by somebody else, or can be controlled again; and that
  * its annotations cannot be read. */
 void tell_target(struct tell *told, const struct policy *p, struct workload *w);
@@ -56,5 +62,12 @@ void tell_reason(struct tell *told, const struct policy *p, struct workload *w,
 /* A rescale that goes out (or, in a dry run, would have): `detail` from decision_text(). */
 void tell_rescale(const struct policy *p, struct workload *w, bool dry_run, int64_t from,
                   const struct decision *d, const char *detail);
+
+/* A write went through: that its answer has another count than was asked for, once for each two
+ * counts, and the end of it. Sets *last. */
+void tell_answer(struct tell_altered *last, const struct policy *p, struct workload *w,
+                 int64_t asked, int64_t answered);
+/* Is this rescale the one that was answered with `from` last? */
+bool tell_is_repeated(const struct tell_altered *last, int64_t from, int64_t to);
 
 #endif

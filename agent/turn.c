@@ -87,6 +87,7 @@ static void start_anew(struct turn *t, struct turn_filler *tf)
 {
     planner_restart(t->parts.facts->planner, tf->index);
     tf->has_virtual = tf->has_found = false;
+    tf->altered = (struct tell_altered){0};
 }
 
 /* Takes the values that the policy's schedule has for this time. */
@@ -416,8 +417,9 @@ static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_r
     } else {
         pretend(t, tf, move, now);
     }
-    tell_rescale(tf->policy, tf->workload, !turn_writes(t, tf), tf->from, &tf->decision,
-                 tf->recent[0].detail);
+    if (!tell_is_repeated(&tf->altered, tf->from, move->to))
+        tell_rescale(tf->policy, tf->workload, !turn_writes(t, tf), tf->from, &tf->decision,
+                     tf->recent[0].detail);
 }
 
 static struct act_facts wishes(const struct turn *t, const struct turn_filler *tf, struct mono now)
@@ -716,7 +718,8 @@ void turn_run(void *self)
     set_wake(t, now);
 }
 
-void turn_written(struct turn *t, int filler, bool down, int64_t replicas, const struct err *err)
+void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64_t answered,
+                  const struct err *err)
 {
     struct turn_filler *tf = t->fillers[filler];
     struct mono now = now_of(t);
@@ -724,9 +727,13 @@ void turn_written(struct turn *t, int filler, bool down, int64_t replicas, const
 
     if (tf == NULL)
         return;
-    again = act_answered(&tf->act, down, err == NULL, now);
+    if (answered != replicas)
+        again = act_altered(&tf->act, down, now);
+    else
+        again = act_answered(&tf->act, down, err == NULL, now);
     if (err == NULL) {
-        planner_wrote(t->parts.facts->planner, filler, replicas, now);
+        planner_wrote(t->parts.facts->planner, filler, answered, now);
+        tell_answer(&tf->altered, tf->policy, tf->workload, replicas, answered);
     } else {
         tf->scale_errors_total++;
         t->parts.facts->fillers[filler].urgent_served = false;

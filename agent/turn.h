@@ -65,6 +65,7 @@ struct turn_filler {
     struct places *places;
     struct policy effective; /* what the planner was given: the policy with another placement */
     struct act act;
+    struct tell_altered altered; /* of the last write that went through */
     struct wall scheduled_at; /* when the schedule was last asked */
     bool has_next;
     struct wall next; /* and when another policy is in force */
@@ -141,7 +142,8 @@ void turn_mark(struct turn *t);
 void turn_run(void *self);
 
 /* A write of a filler's target was answered, as workload_handler.written() tells. */
-void turn_written(struct turn *t, int filler, bool down, int64_t replicas, const struct err *err);
+void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64_t answered,
+                  const struct err *err);
 /* So were an admission and a deletion cost (places.h). */
 void turn_admitted(struct turn *t, int filler, struct uid uid, bool ok);
 void turn_costed(struct turn *t, int filler, struct uid uid, int32_t cost, bool ok);

@@ -204,14 +204,15 @@ static void template_read(void *self, const struct pod_record *pod)
     turn_mark(&l->agent->turn);
 }
 
-static void written(void *self, bool down, int64_t replicas, const struct err *err)
+static void written(void *self, bool down, int64_t replicas, int64_t answered,
+                    const struct err *err)
 {
     struct lane *l = self;
 
     if (l->policy != NULL) {
         if (!l->found_kept && was_written(l))
             keep_found(l->agent);
-        turn_written(&l->agent->turn, l->filler, down, replicas, err);
+        turn_written(&l->agent->turn, l->filler, down, replicas, answered, err);
         return;
     }
     if (err != NULL)

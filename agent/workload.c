@@ -288,7 +288,7 @@ static void written(void *self, const struct scale_result *result)
     if (result->problem != NULL) {
         if (result->problem->err.kind == ERR_NOT_FOUND)
             scale_failed(w, &result->problem->err);
-        w->handler.written(w->handler.self, down, replicas, &result->problem->err);
+        w->handler.written(w->handler.self, down, replicas, replicas, &result->problem->err);
         return;
     }
     /* Writes may overtake each other: an older one's answer says nothing about what is now. */
@@ -297,7 +297,7 @@ static void written(void *self, const struct scale_result *result)
         if (!take_scale(w, &result->scale))
             workload_refresh(w);
     }
-    w->handler.written(w->handler.self, down, replicas, NULL);
+    w->handler.written(w->handler.self, down, replicas, result->scale.replicas, NULL);
 }
 
 static struct writing *begin_write(struct workload *w, bool down, int64_t replicas)

@@ -57,8 +57,10 @@ struct workload_handler {
     /* The pod template, decoded; valid during the call. */
     void (*template_read)(void *self, const struct pod_record *pod);
     /* A write was answered, one by workload_shrink() (`down`) or by workload_grow(): err is NULL if
-     * it went through, and view.replicas is then what it set. */
-    void (*written)(void *self, bool down, int64_t replicas, const struct err *err);
+     * it went through. `answered` is then the count that the API server set, which admission may
+     * have made another one than `replicas`, what was asked for; else it is `replicas`. */
+    void (*written)(void *self, bool down, int64_t replicas, int64_t answered,
+                    const struct err *err);
     void *self;
 };
 

@@ -132,6 +132,25 @@ Test(act, a_failed_write_is_tried_again_after_a_growing_pause)
     cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK, "a success forgets the pause");
 }
 
+Test(act, a_count_that_admission_changes_is_asked_for_ever_more_seldom)
+{
+    struct act a = {0};
+    struct act_facts down = want(150, 36);
+    int64_t t = 1000, expected_s[] = {1, 2, 4, 8, 16, 32, 64, 64};
+
+    (void)act_step(&a, &down, at_ms(t - 100));
+    for (size_t i = 0; i < sizeof expected_s / sizeof *expected_s; i++) {
+        cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK);
+        cr_assert_not(act_altered(&a, true, at_ms(t)), "the answer told the count");
+        cr_assert_eq(act_step(&a, &down, at_ms(t)).wake.us, at_ms(t + expected_s[i] * 1000).us);
+        t += expected_s[i] * 1000;
+    }
+    down.urgent = down.helpless = true;
+    cr_assert_eq(act_step(&a, &down, at_ms(t - 1)).move, ACT_SHRINK, "a pod waits");
+    cr_assert_not(act_answered(&a, true, true, at_ms(t)));
+    cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK, "one right answer ends it");
+}
+
 Test(act, no_yield_waits_for_a_growth_that_failed_nor_growth_for_a_yield)
 {
     for (int down = 0; down < 2; down++) {

@@ -35,7 +35,8 @@ static void template_read(void *self UNUSED, const struct pod_record *pod UNUSED
 {
 }
 
-static void written(void *self, bool down UNUSED, int64_t replicas UNUSED, const struct err *err)
+static void written(void *self, bool down UNUSED, int64_t replicas UNUSED, int64_t answered UNUSED,
+                    const struct err *err)
 {
     struct world *w = self;
 

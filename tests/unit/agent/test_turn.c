@@ -48,6 +48,7 @@ struct world {
     long filler_pods; /* that exist, bound and ready */
     long stray_pods;  /* with the filler's labels, owned by nobody */
     long paid_cores;  /* in pods of two */
+    long fixed_replicas; /* what a webhook makes of any count that is written; 0: there is none */
     int scale_reads, patches;
     bool hold_patches; /* they stay unanswered */
     bool hold_lists;   /* so do lists of all pods */
@@ -244,6 +245,8 @@ static void answer_scale(struct world *w, struct transfer *t)
             value = strrchr(t->body, ':') - strlen("\"replicas\"");
         cr_assert_eq(sscanf(value + strlen("\"replicas\":"), "%ld", &w->replicas), 1, "%s",
                      t->body);
+        if (w->fixed_replicas != 0)
+            w->replicas = w->fixed_replicas;
     } else {
         w->scale_reads++;
     }
@@ -512,6 +515,32 @@ Test(turn, a_write_that_is_not_answered_is_not_followed_by_growth)
     live(&w, 3000);
     cr_assert_eq(w.patches, 1);
     cr_assert_eq(w.replicas, 66);
+    world_done(&w);
+}
+
+static void expect_able(const struct world *w, const char *reason)
+{
+    struct snapshot *s = snapshot_slot_get(w->machine.slot);
+
+    cr_expect_str_eq(s->fillers[0].able.reason, reason, "%s", s->fillers[0].able.message);
+    snapshot_unref(s);
+}
+
+Test(turn, a_count_that_admission_fixes_is_asked_for_ever_more_seldom)
+{
+    struct world w;
+
+    world_init(&w, 90, 30);
+    w.fixed_replicas = 90;
+    live(&w, 130000);
+    cr_assert_geq(w.patches, 6, "%d patches", w.patches);
+    cr_assert_leq(w.patches, 8, "%d patches", w.patches);
+    expect_able(&w, "ScaleAltered");
+    w.fixed_replicas = 0;
+    live(&w, 70000);
+    cr_assert_eq(w.replicas, 66);
+    cr_assert_leq(w.patches, 9, "%d patches", w.patches);
+    expect_able(&w, "ReadyForNewScale");
     world_done(&w);
 }
 
