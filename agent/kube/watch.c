@@ -62,6 +62,7 @@ enum input {
     IN_COMPLETE,  /* the answer is complete: the last page, the stream's end, the probe */
     IN_MARKED,    /* the stream has told all that there was, and goes on with what changes */
     IN_REFUSED,   /* the server has no initial events */
+    IN_MUTE,      /* the stream brings bytes and tells nothing */
     IN_GONE,      /* the version or the list's token is too old */
     IN_TOO_LARGE, /* the server is behind */
     IN_TOLD_TO_WAIT,
@@ -119,6 +120,7 @@ struct watch {
     struct mono gone_at;   /* when a list was last begun anew because of a 410; 0: never */
     struct mono short_at;  /* when a stream last ended soon behind an event; 0: never */
     struct mono begun_at;  /* of the request under way */
+    struct mono fed_at;    /* when bytes last came */
     uint64_t heard_events; /* from this stream, bookmarks included, initial events not */
     bool told;             /* an initial event came */
     bool live;             /* one among them that was a change */
@@ -338,6 +340,14 @@ static struct move refuse(struct watch *w)
     return list(w);
 }
 
+/* A list that must not be older than what is known. */
+static struct move list_later(struct watch *w, int64_t wait_us)
+{
+    forget_pages(w);
+    w->state = WATCH_LIST_LATER;
+    return (struct move){.action = DO_WAIT, .wait_us = wait_us};
+}
+
 /* A stream that the server breaks again and again: a list may do better. It must not be older than what is known.
  * Likewise a page: the list's beginning may. */
 static struct move failed(struct watch *w, const struct client_problem *problem)
@@ -393,6 +403,8 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
         return marked(w);
     case IN_REFUSED:
         return refuse(w);
+    case IN_MUTE:
+        return list_later(w, backoff(w));
     case IN_GONE:
         return list_anew(w, wait_if_again(w, &w->gone_at));
     case IN_TOO_LARGE:
@@ -634,6 +646,7 @@ static bool on_data(void *self, struct sv bytes, struct err *err)
 {
     struct watch *w = self;
 
+    w->fed_at = now(w);
     return frame_push(w->frame, bytes, err);
 }
 
@@ -869,12 +882,30 @@ static void initial_silent(struct watch *w)
         drive(w, IN_FAILED, &p);
 }
 
+/* Bytes went on after the last word: who has nothing to say sends none. One blank behind an event may come late. */
+static bool trickles(const struct watch *w)
+{
+    return w->stats.connected && mono_since_us(w->stats.heard, w->fed_at) > w->silent_us / 2;
+}
+
+static void stream_mute(struct watch *w)
+{
+    struct err err = {0};
+
+    (void)err_set(&err, ERR_PROTOCOL, 0, "watch %s: bytes, but nothing told in %lld s", w->path,
+                  (long long)(w->silent_us / US_PER_S));
+    if (report(w, &err))
+        drive(w, IN_MUTE, NULL);
+}
+
 static void on_timer(void *self)
 {
     struct watch *w = self;
 
     if (w->state == WATCH_INITIAL)
         initial_silent(w);
+    else if (trickles(w))
+        stream_mute(w);
     else
         drive(w, IN_TIMER, NULL);
 }

@@ -36,6 +36,7 @@
  *                                                                 event or again within 10 s, it counts as a failure
  *   a list that leads back to the same page, or has more than     as unreachable, and from its beginning
  *     WATCH_MAX_PAGES
+ *   bytes that tell nothing for so long                           wait as if unreachable, then list, no older than what is known
  *   silent for longer than watch_set_silence() allows             probe (below), then watch again, or list
  *
  * Silence: a server that is behind our version answers 200 and says nothing; one that has nothing to say does the same, since

@@ -510,8 +510,22 @@ Test(watch, takes_no_blank_for_a_word)
         cr_assert(fake_data(t, i == 1 ? EVENT("UNHEARD", POD("a", "11")) : "\n"));
     }
     cr_assert_eq(watch_stats(r.watch)->heard.us, told_at.us);
+    cr_assert_eq(r.mirror.troubles, 0);
     fake_advance(&r.fake, US_PER_S);
+    cr_assert_eq(r.mirror.troubles, 1, "who sends bytes all the time is not just silent");
+    cr_assert(fake_next_timer(&r.fake));
+    fake_json(expect(&r, "limit=500&fieldSelector"), 200, LIST("12", "", POD("b", "12")));
+    cr_assert_eq(r.mirror.n, 1);
+    cr_assert_str_eq(r.mirror.names[0], "b");
+
+    /* The blank behind an event. */
+    t = expect(&r, "resourceVersion=12");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    fake_advance(&r.fake, US_PER_S);
+    cr_assert(fake_data(t, "\n"));
+    fake_advance(&r.fake, 3 * US_PER_S);
     (void)expect(&r, "limit=1&");
+    cr_assert_eq(r.mirror.troubles, 1);
     rig_done(&r);
 }
 
