@@ -861,7 +861,7 @@ Test(cluster, totals_of_what_no_machine_has_are_exact)
     enum { MANY = 30 };
     struct cluster *c = cluster_new();
     struct fit *f = fit_of_slots(1000);
-    char name[8];
+    char name[16];
 
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(name, sizeof name, "n%d", i);
