@@ -58,32 +58,19 @@ static void add_policy(void *self, struct sv name)
     (void)strbuf_addf(&f->policies, "%s%.*s", f->n_policies++ > 0 ? ", " : "", SV_ARG(name));
 }
 
-static bool list_tables(struct db *db, struct facts *f, struct err *err)
+static void add_table(void *self, struct sv name)
 {
-    struct db_stmt *s;
-    bool ok, row;
+    struct facts *f = self;
 
-    if (!db_prepare(db,
-                    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
-                    "'sqlite!_%' ESCAPE '!' ORDER BY rowid",
-                    &s, err))
-        return false;
-    for (;;) {
-        ok = db_step(s, &row, err);
-        if (!ok || !row || f->n_tables == MAX_TABLES)
-            break;
-        (void)snprintf(f->tables[f->n_tables++].name, sizeof f->tables->name, "%.*s",
-                       SV_ARG(db_text(s, 0)));
-    }
-    db_stmt_free(s);
-    return ok;
+    if (f->n_tables < MAX_TABLES)
+        (void)snprintf(f->tables[f->n_tables++].name, sizeof f->tables->name, "%.*s", SV_ARG(name));
 }
 
 static bool count_rows(struct db *db, struct facts *f, struct err *err)
 {
     char sql[128];
 
-    if (!list_tables(db, f, err))
+    if (!db_tables(db, add_table, f, err))
         return false;
     for (size_t i = 0; i < f->n_tables; i++) {
         (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM \"%s\"", f->tables[i].name);
@@ -303,7 +290,7 @@ static void print_notes(const struct recover_result *r, int holes)
     if (holes > HOLES_SHOWN)
         (void)fprintf(stderr, "lost: %d more such places\n", holes - HOLES_SHOWN);
     if (r->unread_pages > 0)
-        (void)fprintf(stderr, "lost: %lld pages that the disk does not give\n",
+        (void)fprintf(stderr, "lost: %lld pages that the file or the disk does not give\n",
                       (long long)r->unread_pages);
     if (r->new_first_page)
         (void)fputs("lost: the first page; the tables were looked for where a new history has "

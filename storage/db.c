@@ -156,6 +156,20 @@ bool db_number(struct db *db, const char *sql, int64_t *ret_number, struct err *
     return ok;
 }
 
+bool db_tables(struct db *db, void (*each)(void *self, struct sv name), void *self, struct err *err)
+{
+    struct db_stmt *s = NULL;
+    bool row, ok = db_prepare(db,
+                              "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT "
+                              "LIKE 'sqlite!_%' ESCAPE '!' ORDER BY rowid",
+                              &s, err);
+
+    while (ok && (ok = db_step(s, &row, err)) && row)
+        each(self, db_text(s, 0));
+    db_stmt_free(s);
+    return ok;
+}
+
 bool db_begin(struct db *db, struct err *err)
 {
     return db_exec(db, "BEGIN IMMEDIATE", err);

@@ -77,6 +77,10 @@ bool db_exec(struct db *db, const char *sql, struct err *err) MUST_CHECK;
 /* The first column of the first row; 0 where there is none. */
 bool db_number(struct db *db, const char *sql, int64_t *ret_number, struct err *err) MUST_CHECK;
 
+/* Names the tables in the order in which they were made, but those that SQLite keeps for itself. */
+bool db_tables(struct db *db, void (*each)(void *self, struct sv name), void *self,
+               struct err *err) MUST_CHECK;
+
 /* A transaction that may write; begin takes the write lock at once. */
 bool db_begin(struct db *db, struct err *err) MUST_CHECK;
 bool db_commit(struct db *db, struct err *err) MUST_CHECK;

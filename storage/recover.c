@@ -15,6 +15,8 @@ enum { MAX_COLUMNS = 64, MAX_SQL = 16 << 10, MAX_NAME = 64, ROWS_A_COMMIT = 5000
 
 /* A database's header (https://sqlite.org/fileformat.html, 1.3). */
 enum { WRITE_VERSION_AT = 18, CHANGES_AT = 24, PAGES_AT = 28, FREE_AT = 32, VALID_FOR_AT = 92 };
+/* More no history has: 16 GiB. */
+#define MAX_PAGES (INT64_C(1) << 22)
 
 struct table {
     char name[RECOVER_NAME_SIZE];
@@ -199,6 +201,15 @@ static struct key key_of(const struct recovery *r, struct db_stmt *s)
     return k;
 }
 
+static bool key_less(const struct recovery *r, const struct key *a, const struct key *b)
+{
+    int i = 0;
+
+    while (i < r->table.n_key - 1 && a->at[i] == b->at[i])
+        i++;
+    return a->at[i] < b->at[i];
+}
+
 /* The key that comes `step` later in the column `place`; false if there is none. */
 static bool later(const struct recovery *r, struct key *k, int place, int64_t step)
 {
@@ -211,7 +222,7 @@ static bool later(const struct recovery *r, struct key *k, int place, int64_t st
 
 enum probe { PROBE_ROW, PROBE_END, PROBE_DAMAGED };
 
-/* Can the row at or after the key be read? */
+/* Can the row at or after the key be read? One before it comes out of pages that are damaged. */
 static enum probe probe(struct recovery *r, struct db_stmt *s, const struct key *k,
                         struct key *ret_found)
 {
@@ -224,7 +235,7 @@ static enum probe probe(struct recovery *r, struct db_stmt *s, const struct key 
         return PROBE_END;
     *ret_found = key_of(r, s);
     db_reset(s);
-    return PROBE_ROW;
+    return key_less(r, ret_found, k) ? PROBE_DAMAGED : PROBE_ROW;
 }
 
 /* Between a step that fails and one that does not: the row at the smallest that does not. */
@@ -284,24 +295,33 @@ static void tell_hole(struct recovery *r, const struct key *from, const struct k
         r->told(r->self, &hole);
 }
 
-/* Rows from the key on, up to the end (*ret_end) or to what cannot be read; *k is then the last that was. */
+/*
+ * Rows from the key on, up to the end (*ret_end) or to what cannot be read; *k is then the last that was. Where keys do not rise pages
+ * are damaged, and may lead in circles.
+ */
 static bool read_on(struct recovery *r, struct db_stmt *s, struct db_stmt *insert, struct key *k,
                     bool *ret_end, struct err *err)
 {
-    bool row, more;
+    bool row, first = true, ok = true;
 
+    *ret_end = false;
     bind_key(r, s, k);
-    for (;;) {
-        more = db_step(s, &row, NULL);
-        *ret_end = more && !row;
-        if (!more || !row)
+    while (ok && db_step(s, &row, NULL)) {
+        struct key next;
+
+        if (!row) {
+            *ret_end = true;
             return true;
-        *k = key_of(r, s);
-        if (!take_row(r, s, insert, err)) {
-            db_reset(s);
-            return false;
         }
+        next = key_of(r, s);
+        if (first ? key_less(r, &next, k) : !key_less(r, k, &next))
+            break;
+        first = false;
+        *k = next;
+        ok = take_row(r, s, insert, err);
     }
+    db_reset(s);
+    return ok;
 }
 
 static bool read_by_key(struct recovery *r, struct db_stmt *insert, struct err *err)
@@ -364,32 +384,18 @@ static bool recover_table(struct recovery *r, struct err *err)
     return ok;
 }
 
-/* Tables of the new history, but those that SQLite keeps for itself. */
-static bool list_tables(struct db *db, struct recover_result *result, struct err *err)
+static void add_table(void *self, struct sv name)
 {
-    struct db_stmt *s;
-    bool ok, row;
+    struct recover_result *result = self;
 
-    if (!db_prepare(db,
-                    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
-                    "'sqlite!_%' ESCAPE '!' ORDER BY rowid",
-                    &s, err))
-        return false;
-    for (;;) {
-        ok = db_step(s, &row, err);
-        if (!ok || !row || result->n == RECOVER_MAX_TABLES)
-            break;
-        (void)snprintf(result->tables[result->n++].name, RECOVER_NAME_SIZE, "%.*s",
-                       SV_ARG(db_text(s, 0)));
-    }
-    db_stmt_free(s);
-    return ok;
+    if (result->n < RECOVER_MAX_TABLES)
+        (void)snprintf(result->tables[result->n++].name, RECOVER_NAME_SIZE, "%.*s", SV_ARG(name));
 }
 
 static bool recover_tables(struct recovery *r, struct err *err)
 {
     int64_t rows = 0;
-    bool ok = list_tables(r->to, r->result, err) && db_begin(r->to, err);
+    bool ok = db_tables(r->to, add_table, r->result, err) && db_begin(r->to, err);
 
     for (size_t i = 0; ok && i < r->result->n; i++) {
         r->counts = &r->result->tables[i];
@@ -454,6 +460,25 @@ static bool copy_file(const char *from, const char *to, int64_t *ret_unread, str
         (void)close(out);
     (void)close(in);
     return ok;
+}
+
+/*
+ * A file that was cut off is as long again as its first page says, with zeros: SQLite opens none whose tables begin behind its end.
+ * A first page that says nonsense is left as it is.
+ */
+static void restore_length(const char *copy, int64_t *ret_unread)
+{
+    int fd = open(copy, O_RDWR | O_CLOEXEC);
+    int64_t have = fd >= 0 ? lseek(fd, 0, SEEK_END) / PAGE : 0, want = 0;
+    unsigned char count[4];
+
+    if (have > 0 && pread(fd, count, sizeof count, PAGES_AT) == (ssize_t)sizeof count)
+        for (size_t i = 0; i < sizeof count; i++)
+            want = want << 8 | count[i];
+    if (want > have && want <= MAX_PAGES && ftruncate(fd, want * PAGE) == 0)
+        *ret_unread += want - have;
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 static void remove_copy(const char *copy)
@@ -565,8 +590,10 @@ static bool copy_all(const char *from, const char *copy, struct recover_result *
     CLEANUP(free_ptr) char *log = with_end(from, "-wal"), *log_copy = with_end(copy, "-wal");
 
     remove_copy(copy);
-    return copy_file(from, copy, &result->unread_pages, err) &&
-           (access(log, F_OK) != 0 || copy_file(log, log_copy, &result->unread_pages, err));
+    if (!copy_file(from, copy, &result->unread_pages, err))
+        return false;
+    restore_length(copy, &result->unread_pages);
+    return access(log, F_OK) != 0 || copy_file(log, log_copy, &result->unread_pages, err);
 }
 
 /* An empty history that is not named yet. */

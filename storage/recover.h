@@ -1,8 +1,8 @@
 /*
  * recover: what can still be read of a damaged history, in a new one.
  *
- * The damaged file is only read: a copy of it and of its log (FILE-wal) is worked on, in which pages that the disk does not give are
- * zeros. Where the copy's first page is no history's, that of a new history takes its place: it tells where the tables begin, which is
+ * The damaged file is only read: a copy of it and of its log (FILE-wal) is worked on, in which pages that the disk does not give, or
+ * that lie behind the end of a file that was cut off, are zeros. Where the copy's first page is no history's, that of a new history takes its place: it tells where the tables begin, which is
  * the same in all that began with this schema. Each table is then read in the order of its key; where a page is damaged the next key
  * that can be read is searched by doubling and halving (a few dozen look-ups a hole), and what lies between is lost, which is told.
  * Rows that the tables do not take (something is missing in them, or they are there already) are left out and counted.
@@ -35,7 +35,7 @@ struct recover_table {
 struct recover_result {
     struct recover_table tables[RECOVER_MAX_TABLES];
     size_t n;
-    int64_t unread_pages; /* that the disk did not give */
+    int64_t unread_pages; /* that the disk did not give, or the file lost at its end */
     bool new_first_page;
     bool log_ignored; /* the log did not go with the file */
 };

@@ -215,12 +215,36 @@ Test(recover, saves_what_other_pages_hold)
     folder_done(&f);
 }
 
-/* Whatever is done to the file: an answer, no crash, and what is saved is whole. */
-Test(recover, survives_any_file)
+Test(recover, saves_the_begin_of_a_file_that_was_cut_off)
 {
     struct folder f = folder_new();
     struct place p = place_in(&f);
-    struct random random = random_start("recover any");
+    int64_t all = SAMPLES + DECISIONS + CHUNKS;
+
+    make(p.whole);
+    for (int64_t tenth = 1; tenth < 10; tenth++) {
+        struct recover_result r = {0};
+        struct err err = {0};
+        int64_t rows;
+
+        copy(p.whole, p.broken);
+        cr_assert_eq(truncate(p.broken, size_of(p.whole) / 10 * tenth), 0);
+        (void)unlink(p.out);
+        cr_assert(recover_make(p.broken, p.out, NULL, NULL, &r, &err), "%lld tenths: %s",
+                  (long long)tenth, err.text);
+        cr_assert_gt(r.unread_pages, 0);
+        rows = rows_in(p.out);
+        cr_assert(rows > 0 && rows < all, "%lld tenths: %lld of %lld", (long long)tenth,
+                  (long long)rows, (long long)all);
+    }
+    folder_done(&f);
+}
+
+/* Whatever is done to the file: an answer, no crash, and what is saved is whole. */
+static void damage_often(struct random random)
+{
+    struct folder f = folder_new();
+    struct place p = place_in(&f);
     int saved = 0;
 
     make(p.whole);
@@ -248,6 +272,19 @@ Test(recover, survives_any_file)
     }
     cr_assert_gt(saved, 10);
     folder_done(&f);
+}
+
+Test(recover, survives_any_file)
+{
+    damage_often(random_start("recover any"));
+}
+
+/* Pages that name one another again and again: this seed made such. */
+Test(recover, does_not_go_in_circles)
+{
+    const uint64_t seed = UINT64_C(1795436206930927);
+
+    damage_often((struct random){.seed = seed, .state = seed});
 }
 
 Test(recover, refuses_what_is_no_history)
