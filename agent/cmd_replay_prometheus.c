@@ -3,6 +3,7 @@
 
 #include "agent/cmd_replay.h"
 #include "agent/prom/ksm_ask.h"
+#include "agent/report_ask.h"
 #include "base/alloc.h"
 #include "base/num.h"
 #include "policy/field.h"
@@ -11,26 +12,19 @@
 
 /* ---- flags ---- */
 
-/* "30d" (before `now`), "2026-10-01" (its begin in UTC), RFC 3339; cut to whole seconds. */
+/* In UTC, spans before now; cut to whole seconds. */
 static bool read_time(const struct cli *cli, const char *flag, int64_t now_ms, int64_t *ret_ms,
                       struct err *err)
 {
     const char *text = cli_value(cli, flag);
-    char whole[64];
-    struct wall t = {.us = now_ms * US_PER_MS};
-    int64_t span_us;
+    int64_t span_ms = 0;
 
-    if (text != NULL && field_parse_span(sv_from(text), &span_us)) {
-        t.us -= span_us;
-    } else if (text != NULL) {
-        (void)snprintf(whole, sizeof whole, "%s%s", text, strlen(text) == 10 ? "T00:00:00Z" : "");
-        if (!wall_parse(sv_from(whole), &t))
-            return err_set(err, ERR_INPUT, 0,
-                           "--%s: found %s, expected a time like 30d, 2026-10-01 or "
-                           "2026-10-01T08:00:00Z",
-                           flag, text);
-    }
-    *ret_ms = t.us / US_PER_S * MS_PER_S;
+    *ret_ms = now_ms;
+    if (text != NULL && text[0] != '\0' && !report_time(sv_from(text), NULL, ret_ms, &span_ms, err))
+        return err_wrap(err, "--%s", flag);
+    if (span_ms > 0)
+        *ret_ms = now_ms - span_ms;
+    *ret_ms -= *ret_ms % MS_PER_S;
     return true;
 }
 

@@ -206,6 +206,12 @@ class Replay(unittest.TestCase):
             self.replay(p.url, "--prometheus-basic-file", basic)
             self.assertEqual({got["Authorization"] for _, _, got in p.asked}, {"Basic " + base64.b64encode(b"jane:pass:word").decode()})
 
+    def test_a_span_of_days_is_a_time_before_now(self):
+        for args in ((), ("--since", "30d"), ("--since", "2w"), ("--since", "36h", "--until", "1d"), ("--since", "2026-10-01")):
+            run = subprocess.run([BRIM, "replay", "--prometheus", "http://127.0.0.1:1", "-p", self.policy, *args], capture_output=True,
+                                 timeout=100)
+            self.assertIn(b"Failed to connect", run.stderr)  # it was about to ask
+
     def test_bad_use_is_refused_before_anything_is_asked(self):
         token, broken = self.write("token", "secret\n"), self.write("broken", "no colon\n")
         policy = ("-p", self.policy)
