@@ -103,11 +103,12 @@ static void show_filler(struct sv filler, struct strbuf *out)
     static const struct {
         const char *path, *name;
     } rows[] = {
-        {"wanted", "wanted"},     {"replicas", "asked for"}, {"running", "running"},
-        {"starting", "starting"}, {"leaving", "leaving"},    {"unschedulable", "unschedulable"},
-        {"gated", "gated"},       {"admitted", "let in"},
-        {"fit", "fit"},           {"kept", "kept free"},     {"min", "min"},
-        {"max", "max"},
+        {"wanted", "wanted"},   {"replicas", "asked for"},
+        {"running", "running"}, {"starting", "starting"},
+        {"leaving", "leaving"}, {"unschedulable", "unschedulable"},
+        {"gated", "gated"},     {"admitted", "let in"},
+        {"fit", "fit"},         {"kept", "kept free"},
+        {"min", "min"},         {"max", "max"},
     };
 
     (void)strbuf_add(out, SV("\nPolicy "));

@@ -385,8 +385,8 @@ static int find_filler(const struct decide *d, struct sv policy)
 
 static void show_pod(struct decide *d, const struct pod_entry *e)
 {
-    bool ignored = e->filler == CLUSTER_PAID &&
-                   ignore_by_all(d->ignores, (size_t)d->n_fillers, &e->record);
+    bool ignored =
+        e->filler == CLUSTER_PAID && ignore_by_all(d->ignores, (size_t)d->n_fillers, &e->record);
 
     (void)planner_put_pod(d->planner, &e->record, e->filler, ignored, d->now);
 }
@@ -484,8 +484,7 @@ static void apply_filler(struct decide *d, const struct decide_line *line)
         filler->start_us = line->start_us;
     if (decide_given(line, KEY_PRIORITY)) {
         filler->has_priority = !withdraws(line, KEY_PRIORITY) || pod->given;
-        filler->priority =
-            withdraws(line, KEY_PRIORITY) ? pod->priority : (int32_t)line->priority;
+        filler->priority = withdraws(line, KEY_PRIORITY) ? pod->priority : (int32_t)line->priority;
     }
     if (decide_given(line, KEY_NODE_SELECTOR) || decide_given(line, KEY_TOLERATIONS)) {
         struct pod_rules rules = merged_rules(filler->rules, line);
@@ -605,11 +604,9 @@ static void follow_schedule(struct decide *d, int filler)
     const struct paid_ignore *ignored = f->policy->ignore;
     enum policy_mode mode = f->policy->mode;
 
-    if (f->text->n_overrides == 0 ||
-        (f->scheduled && !(f->changes && d->now.us >= f->next.us)))
+    if (f->text->n_overrides == 0 || (f->scheduled && !(f->changes && d->now.us >= f->next.us)))
         return;
-    f->changes =
-        schedule_at(f->text, (struct wall){.us = d->now.us}, &f->effective, &f->next);
+    f->changes = schedule_at(f->text, (struct wall){.us = d->now.us}, &f->effective, &f->next);
     f->scheduled = true;
     f->policy = &f->effective;
     planner_set_policy(d->planner, filler, f->policy);

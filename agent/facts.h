@@ -66,7 +66,7 @@ struct facts {
     uint64_t paid_pods_total;
     uint64_t blocked_total;
     uint64_t lapsed_total;
-    bool changed;  /* something came in since facts_stepped() that is to be answered at once */
+    bool changed; /* something came in since facts_stepped() that is to be answered at once */
     bool gathered; /* … that can wait for more of its kind: paid pods that come, are bound, or go */
 };
 

@@ -26,8 +26,7 @@ struct places {
     uint64_t admitted_total, errors_total;
 };
 
-struct places *places_new(struct client *client, struct sv ns,
-                          const struct places_handler *handler)
+struct places *places_new(struct client *client, struct sv ns, const struct places_handler *handler)
 {
     struct places *p = xcalloc(1, sizeof *p);
     CLEANUP(free_ptr) char *name = sv_dup(ns);
@@ -125,11 +124,8 @@ static struct patch *patch_new(struct places *p, bool is_cost, int32_t cost)
 {
     struct patch *patch = xcalloc(1, sizeof *patch);
 
-    *patch = (struct patch){.places = p,
-                            .next = p->patches,
-                            .link = &p->patches,
-                            .is_cost = is_cost,
-                            .cost = cost};
+    *patch = (struct patch){
+        .places = p, .next = p->patches, .link = &p->patches, .is_cost = is_cost, .cost = cost};
     if (p->patches != NULL)
         p->patches->link = &patch->next;
     p->patches = patch;

@@ -33,10 +33,11 @@ static void fill_able(const struct turn *t, const struct turn_filler *tf,
     if (cause_of_hindrance(t, tf, true, c))
         return;
     if (tf->altered.is && tf->decision.write) {
-        (void)snprintf(text, sizeof text,
-                       "%lld replicas were asked for, the API server set %lld: an admission webhook "
-                       "may have changed it",
-                       (long long)tf->altered.asked, (long long)tf->altered.answered);
+        (void)snprintf(
+            text, sizeof text,
+            "%lld replicas were asked for, the API server set %lld: an admission webhook "
+            "may have changed it",
+            (long long)tf->altered.asked, (long long)tf->altered.answered);
         snapshot_condition_set(c, false, "ScaleAltered", text);
         return;
     }
@@ -58,14 +59,16 @@ static void fill_active(const struct turn *t, const struct turn_filler *tf,
         *c = cause_of_unknown(t, tf);
         return;
     case REASON_STALE:
-        snapshot_condition_set(c, false, "Stale", "no news from the API server: filler does not grow");
+        snapshot_condition_set(c, false, "Stale",
+                               "no news from the API server: filler does not grow");
         return;
     case REASON_PAUSED:
         snapshot_condition_set(c, false, "Paused",
-                      tf->decision.bound == BOUND_FOREIGN ? "somebody else keeps scaling the target"
-                      : workload_view(tf->workload)->pause_known
-                          ? "paused by annotation"
-                          : "whether the target is paused was not read yet");
+                               tf->decision.bound == BOUND_FOREIGN
+                                   ? "somebody else keeps scaling the target"
+                               : workload_view(tf->workload)->pause_known
+                                   ? "paused by annotation"
+                                   : "whether the target is paused was not read yet");
         return;
     case REASON_STEADY:
     case REASON_HARVEST:
@@ -84,10 +87,10 @@ static void fill_limited(const struct turn_filler *tf, struct snapshot_condition
     enum bound bound = tf->decision.bound;
 
     snapshot_condition_set(c, bound == BOUND_MAX || bound == BOUND_MIN,
-                  bound == BOUND_MAX   ? "TooManyReplicas"
-                  : bound == BOUND_MIN ? "TooFewReplicas"
-                                       : "DesiredWithinRange",
-                  bound_name(bound));
+                           bound == BOUND_MAX   ? "TooManyReplicas"
+                           : bound == BOUND_MIN ? "TooFewReplicas"
+                                                : "DesiredWithinRange",
+                           bound_name(bound));
 }
 
 /* Do pods go where the policy wants them? */
@@ -95,7 +98,8 @@ static void fill_placed(const struct turn *t, const struct turn_filler *tf,
                         struct snapshot_condition *c)
 {
     const struct facts_filler *ff = &t->parts.facts->fillers[tf->index];
-    struct places_view places = places_view(tf->places, t->parts.timers->now(t->parts.timers->self));
+    struct places_view places =
+        places_view(tf->places, t->parts.timers->now(t->parts.timers->self));
     char text[SNAPSHOT_TEXT_SIZE];
 
     if (places.missing != NULL && turn_patches(t, tf)) {
@@ -110,8 +114,8 @@ static void fill_placed(const struct turn *t, const struct turn_filler *tf,
         snapshot_condition_set(c, true, "ByScheduler", "the policy leaves nodes to the scheduler");
     else if (ff->template_known && !ff->template_gated)
         snapshot_condition_set(c, false, "GateMissing",
-                      "the pod template has no scheduling gate " ROOM_GATE
-                      ": pods go where the scheduler puts them");
+                               "the pod template has no scheduling gate " ROOM_GATE
+                               ": pods go where the scheduler puts them");
     else if (places.refused != NULL &&
              planner_placement(t->parts.facts->planner, tf->index).gated != 0)
         snapshot_condition_set(c, false, "Refused", places.refused);
@@ -247,8 +251,7 @@ static const struct turn_filler *widest(const struct turn *t)
         const struct turn_filler *tf = t->fillers[i];
 
         if (tf != NULL && planner_has_shape(t->parts.facts->planner, i) &&
-            (best == NULL ||
-             tf->plan.room.allocatable_milli > best->plan.room.allocatable_milli))
+            (best == NULL || tf->plan.room.allocatable_milli > best->plan.room.allocatable_milli))
             best = tf;
     }
     return best;

@@ -74,15 +74,16 @@ struct snapshot_filler {
         headroom_milli;
     int64_t slot_milli, hole_slots;
     int64_t slots, kept_slots, set_point, damped; /* known as snapshot_decided() says */
-    int64_t settle_us;                /* T in force */
-    struct headroom_state headroom;   /* where headroom_milli comes from, and what would have sufficed */
-    bool has_replicas;                               /* the target was read */
-    int64_t replicas;                                /* what the target asks for */
-    int64_t desired;                                 /* what brim wants */
-    int64_t from;                                    /* what it was before that was decided */
+    int64_t settle_us;                            /* T in force */
+    struct headroom_state
+        headroom;      /* where headroom_milli comes from, and what would have sufficed */
+    bool has_replicas; /* the target was read */
+    int64_t replicas;  /* what the target asks for */
+    int64_t desired;   /* what brim wants */
+    int64_t from;      /* what it was before that was decided */
     int64_t ready, starting, leaving, unschedulable; /* filler pods */
     int64_t ready_milli, starting_milli, leaving_milli;
-    int64_t gated, admitted;          /* filler pods that wait, and that were let in and are not bound */
+    int64_t gated, admitted; /* filler pods that wait, and that were let in and are not bound */
     uint64_t admitted_total, refused_total, place_errors_total;
     enum reason reason;
     enum bound bound;
@@ -135,7 +136,7 @@ struct snapshot {
     struct mono at_mono;
     struct wall started;
     bool dry_run;
-    bool ready; /* both watches synced: /readyz */
+    bool ready;           /* both watches synced: /readyz */
     bool policies_broken; /* their files are no good, what was in force before still is */
     char policy_error[SNAPSHOT_TEXT_SIZE];
     int64_t nodes, eligible_nodes, pods;

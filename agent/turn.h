@@ -66,7 +66,7 @@ struct turn_filler {
     struct policy effective; /* what the planner was given: the policy with another placement */
     struct act act;
     struct tell_altered altered; /* of the last write that went through */
-    struct wall scheduled_at; /* when the schedule was last asked */
+    struct wall scheduled_at;    /* when the schedule was last asked */
     bool has_next;
     struct wall next; /* and when another policy is in force */
     bool let_go;      /* its policy is gone: its count is held */
@@ -100,10 +100,10 @@ struct turn {
     void *wake;
     struct mono ticked_at, published_at;
     struct mono wake_at; /* what `wake` is set to */
-    struct past *past; /* what the history tells, for those that learn; NULL: nothing */
-    bool dirty;        /* evaluate at the end of this turn */
-    bool stepped;      /* the planner was asked once */
-    bool cut_off;      /* at the last evaluation a watch was cut off or listed anew */
+    struct past *past;   /* what the history tells, for those that learn; NULL: nothing */
+    bool dirty;          /* evaluate at the end of this turn */
+    bool stepped;        /* the planner was asked once */
+    bool cut_off;        /* at the last evaluation a watch was cut off or listed anew */
     bool unpublished;
     struct turn_filler *fillers[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
 

@@ -114,8 +114,7 @@ static void nodes_trouble(void *self UNUSED, const struct err *err)
 static bool targets_read(const struct agent *a)
 {
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
-        if (a->lanes[i] != NULL &&
-            workload_view(a->lanes[i]->workload)->state == WORKLOAD_UNREAD)
+        if (a->lanes[i] != NULL && workload_view(a->lanes[i]->workload)->state == WORKLOAD_UNREAD)
             return false;
     }
     return true;
@@ -245,12 +244,12 @@ static bool lane_add(struct agent *a, const struct policy *policy, struct err *e
     l = xcalloc(1, sizeof *l);
     *l = (struct lane){.agent = a, .filler = filler, .policy = policy};
     a->lanes[filler] = l;
-    l->workload = workload_new(a->client, policy, cluster_names(facts_cluster(&a->facts)),
-                               &a->rules,
-                               &(struct workload_handler){.changed = workload_changed,
-                                                          .template_read = template_read,
-                                                          .written = written,
-                                                          .self = l});
+    l->workload =
+        workload_new(a->client, policy, cluster_names(facts_cluster(&a->facts)), &a->rules,
+                     &(struct workload_handler){.changed = workload_changed,
+                                                .template_read = template_read,
+                                                .written = written,
+                                                .self = l});
     l->places =
         places_new(a->client, policy->target_ns,
                    &(struct places_handler){.admitted = admitted, .costed = costed, .self = l});
@@ -301,8 +300,8 @@ static void let_go(struct agent *a, struct lane *l, const struct policy *policy)
     const struct workload_view *view = workload_view(l->workload);
     bool restores = policy->on_remove == REMOVE_RESTORE && policy->mode == MODE_CONTROL &&
                     !a->options->dry_run && view->known;
-    int64_t count = restores ? found_count(a->found, policy->name, view->uid, l->found)
-                             : view->replicas;
+    int64_t count =
+        restores ? found_count(a->found, policy->name, view->uid, l->found) : view->replicas;
 
     log_info("the policy is gone: its target is let go", F_SV("policy", policy->name),
              F_INT("replicas", count));
@@ -487,18 +486,16 @@ static void make_watches(struct agent *a)
     if (seed == 0)
         seed = (uint64_t)loop_wall(a->loop).us * 31 + (uint64_t)getpid();
     a->pods = pods_new(a->client, &a->facts, seed);
-    a->nodes =
-        watch_new(a->client,
-                  &(struct watch_options){
-                      .path = WATCH_NODES_PATH,
-                      .list_kind = WATCH_NODES_KIND,
-                      .initial_events = true,
-                      .seed = seed + 2},
-                  &(struct watch_handler){.begin = nodes_begin,
-                                          .object = nodes_object,
-                                          .synced = nodes_synced,
-                                          .trouble = nodes_trouble,
-                                          .self = a});
+    a->nodes = watch_new(a->client,
+                         &(struct watch_options){.path = WATCH_NODES_PATH,
+                                                 .list_kind = WATCH_NODES_KIND,
+                                                 .initial_events = true,
+                                                 .seed = seed + 2},
+                         &(struct watch_handler){.begin = nodes_begin,
+                                                 .object = nodes_object,
+                                                 .synced = nodes_synced,
+                                                 .trouble = nodes_trouble,
+                                                 .self = a});
 }
 
 /* Begins to watch and to control, now that the server's release is known. */

@@ -42,11 +42,12 @@ struct workload_view {
     const char *selector;    /* "" if the scale has none */
     bool owners_known;       /* the autoscalers of the namespace were listed */
     const char *owner; /* "HorizontalPodAutoscaler filler/miner" scales it too; "" if nobody does */
-    const char *owner_problem; /* why nobody can tell who else scales it; "" if that is known */
-    const char *problem;       /* "" if the last reading went well */
-    bool template_known;       /* the target as a whole was looked at; the next four are of it */
+    const char *owner_problem;   /* why nobody can tell who else scales it; "" if that is known */
+    const char *problem;         /* "" if the last reading went well */
+    bool template_known;         /* the target as a whole was looked at; the next four are of it */
     bool paused_up, paused_down; /* by annotation (kube/scale.h), as last read */
-    bool pause_known; /* its annotations were read once, or may not be read: then it says which right
+    bool
+        pause_known; /* its annotations were read once, or may not be read: then it says which right
                          is missing, and nothing pauses */
     const char *pause_problem; /* why they could not be read last time; "" if they were */
 };

@@ -111,7 +111,7 @@ struct pod_change {
     bool unschedulable; /* reported unschedulable for the first time since it became pending */
     bool leaving;       /* filler: its deletion was seen for the first time */
     bool removed;
-    bool moved; /* it was another's before; it is not taken to be added or bound for that */
+    bool moved;     /* it was another's before; it is not taken to be added or bound for that */
     bool unchanged; /* nothing that is derived from the cluster differs: a paid pod stands where it
                        stood and asks for what it asked for, or one that is not known goes */
 };

@@ -141,14 +141,14 @@ struct pod_record {
     int32_t deletion_cost; /* annotation controller.kubernetes.io/pod-deletion-cost; broken or
                               absent: 0 */
     enum pod_phase phase;
-    bool preempts_never; /* preemptionPolicy: Never */
-    bool gated;          /* schedulingGates are left; then one of the next two holds, or both */
+    bool preempts_never;  /* preemptionPolicy: Never */
+    bool gated;           /* schedulingGates are left; then one of the next two holds, or both */
     bool gated_by_brim;   /* brim.dev/room is among them */
     bool gated_by_others; /* other gates are among them: let in by brim it would still wait */
-    bool deleting;       /* metadata.deletionTimestamp is set */
-    bool ready;          /* condition Ready is True */
-    bool unschedulable;  /* condition PodScheduled is False for reason Unschedulable */
-    bool uncountable;    /* asks for an extended resource that found no place in resource_names */
+    bool deleting;        /* metadata.deletionTimestamp is set */
+    bool ready;           /* condition Ready is True */
+    bool unschedulable;   /* condition PodScheduled is False for reason Unschedulable */
+    bool uncountable;     /* asks for an extended resource that found no place in resource_names */
 };
 
 struct node_record {

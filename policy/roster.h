@@ -56,9 +56,9 @@ struct roster_pod {
     enum roster_level level;
     bool listed;
     bool given_up;
-    bool costing; /* a cost is being written */
-    bool echo;    /* the written cost has not been seen in a record yet */
-    bool chosen;  /* by the step that runs */
+    bool costing;   /* a cost is being written */
+    bool echo;      /* the written cost has not been seen in a record yet */
+    bool chosen;    /* by the step that runs */
     uint8_t failed; /* admissions in a row, at most PLACEMENT_MAX_DOUBLINGS */
 };
 

@@ -3,8 +3,7 @@
 static const char *const add_sql =
     "INSERT INTO policy_text(name, text, saved_at) VALUES(:name, :text, :saved_at)";
 static const char *const get_sql = "SELECT name, text, saved_at FROM policy_text ORDER BY id";
-static const char *const stays_sql =
-    "UPDATE policy_found SET in_force = 1 WHERE policy = :policy";
+static const char *const stays_sql = "UPDATE policy_found SET in_force = 1 WHERE policy = :policy";
 static const char *const found_sql =
     "INSERT INTO policy_found(policy, uid, replicas, in_force)"
     "  VALUES(:policy, :uid, :replicas, 1)"
@@ -113,8 +112,9 @@ bool policies_keep_found(struct db *db, const struct policies_found *found, size
     return false;
 }
 
-bool policies_load_found(struct db *db, void (*each)(void *self, const struct policies_found *found),
-                         void *self, struct err *err)
+bool policies_load_found(struct db *db,
+                         void (*each)(void *self, const struct policies_found *found), void *self,
+                         struct err *err)
 {
     struct db_stmt *get;
     bool row = false, ok = db_prepare(db, get_found_sql, &get, err);

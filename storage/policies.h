@@ -40,7 +40,8 @@ bool policies_keep_found(struct db *db, const struct policies_found *found, size
                          struct err *err) MUST_CHECK;
 
 /* Each that is kept, valid during the call. */
-bool policies_load_found(struct db *db, void (*each)(void *self, const struct policies_found *found),
-                         void *self, struct err *err) MUST_CHECK;
+bool policies_load_found(struct db *db,
+                         void (*each)(void *self, const struct policies_found *found), void *self,
+                         struct err *err) MUST_CHECK;
 
 #endif

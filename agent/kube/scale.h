@@ -53,10 +53,11 @@ struct scale_result {
     struct scale scale;                   /* of scale_get() and the patches: as it is now */
     struct sv pod_json;                   /* of scale_template() */
     struct sv uid;                        /* of scale_template(): the target's, as the next two */
-    bool read;                /* the target was read, though maybe it has no template (problem) */
-    struct scale_pause pause; /* as its annotations say, if it was read; of scale_patch_pause(), too */
+    bool read; /* the target was read, though maybe it has no template (problem) */
+    struct scale_pause
+        pause; /* as its annotations say, if it was read; of scale_patch_pause(), too */
     struct sv resource_version; /* if it was read */
-    struct sv hpa;                        /* of scale_find_hpa(): its name; empty: none */
+    struct sv hpa;              /* of scale_find_hpa(): its name; empty: none */
 };
 
 typedef void scale_fn(void *self, const struct scale_result *result);

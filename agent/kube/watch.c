@@ -957,8 +957,8 @@ void watch_set_silence(struct watch *w, int64_t us)
 
     w->silent_us = max_i64(min_i64(us, WATCH_SILENT_US), WATCH_SILENT_MIN_US);
     if (w->silent_us != before && w->stats.connected)
-        w->timers.timer_set(
-            w->timer, max_i64(w->silent_us - mono_since_us(w->stats.heard, now(w)), 0));
+        w->timers.timer_set(w->timer,
+                            max_i64(w->silent_us - mono_since_us(w->stats.heard, now(w)), 0));
 }
 
 int64_t watch_silence(const struct watch *w)

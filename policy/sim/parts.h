@@ -219,7 +219,7 @@ struct sim {
     struct mono now;
     uint64_t version, serial;
     uint64_t random[CHANCE_COUNT_]; /* states of the generators */
-    bool telling; /* the observer or a metric is being called */
+    bool telling;                   /* the observer or a metric is being called */
     struct timeline timeline;
     struct node **nodes;
     size_t n_nodes, nodes_cap;

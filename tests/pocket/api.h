@@ -61,7 +61,7 @@ struct api {
     bool gone_by_status; /* a watch that is too old gets HTTP 410, not an ERROR event */
     bool json_only;      /* no protobuf, whatever the client prefers */
     uint64_t random;
-    uint64_t closed; /* rises when all watches are to end */
+    uint64_t closed;       /* rises when all watches are to end */
     struct stress *stress; /* stress.h; NULL: none */
 };
 

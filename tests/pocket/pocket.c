@@ -61,13 +61,14 @@ static const struct cli_flag flags[] = {
 static const struct cli_command command = {
     .name = "pocket",
     .args = "",
-    .about =
-        "Serves the Kubernetes API around a simulated cluster, until SIGTERM or SIGINT. "
-        "SIGHUP makes it forget\n"
-        "all history and end all watches, as an API server does that is restarted; SIGUSR2 the same, "
-        "and no watch\n"
-        "can resume from where it was: all is listed anew. SIGUSR1 prints what was measured since the "
-        "last time,\nand lets events and probes begin when it comes first.",
+    .about = "Serves the Kubernetes API around a simulated cluster, until SIGTERM or SIGINT. "
+             "SIGHUP makes it forget\n"
+             "all history and end all watches, as an API server does that is restarted; SIGUSR2 "
+             "the same, "
+             "and no watch\n"
+             "can resume from where it was: all is listed anew. SIGUSR1 prints what was measured "
+             "since the "
+             "last time,\nand lets events and probes begin when it comes first.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  pocket --listen 127.0.0.1:8001 --scenario 003 --speed 10 --kubeconfig "

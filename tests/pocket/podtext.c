@@ -196,7 +196,8 @@ static struct shared *make_shared(const struct world *w, const cJSON *pod)
     size_t skip = world_fat(w) ? 1 : 0;
     static const char *const own_keys[] = {"nodeName", "schedulingGates"};
     cJSON *spec = cJSON_Duplicate(get(pod, "spec"), true);
-    char *meta = print_only(get(pod, "metadata"), meta_keys + skip, COUNT_OF(meta_keys) - skip, true);
+    char *meta =
+        print_only(get(pod, "metadata"), meta_keys + skip, COUNT_OF(meta_keys) - skip, true);
     char *spec_text;
     struct strbuf fat;
     struct shared *shared;

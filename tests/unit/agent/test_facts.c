@@ -106,8 +106,8 @@ static void follow_as(struct world *w, int filler, const char *selector)
     bool changed;
     struct err err = {0};
 
-    cr_assert(facts_set_selector(&w->facts, filler, sv_from(selector), w->now, &changed, &err), "%s",
-              err.text);
+    cr_assert(facts_set_selector(&w->facts, filler, sv_from(selector), w->now, &changed, &err),
+              "%s", err.text);
     cr_assert(changed);
 }
 
@@ -414,7 +414,8 @@ Test(facts, of_a_filler_that_comes_or_goes_the_others_know_nothing_less)
     cr_assert(facts_add(&w.facts, w.policies.at[0], &other, NULL));
     follow_as(&w, other, "app=other");
     cr_assert(facts_classified(&w.facts, 0) && !facts_classified(&w.facts, other));
-    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 2000, "till the list tells");
+    cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 2000,
+                 "till the list tells");
     list_fillers(&w);
     cr_assert(facts_classified(&w.facts, 0) && facts_classified(&w.facts, other));
     cr_assert_eq(cluster_sum_place(node(&w, 0), NODE_SUM_PAID, RESOURCE_CPU), 0);
@@ -470,12 +471,13 @@ Test(facts, the_node_that_a_pod_was_let_in_to_is_no_part_of_the_shape)
     follow(&w, "app=miner");
     give_node(&w, "n1", 10);
     give_node(&w, "n2", 10);
-    give_pod(&w, "filler", "f1", "\"app\":\"miner\"", "1",
-             FILLER_SPEC BOUND
-             ",\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
-             "\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\","
-             "\"values\":[\"n1\"]}]}]}}}",
-             RUNNING);
+    give_pod(
+        &w, "filler", "f1", "\"app\":\"miner\"", "1",
+        FILLER_SPEC BOUND
+        ",\"affinity\":{\"nodeAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":{"
+        "\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"metadata.name\",\"operator\":\"In\","
+        "\"values\":[\"n1\"]}]}]}}}",
+        RUNNING);
     (void)measure(&w);
     cr_assert_eq(w.plans[0].room.nodes, 2);
     world_done(&w);

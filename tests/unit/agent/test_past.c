@@ -158,8 +158,8 @@ static void tell_start(struct past *p, int64_t t_ms)
     const struct shape node = {.amount = the_node().allocatable, .ready = true};
 
     past_event(p, &(struct event){.kind = EVENT_GAP, .t_ms = t_ms, .resets = true});
-    past_event(p, &(struct event){
-                      .kind = EVENT_NODE, .t_ms = t_ms, .node = SV("n1"), .shape = &node});
+    past_event(p,
+               &(struct event){.kind = EVENT_NODE, .t_ms = t_ms, .node = SV("n1"), .shape = &node});
 }
 
 static void tell_moment(struct past *p, const struct story *h, const struct moment *m)
@@ -167,11 +167,12 @@ static void tell_moment(struct past *p, const struct story *h, const struct mome
     struct shape pod = {0};
 
     pod.amount.at[RESOURCE_CPU] = h->lives[m->id].cpu_milli;
-    past_event(p, &(struct event){.kind = m->kind,
-                                  .t_ms = START_MS + m->t_ms,
-                                  .pod = m->id,
-                                  .shape = &pod,
-                                  .node = m->kind == EVENT_POD_CREATED ? (struct sv){0} : SV("n1")});
+    past_event(p,
+               &(struct event){.kind = m->kind,
+                               .t_ms = START_MS + m->t_ms,
+                               .pod = m->id,
+                               .shape = &pod,
+                               .node = m->kind == EVENT_POD_CREATED ? (struct sv){0} : SV("n1")});
 }
 
 /* The pods that are there at the restart. */
@@ -282,23 +283,22 @@ Test(past, ignored_and_gated_pods_count_once_they_are_bound)
     shape.amount.at[RESOURCE_CPU] = 3000;
     side_init(&s);
     tell_start(past, START_MS);
-    past_event(past, &(struct event){.kind = EVENT_POD_CREATED,
-                                     .t_ms = START_MS + 120000,
-                                     .pod = 1,
-                                     .shape = &shape});
+    past_event(
+        past, &(struct event){
+                  .kind = EVENT_POD_CREATED, .t_ms = START_MS + 120000, .pod = 1, .shape = &shape});
     shape.gated = false;
     shape.ignored = true;
-    past_event(past, &(struct event){.kind = EVENT_POD_CHANGED,
-                                     .t_ms = START_MS + 130000,
-                                     .pod = 1,
-                                     .shape = &shape});
+    past_event(
+        past, &(struct event){
+                  .kind = EVENT_POD_CHANGED, .t_ms = START_MS + 130000, .pod = 1, .shape = &shape});
     past_event(past, &(struct event){.kind = EVENT_POD_BOUND,
                                      .t_ms = START_MS + 140000,
                                      .pod = 1,
                                      .shape = &shape,
                                      .node = SV("n1")});
     past_end(past);
-    cr_assert_eq(past_feed(past, s.planner, 1, now, (struct wall){.us = (START_MS + 150000) * MS}), 1);
+    cr_assert_eq(past_feed(past, s.planner, 1, now, (struct wall){.us = (START_MS + 150000) * MS}),
+                 1);
     past_unref(past);
     side_done(&s);
 }
@@ -319,7 +319,8 @@ Test(past, filler_is_no_demand)
                                      .shape = &shape,
                                      .node = SV("n1")});
     past_end(past);
-    cr_assert_eq(past_feed(past, s.planner, 1, now, (struct wall){.us = (START_MS + 2000) * MS}), 0);
+    cr_assert_eq(past_feed(past, s.planner, 1, now, (struct wall){.us = (START_MS + 2000) * MS}),
+                 0);
     past_unref(past);
     side_done(&s);
 }

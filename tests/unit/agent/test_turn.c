@@ -44,10 +44,10 @@ struct world {
     bool broken;  /* reads of its scale fail */
     bool owned;   /* a HorizontalPodAutoscaler scales it, too */
     const char *uid;
-    long replicas;    /* the target's */
-    long filler_pods; /* that exist, bound and ready */
-    long stray_pods;  /* with the filler's labels, owned by nobody */
-    long paid_cores;  /* in pods of two */
+    long replicas;       /* the target's */
+    long filler_pods;    /* that exist, bound and ready */
+    long stray_pods;     /* with the filler's labels, owned by nobody */
+    long paid_cores;     /* in pods of two */
     long fixed_replicas; /* what a webhook makes of any count that is written; 0: there is none */
     int scale_reads, patches;
     bool hold_patches; /* they stay unanswered */
@@ -156,8 +156,8 @@ static void add_pod(struct strbuf *out, const char *ns, const char *name, long c
         "\"requests\":{\"cpu\":\"%ld\"}}}]},\"status\":{\"phase\":\"Running\",\"conditions\":[{"
         "\"type\":"
         "\"Ready\",\"status\":\"True\"}]}}",
-        out->at[out->len - 1] == '[' ? "" : ",", name, ns, name, labels, owner,
-        priority, grace, cores);
+        out->at[out->len - 1] == '[' ? "" : ",", name, ns, name, labels, owner, priority, grace,
+        cores);
 }
 
 static void write_pods(const struct world *w, struct strbuf *out)
@@ -184,10 +184,14 @@ static void write_pods(const struct world *w, struct strbuf *out)
     for (long i = 0; i < w->gated_pods; i++)
         (void)strbuf_addf(
             out,
-            "%s{\"metadata\":{\"name\":\"g%ld\",\"namespace\":\"filler\",\"uid\":\"g%ld\",\"labels\":{"
-            "\"app\":\"miner\"},\"creationTimestamp\":\"2026-10-01T10:00:00Z\",\"ownerReferences\":[{"
-            "\"kind\":\"ReplicaSet\",\"uid\":\"rs\",\"controller\":true}]},\"spec\":{\"priority\":-100,"
-            "\"terminationGracePeriodSeconds\":10,\"schedulingGates\":[{\"name\":\"brim.dev/room\"}],"
+            "%s{\"metadata\":{\"name\":\"g%ld\",\"namespace\":\"filler\",\"uid\":\"g%ld\","
+            "\"labels\":{"
+            "\"app\":\"miner\"},\"creationTimestamp\":\"2026-10-01T10:00:00Z\",\"ownerReferences\":"
+            "[{"
+            "\"kind\":\"ReplicaSet\",\"uid\":\"rs\",\"controller\":true}]},\"spec\":{\"priority\":-"
+            "100,"
+            "\"terminationGracePeriodSeconds\":10,\"schedulingGates\":[{\"name\":\"brim.dev/"
+            "room\"}],"
             "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]},"
             "\"status\":{\"phase\":\"Pending\"}}",
             out->at[out->len - 1] == '[' ? "" : ",", i, i);
@@ -197,8 +201,8 @@ static void write_pods(const struct world *w, struct strbuf *out)
 /* The pods without a node, as far as the stories need them. */
 static void write_waiting(const struct world *w, struct strbuf *out)
 {
-    (void)strbuf_addf(
-        out, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[");
+    (void)strbuf_addf(out,
+                      "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[");
     if (w->waiting_cores != 0)
         (void)strbuf_addf(
             out,
@@ -215,7 +219,8 @@ static void write_scale(const struct world *w, struct strbuf *out)
 {
     (void)strbuf_addf(out,
                       "{\"kind\":\"Scale\",\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\","
-                      "\"resourceVersion\":\"%d\"},\"spec\":{\"replicas\":%ld},\"status\":{\"replicas\":%ld,\"selector\":"
+                      "\"resourceVersion\":\"%d\"},\"spec\":{\"replicas\":%ld},\"status\":{"
+                      "\"replicas\":%ld,\"selector\":"
                       "\"app=miner\"}}",
                       w->uid, w->version, w->replicas, w->filler_pods);
 }
@@ -313,7 +318,8 @@ static void answer(struct world *w, struct transfer *t)
         (void)strbuf_addf(
             &body,
             "{\"metadata\":{\"name\":\"miner\",\"uid\":\"%s\",\"resourceVersion\":\"%d\","
-            "\"annotations\":{%s}},\"spec\":{\"template\":{\"spec\":{%s%s\"terminationGracePeriodSeconds\":10,"
+            "\"annotations\":{%s}},\"spec\":{\"template\":{\"spec\":{%s%"
+            "s\"terminationGracePeriodSeconds\":10,"
             "\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]"
             "}}}}",
             w->uid, w->version, w->annotations != NULL ? w->annotations : "",
@@ -331,8 +337,8 @@ static bool is_held(const struct world *w, const struct transfer *t)
     if (w->hold_lists && path_is(t, "/api/v1/pods?limit=") &&
         strstr(t->path, "spec.nodeName") == NULL)
         return true;
-    return strcmp(t->method, "PATCH") == 0 && ((w->hold_patches && path_is(t, SCALE_PATH)) ||
-                                               (w->hold_pods && path_is(t, POD_PATH)));
+    return strcmp(t->method, "PATCH") == 0 &&
+           ((w->hold_patches && path_is(t, SCALE_PATH)) || (w->hold_pods && path_is(t, POD_PATH)));
 }
 
 /* Answers all that lies there (patches apart where they are held), a turn behind each answer. */
@@ -841,8 +847,8 @@ static void tell_history(struct past *p, struct wall now)
     pod.amount.at[RESOURCE_CPU] = 1000;
     paid.amount.at[RESOURCE_CPU] = 30000;
     past_event(p, &(struct event){.kind = EVENT_GAP, .t_ms = begin_ms, .resets = true});
-    past_event(p, &(struct event){
-                      .kind = EVENT_NODE, .t_ms = begin_ms, .node = SV("n1"), .shape = &node});
+    past_event(
+        p, &(struct event){.kind = EVENT_NODE, .t_ms = begin_ms, .node = SV("n1"), .shape = &node});
     past_event(p, &(struct event){.kind = EVENT_POD_FOUND,
                                   .t_ms = begin_ms,
                                   .pod = 60,
@@ -851,10 +857,9 @@ static void tell_history(struct past *p, struct wall now)
     for (uint64_t i = 0; i < 60; i++) {
         int64_t t_ms = begin_ms + (int64_t)i * 60000;
 
-        past_event(p, &(struct event){.kind = EVENT_POD_CREATED,
-                                      .t_ms = t_ms + 10000,
-                                      .pod = i,
-                                      .shape = &pod});
+        past_event(p,
+                   &(struct event){
+                       .kind = EVENT_POD_CREATED, .t_ms = t_ms + 10000, .pod = i, .shape = &pod});
         past_event(p, &(struct event){.kind = EVENT_POD_GONE, .t_ms = t_ms + 40000, .pod = i});
     }
 }

@@ -365,7 +365,8 @@ Test(placement, knows_after_a_restart_who_was_let_in_and_where)
     pod.rules = (struct pod_rules){.has_affinity = true, .terms = &term, .n_terms = 1};
     put(&b, pod);
     put_gated(&b, 2, 2);
-    cr_assert_eq(cluster_sum_place(cluster_node(b.cluster, n1), NODE_SUM_ADMITTED, RESOURCE_CPU), 1000);
+    cr_assert_eq(cluster_sum_place(cluster_node(b.cluster, n1), NODE_SUM_ADMITTED, RESOURCE_CPU),
+                 1000);
     cr_assert_eq(step(&b, 2, 2)->n_admit, 0, "its room is taken");
     bench_done(&b);
 }

@@ -155,7 +155,8 @@ static void count_let_in(const struct world *w, int64_t *by_node)
 {
     (void)count_bound(w, by_node);
     for (uint32_t i = 0; i < NODES; i++)
-        by_node[i] += cluster_sum_place(cluster_node(w->cluster, i), NODE_SUM_ADMITTED, RESOURCE_PODS);
+        by_node[i] +=
+            cluster_sum_place(cluster_node(w->cluster, i), NODE_SUM_ADMITTED, RESOURCE_PODS);
 }
 
 /* Nodes were added by name, so that their indexes are in the order of names. */
@@ -177,7 +178,9 @@ static void check_admissions(struct world *w, const struct placement_plan *plan)
         int64_t taken = 0;
 
         for (int sum = NODE_SUM_PAID; sum < NODE_SUM_COUNT_; sum++)
-            taken += sum != NODE_SUM_LEAVING ? cluster_sum_place(n, (enum node_sum)sum, RESOURCE_CPU) : 0;
+            taken += sum != NODE_SUM_LEAVING
+                         ? cluster_sum_place(n, (enum node_sum)sum, RESOURCE_CPU)
+                         : 0;
         cr_assert_leq(taken, cluster_sum_place(n, NODE_SUM_ALLOCATABLE, RESOURCE_CPU),
                       "more is let in than fits");
         cr_assert_leq(now[plan->admit[i].node], caps[plan->admit[i].node], "above the cap");

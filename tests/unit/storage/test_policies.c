@@ -129,8 +129,8 @@ Test(policies, keep_what_was_found_first_of_each_target_in_force)
         struct err err = {0};
 
         for (size_t k = 0; k < rows[i].n; k++)
-            found[k] = target(rows[i].found[k].policy, rows[i].found[k].uid,
-                              rows[i].found[k].replicas);
+            found[k] =
+                target(rows[i].found[k].policy, rows[i].found[k].uid, rows[i].found[k].replicas);
         cr_assert(policies_keep_found(db, found, rows[i].n, &err), "%s: %s", rows[i].name,
                   err.text);
         cr_assert(policies_load_found(db, note_found, &seen, &err), "%s", err.text);
