@@ -272,8 +272,8 @@ static int64_t next_choice_us(const struct settle *s, size_t i)
     (void)damper_value(&s->tries[i].damper, &n);
     if (n > s->value)
         return from;
-    return damper_next_rise(&s->tries[i].damper, &rise) ? max_i64(ceil_minute(rise.us), from)
-                                                        : INT64_MAX;
+    /* It may be chosen at any minute before its rise, and rise in the middle of one. */
+    return damper_next_rise(&s->tries[i].damper, &rise) ? max_i64(rise.us, from) : INT64_MAX;
 }
 
 bool settle_next_rise(const struct settle *s, struct mono *ret_at)
