@@ -26,7 +26,7 @@ import unittest
 import urllib.request
 
 import test_pocket
-from test_pocket import MINER, Agent, Pocket, free_port, replicas, wait_until
+from test_pocket import MINER, Agent, Pocket, create_paid_pod, free_port, replicas, wait_until
 
 SLOW_SYNC = None
 
@@ -376,6 +376,8 @@ class Lane(threading.Thread):
         found, began = replicas(pocket, MINER), time.time()
         with Keeper(pocket, self.db, policy) as agent:
             listed = time.time()
+            # On a busy machine the web application may have grown before anyone counts arrivals.
+            create_paid_pod(pocket, "arrival-%d" % time.time_ns(), "100m")
             time.sleep(self.rng.uniform(shortest_s, self.story.LONGEST_S))
             return Life(found, began, listed, agent.kill())
 

@@ -140,6 +140,12 @@ def free_port():
         return s.getsockname()[1]
 
 
+def create_paid_pod(pocket, name, cpu):
+    checks.create(pocket.server, "/api/v1/namespaces/default/pods", {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": cpu}}}]}})
+
+
 def replicas(pocket, path):
     return pocket.server.get(path)["spec"]["replicas"]
 
@@ -358,9 +364,7 @@ class Streams(unittest.TestCase):
                 Agent(held, policy=POLICY % ("miner", "miner", 200)) as agent:
             wait_until(lambda: replicas(p, MINER) == 162, 60, "184 cores but 18 paid and 4 kept")
             self.relist(agent, p, held)
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "big"}, "spec": {"containers": [
-                {"name": "c", "image": "x", "resources": {"requests": {"cpu": "20"}}}]}}
-            checks.create(p.server, "/api/v1/namespaces/default/pods", pod)
+            create_paid_pod(p, "big", "20")
             wait_until(lambda: replicas(p, MINER) <= 142, 20, "20 cores to be given back")
             self.assertEqual(agent.text().count("pods listed"), 1, "before the list was complete")
             held.release()
