@@ -210,16 +210,17 @@ static void take_name(void *self, struct sv name)
     n->n++;
 }
 
-static bool find_policy(struct history *h, struct sv want, char policy[SAMPLES_POLICY_SIZE],
-                        struct err *err)
+static bool find_policy(const struct report_source *source, const struct report_query *q,
+                        char policy[SAMPLES_POLICY_SIZE], struct err *err)
 {
+    struct sv want = q->policy;
     struct naming names = {.want = want};
     bool ok;
 
     strbuf_init(&names.all, 1 << 16);
-    ok = samples_policies(h->samples, take_name, &names, err);
+    ok = source->policies(source->self, q, take_name, &names, err);
     if (ok && names.n == 0)
-        ok = err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", db_path(h->db));
+        ok = err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", source->name);
     else if (ok && want.len == 0 && names.n > 1)
         ok = err_set(err, ERR_INPUT, 0, "found policies %s, expected one to be named",
                      strbuf_str(&names.all));
@@ -235,18 +236,18 @@ static bool find_policy(struct history *h, struct sv want, char policy[SAMPLES_P
 }
 
 /* Fills in since and until. */
-static bool find_range(struct history *h, struct report_query *q, struct err *err)
+static bool find_range(const struct report_source *source, struct report_query *q, struct err *err)
 {
     int64_t first, last, limit = REPORT_MAX_MILLI * 1000;
 
-    if (!series_span(h, &first, &last, err))
+    if (!source->span(source->self, &first, &last, err))
         return false;
     if (last == 0)
-        return err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", db_path(h->db));
+        return err_set(err, ERR_NOT_FOUND, 0, "%s: nothing was recorded yet", source->name);
     if (first < -limit || last >= limit)
         return err_set(err, ERR_STORAGE, 0,
                        "%s: the history is damaged: found samples from %lld to %lld ms",
-                       db_path(h->db), (long long)first, (long long)last);
+                       source->name, (long long)first, (long long)last);
     q->until_ms = q->until_ms != 0 ? q->until_ms : last;
     if (q->since_ms == 0)
         q->since_ms = q->last_ms > 0 ? q->until_ms - q->last_ms : first;
@@ -257,24 +258,33 @@ static bool find_range(struct history *h, struct report_query *q, struct err *er
     return true;
 }
 
-bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,
-                 struct err *err)
+bool report_make_from(const struct report_source *source, const struct report_query *query,
+                      struct report *ret_report, struct err *err)
 {
     struct report r = {.query = *query, .whole = query->since_ms == 0 && query->last_ms == 0};
 
-    if (!db_exec(h->db, "BEGIN", err))
-        return false;
-    if (!find_policy(h, query->policy, r.policy, err) || !find_range(h, &r.query, err) ||
-        !make_pieces(&r, err) || !report_gather(h, &r, err)) {
-        db_rollback(h->db);
+    if (!find_range(source, &r.query, err) || !find_policy(source, &r.query, r.policy, err) ||
+        !make_pieces(&r, err) || !source->gather(source->self, &r, err)) {
         report_done(&r);
         return false;
     }
-    db_rollback(h->db); /* nothing was written */
     r.query.policy = (struct sv){0};
     fold(&r);
     *ret_report = r;
     return true;
+}
+
+bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,
+                 struct err *err)
+{
+    const struct report_source source = report_history(h);
+    bool ok;
+
+    if (!db_exec(h->db, "BEGIN", err))
+        return false;
+    ok = report_make_from(&source, query, ret_report, err);
+    db_rollback(h->db); /* nothing was written */
+    return ok;
 }
 
 void report_done(struct report *r)

@@ -153,6 +153,25 @@ struct report {
 };
 
 /*
+ * Where a report takes its facts from: a history file (report_make()), or what an agent was scraped by.
+ *
+ *     span      from the first record to the end of the last, both 0 where there is none
+ *     policies  the name of each policy that the query's range tells of
+ *     gather    fills the report's pieces, which are laid out and empty, and what belongs to the report as a whole
+ */
+struct report_source {
+    void *self;
+    const char *name; /* for errors */
+    bool (*span)(void *self, int64_t *ret_first_ms, int64_t *ret_until_ms, struct err *err);
+    bool (*policies)(void *self, const struct report_query *query,
+                     void (*each)(void *to, struct sv name), void *to, struct err *err);
+    bool (*gather)(void *self, struct report *r, struct err *err);
+};
+/* As report_make(), out of any source. */
+bool report_make_from(const struct report_source *source, const struct report_query *query,
+                      struct report *ret_report, struct err *err) MUST_CHECK;
+
+/*
  * ERR_NOT_FOUND where nothing was recorded of that policy; ERR_INPUT where it must be named or since is not before until; ERR_LIMIT
  * beyond REPORT_MAX_PIECES; ERR_STORAGE. O(what series.h reads + decisions + events of the range). report_done() afterwards.
  * Reads in one transaction, so that all figures are of one moment; none may be open.

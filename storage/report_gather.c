@@ -159,7 +159,7 @@ static void keep_gap(struct report *r, const struct report_gap *gap)
 }
 
 /* Pieces that follow each other and of which something is missing are one gap. */
-static void find_gaps(struct report *r)
+void report_find_gaps(struct report *r)
 {
     struct report_gap gap = {0};
 
@@ -193,7 +193,7 @@ static bool take_gap(void *self, const struct history_gap *note)
 
 static bool add_gaps(struct history *h, struct report *r, struct err *err)
 {
-    find_gaps(r);
+    report_find_gaps(r);
     return r->n_gaps == 0 ||
            history_gaps(h, r->query.since_ms, r->query.until_ms, take_gap, r, err);
 }
@@ -420,7 +420,7 @@ static bool add_events(struct history *h, struct report *r, struct err *err)
 }
 
 /* Where nobody said since when, the report begins with what was recorded: what is rolled up begins with its hour. */
-static void begin_with_samples(struct report *r)
+void report_cut_begin(struct report *r)
 {
     struct report_row *first;
     size_t empty = 0;
@@ -437,10 +437,29 @@ static void begin_with_samples(struct report *r)
     r->query.since_ms = first->first_ms;
 }
 
-bool report_gather(struct history *h, struct report *r, struct err *err)
+static bool gather(void *self, struct report *r, struct err *err)
 {
+    struct history *h = self;
+
     if (!add_samples(h, r, err))
         return false;
-    begin_with_samples(r);
+    report_cut_begin(r);
     return add_gaps(h, r, err) && add_decisions(h, r, err) && add_events(h, r, err);
+}
+
+static bool span(void *self, int64_t *ret_first_ms, int64_t *ret_until_ms, struct err *err)
+{
+    return series_span(self, ret_first_ms, ret_until_ms, err);
+}
+
+static bool policies(void *self, const struct report_query *query UNUSED,
+                     void (*each)(void *to, struct sv name), void *to, struct err *err)
+{
+    return samples_policies(((struct history *)self)->samples, each, to, err);
+}
+
+struct report_source report_history(struct history *h)
+{
+    return (struct report_source){
+        .self = h, .name = db_path(h->db), .span = span, .policies = policies, .gather = gather};
 }

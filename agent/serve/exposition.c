@@ -147,6 +147,23 @@ static void headroom(struct page *p, const struct metric *m)
     }
 }
 
+/* Without a filler's size there are no holes: the amounts themselves, as in the history. */
+static void kept(struct page *p, const struct metric *m)
+{
+    for (size_t i = 0; i < p->s->n_fillers; i++) {
+        const struct snapshot_filler *f = &p->s->fillers[i];
+        int64_t milli;
+
+        if (!snapshot_decided(f))
+            continue;
+        if (f->slot_milli <= 0)
+            milli = f->reserved_milli + f->headroom_milli;
+        else if (__builtin_mul_overflow(f->kept_slots, f->slot_milli, &milli))
+            milli = INT64_MAX;
+        add_sample(p, m, policy_of(f), none, milli, 3);
+    }
+}
+
 static void headroom_need(struct page *p, const struct metric *m)
 {
     for (size_t i = 0; i < p->s->n_fillers; i++) {
@@ -335,6 +352,8 @@ static const struct metric metrics[] = {
      "1 while headroom stands at headroom.max and more paid pods than headroom.blocked allows need "
      "more.",
      FUNCTION(headroom_capped)},
+    {"brim_kept_cores", TYPE_GAUGE, "cores", "policy",
+     "What reserve and headroom come to in whole holes.", FUNCTION(kept)},
     {"brim_hole_replicas", TYPE_GAUGE, "", "policy",
      "Filler pods that one hole holds: room is kept free in pieces of this size.",
      ROOM(hole_slots, 0)},

@@ -144,6 +144,7 @@ Test(exposition, writes_every_figure_of_a_known_filler)
         "brim_headroom_cores{policy=\"miner\",kind=\"surge\"} 30",
         "brim_headroom_need_cores{policy=\"miner\"} 41.5",
         "brim_headroom_capped{policy=\"miner\"} 1",
+        "brim_kept_cores{policy=\"miner\"} 32",
         "brim_hole_replicas{policy=\"miner\"} 4",
         "brim_settle_seconds{policy=\"miner\"} 22.6",
         "brim_fit_replicas{policy=\"miner\"} 171",
