@@ -38,6 +38,7 @@ struct agent {
     struct loop_signal *on_term, *on_int;
     struct loop_timer *retry;
     int64_t pause_us;
+    struct kube_version_question *question; /* of the API server's release; NULL: none is open */
 
     struct err fatal; /* why it cannot start after all; ERR_NONE: it can */
 
@@ -550,6 +551,7 @@ static void version_came(void *self, const struct kube_version *version, const s
     struct agent *a = self;
     struct err err = {0};
 
+    a->question = NULL;
     if (problem != NULL) {
         try_again(a, problem);
         return;
@@ -566,7 +568,7 @@ static void ask_version(void *self)
 {
     struct agent *a = self;
 
-    kube_version_ask(a->client, version_came, a);
+    a->question = kube_version_ask(a->client, version_came, a);
 }
 
 static void stop(void *self)
@@ -631,6 +633,7 @@ void agent_free(struct agent *a)
     loop_timer_free(a->bury);
     loop_signal_free(a->on_term);
     loop_signal_free(a->on_int);
+    kube_version_cancel(a->question);
     client_free(a->client);
     transport_curl_free(a->curl);
     httpd_stop(a->httpd);

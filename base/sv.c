@@ -12,6 +12,22 @@ int sv_cmp(struct sv a, struct sv b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool sv_starts_ascii_case(struct sv text, struct sv prefix)
+{
+    size_t i = 0;
+
+    if (text.len < prefix.len)
+        return false;
+    while (i < prefix.len && lower(text.at[i]) == lower(prefix.at[i]))
+        i++;
+    return i == prefix.len;
+}
+
 bool sv_cut(struct sv text, char mark, struct sv *ret_head, struct sv *ret_tail)
 {
     const char *found = text.len != 0 ? memchr(text.at, mark, text.len) : NULL;

@@ -1,8 +1,8 @@
 /*
  * sv: text that is read, a pointer and a length. It owns nothing and need not end in NUL.
  *
- * An empty view has len 0; `at` may then be NULL. Views compare byte by byte: no locale, no case
- * folding.
+ * An empty view has len 0; `at` may then be NULL. Views compare byte by byte, and no locale counts;
+ * only a name that ends in _ascii_case takes letters of ASCII for the same in both cases.
  */
 #ifndef BRIM_BASE_SV_H
 #define BRIM_BASE_SV_H
@@ -40,6 +40,9 @@ static inline bool sv_starts(struct sv text, struct sv prefix)
     return text.len >= prefix.len &&
            (prefix.len == 0 || memcmp(text.at, prefix.at, prefix.len) == 0);
 }
+
+/* For what protocols write in either case: schemes, media types. */
+bool sv_starts_ascii_case(struct sv text, struct sv prefix);
 
 static inline bool sv_ends(struct sv text, struct sv suffix)
 {

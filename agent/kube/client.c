@@ -268,9 +268,10 @@ static bool on_head(void *self, const struct transport_head *head, struct err *e
     call->status = head->status;
     call->retry_after_s = head->retry_after_s;
     call->plain_text = false;
-    if (sv_starts(head->content_type, SV("application/vnd.kubernetes.protobuf")))
+    /* Types are written in any case (RFC 9110, 8.3.1). */
+    if (sv_starts_ascii_case(head->content_type, SV("application/vnd.kubernetes.protobuf")))
         call->format = DECODE_PROTOBUF;
-    else if (sv_starts(head->content_type, SV("application/json")))
+    else if (sv_starts_ascii_case(head->content_type, SV("application/json")))
         call->format = DECODE_JSON;
     else
         call->plain_text = true;

@@ -5,7 +5,8 @@
 
 #include "base/alloc.h"
 
-struct question {
+struct kube_version_question {
+    struct client_call *call;
     kube_version_fn *fn;
     void *self;
 };
@@ -44,7 +45,7 @@ bool kube_version_parse(struct sv body, struct kube_version *ret_version, struct
 
 static void answered(void *self, const struct client_answer *answer)
 {
-    struct question *question = self;
+    struct kube_version_question *question = self;
     struct kube_version version;
     struct err err = {0};
 
@@ -57,13 +58,25 @@ static void answered(void *self, const struct client_answer *answer)
     free(question);
 }
 
-void kube_version_ask(struct client *client, kube_version_fn *fn, void *self)
+struct kube_version_question *kube_version_ask(struct client *client, kube_version_fn *fn,
+                                               void *self)
 {
-    struct question *question = xcalloc(1, sizeof *question);
+    struct kube_version_question *question = xcalloc(1, sizeof *question);
 
-    *question = (struct question){.fn = fn, .self = self};
-    (void)client_send(client,
-                      &(struct client_request){
-                          .method = "GET", .path = KUBE_VERSION_PATH, .channel = CHANNEL_POOL},
-                      answered, question);
+    question->fn = fn;
+    question->self = self;
+    question->call =
+        client_send(client,
+                    &(struct client_request){
+                        .method = "GET", .path = KUBE_VERSION_PATH, .channel = CHANNEL_POOL},
+                    answered, question);
+    return question;
+}
+
+void kube_version_cancel(struct kube_version_question *question)
+{
+    if (question == NULL)
+        return;
+    client_cancel(question->call);
+    free(question);
 }

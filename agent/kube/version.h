@@ -23,7 +23,11 @@ bool kube_version_parse(struct sv body, struct kube_version *ret_version,
 typedef void kube_version_fn(void *self, const struct kube_version *version,
                              const struct err *problem);
 
-/* Asks once; `fn` is called once, unless the client is freed before. */
-void kube_version_ask(struct client *client, kube_version_fn *fn, void *self);
+struct kube_version_question;
+
+/* Asks once; `fn` is called once, never from inside this call; not after a cancel, which must come before the client is freed. */
+struct kube_version_question *kube_version_ask(struct client *client, kube_version_fn *fn,
+                                               void *self);
+void kube_version_cancel(struct kube_version_question *question); /* NULL is fine */
 
 #endif

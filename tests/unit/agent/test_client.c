@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/kube/client.h"
+#include "agent/kube/version.h"
 #include "base/alloc.h"
 #include "tests/unit/agent/fake_kube.h"
 
@@ -149,6 +150,9 @@ static const struct {
     {"a Status", 404, -1, "application/json",
      "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no x\"}", NULL, 0,
      ERR_NOT_FOUND, "GET /x: 404 NotFound: no x"},
+    {"a type in capitals", 404, -1, "Application/JSON; Charset=UTF-8",
+     "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"message\":\"no x\"}", NULL, 0,
+     ERR_NOT_FOUND, "GET /x: 404 NotFound: no x"},
     {"plain text", 429, 3, "text/plain", "Too many requests\nsecond line", NULL, 0, ERR_THROTTLED,
      "GET /x: 429 Too many requests"},
     {"control characters", 503, -1, "text/plain", "a\x1b[31mb", NULL, 0, ERR_SERVER,
@@ -208,18 +212,47 @@ Test(client, marks_where_a_long_message_was_cut)
 
 Test(client, explains_protobuf_too)
 {
+    static const char *const types[] = {"application/vnd.kubernetes.protobuf",
+                                        "application/vnd.Kubernetes.Protobuf"};
+
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        struct rig r = {0};
+        struct transfer *t;
+
+        rig_start(&r);
+        t = get(&r, "/x");
+        cr_assert(fake_head(t, 409, types[i], -1));
+        cr_assert(fake_bytes(t, SV(PB_STATUS)));
+        fake_end(t);
+        cr_assert_eq(r.seen.problem.err.kind, ERR_CONFLICT);
+        cr_assert_str_eq(r.seen.problem.err.text, "GET /x: 409 r: m");
+        rig_done(&r);
+    }
+}
+
+static void on_version(void *self, const struct kube_version *version,
+                       const struct err *problem UNUSED)
+{
+    char *release = self;
+
+    (void)snprintf(release, sizeof version->release, "%s",
+                   version != NULL ? version->release : "none");
+}
+
+Test(client, tells_the_servers_release_unless_nobody_asks_any_more)
+{
+    char release[sizeof((struct kube_version *)0)->release] = "";
     struct rig r = {0};
-    struct transfer *t;
-    struct err err = {0};
 
     rig_start(&r);
-    t = get(&r, "/x");
-    cr_assert(fake_head(t, 409, "application/vnd.kubernetes.protobuf", -1));
-    cr_assert(t->handler.data(t->handler.self,
-                              (struct sv){.at = PB_STATUS, .len = sizeof PB_STATUS - 1}, &err));
-    fake_end(t);
-    cr_assert_eq(r.seen.problem.err.kind, ERR_CONFLICT);
-    cr_assert_str_eq(r.seen.problem.err.text, "GET /x: 409 r: m");
+    (void)kube_version_ask(r.client, on_version, release);
+    fake_json(fake_newest(&r.fake), 200, "{\"major\":\"1\",\"minor\":\"35+\"}");
+    cr_assert_str_eq(release, "1.35");
+    release[0] = '\0';
+    kube_version_cancel(kube_version_ask(r.client, on_version, release));
+    kube_version_cancel(NULL);
+    cr_assert_eq(fake_count(&r.fake), 0);
+    cr_assert_str_eq(release, "", "nothing is told after a cancel");
     rig_done(&r);
 }
 

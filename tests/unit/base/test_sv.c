@@ -35,6 +35,23 @@ Test(sv, knows_beginnings_and_ends)
     cr_assert(!sv_ends(SV("bc"), SV("abc")) && !sv_ends(SV("abc"), SV("ab")));
 }
 
+Test(sv, knows_beginnings_in_either_case)
+{
+    static const struct {
+        const char *text, *prefix;
+        bool starts;
+    } rows[] = {
+        {"HTTPS://a", "https://", true}, {"hTtP://A", "HtTp://", true}, {"a", "", true},
+        {"http", "http://", false},      {"https:@", "https:`", false}, {"[", "{", false},
+        {"\xc4", "\xe4", false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        cr_expect_eq(sv_starts_ascii_case(sv_from(rows[i].text), sv_from(rows[i].prefix)),
+                     rows[i].starts, "'%s' and '%s'", rows[i].text, rows[i].prefix);
+    cr_assert(sv_starts_ascii_case((struct sv){0}, (struct sv){0}));
+}
+
 Test(sv, skips_no_further_than_the_end)
 {
     cr_assert(sv_eq(sv_skip(SV("abc"), 1), SV("bc")));
