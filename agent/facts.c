@@ -340,14 +340,17 @@ bool facts_node(struct facts *f, bool gone, enum decode_format format, struct sv
                 struct err *err)
 {
     struct node_record node;
+    struct object_meta meta;
 
-    if (!decode_node(&f->decoder, format, object, &node, err))
-        return false;
     if (gone) {
-        planner_drop_node(f->planner, node.name);
+        if (!decode_meta(&f->decoder, format, object, &meta, err))
+            return false;
+        planner_drop_node(f->planner, meta.name);
         if (f->journal != NULL)
-            journal_node_gone(f->journal, node.name, f->wall.us / US_PER_MS);
+            journal_node_gone(f->journal, meta.name, f->wall.us / US_PER_MS);
     } else {
+        if (!decode_node(&f->decoder, format, object, &node, err))
+            return false;
         planner_put_node(f->planner, &node);
         if (f->journal != NULL)
             journal_node(f->journal, &node, f->wall.us / US_PER_MS);

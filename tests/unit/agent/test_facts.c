@@ -350,6 +350,24 @@ Test(facts, a_broken_pod_is_refused_and_leaves_everything_as_it_was)
     world_done(&w);
 }
 
+Test(facts, a_node_goes_whatever_else_is_said_of_it)
+{
+    static const char broken[] = "{\"metadata\":{\"name\":\"n1\",\"uid\":\"n1\"},\"spec\":{},"
+                                 "\"status\":{\"allocatable\":{\"cpu\":\"1.5GB\"}}}";
+    struct world w;
+    struct err err = {0};
+
+    world_init(&w);
+    give_node(&w, "n1", 10);
+    give_node(&w, "n2", 10);
+    cr_assert_not(facts_node(&w.facts, false, DECODE_JSON, sv_from(broken), &err));
+    cr_assert_eq(cluster_node_count(facts_cluster(&w.facts)), 2);
+    cr_assert(facts_node(&w.facts, true, DECODE_JSON, sv_from(broken), &err), "%s", err.text);
+    cr_assert_eq(cluster_node_count(facts_cluster(&w.facts)), 1);
+    cr_assert_not(facts_node(&w.facts, true, DECODE_JSON, SV("[]"), &err));
+    world_done(&w);
+}
+
 static const char two_policies[] =
     "apiVersion: brim.dev/v1\n"
     "kind: FillerPolicy\n"
