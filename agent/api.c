@@ -106,8 +106,8 @@ static void page_path(const char *path, const char *field_selector, int limit, s
 }
 
 /* One page; the token of the next replaces the one in `token`. */
-static bool list_page(struct api *api, const char *path, const struct frame_handler *each,
-                      struct strbuf *token, struct err *err)
+static bool list_page(struct api *api, const char *path, const char *kind,
+                      const struct frame_handler *each, struct strbuf *token, struct err *err)
 {
     const struct client_request request = {
         .method = "GET", .path = path, .accept = CLIENT_PROTOBUF, .channel = CHANNEL_POOL};
@@ -120,6 +120,9 @@ static bool list_page(struct api *api, const char *path, const struct frame_hand
         return false;
     frame = frame_new(false, format, each);
     ok = frame_push(frame, strbuf_sv(&body), err) && frame_end(frame, err);
+    /* Objects of another kind may have been refused for what they are not: the kind says why. */
+    if ((ok || frame_kind(frame).len != 0) && !frame_check_kind(frame, kind, err))
+        ok = err_wrap(err, "%.*s", (int)strcspn(path, "?"), path);
     strbuf_clear(token);
     if (ok)
         (void)strbuf_add(token, frame_continue(frame));
@@ -128,7 +131,7 @@ static bool list_page(struct api *api, const char *path, const struct frame_hand
     return ok;
 }
 
-bool api_list(struct api *api, const char *path, const char *field_selector,
+bool api_list(struct api *api, const char *path, const char *kind, const char *field_selector,
               const struct frame_handler *each, struct err *err)
 {
     struct strbuf token, request;
@@ -140,7 +143,7 @@ bool api_list(struct api *api, const char *path, const char *field_selector,
     strbuf_init(&request, API_MAX_PATH * 4); /* a token's bytes may all need %XX */
     while (ok && more) {
         page_path(path, field_selector, limit, strbuf_sv(&token), &request);
-        ok = list_page(api, strbuf_str(&request), each, &token, &why);
+        ok = list_page(api, strbuf_str(&request), kind, each, &token, &why);
         more = token.len != 0;
         if (!ok && why.kind == ERR_LIMIT && limit > 1) {
             limit /= 4;

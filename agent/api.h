@@ -47,9 +47,10 @@ bool api_get(struct api *api, const char *path, struct strbuf *to, struct err *e
 /*
  * Lists a collection page by page and hands each object to the handler (event FRAME_ITEM). A list
  * whose snapshot is gone before its last page begins again: objects may come twice.
- * `field_selector` NULL: all.
+ * `field_selector` NULL: all. `kind` is what the list must call itself ("PodList"): any other is
+ * ERR_PROTOCOL, though its objects may have been handed out by then.
  */
-bool api_list(struct api *api, const char *path, const char *field_selector,
+bool api_list(struct api *api, const char *path, const char *kind, const char *field_selector,
               const struct frame_handler *each, struct err *err) MUST_CHECK;
 
 /* How the scheduler of the server's release counts pods, from /version. */

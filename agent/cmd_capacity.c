@@ -154,8 +154,8 @@ static bool gather(struct capacity *c, struct err *err)
     if (ok) {
         c->decoder.rules = c->shape_decoder.rules = rules;
         ok = (fits == NULL || read_shape(c, fits, err)) &&
-             api_list(&api, WATCH_NODES_PATH, NULL, &nodes, err) &&
-             api_list(&api, WATCH_PODS_PATH, WATCH_PODS_SELECTOR, &pods, err);
+             api_list(&api, WATCH_NODES_PATH, WATCH_NODES_KIND, NULL, &nodes, err) &&
+             api_list(&api, WATCH_PODS_PATH, WATCH_PODS_KIND, WATCH_PODS_SELECTOR, &pods, err);
     }
     api_close(&api);
     return ok;

@@ -7,6 +7,9 @@
 /* A buffer above this is freed after use: big objects are rare, watches live for hours. */
 enum { BUF_KEEP = 64 << 10 };
 
+/* Longest kind that an error shows. */
+enum { KIND_SHOWN = 60 };
+
 bool frame_hand_out(struct frame *f, enum frame_event event, struct sv object, struct err *err)
 {
     return f->handler.object(f->handler.self, event, f->format, object, err);
@@ -107,4 +110,13 @@ struct sv frame_continue(const struct frame *f)
 struct sv frame_kind(const struct frame *f)
 {
     return strbuf_sv(&f->kind);
+}
+
+bool frame_check_kind(const struct frame *f, const char *kind, struct err *err)
+{
+    struct sv found = frame_kind(f);
+
+    return sv_eq(found, sv_from(kind)) ||
+           err_set(err, ERR_PROTOCOL, 0, "found a list of kind '%.*s', expected %s",
+                   (int)(found.len < KIND_SHOWN ? found.len : KIND_SHOWN), found.at, kind);
 }

@@ -64,5 +64,7 @@ struct sv frame_resource_version(const struct frame *f);
 struct sv frame_continue(const struct frame *f);
 /* What a list calls itself: "PodList". As the others, but in front of everything in protobuf. */
 struct sv frame_kind(const struct frame *f);
+/* Is it that kind of list? ERR_PROTOCOL tells which it is instead; nothing counts as another kind. */
+bool frame_check_kind(const struct frame *f, const char *kind, struct err *err) MUST_CHECK;
 
 #endif

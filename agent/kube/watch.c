@@ -34,9 +34,6 @@ enum { STREAM_MIN_S = 300, STREAM_MAX_S = 600 };
 
 enum { MAX_PATH = 64 << 10 };
 
-/* Longest kind that an error shows. */
-enum { KIND_SHOWN = 60 };
-
 static const char *const state_names[] = {
     [WATCH_OFF] = "off",
     [WATCH_LIST] = "list",
@@ -106,7 +103,8 @@ struct watch {
     char version[WATCH_MAX_VERSION];
     struct strbuf token; /* continue; empty: the list's first page */
     bool listed;         /* a list was begun before */
-    bool json_only;
+    bool json_only;      /* no protobuf from this server */
+    struct mono json_only_at;
     bool refused; /* no initial events from this server */
     struct mono refused_at;
     uint32_t failures;         /* in a row: power of the back-off */
@@ -201,13 +199,21 @@ static int64_t told_us(int retry_after_s, int64_t otherwise_us)
 
 /* ---- the one function that makes every move ---- */
 
-/* Nothing came since a server refused: who answers next may be another one. */
-static bool absent(const struct watch *w)
+/* Nothing came since a server refused something. */
+static bool absent(const struct watch *w, struct mono refused_at)
 {
-    int64_t heard_us = w->stats.heard.us;
-    struct mono last = {.us = heard_us > w->refused_at.us ? heard_us : w->refused_at.us};
+    struct mono last = {.us = max_i64(w->stats.heard.us, refused_at.us)};
 
     return mono_since_us(last, now(w)) >= WATCH_ABSENCE_US;
+}
+
+/* Who answers next may be another one. */
+static void forget_refusals(struct watch *w)
+{
+    if (w->refused && absent(w, w->refused_at))
+        w->refused = false;
+    if (w->json_only && absent(w, w->json_only_at))
+        w->json_only = false;
 }
 
 static void give_up_initial(struct watch *w)
@@ -229,8 +235,7 @@ static struct move list(struct watch *w)
 {
     bool resumes = w->token.len != 0;
 
-    if (w->refused && absent(w))
-        w->refused = false;
+    forget_refusals(w);
     if (!resumes && w->asks_initial && !w->refused && !w->json_only) {
         w->state = WATCH_INITIAL;
         return (struct move){.action = DO_INITIAL};
@@ -265,6 +270,7 @@ static struct move later(struct watch *w, int64_t wait_us)
 
 static struct move stream(struct watch *w)
 {
+    forget_refusals(w);
     w->state = WATCH_STREAM;
     return (struct move){.action = DO_STREAM};
 }
@@ -417,6 +423,7 @@ static struct move step(struct watch *w, enum input in, const struct client_prob
         if (w->json_only)
             return failed(w, problem);
         w->json_only = true;
+        w->json_only_at = now(w);
         return lists(w) ? list(w) : stream(w);
     case IN_FAILED:
         return failed(w, problem);
@@ -496,12 +503,22 @@ static void hand_over(struct watch *w, enum watch_change change, enum decode_for
     w->handler.trouble(w->handler.self, &err);
 }
 
+/* Reasons count where somebody in between left out the code. */
+static enum err_kind kind_of_error(const struct api_status *status)
+{
+    if (status->code == 410 || (status->code == 0 && (sv_eq(status->reason, SV("Expired")) ||
+                                                      sv_eq(status->reason, SV("Gone")))))
+        return ERR_GONE;
+    return status->code == 429 ? ERR_THROTTLED : ERR_SERVER;
+}
+
 /* An ERROR event ends the stream; what it says is treated as if it had been the answer. */
 static bool take_error(struct watch *w, enum decode_format format, struct sv object,
                        struct err *err)
 {
     struct api_status status = {0};
     struct client_problem *p = &w->stream_error;
+    char code[16] = "an error";
 
     *p = (struct client_problem){.retry_after_s = -1};
     if (!decode_status(&w->decoder, format, object, &status, err)) {
@@ -512,10 +529,14 @@ static bool take_error(struct watch *w, enum decode_format format, struct sv obj
     if (status.retry_after_s > 0)
         p->retry_after_s = status.retry_after_s;
     p->version_too_large = sv_eq(status.cause, SV("ResourceVersionTooLarge"));
-    p->err.kind = status.code == 410 ? ERR_GONE : status.code == 429 ? ERR_THROTTLED : ERR_SERVER;
+    p->err.kind = kind_of_error(&status);
+    if (status.code != 0)
+        (void)snprintf(code, sizeof code, "%d", status.code);
     (void)err_set(
-        &p->err, p->err.kind, status.code, "watch %s: the stream ended with %d %.*s: %.*s", w->path,
-        status.code, (int)(status.reason.len < 40 ? status.reason.len : 40), status.reason.at,
+        &p->err, p->err.kind, status.code, "watch %s: the stream ended with %s%s%.*s%s%.*s",
+        w->path, code, status.reason.len != 0 ? " " : "",
+        (int)(status.reason.len < 40 ? status.reason.len : 40), status.reason.at,
+        status.message.len != 0 ? ": " : "",
         (int)(status.message.len < sizeof p->err.text ? status.message.len : sizeof p->err.text),
         status.message.at);
     *err = p->err;
@@ -581,17 +602,9 @@ static bool take_bookmark(struct watch *w, enum decode_format format, struct sv 
     return true;
 }
 
-static bool wrong_kind(const struct watch *w, struct err *err)
+static bool check_kind(const struct watch *w, struct err *err)
 {
-    struct sv kind = frame_kind(w->frame);
-
-    return err_set(err, ERR_PROTOCOL, 0, "%s: found a list of kind '%.*s', expected %s", w->path,
-                   (int)(kind.len < KIND_SHOWN ? kind.len : KIND_SHOWN), kind.at, w->list_kind);
-}
-
-static bool is_right_kind(const struct watch *w)
-{
-    return sv_eq(frame_kind(w->frame), sv_from(w->list_kind));
+    return frame_check_kind(w->frame, w->list_kind, err) || err_wrap(err, "%s", w->path);
 }
 
 static bool on_object(void *self, enum frame_event event, enum decode_format format,
@@ -606,8 +619,8 @@ static bool on_object(void *self, enum frame_event event, enum decode_format for
     switch (event) {
     case FRAME_ITEM:
         /* Some write the kind behind the items: then the end tells. */
-        if (frame_kind(w->frame).len != 0 && !is_right_kind(w))
-            return wrong_kind(w, err);
+        if (frame_kind(w->frame).len != 0 && !check_kind(w, err))
+            return false;
         hand_over(w, WATCH_UPSERT, format, object);
         break;
     case FRAME_ADDED:
@@ -679,8 +692,8 @@ static bool finish(struct watch *w, enum input *ret_in, struct err *err)
         return err_set(err, ERR_PROTOCOL, 0, "%s: the initial events have no end", w->path);
     if (w->state == WATCH_STREAM)
         return true;
-    if (!is_right_kind(w))
-        return wrong_kind(w, err);
+    if (!check_kind(w, err))
+        return false;
 
     struct sv version = frame_resource_version(w->frame);
     struct sv token = frame_continue(w->frame);

@@ -24,7 +24,8 @@
  *                                                                 is granted
  *   the same page 3 times by the server's fault                   wait as above, then list anew, no older than what is known
  *   a list of another kind than options.list_kind, or of none     as unreachable; it says nothing of what is gone
- *   no protobuf (406, 415)                                        JSON from now on, in pages of WATCH_PAGE_JSON
+ *   no protobuf (406, 415)                                        JSON from now on, in pages of WATCH_PAGE_JSON, until
+ *                                                                 nothing was heard for WATCH_ABSENCE_US
  *   no initial events: 422 or 400, an ERROR 500 in front of       pages from now on, until nothing was heard for
  *     everything else (etcd too old), a bookmark without the      WATCH_ABSENCE_US; not told as trouble
  *     mark, or none and silence for WATCH_MARK_US (so long

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 BRIM, DATA = None, None
 
@@ -271,6 +272,13 @@ users: [{name: u, user: {}}]
         code, err = self.fits(json.dumps({"kind": "Service", "spec": {}}))
         self.assertEqual(code, 2)
         self.assertIn('kind: found "Service", expected "Pod" or a workload', err)
+
+    def test_of_no_list_but_that_of_the_kind_that_was_asked_for(self):
+        for path, found in (("/api/v1/nodes", "PodList"), ("/api/v1/pods", "Status")):
+            with unittest.mock.patch.dict(Server.ANSWERS, {path: {**Server.ANSWERS[path], "kind": found}}):
+                code, out, err = brim("capacity", "--kubeconfig", self.config.name)
+            self.assertEqual((code, out), (3, ""))
+            self.assertRegex(err, "%s: found a list of kind '%s', expected %sList" % (path, found, path[8:-1].title()))
 
     def test_of_the_example_in_the_manual(self):
         example = os.path.join(DATA, "..", "..", "deploy", "examples", "003", "filler.yaml")

@@ -291,6 +291,8 @@ static const struct failure {
     {"410 as event", -2, "", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&", ERR_GONE},
     {"500 as event", -2, "", -1, STATUS("500", "InternalError", ""), 800 * US_PER_MS,
      1600 * US_PER_MS, "resourceVersion=10", ERR_SERVER},
+    {"Expired as event, without a code", -2, "", -1, "{\"kind\":\"Status\",\"reason\":\"Expired\"}",
+     0, 0, "limit=500&", ERR_GONE},
     {"429 as event", -2, "", -1,
      STATUS("429", "TooManyRequests", ",\"details\":{\"retryAfterSeconds\":4}"), 4 * US_PER_S,
      4 * US_PER_S, "resourceVersion=10", ERR_THROTTLED},
@@ -351,6 +353,35 @@ Test(watch, does_what_each_failure_asks_for)
         t = expect(&r, row->next);
         cr_assert_str_eq(t->accept, row->status == 406 ? CLIENT_JSON : CLIENT_PROTOBUF, "%s",
                          row->name);
+        rig_done(&r);
+    }
+}
+
+Test(watch, tells_what_an_error_event_says)
+{
+    static const struct {
+        const char *status, *text;
+    } rows[] = {
+        {STATUS("500", "InternalError", ""), "500 InternalError: words"},
+        {"{\"kind\":\"Status\",\"message\":\"words\"}", "an error: words"},
+        {"{\"kind\":\"Status\",\"reason\":\"Gone\"}", "an error Gone"},
+        {"{\"kind\":\"Status\",\"code\":503}", "503"},
+        {"{\"kind\":\"Status\"}", "an error"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rig r;
+        struct transfer *t;
+        char text[300];
+
+        rig_init(&r);
+        t = into_stream(&r);
+        (void)(fake_data(t, "{\"type\":\"ERROR\",\"object\":") && fake_data(t, rows[i].status) &&
+               fake_data(t, "}\n"));
+        (void)snprintf(text, sizeof text, "watch %s: the stream ended with %s", WATCH_PODS_PATH,
+                       rows[i].text);
+        cr_expect_not_null(strstr(r.mirror.last_trouble.text, text), "found '%s', expected '%s'",
+                           r.mirror.last_trouble.text, text);
         rig_done(&r);
     }
 }
@@ -1217,6 +1248,38 @@ Test(watch, lists_json_in_small_pages)
     fake_json(expect(&r, "continue=tok"), 200, LIST("10", "", POD("b", "6")));
     cr_assert_eq(r.mirror.n, 2);
     cr_assert_eq(watch_stats(r.watch)->relists, 1, "begun anew for the other format");
+    rig_done(&r);
+}
+
+/* Answers as a proxy that knows no protobuf, breaks off, and is unheard of for so long; then the request that follows. */
+static struct transfer *after_absence(struct rig *r, int64_t us)
+{
+    rig_init(r);
+    watch_start(r->watch);
+    fake_json(expect(r, "limit=500"), 406, STATUS("406", "NotAcceptable", ""));
+    fake_json(expect(r, "limit=50&"), 200, LIST("10", "", POD("a", "5")));
+    for (int64_t end_us = r->fake.now.us + us; r->fake.now.us < end_us;) {
+        struct transfer *t = expect(r, "resourceVersion=10");
+
+        cr_assert_str_eq(t->accept, CLIENT_JSON);
+        fake_break(t);
+        cr_assert(fake_next_timer(&r->fake));
+    }
+    return expect(r, "resourceVersion=10");
+}
+
+Test(watch, asks_for_protobuf_again_after_a_long_absence)
+{
+    struct rig r;
+
+    cr_assert_str_eq(after_absence(&r, WATCH_ABSENCE_US / 2)->accept, CLIENT_JSON);
+    rig_done(&r);
+    cr_assert_str_eq(after_absence(&r, WATCH_ABSENCE_US)->accept, CLIENT_PROTOBUF);
+    fake_json(expect(&r, "resourceVersion=10"), 415, STATUS("415", "UnsupportedMediaType", ""));
+    cr_assert_str_eq(expect(&r, "resourceVersion=10")->accept, CLIENT_JSON);
+    fake_json(expect(&r, "resourceVersion=10"), 410, STATUS("410", "Expired", ""));
+    fake_json(expect(&r, "limit=50&"), 200, LIST("20", "", POD("b", "15")));
+    cr_assert_eq(r.mirror.n, 1);
     rig_done(&r);
 }
 
