@@ -1,9 +1,11 @@
 #include "agent/kube/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/kube/config_parts.h"
@@ -13,6 +15,10 @@
 
 enum { MAX_FILES = 64, MAX_IMPERSONATE = 256, ARENA_MAX = 64 << 20 };
 
+/* What libcurl refuses in a host's name, control characters aside (lib/urlapi.c), or decodes, and the longest zone that it takes. */
+#define NOT_IN_HOST "% \r\n\t/:#?!@{}[]\\$'\"^`*<>=;,+&()|"
+enum { MAX_ZONE = 15 };
+
 struct loader {
     struct arena arena;
     struct config_file files[MAX_FILES];
@@ -21,14 +27,34 @@ struct loader {
 
 /* ---- files ---- */
 
-/* ret_text gets the whole file. ERR_NOT_FOUND if there is none. */
-static bool read_file(const char *path, size_t max, struct strbuf *ret_text, struct err *err)
+/*
+ * A kubeconfig is read once, and may come through a pipe. What is read `again` while the loop runs may not: nobody knows when a
+ * pipe's other end writes.
+ */
+static bool open_file(const char *path, bool again, int *ret_fd, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (again ? O_NONBLOCK : 0));
+    struct stat stat;
 
     if (fd < 0)
         return err_set(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_SYSTEM, errno,
                        "%s: %s", path, strerror(errno));
+    if (again && (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))) {
+        (void)close(fd);
+        return err_set(err, ERR_INPUT, 0, "%s: found no ordinary file, expected one", path);
+    }
+    *ret_fd = fd;
+    return true;
+}
+
+/* ret_text gets the whole file. ERR_NOT_FOUND if there is none. */
+static bool read_file(const char *path, bool again, size_t max, struct strbuf *ret_text,
+                      struct err *err)
+{
+    int fd = -1;
+
+    if (!open_file(path, again, &fd, err))
+        return false;
     strbuf_init(ret_text, max);
     for (;;) {
         size_t want = max - ret_text->len < 4096 ? max - ret_text->len : 4096;
@@ -60,7 +86,7 @@ static bool load_file(struct loader *l, const char *path, struct err *err)
 
     if (l->n_files == MAX_FILES)
         return err_set(err, ERR_LIMIT, 0, "more than %d kubeconfig files", MAX_FILES);
-    if (!read_file(path, KUBE_CONFIG_MAX_FILE, &text, err))
+    if (!read_file(path, false, KUBE_CONFIG_MAX_FILE, &text, err))
         return false;
     ok = yaml_parse(&l->arena, strbuf_sv(&text), &docs, err);
     strbuf_done(&text);
@@ -261,24 +287,73 @@ static bool current_context(const struct loader *l, struct sv *ret_name, struct 
 
 /* ---- the three parts ---- */
 
-/* Takes over `url`, a copy. */
+static bool has_any(struct sv text, const char *bytes)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] == '\0' || strchr(bytes, text.at[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* With or without a zone: "fe80::1%25eth0". */
+static bool is_ipv6(struct sv text)
+{
+    char address[INET6_ADDRSTRLEN];
+    unsigned char bytes[16];
+    struct sv zone;
+
+    if (sv_cut(text, '%', &text, &zone)) {
+        zone = sv_skip(zone, sv_starts(zone, SV("25")) && zone.len > 2 ? 2 : 0);
+        if (zone.len == 0 || zone.len > MAX_ZONE || has_any(zone, NOT_IN_HOST))
+            return false;
+    }
+    if (text.len >= sizeof address)
+        return false;
+    memcpy(address, text.at, text.len);
+    address[text.len] = '\0';
+    return inet_pton(AF_INET6, address, bytes) == 1;
+}
+
+/* HOST, HOST:PORT, [IPV6] or [IPV6]:PORT: nothing else does libcurl take. */
+static bool is_authority(struct sv text)
+{
+    struct sv host = text, port = {0};
+    uint64_t number;
+
+    if (sv_starts(text, SV("["))) {
+        if (!sv_cut(sv_skip(text, 1), ']', &host, &port) || !is_ipv6(host) ||
+            (port.len != 0 && port.at[0] != ':'))
+            return false;
+        port = sv_skip(port, 1);
+    } else {
+        (void)sv_cut(text, ':', &host, &port);
+        if (host.len == 0 || has_any(host, NOT_IN_HOST))
+            return false;
+    }
+    return port.len == 0 || (sv_to_u64(port, &number) && number >= 1 && number <= UINT16_MAX);
+}
+
+/* The scheme is written in any case, and kept in small letters. */
 static bool set_server(struct kube_config *c, struct sv url, struct err *err)
 {
-    bool plain = sv_starts(url, SV("http://"));
-    struct sv rest = sv_skip(url, plain ? 7 : 8);
+    bool plain = sv_starts_ascii_case(url, SV("http://"));
+    struct sv rest = sv_skip(url, plain ? 7 : 8), authority = rest, path;
+    struct strbuf server;
 
-    if (!plain && !sv_starts(url, SV("https://")))
+    if (!plain && !sv_starts_ascii_case(url, SV("https://")))
         return err_set(err, ERR_INPUT, 0,
                        "server: found '%.*s', expected https://HOST or http://HOST", SV_ARG(url));
-    if (rest.len == 0 || rest.at[0] == '/' || url.len > CONFIG_MAX_URL ||
-        memchr(url.at, '?', url.len) != NULL || memchr(url.at, '#', url.len) != NULL ||
-        memchr(url.at, ' ', url.len) != NULL || memchr(url.at, '@', url.len) != NULL)
-        return err_set(err, ERR_INPUT, 0, "server: '%.*s' is not a URL of host, port and path",
+    (void)sv_cut(rest, '/', &authority, &path);
+    if (url.len > CONFIG_MAX_URL || has_any(url, "?# @") || !is_authority(authority))
+        return err_set(err, ERR_INPUT, 0,
+                       "server: '%.*s' is not a URL of host, port (1 to 65535) and path",
                        SV_ARG(url));
-    while (url.at[url.len - 1] == '/')
-        url.len--;
+    while (rest.at[rest.len - 1] == '/')
+        rest.len--;
+    strbuf_init(&server, CONFIG_MAX_URL);
+    (void)strbuf_addf(&server, "%s://%.*s", plain ? "http" : "https", SV_ARG(rest));
     c->plain = plain;
-    c->server = sv_dup(url);
+    c->server = server.at;
     return true;
 }
 
@@ -500,7 +575,7 @@ static bool read_namespace(const char *dir, char **ret_ns, struct err *err)
     if (!account_file(dir, "namespace", &path, err))
         return false;
     /* The file is a convenience: without it all still works in "default". */
-    if (!read_file(path, 4096, &text, NULL))
+    if (!read_file(path, true, 4096, &text, NULL))
         return true;
     if (config_clean(sv_trim(strbuf_sv(&text))) && sv_trim(strbuf_sv(&text)).len != 0)
         *ret_ns = sv_dup(sv_trim(strbuf_sv(&text)));
@@ -664,7 +739,7 @@ bool kube_config_read_token(struct kube_config *c, struct err *err)
 
     if (c->token_file == NULL)
         return true;
-    if (!read_file(c->token_file, KUBE_CONFIG_MAX_TOKEN, &text, err))
+    if (!read_file(c->token_file, true, KUBE_CONFIG_MAX_TOKEN, &text, err))
         return err_wrap(err, "token file");
     token = sv_trim(strbuf_sv(&text));
     ok = token.len != 0 && config_clean(token);
@@ -695,7 +770,7 @@ static bool read_pem(const char *what, const char *path, struct strbuf *pem, str
 {
     if (path == NULL)
         return true;
-    if (!read_file(path, KUBE_CONFIG_MAX_PEM, pem, err))
+    if (!read_file(path, true, KUBE_CONFIG_MAX_PEM, pem, err))
         return err_wrap(err, "%s", what);
     return kube_config_is_pem(strbuf_sv(pem)) ||
            err_set(err, ERR_INPUT, 0, "%s %s: found no whole PEM text", what, path);

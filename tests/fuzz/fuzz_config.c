@@ -1,3 +1,4 @@
+#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -18,6 +19,16 @@ static void check_clean(const char *text)
     }
 }
 
+/* What is no URL would be told only when the first request fails. */
+static void check_url(const char *text)
+{
+    CURLU *url = curl_url();
+
+    if (curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK)
+        abort();
+    curl_url_cleanup(url);
+}
+
 static void check(const struct kube_config *c)
 {
     const char *const texts[] = {c->server,    c->tls_server_name, c->proxy_url, c->ca_file,
@@ -27,6 +38,7 @@ static void check(const struct kube_config *c)
     if (c->server == NULL || c->ns == NULL || strncmp(c->server, "http", 4) != 0 ||
         c->server[strlen(c->server) - 1] == '/')
         abort();
+    check_url(c->server);
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         check_clean(texts[i]);
     for (size_t i = 0; i < c->n_impersonate; i++) {

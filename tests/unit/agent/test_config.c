@@ -125,7 +125,11 @@ static const struct {
     {"strange server", KUBECONFIG("server: ftp://a", "token: t"),
      "%s:10:13: server: found 'ftp://a', expected https://HOST or http://HOST"},
     {"server without a host", KUBECONFIG("server: https:///x", "token: t"),
-     "%s:10:13: server: 'https:///x' is not a URL of host, port and path"},
+     "%s:10:13: server: 'https:///x' is not a URL of host, port (1 to 65535) and path"},
+    {"a port that is too large", KUBECONFIG("server: https://a:65536", "token: t"),
+     "%s:10:13: server: 'https://a:65536' is not a URL of host, port (1 to 65535) and path"},
+    {"a port that is none", KUBECONFIG("server: https://a:6443x/y", "token: t"),
+     "%s:10:13: server: 'https://a:6443x/y' is not a URL of host, port (1 to 65535) and path"},
     {"both CA and data",
      KUBECONFIG("{server: 'https://a', certificate-authority: x, certificate-authority-data: Zm9v}",
                 "token: t"),
@@ -205,6 +209,64 @@ Test(config, says_what_is_wrong_and_where)
                          err.text);
         strbuf_done(&expected);
     }
+}
+
+/* NULL: refused. */
+static void expect_server(const char *given, const char *server, bool plain)
+{
+    struct kube_config c;
+    struct strbuf text;
+    struct err err = {0};
+    bool ok;
+
+    strbuf_init(&text, 4096);
+    (void)strbuf_addf(&text, KUBECONFIG("server: '%s'", "token: t"), given);
+    ok = kube_config_load(
+        &(struct kube_config_options){.kubeconfig = write_file("config", strbuf_str(&text))}, &c,
+        &err);
+    cr_expect_eq(ok, server != NULL, "%s: %s", given, err.text);
+    if (ok && server != NULL)
+        cr_expect(strcmp(c.server, server) == 0 && c.plain == plain, "%s: found %s, expected %s",
+                  given, c.server, server);
+    if (ok)
+        kube_config_done(&c);
+    strbuf_done(&text);
+}
+
+/* Whatever is taken here libcurl can go to, and nothing is told only when the first request fails. */
+Test(config, takes_the_servers_that_can_be_reached)
+{
+    static const struct {
+        const char *given, *server;
+        bool plain;
+    } rows[] = {
+        {"HTTPS://Api.Example:443/X/", "https://Api.Example:443/X", false},
+        {"Http://127.0.0.1:8080", "http://127.0.0.1:8080", true},
+        {"https://a:", "https://a:", false},
+        {"https://[::1]", "https://[::1]", false},
+        {"https://[fe80::1%25eth0]:1/", "https://[fe80::1%25eth0]:1", false},
+        {"https://b\xc3\xbc_r-1.x:65535//", "https://b\xc3\xbc_r-1.x:65535", false},
+        {"https://", NULL, false},
+        {"https://:1", NULL, false},
+        {"https://a:0", NULL, false},
+        {"https://a:-1", NULL, false},
+        {"https://a:1:2", NULL, false},
+        {"https://a%41", NULL, false},
+        {"https://a,b", NULL, false},
+        {"https://a\\b", NULL, false},
+        {"https://u@a", NULL, false},
+        {"https://[::1", NULL, false},
+        {"https://[::1]x", NULL, false},
+        {"https://[::1]:x", NULL, false},
+        {"https://[1.2.3.4]", NULL, false},
+        {"https://[::1%]", NULL, false},
+        {"https://[::1%25aaaaaaaaaaaaaaaa]", NULL, false},
+        {"https://[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]", NULL, false},
+        {"https//a", NULL, false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        expect_server(rows[i].given, rows[i].server, rows[i].plain);
 }
 
 Test(config, merges_a_list_entry_by_entry)
@@ -379,6 +441,56 @@ Test(config, reads_certificates_again_whole_or_not_at_all)
     cr_assert_not(kube_config_read_tls(&c, &changed, &err));
     cr_assert_str_eq(strbuf_str(&c.ca_pem), PEM("ca"));
     kube_config_done(&c);
+}
+
+/* Nobody writes to these pipes: who waited for one would wait for ever. */
+Test(config, waits_for_no_pipe)
+{
+    static const struct {
+        const char *cluster, *user, *what;
+    } rows[] = {
+        {"server: https://a", "tokenFile: pipe", "token file: "},
+        {"{server: 'https://a', certificate-authority: pipe}", "token: t",
+         "certificate authority: "},
+        {"server: https://a", "tokenFile: .", "token file: "},
+    };
+
+    cr_assert_eq(mkfifo(path_of("pipe"), 0600), 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct kube_config c;
+        struct strbuf text;
+        struct err err = {0};
+
+        strbuf_init(&text, 4096);
+        (void)strbuf_addf(&text, KUBECONFIG("%s", "%s"), rows[i].cluster, rows[i].user);
+        cr_assert_not(kube_config_load(
+            &(struct kube_config_options){.kubeconfig = write_file("config", strbuf_str(&text))},
+            &c, &err));
+        cr_expect_eq(err.kind, ERR_INPUT);
+        cr_expect_eq(strncmp(err.text, rows[i].what, strlen(rows[i].what)), 0, "%s", err.text);
+        cr_expect_not_null(strstr(err.text, ": found no ordinary file, expected one"), "%s",
+                           err.text);
+        strbuf_done(&text);
+    }
+}
+
+Test(config, reads_a_kubeconfig_from_a_pipe)
+{
+    const char *text = KUBECONFIG("server: https://a", "token: t");
+    struct kube_config c;
+    struct err err = {0};
+    char path[32];
+    int ends[2];
+
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(write(ends[1], text, strlen(text)), (ssize_t)strlen(text));
+    cr_assert_eq(close(ends[1]), 0);
+    (void)snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    cr_assert(kube_config_load(&(struct kube_config_options){.kubeconfig = path}, &c, &err), "%s",
+              err.text);
+    cr_assert_str_eq(c.token, "t");
+    kube_config_done(&c);
+    (void)close(ends[0]);
 }
 
 static void load_exec(const char *cluster, const char *exec, struct kube_config *ret_config)
