@@ -364,20 +364,22 @@ static bool get_block(struct sv *in, int64_t *numbers, size_t n)
 {
     unsigned __int128 bits = 0;
     unsigned held = 0;
-    uint8_t width, byte;
+    size_t bytes, taken = 0;
+    uint8_t width;
 
     if (!wire_get_byte(in, &width) || width > WORD_BITS)
         return false;
+    bytes = (n * width + 7) / 8;
+    if (in->len < bytes)
+        return false;
     for (size_t i = 0; i < n; i++) {
-        for (; held < width; held += 8) {
-            if (!wire_get_byte(in, &byte))
-                return false;
-            bits |= (unsigned __int128)byte << held;
-        }
+        for (; held < width; held += 8)
+            bits |= (unsigned __int128)(uint8_t)in->at[taken++] << held;
         numbers[i] = unzigzag((uint64_t)(bits & (((unsigned __int128)1 << width) - 1)));
         bits >>= width;
         held -= width;
     }
+    *in = sv_skip(*in, bytes);
     return true;
 }
 

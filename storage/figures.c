@@ -65,6 +65,8 @@ static void cover(struct figures_sum *sum, int64_t min, int64_t max, int64_t ms)
 
 static void add_point(struct figures_sum *sum, int64_t value, int64_t ms)
 {
+    if (sum->depth != FIGURES_ALL)
+        return;
     if (sum->n != 0 && sum->points[sum->n - 1].value == value)
         sum->points[sum->n - 1].ms += ms;
     else if (ms > 0)
@@ -85,6 +87,8 @@ static void add_spread(struct figures_sum *sum, const struct figures *f)
     int64_t p50 = f->covered_ms / 2, p90 = f->covered_ms - f->covered_ms / 10,
             p99 = f->covered_ms - f->covered_ms / 100;
 
+    if (sum->depth != FIGURES_ALL)
+        return;
     add_piece(sum, f->min, f->p50, p50);
     add_piece(sum, f->p50, f->p90, p90 - p50);
     add_piece(sum, f->p90, f->p99, p99 - p90);
@@ -155,6 +159,8 @@ static struct figures finish(struct figures_sum *sum)
     size_t at = 0;
 
     f.mean_milli = (int64_t)((sum->area + (sum->area < 0 ? -half : half)) / sum->covered_ms);
+    if (sum->depth != FIGURES_ALL)
+        return f;
     qsort(sum->points, sum->n, sizeof *sum->points, by_value);
     f.p50 = quantile(sum, 50, &at, &before_ms);
     f.p90 = quantile(sum, 90, &at, &before_ms);
@@ -168,7 +174,7 @@ struct figures figures_end(struct figures_sum *sum)
                        : sum->has_only      ? sum->only
                                             : finish(sum);
 
-    *sum = (struct figures_sum){.points = sum->points, .cap = sum->cap};
+    *sum = (struct figures_sum){.depth = sum->depth, .points = sum->points, .cap = sum->cap};
     return f;
 }
 

@@ -43,8 +43,16 @@ struct figures {
     int64_t mean_milli; /* in thousandths of the unit */
 };
 
+/* How much is asked for of a series: what is not need not be read, or worked out. */
+enum figures_depth {
+    FIGURES_ALL,
+    FIGURES_MEAN, /* covered_ms and mean_milli: all others mean nothing */
+    FIGURES_MOST, /* max, too */
+};
+
 /* Values that are gathered into figures. A zeroed one is empty. */
 struct figures_sum {
+    enum figures_depth depth;
     int64_t covered_ms, min, max;
     __int128 area; /* thousandths of the unit times ms */
     struct figures only;
@@ -65,7 +73,7 @@ void figures_join(struct figures_sum *sum, const struct figures *f);
 /* Only `part_ms` of the covered time of f, as if it were the same all over. */
 void figures_join_part(struct figures_sum *sum, const struct figures *f, int64_t part_ms);
 
-/* O(n log n) in the changes of value. The sum is empty again and keeps its memory. */
+/* O(n log n) in the changes of value, O(1) but for FIGURES_ALL. The sum is empty again and keeps its depth and its memory. */
 struct figures figures_end(struct figures_sum *sum);
 void figures_done(struct figures_sum *sum);
 

@@ -15,8 +15,14 @@ static const char *const sql[] = {
     [LAST_BEFORE] = "SELECT first, begin, until, rows, data FROM pack"
                     " WHERE policy = :policy AND level = :level AND first <= :t AND begin <= :t"
                     " ORDER BY first DESC LIMIT 1",
-    [SPAN] = "SELECT min(begin), max(until) FROM pack WHERE level = :level",
-    [FORGET] = "DELETE FROM pack WHERE level = :level AND until <= :before",
+    /* Through the primary key: a scan of the table would read all that lies in it. */
+    [SPAN] = "SELECT min(b), max(u) FROM (SELECT"
+             " (SELECT begin FROM pack WHERE policy = id AND level = :level ORDER BY first LIMIT 1)"
+             " AS b,"
+             " (SELECT until FROM pack WHERE policy = id AND level = :level ORDER BY first DESC"
+             " LIMIT 1) AS u FROM policy)",
+    [FORGET] = "DELETE FROM pack WHERE policy IN (SELECT id FROM policy) AND level = :level"
+               " AND first < :before AND until <= :before",
 };
 _Static_assert(COUNT_OF(sql) == STATEMENT_COUNT_, "a statement has no text");
 

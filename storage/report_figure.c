@@ -192,38 +192,60 @@ void report_figures(const struct report *r, const struct report_row *row, int64_
     *ret_figures = figures;
 }
 
+/* A table of a year has thousands of cells: printf would take as long as reading the history. */
+static char *put_digits(char *to, uint64_t value)
+{
+    char digits[20];
+    size_t n = 0;
+
+    for (; value != 0 || n == 0; value /= 10)
+        digits[n++] = (char)('0' + value % 10);
+    while (n > 0)
+        *to++ = digits[--n];
+    return to;
+}
+
+/* In tenths (10) or hundredths (100). */
+static char *put_decimal(char *to, uint64_t value, uint64_t scale)
+{
+    to = put_digits(to, value / scale);
+    *to++ = '.';
+    for (; scale > 1; scale /= 10)
+        *to++ = (char)('0' + value % scale / (scale / 10));
+    return to;
+}
+
 void report_form_text(enum report_form form, int64_t value, char text[static REPORT_CELL_SIZE])
 {
-    const char *sign = value < 0 ? "-" : form == FORM_POINTS && value > 0 ? "+" : "";
     uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value, tenths = (size + 50) / 100;
+    char *to = text;
 
+    if (value < 0 || (form == FORM_POINTS && value > 0))
+        *to++ = value < 0 ? '-' : '+';
     switch (form) {
     case FORM_SHARE:
-        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llu%%", sign,
-                       (unsigned long long)(size / 10), (unsigned long long)(size % 10));
-        return;
+        to = put_decimal(to, size, 10);
+        *to++ = '%';
+        break;
     case FORM_POINTS:
-        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llu", sign, (unsigned long long)(size / 10),
-                       (unsigned long long)(size % 10));
-        return;
+        to = put_decimal(to, size, 10);
+        break;
     case FORM_CORE_HOURS:
     case FORM_CORES:
-        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llu", sign,
-                       (unsigned long long)(tenths / 10), (unsigned long long)(tenths % 10));
-        return;
+        to = put_decimal(to, tenths, 10);
+        break;
     case FORM_COUNT:
-        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu", sign, (unsigned long long)size);
-        return;
+        to = put_digits(to, size);
+        break;
     case FORM_TIME:
-        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%llus", sign,
-                       (unsigned long long)(tenths / 10), (unsigned long long)(tenths % 10));
-        return;
+        to = put_decimal(to, tenths, 10);
+        *to++ = 's';
+        break;
     case FORM_MONEY:
-        (void)snprintf(text, REPORT_CELL_SIZE, "%s%llu.%02llu", sign,
-                       (unsigned long long)((size + 5) / 1000),
-                       (unsigned long long)((size + 5) % 1000 / 10));
-        return;
+        to = put_decimal(to, (size + 5) / 10, 100);
+        break;
     }
+    *to = '\0';
 }
 
 void report_cell(const struct report_figures *figures, enum report_figure f,

@@ -26,6 +26,11 @@ static const enum series series[] = {
     SERIES_DEMAND,
     (enum series)SAMPLE_ALLOCATABLE,
 };
+static const enum figures_depth depths[] = {
+    FIGURES_MEAN, FIGURES_MEAN, FIGURES_MEAN, FIGURES_MOST,
+    FIGURES_MEAN, FIGURES_MOST, FIGURES_MOST,
+};
+_Static_assert(COUNT_OF(depths) == COUNT_OF(series), "a series has no depth");
 enum { N_SERIES = COUNT_OF(series), IN_KEPT = 3, IN_DEMAND = 5, IN_ALLOCATABLE = 6 };
 
 /* Milli-core milliseconds. */
@@ -94,6 +99,7 @@ static bool read_series(struct history *h, struct report *r, const int64_t *edge
 {
     const struct series_query query = {.policy = sv_from(r->policy),
                                        .series = series,
+                                       .depth = depths,
                                        .n_series = N_SERIES,
                                        .edges = edges,
                                        .n_rows = r->n_pieces};

@@ -45,12 +45,25 @@ static void measure(struct table *t)
 
         report_figures(t->r, row, REPORT_TABLE_STEP, &figures);
         for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+            if (!shown(t, f))
+                continue;
             report_cell(&figures, f, text);
             widen(&t->width[f], text);
         }
         report_row_name(t->r, row, name);
         widen(&t->name_width, i < t->r->n_rows ? name : "");
     }
+}
+
+/* At the right end of its column. */
+static void put_cell(const char *text, int width, struct strbuf *out)
+{
+    char blanks[2 + REPORT_CELL_SIZE];
+    size_t len = strlen(text);
+
+    memset(blanks, ' ', sizeof blanks);
+    (void)strbuf_add(out, (struct sv){blanks, 2 + (size_t)width - len});
+    (void)strbuf_add(out, (struct sv){text, len});
 }
 
 static void put_line(const struct table *t, const struct report_row *row, const char *name,
@@ -65,7 +78,7 @@ static void put_line(const struct table *t, const struct report_row *row, const 
         if (!shown(t, f))
             continue;
         report_cell(&figures, f, text);
-        (void)strbuf_addf(out, "  %*s", t->width[f], text);
+        put_cell(text, t->width[f], out);
     }
     (void)strbuf_add_char(out, '\n');
 }
@@ -80,7 +93,7 @@ static void put_head(const struct table *t, struct strbuf *out)
     (void)strbuf_addf(out, "%-*s", t->name_width, heads[t->r->query.by]);
     for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
         if (shown(t, f))
-            (void)strbuf_addf(out, "  %*s", t->width[f], report_figure_kind(f)->head);
+            put_cell(report_figure_kind(f)->head, t->width[f], out);
     }
     (void)strbuf_add_char(out, '\n');
 }

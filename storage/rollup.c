@@ -150,17 +150,41 @@ static bool put_table(struct history *h, int64_t policy, enum level level, int64
 static void put_values(struct figures *f, size_t stride, size_t rows, enum kind kind,
                        const int64_t *values)
 {
-    for (size_t i = 0; i < rows; i++, f += stride) {
-        int64_t *const to[] = {[KIND_MISSING] = &f->covered_ms,
-                               [KIND_P50] = &f->p50,
-                               [KIND_MEAN] = &f->mean_milli,
-                               [KIND_MIN] = &f->min,
-                               [KIND_P90] = &f->p90,
-                               [KIND_P99] = &f->p99,
-                               [KIND_MAX] = &f->max};
+    static const size_t places[] = {[KIND_MISSING] = offsetof(struct figures, covered_ms),
+                                    [KIND_P50] = offsetof(struct figures, p50),
+                                    [KIND_MEAN] = offsetof(struct figures, mean_milli),
+                                    [KIND_MIN] = offsetof(struct figures, min),
+                                    [KIND_P90] = offsetof(struct figures, p90),
+                                    [KIND_P99] = offsetof(struct figures, p99),
+                                    [KIND_MAX] = offsetof(struct figures, max)};
 
-        *to[kind] = values[i];
+    for (size_t i = 0; i < rows; i++, f += stride)
+        memcpy((char *)f + places[kind], &values[i], sizeof values[i]);
+}
+
+static enum figures_depth depth_of(const struct rollup_query *q, size_t k)
+{
+    return q->depth != NULL ? q->depth[k] : FIGURES_ALL;
+}
+
+/* The columns that a depth needs: the most is told by those up to it. */
+static bool needs(enum figures_depth depth, enum kind kind)
+{
+    switch (kind) {
+    case KIND_MISSING:
+    case KIND_P50:
+    case KIND_MEAN:
+        return true;
+    case KIND_P90:
+    case KIND_P99:
+    case KIND_MAX:
+        return depth != FIGURES_MEAN;
+    case KIND_MIN:
+        return depth == FIGURES_ALL;
+    case KIND_COUNT_:
+        break;
     }
+    return false;
 }
 
 /* A file may say anything: sums wrap around, and what comes out is looked at. */
@@ -169,15 +193,18 @@ static int64_t plus(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-static bool plausible(const struct figures *f)
+static bool plausible(const struct figures *f, enum figures_depth depth)
 {
-    return f->min >= 0 && f->min <= f->p50 && f->p50 <= f->p90 && f->p90 <= f->p99 &&
-           f->p99 <= f->max && f->max <= FIGURES_MAX && f->mean_milli >= PER_MEAN * f->min &&
-           f->mean_milli <= PER_MEAN * f->max;
+    int64_t least = depth == FIGURES_ALL ? f->min : 0;
+    int64_t most = depth == FIGURES_MEAN ? FIGURES_MAX : f->max;
+
+    return least >= 0 && least <= f->p50 && most <= FIGURES_MAX &&
+           f->mean_milli >= PER_MEAN * least && f->mean_milli <= PER_MEAN * most &&
+           (depth == FIGURES_MEAN || (f->p50 <= f->p90 && f->p90 <= f->p99 && f->p99 <= f->max));
 }
 
 /* From what the columns say to figures. */
-static void settle(struct figures *f, int64_t covered_ms, bool told)
+static void settle(struct figures *f, int64_t covered_ms, bool told, enum figures_depth depth)
 {
     if (!told || f->p50 == CODEC_GAP || f->covered_ms < 0 || f->covered_ms >= covered_ms) {
         *f = (struct figures){0};
@@ -189,7 +216,7 @@ static void settle(struct figures *f, int64_t covered_ms, bool told)
     f->p90 = plus(f->p50, f->p90);
     f->p99 = plus(f->p90, f->p99);
     f->max = plus(f->p99, f->max);
-    if (!plausible(f))
+    if (!plausible(f, depth))
         *f = (struct figures){0};
 }
 
@@ -243,7 +270,7 @@ static bool show_rows(struct reading *r, struct opened *o, int64_t first_ms)
         if (row.first_ms + step_ms <= q->from_ms || row.first_ms >= q->until_ms)
             continue;
         for (size_t k = 0; k < q->n_series; k++)
-            settle(&o->figures[i * q->n_series + k], row.covered_ms, o->told[k]);
+            settle(&o->figures[i * q->n_series + k], row.covered_ms, o->told[k], depth_of(q, k));
         if (!r->each(r->self, &row))
             return false;
     }
@@ -281,8 +308,10 @@ bool rollup_each(struct history *h, const struct rollup_query *q, rollup_each_fn
     struct reading r = {.query = q, .each = each, .self = self};
 
     for (size_t k = 0; k < q->n_series; k++) {
-        for (int kind = 0; kind < KIND_COUNT_; kind++)
-            r.wanted[id_of(q->series[k], (enum kind)kind)] = (int)k + 1;
+        for (int kind = 0; kind < KIND_COUNT_; kind++) {
+            if (needs(depth_of(q, k), (enum kind)kind))
+                r.wanted[id_of(q->series[k], (enum kind)kind)] = (int)k + 1;
+        }
     }
     return packs_each(h->packs, q->policy, q->level, q->from_ms, q->until_ms, take_chunk, &r, err);
 }

@@ -43,6 +43,7 @@ struct rollup_query {
     enum level level;
     int64_t from_ms, until_ms;
     const enum series *series;
+    const enum figures_depth *depth; /* of each; NULL: FIGURES_ALL */
     size_t n_series;
 };
 bool rollup_each(struct history *h, const struct rollup_query *q, rollup_each_fn *each, void *self,

@@ -78,6 +78,7 @@ enum statement {
     FORGET,
     UNPACKED,
     ANY,
+    ROWS_SPAN,
     DROP,
     STATEMENT_COUNT_
 };
@@ -103,6 +104,10 @@ static const char *const sql[] = {
                  " (SELECT min(t) FROM sample WHERE policy = id AND t >= :next) AS late"
                  " FROM policy WHERE early NOT NULL OR late NOT NULL LIMIT 1",
     [ANY] = "SELECT t FROM sample WHERE policy = :policy AND t >= :from AND t < :until LIMIT 1",
+    [ROWS_SPAN] = "SELECT first, last FROM (SELECT"
+                  " (SELECT min(t) FROM sample WHERE policy = :policy) AS first,"
+                  " (SELECT max(t) FROM sample WHERE policy = :policy) AS last)"
+                  " WHERE first NOT NULL",
     [DROP] = "DELETE FROM sample WHERE policy = :policy AND t >= :from AND t < :until",
 };
 _Static_assert(COUNT_OF(sql) == STATEMENT_COUNT_, "a statement has no text");
@@ -628,6 +633,22 @@ bool samples_has_rows(struct samples *s, int64_t policy, int64_t from_ms, int64_
     if (row)
         db_reset(any);
     *ret_has = row;
+    return true;
+}
+
+bool samples_rows_span(struct samples *s, int64_t policy, int64_t *ret_first_ms,
+                       int64_t *ret_last_ms, struct err *err)
+{
+    struct db_stmt *span = s->stmt[ROWS_SPAN];
+    bool row;
+
+    db_bind_i64(span, ":policy", policy);
+    if (!db_step(span, &row, err))
+        return false;
+    *ret_first_ms = row ? db_i64(span, 0) : INT64_MIN;
+    *ret_last_ms = row ? db_i64(span, 1) : INT64_MIN;
+    if (row)
+        db_reset(span);
     return true;
 }
 

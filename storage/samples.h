@@ -115,6 +115,9 @@ bool samples_unpacked(struct samples *s, int64_t now_ms, int64_t *ret_policy, in
 /* Are there rows that are not packed, of from <= t < until? */
 bool samples_has_rows(struct samples *s, int64_t policy, int64_t from_ms, int64_t until_ms,
                       bool *ret_has, struct err *err) MUST_CHECK;
+/* The times of the first and the last row that is not packed; both INT64_MIN: there is none. O(log rows). */
+bool samples_rows_span(struct samples *s, int64_t policy, int64_t *ret_first_ms,
+                       int64_t *ret_last_ms, struct err *err) MUST_CHECK;
 /*
  * Packs the rows of an hour together with what is packed of it already (a clock that was set back comes by twice). Of more than
  * CODEC_MAX_ROWS in one hour the last are dropped, and every second one of more than DB_MAX_VALUE bytes. Within the caller's transaction.

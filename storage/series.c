@@ -30,6 +30,7 @@ struct reading {
     size_t joined, spans;     /* what it is made of */
 
     int64_t samples_from_ms, samples_until_ms; /* samples that are to be read, one range of them */
+    int64_t rows_first_ms, rows_last_ms;       /* of samples that are not packed; INT64_MIN: none */
     struct stored hours[HOURS], days[DAYS];
     struct figures *hour_figures, *day_figures; /* HOURS * n_series, DAYS * n_series */
     int64_t days_ms;                            /* the span that `days` are of */
@@ -176,6 +177,7 @@ static struct rollup_query ask(const struct reading *r, enum level level, int64_
                                  .from_ms = from_ms,
                                  .until_ms = until_ms,
                                  .series = r->query->series,
+                                 .depth = r->query->depth,
                                  .n_series = n_series(r)};
 }
 
@@ -206,10 +208,12 @@ static bool read_cut_hour(struct reading *r, int hour, int64_t from_ms)
 static bool is_open(struct reading *r, bool there, int64_t from_ms, int64_t until_ms,
                     bool *ret_open)
 {
-    int64_t before_ms = there ? PACKS_HOUR_MS : PACKS_DAY_MS + PACKS_HOUR_MS;
+    int64_t begin_ms = from_ms - (there ? PACKS_HOUR_MS : PACKS_DAY_MS + PACKS_HOUR_MS);
 
-    return samples_has_rows(r->history->samples, r->policy, from_ms - before_ms, until_ms, ret_open,
-                            r->err);
+    *ret_open = false;
+    if (r->rows_last_ms < begin_ms || r->rows_first_ms >= until_ms)
+        return true;
+    return samples_has_rows(r->history->samples, r->policy, begin_ms, until_ms, ret_open, r->err);
 }
 
 static bool read_hour(struct reading *r, int hour, int64_t from_ms)
@@ -312,7 +316,9 @@ static bool read_days(struct reading *r)
     const struct series_query *q = r->query;
     int64_t first_ms, until_ms;
 
-    if (!series_span(r->history, &first_ms, &until_ms, r->err))
+    if (!series_span(r->history, &first_ms, &until_ms, r->err) ||
+        !samples_rows_span(r->history->samples, r->policy, &r->rows_first_ms, &r->rows_last_ms,
+                           r->err))
         return false;
     first_ms = first_ms > q->edges[0] ? first_ms : q->edges[0];
     /* A sample holds no longer than a day (samples.h). */
@@ -361,6 +367,8 @@ bool series_read(struct history *h, const struct series_query *q, struct series_
     for (size_t i = 0; i < q->n_rows; i++)
         ret_rows[i] = (struct series_row){0};
     r.sums = xcalloc(q->n_series + 1, sizeof *r.sums);
+    for (size_t k = 0; k < q->n_series && q->depth != NULL; k++)
+        r.sums[k].depth = q->depth[k];
     r.hour_figures = xcalloc((HOURS + DAYS) * q->n_series + 1, sizeof *r.hour_figures);
     r.day_figures = r.hour_figures + HOURS * q->n_series;
     ok = r.policy == 0 || read_days(&r);

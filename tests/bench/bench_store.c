@@ -1,17 +1,23 @@
 /*
  * What the history of a year costs: bytes a value at 10 s, the file's size with what is kept by default, and the time to read the year.
  *
- *     bench_store [--days N]     a generated load, 365 days of it
+ *     bench_store [BRIM]         a generated load, 365 days of it; BRIM is the program whose reports are timed, from its start to its end
+ *     bench_store --days N       less of it
+ *     bench_store --make FILE    a year, and the file stays
  *     bench_store --file FILE    packs the samples of a history that is there (a copy of it: it is changed)
  *
  * The load is a web site's by hour and weekday with noise, batch pods that come and go, and filler that follows after a while, on 50 nodes;
  * about one row in ten changes all of a policy's numbers. The file stands in TMPDIR. Lines of three words are for bench.py.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -221,6 +227,48 @@ static double report_cpu_ms(struct history *h)
     return (double)best / 1000;
 }
 
+static void run(const char *brim, const char *path)
+{
+    char *const words[] = {(char *)brim,   (char *)"report", (char *)"--zone=Europe/Berlin",
+                           (char *)"--db", (char *)path,     NULL};
+    posix_spawn_file_actions_t actions;
+    int status = 0;
+    pid_t pid;
+
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    if (posix_spawn(&pid, brim, &actions, NULL, words, NULL) != 0 ||
+        waitpid(pid, &status, 0) != pid || status != 0) {
+        (void)fprintf(stderr, "bench_store: %s report failed\n", brim);
+        exit(1);
+    }
+    (void)posix_spawn_file_actions_destroy(&actions);
+}
+
+static int64_t children_us(void)
+{
+    struct rusage use;
+
+    (void)getrusage(RUSAGE_CHILDREN, &use);
+    return (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * US_PER_S + use.ru_utime.tv_usec +
+           use.ru_stime.tv_usec;
+}
+
+/* The whole command: a year by the day of a zone, as a table. */
+static void tell_command(const char *brim, const char *path)
+{
+    const struct clock clock = clock_system();
+
+    for (int i = 0; i < READS; i++) {
+        int64_t cpu = children_us(), begun = clock.mono(clock.self).us;
+
+        run(brim, path);
+        (void)printf("store.command_wall %.2f ms\n",
+                     (double)(clock.mono(clock.self).us - begun) / 1000);
+        (void)printf("store.command %.2f ms\n", (double)(children_us() - cpu) / 1000);
+    }
+}
+
 static void tell_values(struct history *h)
 {
     int64_t rows = number(h, "SELECT sum(rows) FROM pack WHERE level = 0");
@@ -243,7 +291,7 @@ static void tell_values(struct history *h)
     }
 }
 
-static void year(const char *path, int64_t days)
+static void year(const char *path, int64_t days, const char *brim)
 {
     const struct db_options options = {.path = path};
     struct history h;
@@ -263,6 +311,8 @@ static void year(const char *path, int64_t days)
                  read_ms(&h, days, 24, PACKS_HOUR_MS + PACKS_HOUR_MS / 2));
     (void)printf("store.report %.2f ms\n", report_cpu_ms(&h));
     history_close(&h);
+    if (brim != NULL)
+        tell_command(brim, path);
 }
 
 static void file(const char *path)
@@ -287,11 +337,15 @@ int main(int argc, char **argv)
         file(argv[2]);
         return 0;
     }
+    if (argc == 3 && strcmp(argv[1], "--make") == 0) {
+        year(argv[2], days, NULL);
+        return 0;
+    }
     if (argc == 3 && strcmp(argv[1], "--days") == 0 && !sv_to_i64(sv_from(argv[2]), &days))
         return 2;
     (void)snprintf(path, sizeof path, "%s/brim-store-%ld.db", tmp != NULL ? tmp : "/tmp",
                    (long)getpid());
-    year(path, days);
+    year(path, days, argc == 2 ? argv[1] : NULL);
     (void)unlink(path);
     for (int i = 0; i < 2; i++) {
         (void)snprintf(log, sizeof log, "%s-%s", path, i == 0 ? "wal" : "shm");

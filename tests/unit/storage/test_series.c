@@ -242,6 +242,34 @@ static bool near(int64_t a, int64_t b, int64_t most)
     return a - b <= most && b - a <= most;
 }
 
+/* Who asks for less gets the same of it, whether it is packed or not. */
+static void check_depths(struct pair *p, const struct both *b)
+{
+    static const enum figures_depth depths[N_SOME] = {FIGURES_MEAN, FIGURES_MOST, FIGURES_ALL,
+                                                      FIGURES_MOST, FIGURES_MEAN};
+    static struct figures less[MAX_ROWS * N_SOME];
+    static struct series_row rows[MAX_ROWS];
+    const struct series_query q = {.policy = SV("miner"),
+                                   .series = some,
+                                   .depth = depths,
+                                   .n_series = N_SOME,
+                                   .edges = b->edges,
+                                   .n_rows = b->n};
+
+    for (int side = 0; side < 2; side++) {
+        cr_assert(series_read(side == 0 ? &p->plain : &p->packed, &q, rows, less, NULL));
+        cr_assert_arr_eq(rows, b->rows[side], b->n * sizeof *rows);
+        for (size_t i = 0; i < b->n * N_SOME; i++) {
+            const struct figures *x = &less[i], *y = &b->figures[side][i];
+
+            cr_assert(x->covered_ms == y->covered_ms && x->mean_milli == y->mean_milli,
+                      "side %d, row %zu, series %zu", side, i / N_SOME, i % N_SOME);
+            cr_assert(depths[i % N_SOME] == FIGURES_MEAN || x->max == y->max,
+                      "side %d, row %zu, series %zu", side, i / N_SOME, i % N_SOME);
+        }
+    }
+}
+
 /* All but quantiles are the same; these too, unless the row says that they are estimates. */
 static void check_same(const struct both *b)
 {
@@ -282,6 +310,7 @@ Test(series, of_a_packed_history_are_those_of_its_samples)
             b.n = draw_edges(&r, &p, units[random_in(&r, 0, COUNT_OF(units) - 1)], b.edges);
             read_both(&p, &b);
             check_same(&b);
+            check_depths(&p, &b);
         }
         cr_assert(db_integrity(p.packed.db, NULL));
         pair_done(&p);
@@ -312,9 +341,42 @@ Test(series, stay_when_their_samples_are_gone)
             b.n = draw_edges(&r, &p, i < 30 ? MINUTE : HOUR, b.edges);
             read_both(&p, &b);
             check_same(&b);
+            check_depths(&p, &b);
         }
         pair_done(&p);
     }
+}
+
+/* The span is that of all policies, packed or not; what is too old goes, of each. */
+Test(series, reach_from_the_first_policy_to_the_last)
+{
+    const struct history_keep keep = {.minutes_ms = 1};
+    int64_t first_ms, until_ms, minutes;
+    struct err err = {0};
+    struct folder f;
+    struct history h;
+
+    open_new(&f, &h);
+    cr_assert(db_begin(h.db, &err), "%s", err.text);
+    for (int i = 0; i < 3; i++) {
+        struct sample s = {.at = {[SAMPLE_ALLOCATABLE] = 1000}};
+
+        (void)snprintf(s.policy, sizeof s.policy, "p%d", i);
+        for (s.t_ms = T0 + (2 - i) * 30 * HOUR; s.t_ms < T0 + (3 - i) * 30 * HOUR; s.t_ms += 20000)
+            cr_assert(samples_add(h.samples, &s, &err), "%s", err.text);
+    }
+    cr_assert(db_commit(h.db, &err), "%s", err.text);
+    cr_assert(series_span(&h, &first_ms, &until_ms, &err), "%s", err.text);
+    cr_assert(first_ms == T0 && near(until_ms, T0 + 90 * HOUR, 30000));
+    pack_all(&h, T0 + 120 * HOUR);
+    /* What is packed tells of whole days. */
+    cr_assert(series_span(&h, &first_ms, &until_ms, &err), "%s", err.text);
+    cr_assert_eq(first_ms, packs_floor(T0, 24 * HOUR));
+    cr_assert_eq(until_ms, packs_floor(T0 + 90 * HOUR, 24 * HOUR) + 24 * HOUR);
+    cr_assert(history_forget(&h, &keep, T0 + 200 * HOUR, &err), "%s", err.text);
+    cr_assert(db_number(h.db, "SELECT count(*) FROM pack WHERE level = 1", &minutes, &err));
+    cr_assert_eq(minutes, 0);
+    close_all(&f, &h);
 }
 
 /* An edge within an hour of which nothing finer is left. */
