@@ -208,9 +208,14 @@ static bool take_info(struct ksm *k, struct ksm_pod *pod, const struct promread_
     return node.len == 0 || node_at(k, node, &pod->node, err);
 }
 
+static bool is_time(int64_t ms)
+{
+    return ms > 0 && ms < MAX_TIME_MS;
+}
+
 static bool time_of(struct sv value, int64_t *ret_ms)
 {
-    return promread_number(value, 3, ret_ms) && *ret_ms > 0 && *ret_ms < MAX_TIME_MS;
+    return promread_number(value, 3, ret_ms) && is_time(*ret_ms);
 }
 
 static void keep_newest(int64_t *have, int64_t ms)
@@ -315,7 +320,12 @@ static bool take_away(struct ksm *k, struct ksm_node *node, const struct promrea
 {
     for (size_t i = 0; i < s->n_points; i++) {
         struct span *last = node->n_away != 0 ? &node->away[node->n_away - 1] : NULL;
-        const struct span next = {s->points[i].t_ms, s->points[i].t_ms + k->step_ms};
+        int64_t at_ms = s->points[i].t_ms;
+
+        if (!is_time(at_ms))
+            continue;
+
+        const struct span next = {at_ms, at_ms + k->step_ms};
 
         if (last != NULL && next.from_ms <= last->to_ms) {
             last->to_ms = max_i64(last->to_ms, next.to_ms);

@@ -71,9 +71,10 @@ bool promread_number(struct sv value, int digits, int64_t *ret)
     int64_t fine;
 
     /* A sum of floats may lie a hair beside what was meant: one more digit is read, and rounded. */
-    if (!is_number(value) || !jsonr_fixed(value, digits + 1, &fine))
+    if (!is_number(value) || !jsonr_fixed(value, digits + 1, &fine) ||
+        __builtin_add_overflow(fine, fine < 0 ? -5 : 5, &fine))
         return false;
-    *ret = (fine + (fine < 0 ? -5 : 5)) / 10;
+    *ret = fine / 10;
     return true;
 }
 

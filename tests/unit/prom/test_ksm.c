@@ -360,6 +360,23 @@ Test(ksm, a_gap_between_scrapes_ends_no_pod_that_is_seen_behind_it)
     trace_done(&t);
 }
 
+Test(ksm, a_node_is_not_away_at_times_that_are_none)
+{
+    static const int64_t times[] = {INT64_MAX, INT64_MIN, 0, -1};
+    struct ksm *k = an_hour(NULL, 0);
+    struct ksm_seen seen;
+    struct trace t;
+
+    for (size_t i = 0; i < COUNT_OF(times); i++)
+        tell_at(k, KSM_NODE_AWAY, "node=n0", times[i], "1");
+    tell_pod(k, "a", 100, HOUR, "n0");
+    make(k, &t, &seen);
+    for (size_t i = 0; i < t.n_facts; i++)
+        cr_assert_not(t.facts[i].unschedulable);
+    cr_assert_eq(t.n_facts, 1);
+    trace_done(&t);
+}
+
 Test(ksm, the_trace_begins_with_the_first_scrape)
 {
     struct ksm *k = ksm_new(T0_MS - 24 * HOUR * 1000, T0_MS + HOUR * 1000, EVERY_S * 1000, NULL, 0);

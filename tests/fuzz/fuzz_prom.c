@@ -1,0 +1,136 @@
+/*
+ * Answers of Prometheus to the questions about pods and nodes: each is read whole and in pieces, which must come to the same, and taken into a
+ * trace of an hour.
+ */
+#include <stdlib.h>
+
+#include "agent/prom/ksm.h"
+#include "base/alloc.h"
+#include "tests/fuzz/check_trace.h"
+#include "tests/fuzz/fuzz.h"
+
+#define SINCE_MS (INT64_C(1700000000) * 1000)
+#define HOUR_MS  (INT64_C(3600) * 1000)
+
+enum { EVERY_MS = 30000, DIGITS = 3, WINDOW = 0x80 };
+
+/* What came of one answer. */
+struct read {
+    struct ksm *ksm; /* NULL: the series go nowhere */
+    enum ksm_fact fact;
+    uint64_t hash, n_series;
+    bool ok;
+};
+
+static void mix(struct read *r, struct sv text)
+{
+    r->hash = (r->hash ^ sv_hash(text)) * UINT64_C(0x9e3779b97f4a7c15) + text.len;
+}
+
+static bool take(void *self, const struct promread_series *s, struct err *err)
+{
+    struct read *r = self;
+
+    for (size_t i = 0; i < s->n_labels; i++) {
+        mix(r, s->labels[i].name);
+        mix(r, s->labels[i].value);
+    }
+    for (size_t i = 0; i < s->n_points; i++) {
+        int64_t number;
+
+        r->hash += (uint64_t)s->points[i].t_ms;
+        mix(r, s->points[i].value);
+        if (promread_number(s->points[i].value, DIGITS, &number))
+            r->hash += (uint64_t)number;
+    }
+    r->n_series++;
+    return r->ksm == NULL || ksm_take(r->ksm, r->fact, s, err);
+}
+
+static void check_text(const char *text, size_t size)
+{
+    size_t len = strnlen(text, size);
+
+    if (len == size)
+        abort();
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            abort();
+    }
+}
+
+/* In pieces of so many bytes; 0: whole. */
+static void read_answer(struct read *to, struct sv text, size_t piece)
+{
+    struct err err = {0};
+    struct promread r;
+
+    promread_init(&r, take, to);
+    to->ok = true;
+    while (to->ok && text.len != 0) {
+        size_t len = piece == 0 || piece > text.len ? text.len : piece;
+        char *own = xmalloc(len); /* so that reading behind it shows */
+
+        memcpy(own, text.at, len);
+        to->ok = promread_push(&r, (struct sv){.at = own, .len = len}, &err);
+        free(own);
+        text = sv_skip(text, len);
+    }
+    to->ok = to->ok && promread_end(&r, &err);
+    if (!to->ok && (err.kind == ERR_NONE || err.text[0] == '\0'))
+        abort();
+    check_text(r.error_type, sizeof r.error_type);
+    check_text(r.error, sizeof r.error);
+    check_text(r.warning, sizeof r.warning);
+    promread_done(&r);
+}
+
+static void read_both_ways(struct ksm *k, enum ksm_fact fact, struct sv text, size_t piece)
+{
+    struct read whole = {.ksm = k, .fact = fact}, pieces = {0};
+
+    read_answer(&whole, text, 0);
+    read_answer(&pieces, text, piece);
+    if (whole.ok != pieces.ok || whole.hash != pieces.hash || whole.n_series != pieces.n_series)
+        fuzz_fail("in pieces the answer is another one");
+}
+
+static void make_trace(struct ksm *k)
+{
+    struct ksm_seen seen;
+    struct trace t;
+    struct err err = {0};
+
+    trace_init(&t);
+    if (ksm_trace(k, &t, &seen, &err)) {
+        check_trace(&t);
+        if (seen.pods != t.n_pods || seen.once > seen.pods || seen.vanished > seen.pods ||
+            seen.began.us > seen.ended.us)
+            fuzz_fail("what was seen is more than there is");
+    } else if (err.kind == ERR_NONE || err.text[0] == '\0') {
+        abort();
+    }
+    trace_done(&t);
+}
+
+/* A byte for the size of the pieces; then answers, each behind a byte for the question ('a': the first of enum ksm_fact; from WINDOW on
+ * a new window begins) and ended by a NUL. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct ksm_target target = {SV("filler"), SV("Deployment"), SV("miner")};
+    struct sv rest = {.at = (const char *)data, .len = size}, answer;
+    struct ksm *k = ksm_new(SINCE_MS, SINCE_MS + HOUR_MS, EVERY_MS, &target, 1);
+    size_t piece = size != 0 ? 1 + data[0] % 16U : 1;
+
+    rest = sv_skip(rest, 1);
+    while (sv_next(&rest, '\0', &answer)) {
+        unsigned question = answer.len != 0 ? (unsigned char)answer.at[0] : 'a';
+
+        if (question >= WINDOW)
+            ksm_window(k, SINCE_MS + HOUR_MS / 2, 2 * EVERY_MS);
+        read_both_ways(k, (question - 'a') % WINDOW % KSM_FACT_COUNT_, sv_skip(answer, 1), piece);
+    }
+    make_trace(k);
+    ksm_free(k);
+    return 0;
+}
