@@ -15,6 +15,13 @@ struct level {
     int key_line, key_column;
 };
 
+/* What an alias may stand for, in the document that is being read: the newest first, since names may be given again. */
+struct anchor {
+    struct sv name;
+    const struct yaml_node *node;
+    const struct anchor *next;
+};
+
 struct builder {
     struct arena *arena;
     struct yaml_doc *docs;
@@ -23,6 +30,9 @@ struct builder {
     struct level stack[YAML_MAX_DEPTH];
     int depth;
     size_t nodes;
+    const struct yaml_node *newest; /* node; NULL: the last event made none */
+    const struct anchor *anchors;
+    int n_anchors;
     struct err *err;
 };
 
@@ -99,6 +109,7 @@ static bool add_node(struct builder *b, enum yaml_kind kind, yaml_mark_t mark,
     if (node == NULL)
         return refuse_memory(b, mark);
     b->nodes++;
+    b->newest = node;
     node->kind = kind;
     node->line = line_of(mark);
     node->column = column_of(mark);
@@ -213,17 +224,94 @@ static bool open_document(struct builder *b, yaml_mark_t mark)
         return refuse_memory(b, mark);
     *b->doc_tail = b->doc;
     b->doc_tail = &b->doc->next;
+    b->anchors = NULL;
+    b->n_anchors = 0;
     return true;
 }
 
-static bool refuse_marks(struct builder *b, yaml_mark_t mark, const yaml_char_t *anchor,
-                         const yaml_char_t *tag)
+static bool check_marks(struct builder *b, yaml_mark_t mark, const yaml_char_t *anchor,
+                        const yaml_char_t *tag)
 {
-    if (anchor != NULL)
-        return refuse(b, ERR_INPUT, mark, "found an anchor (&), expected a plain value");
+    b->newest = NULL;
+    if (anchor != NULL && is_key(b))
+        return refuse(b, ERR_INPUT, mark, "found an anchor (&) on a key, expected it on a value");
     if (tag != NULL)
         return refuse(b, ERR_INPUT, mark, "found a tag (!), expected a plain value");
     return true;
+}
+
+/* ---- aliases ---- */
+
+static bool keep_anchor(struct builder *b, const yaml_char_t *name, yaml_mark_t mark)
+{
+    struct anchor *anchor;
+
+    if (name == NULL || b->newest == NULL)
+        return true;
+    if (b->n_anchors++ == YAML_MAX_ANCHORS)
+        return err_set(b->err, ERR_LIMIT, 0, "%d:%d: found more than %d anchors (&)", line_of(mark),
+                       column_of(mark), YAML_MAX_ANCHORS);
+    anchor = arena_alloc(b->arena, 1, sizeof *anchor);
+    if (anchor == NULL)
+        return refuse_memory(b, mark);
+    anchor->name = arena_dup(b->arena, sv_from((const char *)name));
+    if (anchor->name.at == NULL)
+        return refuse_memory(b, mark);
+    anchor->node = b->newest;
+    anchor->next = b->anchors;
+    b->anchors = anchor;
+    return true;
+}
+
+/* Once more what was there before; it keeps the places where it was written. Texts are shared. */
+static bool repeat(struct builder *b, const struct yaml_node *node, yaml_mark_t mark)
+{
+    struct yaml_node *copy;
+
+    if (node->kind == YAML_SCALAR) {
+        if (!add_node(b, YAML_SCALAR, mark, &copy))
+            return false;
+        copy->quoted = node->quoted;
+        copy->text = node->text;
+    } else {
+        if (!open_level(b, node->kind, mark))
+            return false;
+        copy = b->stack[b->depth - 1].node;
+    }
+    copy->line = node->line;
+    copy->column = node->column;
+    if (node->kind == YAML_SCALAR)
+        return true;
+    for (const struct yaml_node *child = node->first; child != NULL; child = child->next) {
+        struct level *top = &b->stack[b->depth - 1];
+
+        top->has_key = node->kind == YAML_MAPPING;
+        top->key = child->key;
+        top->key_line = child->key_line;
+        top->key_column = child->key_column;
+        if (!repeat(b, child, mark))
+            return false;
+    }
+    b->depth--; /* whose keys differ */
+    return true;
+}
+
+static bool take_alias(struct builder *b, struct sv name, yaml_mark_t mark)
+{
+    const struct anchor *anchor = b->anchors;
+
+    if (is_key(b))
+        return refuse(b, ERR_INPUT, mark, "found an alias (*) as a key, expected a scalar");
+    while (anchor != NULL && !sv_eq(anchor->name, name))
+        anchor = anchor->next;
+    if (anchor == NULL)
+        return refuse(b, ERR_INPUT, mark,
+                      "found an alias (*), expected its anchor (&) in front of it");
+    for (int i = 0; i < b->depth; i++) {
+        if (b->stack[i].node == anchor->node)
+            return refuse(b, ERR_INPUT, mark, "found an alias (*) inside what it stands for");
+    }
+    return repeat(b, anchor->node, mark);
 }
 
 static bool take_event(struct builder *b, const yaml_event_t *event)
@@ -239,18 +327,20 @@ static bool take_event(struct builder *b, const yaml_event_t *event)
     case YAML_DOCUMENT_START_EVENT:
         return open_document(b, mark);
     case YAML_ALIAS_EVENT:
-        return refuse(b, ERR_INPUT, mark, "found an alias (*), expected a plain value");
+        return take_alias(b, sv_from((const char *)event->data.alias.anchor), mark);
     case YAML_SCALAR_EVENT:
-        return refuse_marks(b, mark, event->data.scalar.anchor, event->data.scalar.tag) &&
-               take_scalar(b, event);
+        return check_marks(b, mark, event->data.scalar.anchor, event->data.scalar.tag) &&
+               take_scalar(b, event) && keep_anchor(b, event->data.scalar.anchor, mark);
     case YAML_SEQUENCE_START_EVENT:
-        return refuse_marks(b, mark, event->data.sequence_start.anchor,
-                            event->data.sequence_start.tag) &&
-               open_level(b, YAML_SEQUENCE, mark);
+        return check_marks(b, mark, event->data.sequence_start.anchor,
+                           event->data.sequence_start.tag) &&
+               open_level(b, YAML_SEQUENCE, mark) &&
+               keep_anchor(b, event->data.sequence_start.anchor, mark);
     case YAML_MAPPING_START_EVENT:
-        return refuse_marks(b, mark, event->data.mapping_start.anchor,
-                            event->data.mapping_start.tag) &&
-               open_level(b, YAML_MAPPING, mark);
+        return check_marks(b, mark, event->data.mapping_start.anchor,
+                           event->data.mapping_start.tag) &&
+               open_level(b, YAML_MAPPING, mark) &&
+               keep_anchor(b, event->data.mapping_start.anchor, mark);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         return close_level(b);

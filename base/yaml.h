@@ -2,11 +2,13 @@
  * yaml: a YAML document (JSON is YAML too) as a small tree that remembers where everything stood.
  * The only user of libyaml.
  *
- * Made for files that people write: policies, kubeconfig. Anchors, aliases, tags and merge keys are
- * refused (ERR_INPUT), so that nothing can grow beyond its text; so are duplicate keys and keys
- * that are not scalars. Limits (ERR_LIMIT): YAML_MAX_BYTES a text, YAML_MAX_DEPTH levels of lists
- * and mappings, YAML_MAX_NODES nodes (keys are not counted), and the arena's own. Errors read
- * `line:column: what was found, what was expected`.
+ * Made for files that people write: policies, kubeconfig. An alias (*a) stands for a value with an
+ * anchor (&a) in front of it in the same document, and becomes a copy, whose places are those of
+ * the value. Tags and merge keys are refused (ERR_INPUT); so are duplicate keys, keys that are not
+ * scalars, and aliases inside what they stand for. Limits (ERR_LIMIT): YAML_MAX_BYTES a text,
+ * YAML_MAX_DEPTH levels of lists and mappings, YAML_MAX_NODES nodes (copies are counted, keys are
+ * not), so that nothing can grow far beyond its text, YAML_MAX_ANCHORS a document, and the arena's
+ * own. Errors read `line:column: what was found, what was expected`.
  *
  * Nodes live in the arena given by the caller, all text is copied there and ends in NUL. What a
  * failed parse has put into the arena stays there until it is cleared. A quoted text may hold a NUL
@@ -22,7 +24,12 @@
 #include "base/err.h"
 #include "base/sv.h"
 
-enum { YAML_MAX_BYTES = 4 << 20, YAML_MAX_DEPTH = 64, YAML_MAX_NODES = 200000 };
+enum {
+    YAML_MAX_BYTES = 4 << 20,
+    YAML_MAX_DEPTH = 64,
+    YAML_MAX_NODES = 200000,
+    YAML_MAX_ANCHORS = 256
+};
 
 enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING, YAML_KIND_COUNT_ };
 

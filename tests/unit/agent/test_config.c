@@ -269,6 +269,26 @@ Test(config, takes_the_servers_that_can_be_reached)
         expect_server(rows[i].given, rows[i].server, rows[i].plain);
 }
 
+Test(config, reads_anchors_and_aliases)
+{
+    struct kube_config c;
+    struct err err = {0};
+
+    cr_assert(kube_config_load(
+                  &(struct kube_config_options){
+                      .kubeconfig = write_file(
+                          "config", "current-context: b\n"
+                                    "contexts:\n- {name: a, context: &a {cluster: k, user: u}}\n"
+                                    "- {name: b, context: *a}\n"
+                                    "clusters: [{name: k, cluster: {server: 'https://k'}}]\n"
+                                    "users: [{name: u, user: {token: t}}]\n")},
+                  &c, &err),
+              "%s", err.text);
+    cr_assert_str_eq(c.context, "b");
+    cr_assert_str_eq(c.token, "t");
+    kube_config_done(&c);
+}
+
 Test(config, merges_a_list_entry_by_entry)
 {
     struct kube_config c;

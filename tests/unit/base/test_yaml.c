@@ -88,6 +88,14 @@ static const struct {
     {"one key in two mappings", "a: {k: 1}\nb: {k: 2}", "{a: {k: 1}, b: {k: 2}}"},
     {"a quoted merge key is a key", "'<<': 1", "{<<: 1}"},
     {"an explicit key", "? a\n: 1", "{a: 1}"},
+    {"an anchor that nobody names", "&r {a: &x 1}", "{a: 1}"},
+    {"an alias of a scalar", "a: &x '1'\nb: [*x, *x]", "{a: '1', b: ['1', '1']}"},
+    {"an alias of nothing", "a: &x\nb: *x", "{a: , b: }"},
+    {"an alias of a tree", "a: &x {b: [1, {c: d}], e: }\nf: *x\ng: [*x]",
+     "{a: {b: [1, {c: d}], e: }, f: {b: [1, {c: d}], e: }, g: [{b: [1, {c: d}], e: }]}"},
+    {"an alias in a copy", "- &x [1]\n- &y [*x, *x]\n- *y", "[[1], [[1], [1]], [[1], [1]]]"},
+    {"an anchor given again", "- &x 1\n- *x\n- &x 2\n- *x", "[1, 1, 2, 2]"},
+    {"the same anchor in two documents", "&x a\n---\n- &x b\n- *x", "a|[b, b]"},
     {"a byte order mark",
      "\xef\xbb\xbf"
      "a: 1",
@@ -126,11 +134,20 @@ Test(yaml, reads_what_people_write)
 static const struct {
     const char *name, *text, *message;
 } bad[] = {
-    {"an anchor", "a: &x 1", "1:4: found an anchor (&), expected a plain value"},
-    {"an anchor on a list", "a: &x [1]", "1:4: found an anchor (&), expected a plain value"},
-    {"an anchor on a mapping", "&x {a: 1}", "1:1: found an anchor (&), expected a plain value"},
-    {"an anchor on a key", "&x a: 1", "1:1: found an anchor (&), expected a plain value"},
-    {"an alias", "a: 1\nb: *x", "2:4: found an alias (*), expected a plain value"},
+    {"an anchor on a key", "&x a: 1", "1:1: found an anchor (&) on a key, expected it on a value"},
+    {"an alias for nothing", "a: 1\nb: *x",
+     "2:4: found an alias (*), expected its anchor (&) in front of it"},
+    {"an alias for what comes behind it", "a: *x\nb: &x 1",
+     "1:4: found an alias (*), expected its anchor (&) in front of it"},
+    {"an alias for what another document holds", "a: &x 1\n---\nb: *x",
+     "3:4: found an alias (*), expected its anchor (&) in front of it"},
+    {"an alias for an anchor on nothing", "--- &x\n---\na: *x",
+     "3:4: found an alias (*), expected its anchor (&) in front of it"},
+    {"an alias for what it is part of", "a: &x [1, {b: *x}]",
+     "1:15: found an alias (*) inside what it stands for"},
+    {"an alias as a key", "a: &x k\n*x : 1", "2:1: found an alias (*) as a key, expected a scalar"},
+    {"a key twice, once behind an alias", "a: &x 1\nb: *x\na: *x",
+     "3:1: found key a a second time, expected it once"},
     {"a tag", "a: !!str 1", "1:4: found a tag (!), expected a plain value"},
     {"a local tag", "a: !x [1]", "1:4: found a tag (!), expected a plain value"},
     {"the tag that says nothing", "a: ! 1", "1:4: found a tag (!), expected a plain value"},
@@ -201,11 +218,67 @@ Test(yaml, remembers_where_everything_stood)
     arena_done(&arena);
 }
 
+Test(yaml, a_copy_stands_where_it_was_written)
+{
+    struct arena arena;
+    struct yaml_doc *docs;
+    struct err err;
+
+    cr_assert(parse(&arena, SV("a: &x\n  k: v\nb: *x\n"), &docs, &err), "%s", err.text);
+
+    const struct yaml_node *b = yaml_get(docs->root, "b"), *k = yaml_get(b, "k");
+
+    cr_assert(b->line == 1 && b->column == 4, "%d:%d", b->line, b->column);
+    cr_assert(b->key_line == 3 && b->key_column == 1);
+    cr_assert(k->line == 2 && k->column == 6 && k->key_line == 2 && k->key_column == 3);
+    arena_done(&arena);
+}
+
 /* n times `piece`. */
 static void repeat(struct strbuf *out, const char *piece, int n)
 {
     for (int i = 0; i < n; i++)
         (void)strbuf_add(out, sv_from(piece));
+}
+
+/* Nine lines of nine aliases each stand for 9^9 texts. */
+Test(yaml, aliases_do_not_grow_beyond_the_limits)
+{
+    struct arena arena;
+    struct yaml_doc *docs;
+    struct err err;
+    struct strbuf text;
+
+    strbuf_init(&text, 1 << 20);
+    (void)strbuf_addf(&text, "- &a0 ha\n");
+    for (int i = 1; i <= 9; i++) {
+        (void)strbuf_addf(&text, "- &a%d [*a%d", i, i - 1);
+        for (int j = 1; j < 9; j++)
+            (void)strbuf_addf(&text, ", *a%d", i - 1);
+        (void)strbuf_addf(&text, "]\n");
+    }
+    cr_assert(!parse(&arena, strbuf_sv(&text), &docs, &err));
+    cr_assert_eq(err.kind, ERR_LIMIT, "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "found more than 200000 values"), "%s", err.text);
+    arena_done(&arena);
+
+    strbuf_clear(&text);
+    (void)strbuf_addf(&text, "- &x [[1]]\n- ");
+    repeat(&text, "[", YAML_MAX_DEPTH - 2);
+    (void)strbuf_addf(&text, "*x");
+    repeat(&text, "]", YAML_MAX_DEPTH - 2);
+    cr_assert(!parse(&arena, strbuf_sv(&text), &docs, &err));
+    cr_assert_eq(err.kind, ERR_LIMIT, "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "levels of lists and mappings"), "%s", err.text);
+    arena_done(&arena);
+
+    for (int extra = 0; extra <= 1; extra++) {
+        strbuf_clear(&text);
+        repeat(&text, "- &x 1\n", YAML_MAX_ANCHORS + extra);
+        cr_assert_eq(parse(&arena, strbuf_sv(&text), &docs, &err), extra == 0, "%s", err.text);
+        arena_done(&arena);
+    }
+    strbuf_done(&text);
 }
 
 Test(yaml, stops_at_the_depth_limit)

@@ -369,7 +369,7 @@ static const struct {
      "7:37: spec.pod.nodeSelector.a b: found a b, expected a label's key such as app"},
     {REPLICAS "  pod: {cpu: 1, nodeSelector: {a: b c}}",
      "7:35: spec.pod.nodeSelector.a: found b c, expected a label's value"},
-    {REPLICAS "  mode: &a control", "7:9: found an anchor (&), expected a plain value"},
+    {REPLICAS "  mode: !a control", "7:9: found a tag (!), expected a plain value"},
     {REPLICAS "  mode: control\n  mode: control",
      "8:3: found key mode a second time, expected it once"},
 };
