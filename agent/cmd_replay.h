@@ -11,6 +11,7 @@
 #define BRIM_AGENT_CMD_REPLAY_H
 
 #include "agent/cli.h"
+#include "agent/prom/flags.h"
 #include "agent/prom/ksm.h"
 #include "base/strbuf.h"
 #include "policy/sim/peers.h"
@@ -83,19 +84,7 @@ bool replay_read_history(struct history *h, int64_t since_ms, int64_t until_ms, 
         {"until", 0, CLI_VALUE, "TIME", NULL, NULL, "up to, but without [now]"},                   \
         {"match", 0, CLI_VALUE, "LABELS", "", NULL, "series with these alone: cluster=\"eu1\""},   \
         {"scrape-interval", 0, CLI_VALUE, "TIME", NULL, NULL, "of kube-state-metrics [measured]"}, \
-        {"prometheus-token-file", 0, CLI_VALUE, "FILE", NULL, NULL, "bearer token"},               \
-        {"prometheus-basic-file", 0, CLI_VALUE, "FILE", NULL, NULL, "USER:PASSWORD"},              \
-        {"prometheus-ca-file",                                                                     \
-         0,                                                                                        \
-         CLI_VALUE,                                                                                \
-         "FILE",                                                                                   \
-         NULL,                                                                                     \
-         NULL,                                                                                     \
-         "certificate authority [the machine's]"},                                                 \
-    {                                                                                              \
-        "prometheus-headers-file", 0, CLI_VALUE, "FILE", NULL, NULL,                               \
-            "further headers, Name: value, one a line"                                             \
-    }
+        PROM_FLAGS
 
 /* Asks the Prometheus that the command line names; pods of the policies' targets are left out. `shows`: progress on stderr. */
 bool replay_read_prometheus(const struct cli *cli, const struct policy_list *policies, bool shows,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/cmd_replay.h"
+#include "agent/prom/flags.h"
 #include "agent/prom/ksm_ask.h"
 #include "agent/report_ask.h"
 #include "base/alloc.h"
@@ -67,7 +68,7 @@ static void progress(void *self UNUSED, int percent)
                   percent >= 100 ? "\r\x1b[K" : "");
 }
 
-static void tell_trouble(const struct ksm_asked *asked)
+static void tell_trouble(const struct prom_asked *asked)
 {
     if (asked->partial != 0)
         (void)fprintf(
@@ -87,7 +88,7 @@ static bool ask_all(struct prom *p, struct ksm_period *period, const struct ksm_
     k = ksm_new(period->since_ms, period->until_ms, period->interval_ms, targets, n_targets);
     ok = ksm_ask(p, period, k, &asked, err) && ksm_trace(k, t, ret_seen, err);
     if (ok)
-        tell_trouble(&asked);
+        tell_trouble(&asked.asked);
     ksm_free(k);
     return ok;
 }
@@ -95,13 +96,7 @@ static bool ask_all(struct prom *p, struct ksm_period *period, const struct ksm_
 bool replay_read_prometheus(const struct cli *cli, const struct policy_list *policies, bool shows,
                             struct trace *t, struct ksm_seen *ret_seen, struct err *err)
 {
-    const struct prom_options options = {
-        .url = cli_value(cli, "prometheus"),
-        .token_file = cli_value(cli, "prometheus-token-file"),
-        .basic_file = cli_value(cli, "prometheus-basic-file"),
-        .ca_file = cli_value(cli, "prometheus-ca-file"),
-        .headers_file = cli_value(cli, "prometheus-headers-file"),
-    };
+    const struct prom_options options = prom_flags_read(cli);
     struct ksm_target *targets;
     struct ksm_period period;
     struct prom prom;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "policy/field.h"
 #include "storage/policies.h"
+#include "storage/report_gather.h"
 
 #define DAY_MS INT64_C(86400000)
 
@@ -91,7 +92,7 @@ static bool read_range(const struct report_ask *ask, struct report_answer *a,
 
     if (!report_time(ask->since, a->zone, &q->since_ms, &q->last_ms, err))
         return err_wrap(err, "since");
-    return series_span(&a->history, &first_ms, &end_ms, err) &&
+    return a->source.span(a->source.self, &first_ms, &end_ms, err) &&
            read_moment("until", ask->until, a, end_ms, &q->until_ms, err);
 }
 
@@ -146,6 +147,8 @@ static bool read_policies(const struct report_ask *ask, struct report_answer *a,
 
     if (ask->policy_file != NULL)
         return policy_files_read(ask->policy_file, &a->policies, err);
+    if (a->scraped != NULL)
+        return true;
     ok = policies_load(a->history.db, take_text, &texts, err);
     if (ok && texts.len != 0 && !policy_texts_read(&texts, &a->policies, &broken))
         a->policies = (struct policy_list){0};
@@ -177,7 +180,9 @@ static bool find_filler_max(struct report_answer *a, const struct policy *p, int
     int64_t slot_milli = 0;
 
     *ret_milli = 0;
-    if (!decisions_each(a->history.decisions, &filter, take_slot, &slot_milli, err))
+    if (a->scraped != NULL)
+        slot_milli = p->pod.given ? p->pod.cpu_milli : 0;
+    else if (!decisions_each(a->history.decisions, &filter, take_slot, &slot_milli, err))
         return false;
     if (slot_milli > 0 && __builtin_mul_overflow(slot_milli, (int64_t)p->max, ret_milli))
         *ret_milli = 0;
@@ -250,13 +255,21 @@ static bool read_compared(struct sv text, const struct report_answer *a, struct 
     return true;
 }
 
+/* Of a history everything is read in one transaction, so that it is of one moment. */
+static bool make(struct report_answer *a, const struct report_query *q, struct report *ret_report,
+                 struct err *err)
+{
+    return a->scraped != NULL ? report_make_from(&a->source, q, ret_report, err)
+                              : report_make(&a->history, q, ret_report, err);
+}
+
 static bool compare(const struct report_ask *ask, struct report_answer *a, struct err *err)
 {
     struct report_query q;
 
     if (ask->compare.len == 0)
         return true;
-    if (!read_compared(ask->compare, a, &q, err) || !report_make(&a->history, &q, &a->before, err))
+    if (!read_compared(ask->compare, a, &q, err) || !make(a, &q, &a->before, err))
         return false;
     a->has_before = true;
     a->story.before = &a->before;
@@ -285,27 +298,47 @@ static void advise(struct report_answer *a)
     const struct policy *p = find_policy(a, sv_from(a->now.policy));
 
     a->story.advice = &a->advice;
-    if (p == NULL)
+    if (a->scraped != NULL)
+        (void)snprintf(a->advice.why_not, sizeof a->advice.why_not,
+                       "a replay needs the pods, which a history file holds (brim report --db), or "
+                       "kube-state-metrics' series (brim replay --prometheus)");
+    else if (p == NULL)
         (void)snprintf(a->advice.why_not, sizeof a->advice.why_not,
                        "the history keeps no policy of this name: give --policy-file");
     else
         report_replay(&a->history, p, &a->now, &a->advice);
 }
 
-static bool begin(const struct report_ask *ask, struct report_answer *a, struct report_query *q,
-                  struct err *err)
+static bool open_source(const struct report_ask *ask, struct report_answer *a, struct err *err)
 {
     const struct db_options options = {.path = ask->db, .read_only = true};
 
+    if ((ask->db == NULL) == (ask->scraped == NULL))
+        return err_set(err, ERR_INPUT, 0,
+                       ask->db == NULL ? "found no --db, expected the history file, or --prometheus"
+                                       : "found --db and --prometheus, expected one of them");
+    if (ask->db == NULL) {
+        if (!report_scraped_open(ask->scraped, &a->scraped, err))
+            return false;
+        a->source = report_scraped_source(a->scraped);
+        return true;
+    }
+    if (!history_open(&options, &a->history, err))
+        return false;
+    a->source = report_history(&a->history);
+    return true;
+}
+
+static bool begin(const struct report_ask *ask, struct report_answer *a, struct report_query *q,
+                  struct err *err)
+{
     *q = (struct report_query){.policy = ask->policy, .by = report_by_find(ask->by)};
-    if (ask->db == NULL)
-        return err_set(err, ERR_INPUT, 0, "found no --db, expected the history file");
     if (ask->by.len == 0)
         q->by = REPORT_DAY;
     if (q->by == REPORT_BY_COUNT_)
         return err_set(err, ERR_INPUT, 0, "by: found %.*s, expected hour, day, week or month",
                        SV_ARG(ask->by));
-    return load_zone(ask->zone, a, q, err) && history_open(&options, &a->history, err) &&
+    return load_zone(ask->zone, a, q, err) && open_source(ask, a, err) &&
            read_policies(ask, a, err) && read_terms(ask, a, &q->terms, err) &&
            read_range(ask, a, q, err);
 }
@@ -314,7 +347,7 @@ bool report_ask(const struct report_ask *ask, struct report_answer *a, struct er
 {
     struct report_query q;
 
-    if (!begin(ask, a, &q, err) || !report_make(&a->history, &q, &a->now, err))
+    if (!begin(ask, a, &q, err) || !make(a, &q, &a->now, err))
         return false;
     a->has_now = true;
     a->story.now = &a->now;
@@ -333,6 +366,7 @@ void report_answer_done(struct report_answer *a)
         report_done(&a->before);
     policy_list_done(&a->policies);
     history_close(&a->history);
+    report_scraped_close(a->scraped);
     zone_free(a->zone);
     *a = (struct report_answer){0};
 }

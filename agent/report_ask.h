@@ -3,17 +3,20 @@
  *
  * Times are dates ("2026-10-01", midnight of the zone), readings of the zone's clock ("2026-10-01T08:00"), RFC 3339, or spans before
  * the end ("7d", "12h"; the end of the first is the last record). Target, price, the share that may be blocked and what advice starts
- * from are those of the policy of that name that the history keeps, or of a file.
+ * from are those of the policy of that name that the history keeps, or of a file. Out of a Prometheus the end of the first is now,
+ * policies come out of a file alone, and there is no advice: no series tells of single pods.
  */
 #ifndef BRIM_AGENT_REPORT_ASK_H
 #define BRIM_AGENT_REPORT_ASK_H
 
+#include "agent/report_scraped.h"
 #include "policy/policy.h"
 #include "storage/report_words.h"
 
-/* Everything but db may be empty or NULL. */
+/* One of db and scraped is given; everything else may be empty or NULL. */
 struct report_ask {
     const char *db;
+    const struct report_scraped_options *scraped;
     struct sv policy, by, since, until, zone, compare, target, price;
     const char *policy_file;
     bool advice;
@@ -21,7 +24,9 @@ struct report_ask {
 
 /* Zeroed before; refers to itself and to the ask's texts, so that it must not move and they must live. */
 struct report_answer {
-    struct history history;
+    struct history history; /* open where the ask names one, else … */
+    struct report_scraped *scraped;
+    struct report_source source;
     struct zone *zone;
     struct policy_list policies;
     struct report now, before;

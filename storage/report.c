@@ -289,11 +289,15 @@ bool report_make(struct history *h, const struct report_query *query, struct rep
 
 void report_done(struct report *r)
 {
+    for (size_t i = 0; i < r->n_clusters; i++)
+        free(r->clusters[i].name);
+    free(r->clusters);
     free(r->pieces);
     free(r->rows);
     free(r->week);
     r->pieces = r->rows = r->week = NULL;
-    r->n_pieces = r->n_rows = 0;
+    r->clusters = NULL;
+    r->n_pieces = r->n_rows = r->n_clusters = 0;
 }
 
 /* ---- for showing ---- */

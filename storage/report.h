@@ -131,6 +131,25 @@ struct report_gap {
     char why[32]; /* as the history has it; empty: it does not say */
 };
 
+/* Of a report out of what agents were scraped by (report_make_from()). */
+struct report_scrapes {
+    int64_t
+        interval_ms; /* between scrapes, the longest of any agent; 0: the report is of a history */
+    int64_t step_ms; /* of a long time only one scrape in each step was asked for; 0: all */
+    int64_t feeds;   /* agents as each of the scrapers sees them */
+    int64_t compared,
+        disputed; /* scrapes beside another one of the same cluster; that told another size of it */
+    int64_t queries, partial; /* answers that may lack something */
+    char warning[200];        /* of the first of them */
+};
+
+/* One of several clusters: what it came to, all in all. */
+struct report_cluster {
+    char *name;
+    struct report_row total;
+};
+enum { REPORT_MAX_CLUSTERS = 1000, REPORT_LABEL_SIZE = 64 };
+
 struct report {
     char policy[SAMPLES_POLICY_SIZE];
     struct report_query query; /* with since and until filled in; its policy is the name above */
@@ -150,6 +169,10 @@ struct report {
     size_t n_gaps;
     int64_t all_gaps; /* how many there were */
     int64_t damaged_chunks;
+    struct report_scrapes scrapes;
+    char cluster_label[REPORT_LABEL_SIZE]; /* what tells clusters apart; empty: it is of one */
+    struct report_cluster *clusters;       /* by name */
+    size_t n_clusters;
 };
 
 /*

@@ -116,6 +116,12 @@ static void from_events(const struct report_row *row, int64_t step,
     at[FIGURE_LONGEST] = row->longest_wait_ms;
 }
 
+/* Series of an agent count pods; what became of each one is told by a journal alone. */
+static bool pods_are_told(const struct report *r)
+{
+    return r->scrapes.interval_ms == 0;
+}
+
 /* What was counted is known, whatever the times say. */
 static bool journal_tells(const struct report_row *row)
 {
@@ -156,11 +162,13 @@ static bool known(const struct report *r, const struct report_row *row, enum rep
     case FIGURE_YIELD_LATENCY:
         return false;
     case FIGURE_NODES:
-    case FIGURE_LONE:
         return row->nodes > 0;
+    case FIGURE_LONE:
+        return row->nodes > 0 && pods_are_told(r);
     case FIGURE_RISE:
     case FIGURE_STARTS:
     case FIGURE_STOPS:
+        return journal_tells(row) && pods_are_told(r);
     case FIGURE_PODS:
     case FIGURE_BLOCKED:
         return journal_tells(row);
@@ -168,7 +176,7 @@ static bool known(const struct report *r, const struct report_row *row, enum rep
         return row->pods > 0;
     case FIGURE_WAIT:
     case FIGURE_LONGEST:
-        return journal_tells(row);
+        return journal_tells(row) && pods_are_told(r);
     case FIGURE_FILLER_WORTH:
     case FIGURE_IDLE_WORTH:
         return row->covered_ms > 0 && terms->price_micro > 0;

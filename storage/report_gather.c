@@ -66,6 +66,60 @@ static void take_figures(const struct report_terms *terms, const struct figures 
     piece->peak_offered_milli = most_of(&f[IN_ALLOCATABLE]);
 }
 
+/* ---- levels ---- */
+
+struct report_level report_level_of(const struct sample *s)
+{
+    struct report_level level = {0};
+    int64_t values[SERIES_COUNT_];
+
+    series_values(s, values);
+    for (int k = REPORT_PAID; k < REPORT_PART_COUNT_; k++) {
+        level.part[k] = values[series[k - REPORT_PAID]];
+        level.part[REPORT_OFFERED] += level.part[k];
+    }
+    level.demand = values[SERIES_DEMAND];
+    return level;
+}
+
+void report_row_level(struct report_row *row, const struct report_level *level, int64_t from_ms,
+                      int64_t ms)
+{
+    for (int k = 0; k < REPORT_PART_COUNT_; k++)
+        report_add(&row->part[k], area(level->part[k], ms));
+    row->covered_ms += ms;
+    row->peak_kept_milli = max_i64(row->peak_kept_milli, level->part[REPORT_KEPT]);
+    row->peak_offered_milli = max_i64(row->peak_offered_milli, level->part[REPORT_OFFERED]);
+    row->nodes = max_i64(row->nodes, level->nodes);
+    if (level->demand > row->peak_paid_milli) {
+        row->peak_paid_milli = level->demand;
+        row->peak_paid_ms = from_ms;
+    }
+}
+
+void report_take_level(struct report *r, const struct report_level *level, int64_t from_ms,
+                       int64_t until_ms)
+{
+    struct report_row *piece;
+
+    from_ms = max_i64(from_ms, r->query.since_ms);
+    until_ms = min_i64(until_ms, r->query.until_ms);
+    for (piece = report_piece_at(r, from_ms); from_ms < until_ms; piece++) {
+        int64_t end_ms = min_i64(piece->until_ms, until_ms);
+
+        report_row_level(piece, level, piece->first_ms, end_ms - from_ms);
+        from_ms = end_ms;
+    }
+}
+
+void report_end_levels(const struct report_terms *terms, int64_t clusters, struct report_row *row)
+{
+    int64_t room = row->part[REPORT_OFFERED] - row->part[REPORT_PAID];
+    int64_t most = area(area(terms->filler_max_milli, clusters), row->covered_ms);
+
+    row->harvestable = terms->filler_max_milli > 0 ? min_i64(room, most) : room;
+}
+
 /* From when the journal tells, and decisions, which are kept as long as samples are. */
 struct begins {
     int64_t journal_ms, decisions_ms;

@@ -15,6 +15,22 @@ void report_add(int64_t *sum, int64_t what);
 /* The piece that a time lies in, NULL outside of the range. O(log pieces). */
 struct report_row *report_piece_at(struct report *r, int64_t t_ms);
 
+/* What a cluster's cpu is used for at one moment, in milli-cores. Levels of several clusters may be added. */
+struct report_level {
+    int64_t part[REPORT_PART_COUNT_];
+    int64_t demand; /* what paid pods hold and claim */
+    int64_t nodes;
+};
+/* Nodes are not told by samples and stay 0. */
+struct report_level report_level_of(const struct sample *s);
+/* That it held for so long from from_ms on: into one row, or into the pieces that the time lies in. */
+void report_row_level(struct report_row *row, const struct report_level *level, int64_t from_ms,
+                      int64_t ms);
+void report_take_level(struct report *r, const struct report_level *level, int64_t from_ms,
+                       int64_t until_ms);
+/* What filler could have used, once all levels of the row are in; of so many clusters. */
+void report_end_levels(const struct report_terms *terms, int64_t clusters, struct report_row *row);
+
 /* For sources: runs of pieces of which something is missing become gaps, without a reason. */
 void report_find_gaps(struct report *r);
 /* For sources: where nobody said since when, what lies before the first record is cut off. */

@@ -318,6 +318,10 @@ static void put_waits(const struct report *r, struct strbuf *out)
                 : "<p>Not known: the event journal does not tell of that time.</p></section>\n");
         return;
     }
+    if (r->scrapes.interval_ms != 0) {
+        add(out, "<p>How long they were is told by a history alone.</p></section>\n");
+        return;
+    }
     report_chart_waits(r, out);
     (void)strbuf_addf(
         out,
@@ -330,6 +334,45 @@ static void put_waits(const struct report *r, struct strbuf *out)
     for (size_t i = 0; i < r->n_waits; i++)
         put_wait(r, &r->waits[i], out);
     add(out, "</tbody></table></div></details></section>\n");
+}
+
+/* One line a cluster, of the figures that a narrow table has. */
+static void put_cluster(const struct report *r, const struct report_cluster *c, struct strbuf *out)
+{
+    struct report_figures figures;
+
+    report_figures(r, &c->total, report_step(r), &figures);
+    add(out, "<tr><th scope=\"row\">");
+    report_html(out, sv_from(c->name[0] != '\0' ? c->name : "–"));
+    add(out, "</th>");
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        if (report_figure_kind(f)->wide)
+            continue;
+        add(out, "<td>");
+        put_figure(r, &figures, f, out);
+        add(out, "</td>");
+    }
+    add(out, "</tr>\n");
+}
+
+static void put_clusters(const struct report *r, struct strbuf *out)
+{
+    if (r->cluster_label[0] == '\0')
+        return;
+    add(out, "<section aria-labelledby=\"h-clusters\"><h2 id=\"h-clusters\">Clusters</h2>\n"
+             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"Clusters\"><table>"
+             "<caption>Each one, of the whole time; by the label ");
+    report_html(out, sv_from(r->cluster_label));
+    add(out, "</caption><thead><tr><th scope=\"col\">cluster</th>");
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        if (!report_figure_kind(f)->wide)
+            (void)strbuf_addf(out, "<th scope=\"col\">%s%s</th>", report_figure_kind(f)->label,
+                              unit_of(f));
+    }
+    add(out, "</tr></thead><tbody>\n");
+    for (size_t i = 0; i < r->n_clusters; i++)
+        put_cluster(r, &r->clusters[i], out);
+    add(out, "</tbody></table></div></section>\n");
 }
 
 static const char *why_text(const char *why)
@@ -428,6 +471,7 @@ void report_page(const struct report_story *s, struct strbuf *out)
     report_chart_use(r, out);
     add(out, "</section>\n");
     put_week(r, out);
+    put_clusters(r, out);
     put_waits(r, out);
     put_figures(s, out);
     put_gaps(r, out);

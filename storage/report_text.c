@@ -32,27 +32,33 @@ static void widen(int *width, const char *text)
     *width = (int)max_i64(*width, (int64_t)strlen(text));
 }
 
-static void measure(struct table *t)
+static void measure_row(struct table *t, const struct report_row *row, const char *name)
 {
     struct report_figures figures;
-    char text[REPORT_CELL_SIZE], name[CALENDAR_TEXT_SIZE];
+    char text[REPORT_CELL_SIZE];
+
+    report_figures(t->r, row, REPORT_TABLE_STEP, &figures);
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        if (!shown(t, f))
+            continue;
+        report_cell(&figures, f, text);
+        widen(&t->width[f], text);
+    }
+    widen(&t->name_width, name);
+}
+
+static void measure(struct table *t)
+{
+    const struct report *r = t->r;
+    char name[CALENDAR_TEXT_SIZE];
 
     for (enum report_figure f = 0; f < FIGURE_COUNT_; f++)
         widen(&t->width[f], report_figure_kind(f)->head);
-    widen(&t->name_width, "total");
-    for (size_t i = 0; i <= t->r->n_rows; i++) {
-        const struct report_row *row = i < t->r->n_rows ? &t->r->rows[i] : &t->r->total;
-
-        report_figures(t->r, row, REPORT_TABLE_STEP, &figures);
-        for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
-            if (!shown(t, f))
-                continue;
-            report_cell(&figures, f, text);
-            widen(&t->width[f], text);
-        }
-        report_row_name(t->r, row, name);
-        widen(&t->name_width, i < t->r->n_rows ? name : "");
+    for (size_t i = 0; i < r->n_rows; i++) {
+        report_row_name(r, &r->rows[i], name);
+        measure_row(t, &r->rows[i], name);
     }
+    measure_row(t, &r->total, "total");
 }
 
 /* At the right end of its column. */
@@ -83,19 +89,47 @@ static void put_line(const struct table *t, const struct report_row *row, const 
     (void)strbuf_add_char(out, '\n');
 }
 
-static void put_head(const struct table *t, struct strbuf *out)
+static void put_head(const struct table *t, const char *first, struct strbuf *out)
+{
+    (void)strbuf_addf(out, "%-*s", t->name_width, first);
+    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
+        if (shown(t, f))
+            put_cell(report_figure_kind(f)->head, t->width[f], out);
+    }
+    (void)strbuf_add_char(out, '\n');
+}
+
+static const char *unit_head(const struct report *r)
 {
     static const char *const heads[] = {
         [REPORT_MINUTE] = "MINUTE", [REPORT_HOUR] = "HOUR",   [REPORT_DAY] = "DAY",
         [REPORT_WEEK] = "WEEK",     [REPORT_MONTH] = "MONTH", [REPORT_WEEK_HOUR] = "HOUR",
     };
 
-    (void)strbuf_addf(out, "%-*s", t->name_width, heads[t->r->query.by]);
-    for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
-        if (shown(t, f))
-            put_cell(report_figure_kind(f)->head, t->width[f], out);
-    }
+    return heads[r->query.by];
+}
+
+/* Of several clusters each one, all in all. */
+static void put_clusters(const struct table *t, struct strbuf *out)
+{
+    const struct report *r = t->r;
+    struct table own = *t;
+    struct strbuf name;
+
+    if (r->cluster_label[0] == '\0')
+        return;
+    strbuf_init(&name, REPORT_MAX_TEXT);
+    widen(&own.name_width, "CLUSTER");
+    for (size_t i = 0; i < r->n_clusters; i++)
+        measure_row(&own, &r->clusters[i].total, r->clusters[i].name);
     (void)strbuf_add_char(out, '\n');
+    put_head(&own, "CLUSTER", out);
+    for (size_t i = 0; i < r->n_clusters; i++) {
+        strbuf_clear(&name);
+        report_put_name(&name, sv_from(r->clusters[i].name[0] != '\0' ? r->clusters[i].name : "-"));
+        put_line(&own, &r->clusters[i].total, strbuf_str(&name), out);
+    }
+    strbuf_done(&name);
 }
 
 static void put_rows(const struct report *r, bool wide, struct strbuf *out)
@@ -104,12 +138,13 @@ static void put_rows(const struct report *r, bool wide, struct strbuf *out)
     char name[CALENDAR_TEXT_SIZE];
 
     measure(&t);
-    put_head(&t, out);
+    put_head(&t, unit_head(r), out);
     for (size_t i = 0; i < r->n_rows; i++) {
         report_row_name(r, &r->rows[i], name);
         put_line(&t, &r->rows[i], name, out);
     }
     put_line(&t, &r->total, "total", out);
+    put_clusters(&t, out);
 }
 
 static void put_summary(const struct report_story *s, struct strbuf *out)
@@ -311,6 +346,35 @@ static void json_gaps(const struct report *r, struct jsonw *w)
     jsonw_end(w);
 }
 
+static void json_clusters(const struct report *r, struct jsonw *w)
+{
+    jsonw_cstr(w, "cluster_label", r->cluster_label[0] != '\0' ? r->cluster_label : NULL);
+    jsonw_array(w, "clusters");
+    for (size_t i = 0; i < r->n_clusters; i++)
+        json_row(r, &r->clusters[i].total, NULL, r->clusters[i].name, w);
+    jsonw_end(w);
+}
+
+static void json_scrapes(const struct report *r, struct jsonw *w)
+{
+    const struct report_scrapes *s = &r->scrapes;
+
+    if (s->interval_ms == 0) {
+        jsonw_null(w, "scrapes");
+        return;
+    }
+    jsonw_object(w, "scrapes");
+    jsonw_milli(w, "interval_seconds", s->interval_ms);
+    jsonw_milli(w, "step_seconds", s->step_ms);
+    jsonw_i64(w, "agents", s->feeds);
+    jsonw_i64(w, "compared", s->compared);
+    jsonw_i64(w, "disputed", s->disputed);
+    jsonw_i64(w, "queries", s->queries);
+    jsonw_i64(w, "partial", s->partial);
+    jsonw_cstr(w, "warning", s->warning[0] != '\0' ? s->warning : NULL);
+    jsonw_end(w);
+}
+
 static void json_terms(const struct report_terms *t, struct jsonw *w)
 {
     if (t->target_ppm > 0)
@@ -424,6 +488,8 @@ static void print_json(const struct report_story *s, struct strbuf *out)
     json_row(r, &r->total, "total", NULL, &w);
     if (s->before != NULL)
         json_row(s->before, &s->before->total, "before", NULL, &w);
+    json_clusters(r, &w);
+    json_scrapes(r, &w);
     json_waits(r, &w);
     json_gaps(r, &w);
     json_advice(s->advice, &w);

@@ -207,7 +207,11 @@ static bool say_had(const struct report *r, struct strbuf *out)
         out->at[at] = 'F';
     add(out, ", ");
     report_put_share(out, t->covered_ms, t->span_ms);
-    add(out, " of it recorded, the cluster offered ");
+    add(out, r->n_clusters > 1 ? " of it recorded, the " : " of it recorded, the cluster offered ");
+    if (r->n_clusters > 1) {
+        report_put_count(out, (int64_t)r->n_clusters);
+        add(out, " clusters offered ");
+    }
     put_part(out, r, REPORT_OFFERED);
     add(out, steady ? " core-hours: " : " core-hours: up to ");
     report_put_amount(out, t->peak_offered_milli);
@@ -290,7 +294,10 @@ static void put_waits(const struct report *r, struct strbuf *out)
         report_put_share(out, t->blocked, t->pods);
         add(out, ")");
     }
-    add(out, " waited for filler to leave, ");
+    add(out, " waited for filler to leave");
+    if (r->scrapes.interval_ms != 0)
+        return;
+    add(out, ", ");
     report_put_duration(out, t->wait_ms);
     add(out, " in all, none longer than ");
     report_put_duration(out, t->longest_wait_ms);
@@ -304,7 +311,10 @@ static bool say_waited(const struct report *r, struct strbuf *out)
     report_figures(r, t, REPORT_FULL_STEP, &f);
     if (!f.known[FIGURE_BLOCKED]) {
         add(out,
-            "Whom filler made wait is not known: the event journal does not tell of that time.");
+            r->scrapes.interval_ms != 0
+                ? "Whom filler made wait is not known: no scrape tells of that time."
+                : "Whom filler made wait is not known: the event journal does not tell of that "
+                  "time.");
         return true;
     }
     if (t->blocked == 0 && t->pods == 0)
@@ -321,7 +331,7 @@ static bool say_waited(const struct report *r, struct strbuf *out)
         put_ppm(out, r->query.terms.blocked_ppm);
     }
     add(out, ".");
-    if (t->journal_ms < t->covered_ms / 100 * 99)
+    if (r->scrapes.interval_ms == 0 && t->journal_ms < t->covered_ms / 100 * 99)
         add(out, " The event journal tells of a part of the time only.");
     return true;
 }
@@ -353,7 +363,9 @@ static bool say_turned(const struct report *r, struct strbuf *out)
         report_put_share(out, t->part[REPORT_CHURN], t->part[REPORT_FILLER]);
         add(out, " as much as filler worked");
     }
-    add(out, ". How fast yields were is not kept in the history.");
+    add(out, ".");
+    if (r->scrapes.interval_ms == 0)
+        add(out, " How fast yields were is not kept in the history.");
     return true;
 }
 
@@ -463,6 +475,45 @@ static bool say_gaps(const struct report *r, struct strbuf *out)
         put_count(out, r->damaged_chunks, "part", "parts");
         add(out, " of the event journal cannot be read: pods of that time are missing.");
     }
+    return true;
+}
+
+static void put_dispute(const struct report *r, struct strbuf *out)
+{
+    const struct report_scrapes *s = &r->scrapes;
+
+    /* Two agents of one cluster, or two scrapers, differ for a moment at most. */
+    if (s->disputed <= s->compared / 20)
+        return;
+    add(out, " Agents that were taken for those of one cluster tell of different ones in ");
+    report_put_share(out, s->disputed, s->compared);
+    add(out, " of their scrapes, and only one of them is counted: name the label that tells "
+             "clusters apart (--by-label).");
+}
+
+static bool say_scrapes(const struct report *r, struct strbuf *out)
+{
+    const struct report_scrapes *s = &r->scrapes;
+
+    if (s->interval_ms == 0)
+        return false;
+    add(out, "This is what a scrape each ");
+    report_put_duration(out, s->interval_ms);
+    add(out, " shows: peaks and turns that came and went between two scrapes are missing, counts "
+             "belong to the scrape that told them, and what only pods tell (waits, starts, stops, "
+             "growth within a minute) is not known.");
+    if (s->step_ms != 0)
+        add(out, " Of so long a time only a part of the scrapes was looked at.");
+    if (s->partial != 0) {
+        add(out, " ");
+        put_count(out, s->partial, "answer", "answers");
+        add(out, " of ");
+        put_thousands(out, (uint64_t)s->queries);
+        add(out, " may lack something; the first says: ");
+        report_put_name(out, sv_from(s->warning));
+        add(out, ".");
+    }
+    put_dispute(r, out);
     return true;
 }
 
@@ -581,6 +632,8 @@ bool report_say(const struct report_story *story, enum report_sentence which, st
         return say_before(story, out);
     case SAY_GAPS:
         return say_gaps(r, out);
+    case SAY_SCRAPES:
+        return say_scrapes(r, out);
     case SAY_CHANGE:
         return say_change(story->advice, out);
     case SAY_COUNT_:

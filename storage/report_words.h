@@ -30,6 +30,7 @@ enum report_sentence {
     SAY_WORTH,    /* in money */
     SAY_BEFORE,   /* beside the other period */
     SAY_GAPS,     /* what is missing */
+    SAY_SCRAPES,  /* what scrapes hide, of a report out of them */
     SAY_CHANGE,   /* what to change in the policy */
     SAY_COUNT_
 };

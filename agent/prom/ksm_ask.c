@@ -2,13 +2,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/num.h"
 
 #define MS_PER_S INT64_C(1000)
-/* A server that is throttling or away for a moment is asked again after 1, 2, 4 and 8 s; not before it has answered once. */
-enum { FIRST_TRIES = 1, MAX_TRIES = 5 };
 /* Scrapes of so long tell their interval. */
 #define MEASURED_MS (30 * 60 * MS_PER_S)
 
@@ -97,39 +94,6 @@ static bool put_question(const char *text, const struct words *w, struct strbuf 
            err_set(err, ERR_LIMIT, 0, "--match: found more than %d bytes", PROM_MAX_QUERY / 4);
 }
 
-/* ---- patience ---- */
-
-static void pause_s(int seconds)
-{
-    const struct timespec t = {.tv_sec = seconds};
-
-    (void)nanosleep(&t, NULL);
-}
-
-/* May the same question be answered in a moment? */
-static bool passes(const struct err *err)
-{
-    return err->kind == ERR_THROTTLED || err->kind == ERR_NETWORK || err->kind == ERR_SERVER;
-}
-
-static bool ask(struct prom *p, const struct prom_query *query, promread_fn *each, void *self,
-                struct ksm_asked *asked, struct err *err)
-{
-    struct err own = {0};
-
-    for (int tries = 1;; tries++) {
-        if (prom_ask(p, query, each, self, &own))
-            break;
-        if (!passes(&own) || tries == (asked->queries != 0 ? MAX_TRIES : FIRST_TRIES))
-            return err_set(err, own.kind, own.code, "%s", own.text);
-        pause_s(1 << (tries - 1));
-    }
-    asked->queries++;
-    if (p->warning != NULL && asked->partial++ == 0)
-        (void)snprintf(asked->warning, sizeof asked->warning, "%s", p->warning);
-    return true;
-}
-
 /* ---- windows ---- */
 
 struct taking {
@@ -162,7 +126,7 @@ static bool ask_window(struct prom *p, const struct ksm_period *period, struct k
         query.step_ms = questions[fact].range ? period->interval_ms : 0;
         ok = put_question(questions[fact].text, &words, &text, err);
         query.text = strbuf_str(&text);
-        ok = ok && ask(p, &query, on_series, &taking, asked, err);
+        ok = ok && prom_ask_patiently(p, &query, on_series, &taking, &asked->asked, err);
     }
     strbuf_done(&text);
     return ok;
@@ -171,15 +135,6 @@ static bool ask_window(struct prom *p, const struct ksm_period *period, struct k
 static int64_t largest_window(int64_t interval_ms)
 {
     return min_i64(KSM_WINDOW_MS, interval_ms * (PROM_MAX_POINTS - 1));
-}
-
-static bool name_window(int64_t begin_ms, int64_t end_ms, struct err *err)
-{
-    char begin[WALL_TEXT_SIZE], end[WALL_TEXT_SIZE];
-
-    wall_format((struct wall){.us = begin_ms * US_PER_MS}, 0, begin);
-    wall_format((struct wall){.us = end_ms * US_PER_MS}, 0, end);
-    return err_wrap(err, "%s to %s", begin, end);
 }
 
 bool ksm_ask(struct prom *p, const struct ksm_period *period, struct ksm *k,
@@ -199,8 +154,7 @@ bool ksm_ask(struct prom *p, const struct ksm_period *period, struct ksm *k,
             continue;
         }
         if (own.kind != ERR_LIMIT || own.code == 0 || end_ms - at <= KSM_MIN_WINDOW_MS) {
-            (void)name_window(at, end_ms, &own);
-            return err_set(err, own.kind, own.code, "%s", own.text);
+            return prom_name_window(at, end_ms, &own, err);
         }
         asked.halved++;
         window_ms = max_i64((end_ms - at) / 2, KSM_MIN_WINDOW_MS);
@@ -220,17 +174,6 @@ struct measuring {
     size_t n;
 };
 
-static void put_quoted(struct strbuf *out, struct sv text)
-{
-    (void)strbuf_add_char(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] == '"' || text.at[i] == '\\')
-            (void)strbuf_add_char(out, '\\');
-        (void)strbuf_add_char(out, text.at[i]);
-    }
-    (void)strbuf_add_char(out, '"');
-}
-
 /* All its labels, so that the series is the only one that they fit. */
 static bool on_longest(void *self, const struct promread_series *s, struct err *err UNUSED)
 {
@@ -240,7 +183,7 @@ static bool on_longest(void *self, const struct promread_series *s, struct err *
     (void)strbuf_add(&m->selector, SV("kube_node_info{"));
     for (size_t i = 0; i < s->n_labels; i++) {
         (void)strbuf_addf(&m->selector, "%s%.*s=", i != 0 ? "," : "", SV_ARG(s->labels[i].name));
-        put_quoted(&m->selector, s->labels[i].value);
+        prom_put_quoted(&m->selector, s->labels[i].value);
     }
     (void)strbuf_add(&m->selector, SV("}[$W]"));
     return true;
@@ -268,7 +211,7 @@ static bool measure(struct prom *p, const struct ksm_period *period, int64_t end
 {
     const struct words words = {period->match, MEASURED_MS, 0};
     struct prom_query query = {.end_ms = end_ms};
-    struct ksm_asked asked = {0};
+    struct prom_asked asked = {0};
     struct strbuf text;
     bool ok;
 
@@ -277,11 +220,11 @@ static bool measure(struct prom *p, const struct ksm_period *period, int64_t end
     strbuf_init(&text, PROM_MAX_QUERY);
     ok = put_question("topk(1,count_over_time(kube_node_info{$M}[$W]))", &words, &text, err);
     query.text = strbuf_str(&text);
-    ok = ok && ask(p, &query, on_longest, m, &asked, err);
+    ok = ok && prom_ask_patiently(p, &query, on_longest, m, &asked, err);
     if (ok && m->selector.len != 0) {
         ok = put_question(strbuf_str(&m->selector), &words, &text, err);
         query.text = strbuf_str(&text);
-        ok = ok && ask(p, &query, on_scrapes, m, &asked, err);
+        ok = ok && prom_ask_patiently(p, &query, on_scrapes, m, &asked, err);
     }
     strbuf_done(&text);
     return ok;

@@ -25,10 +25,8 @@ struct ksm_period {
 };
 
 struct ksm_asked {
-    uint64_t queries, windows;
-    uint64_t halved;                 /* how often a window was too much */
-    uint64_t partial;                /* answers that may lack something */
-    char warning[PROMREAD_MAX_TEXT]; /* of the first of them */
+    struct prom_asked asked;
+    uint64_t windows, halved; /* how often a window was too much */
 };
 
 /*

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/cmd.h"
 #include "agent/kube/client.h"
@@ -13,6 +14,9 @@ enum { MAX_FILE = 64 << 10, MAX_HEADERS = 32, MAX_ERROR_BODY = 64 << 10 };
 
 /* libcurl's CURLE_OPERATION_TIMEDOUT, which the transport hands on as the error's code. */
 enum { TIMED_OUT = 28 };
+
+/* A server that is throttling or away for a moment is asked again so often, one that never answered is not. */
+enum { FIRST_TRIES = 1, MAX_TRIES = 5 };
 
 /* ---- who asks ---- */
 
@@ -370,4 +374,75 @@ bool prom_ask(struct prom *p, const struct prom_query *query, promread_fn *each,
     strbuf_done(&form);
     strbuf_done(&token);
     return ok;
+}
+
+/* ---- patience ---- */
+
+static void pause_s(int seconds)
+{
+    const struct timespec t = {.tv_sec = seconds};
+
+    (void)nanosleep(&t, NULL);
+}
+
+/* May the same question be answered in a moment? */
+static bool passes(const struct err *err)
+{
+    return err->kind == ERR_THROTTLED || err->kind == ERR_NETWORK || err->kind == ERR_SERVER;
+}
+
+bool prom_ask_patiently(struct prom *p, const struct prom_query *query, promread_fn *each,
+                        void *self, struct prom_asked *asked, struct err *err)
+{
+    struct err own = {0};
+
+    for (int tries = 1;; tries++) {
+        if (prom_ask(p, query, each, self, &own))
+            break;
+        if (!passes(&own) || tries == (asked->queries != 0 ? MAX_TRIES : FIRST_TRIES))
+            return err_set(err, own.kind, own.code, "%s", own.text);
+        pause_s(1 << (tries - 1));
+    }
+    asked->queries++;
+    if (p->warning != NULL && asked->partial++ == 0)
+        (void)snprintf(asked->warning, sizeof asked->warning, "%s", p->warning);
+    return true;
+}
+
+/* ---- words ---- */
+
+bool prom_name_window(int64_t begin_ms, int64_t end_ms, const struct err *own, struct err *err)
+{
+    char begin[WALL_TEXT_SIZE], end[WALL_TEXT_SIZE];
+
+    wall_format((struct wall){.us = begin_ms * US_PER_MS}, 0, begin);
+    wall_format((struct wall){.us = end_ms * US_PER_MS}, 0, end);
+    return err_set(err, own->kind, own->code, "%s to %s: %s", begin, end, own->text);
+}
+
+void prom_put_quoted(struct strbuf *out, struct sv text)
+{
+    (void)strbuf_add_char(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] == '"' || text.at[i] == '\\')
+            (void)strbuf_add_char(out, '\\');
+        (void)strbuf_add_char(out, text.at[i]);
+    }
+    (void)strbuf_add_char(out, '"');
+}
+
+void prom_put_literal(struct strbuf *out, struct sv text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+
+        if (c == '\\')
+            (void)strbuf_add(out, SV("\\\\\\\\"));
+        else if (c == '"')
+            (void)strbuf_add(out, SV("\\\""));
+        else if (strchr(".+*?()|[]{}^$", c) != NULL && c != '\0')
+            (void)strbuf_addf(out, "\\\\%c", c);
+        else
+            (void)strbuf_add_char(out, c);
+    }
 }

@@ -57,4 +57,24 @@ struct prom_query {
 bool prom_ask(struct prom *p, const struct prom_query *query, promread_fn *each, void *self,
               struct err *err) MUST_CHECK;
 
+/* What was asked so far. */
+struct prom_asked {
+    uint64_t queries;
+    uint64_t partial;                /* answers that may lack something */
+    char warning[PROMREAD_MAX_TEXT]; /* of the first of them */
+};
+
+/* As prom_ask(), but a server that is throttling or away for a moment is asked again after 1, 2, 4 and 8 s; not before it has
+ * answered once. */
+bool prom_ask_patiently(struct prom *p, const struct prom_query *query, promread_fn *each,
+                        void *self, struct prom_asked *asked, struct err *err) MUST_CHECK;
+
+/* An error with the times that were asked for in front. Returns false. */
+bool prom_name_window(int64_t begin_ms, int64_t end_ms, const struct err *own, struct err *err);
+
+/* A string of PromQL, with its quotes. */
+void prom_put_quoted(struct strbuf *out, struct sv text);
+/* The same of a regular expression that fits this text alone, without quotes. */
+void prom_put_literal(struct strbuf *out, struct sv text);
+
 #endif

@@ -10,6 +10,8 @@ import bisect
 import http.server
 import json
 import re
+import ssl
+import subprocess
 import threading
 import urllib.parse
 
@@ -17,7 +19,7 @@ LOOKBACK = 300  # seconds for which a sample is fresh
 
 
 class FakePrometheus:
-    def __init__(self, series, prefix=""):
+    def __init__(self, series, prefix="", tls=None):
         self.series = {}  # by family: [(labels, times, values)]
         for (family, text), points in series.items():
             self.series.setdefault(family, []).append((dict(re.findall(r'(\w+)="([^"]*)"', text)), [t for t, _ in points], [v for _, v in points]))
@@ -37,8 +39,16 @@ class FakePrometheus:
             def log_message(self, *args):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = "http://127.0.0.1:%d%s" % (self.server.server_address[1], prefix)
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, request, client_address):  # who breaks a connection off has his reasons
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        if tls:  # files of a certificate and its key
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = "http%s://127.0.0.1:%d%s" % ("s" if tls else "", self.server.server_address[1], prefix)
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
@@ -141,3 +151,52 @@ class FakePrometheus:
         for labels, t in rows:
             nodes.setdefault(labels["node"], []).append([t, "1"])
         return self.result("matrix", [{"metric": {"node": n}, "values": v} for n, v in nodes.items()])
+
+
+def make_tls(folder):
+    """Files of an authority, of a certificate for 127.0.0.1 that it signed, and of that one's key."""
+    ca, ca_key, cert, key, request, names = (folder + "/" + name for name in ("ca.pem", "ca.key", "cert.pem", "key.pem", "csr.pem", "names"))
+    with open(names, "w") as f:
+        f.write("subjectAltName=IP:127.0.0.1\n")
+    for argv in (["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=played authority", "-keyout", ca_key, "-out", ca],
+                 ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=prometheus", "-keyout", key, "-out", request],
+                 ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2", "-extfile", names, "-out", cert]):
+        subprocess.run(["openssl"] + argv, check=True, capture_output=True, timeout=60)
+    return ca, cert, key
+
+
+class FakeScraped(FakePrometheus):
+    """The same for brim's own series, as agent/report_scraped.c asks for them."""
+
+    def rows(self, query):
+        selector = re.search(r"\{(.*)\}\[", query).group(1)
+        wanted = re.findall(r'(\w+)(=~|!=|=)"((?:[^"\\]|\\.)*)"', selector)
+        name = re.match(r"count by\(policy\)\(last_over_time\((\w+)\{", query)
+        wanted += [("__name__", "=", name.group(1))] if name else []
+        for family, all_series in self.series.items():
+            for labels, times, values in all_series:
+                whole = dict(labels, __name__=family)
+                if all((re.fullmatch(want.replace("\\\\", "\\"), whole.get(label, "")) is not None) if op == "=~" else
+                       (whole.get(label, "") == want) == (op == "=") for label, op, want in wanted):
+                    yield whole, times, values
+
+    def vector(self, query, now):
+        begin = now - int(re.search(r"\[(\d+)ms\]$", query).group(1)) / 1000
+        result = [{"metric": labels, "values": [[t, repr(v)] for t, v in zip(times, values) if begin <= t <= now]}
+                  for labels, times, values in self.rows(query)]
+        return self.result("matrix", [s for s in result if s["values"]])
+
+    def matrix(self, query, begin, end, step):
+        window = int(re.search(r"\[(\d+)ms\]", query).group(1)) / 1000
+        found = {}
+        for labels, times, values in self.rows(query):
+            points, t = [], begin
+            while t <= end:
+                i = bisect.bisect_right(times, t) - 1
+                if i >= 0 and t - times[i] < window:
+                    points.append([t, repr(values[i])])
+                t += step
+            if points:
+                key = {"policy": labels["policy"]} if query.startswith("count") else labels
+                found[json.dumps(key, sort_keys=True)] = {"metric": key, "values": points}
+        return self.result("matrix", list(found.values()))

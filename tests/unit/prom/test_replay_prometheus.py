@@ -13,7 +13,7 @@ import tempfile
 import time
 import unittest
 
-from fake_prometheus import FakePrometheus
+from fake_prometheus import FakePrometheus, make_tls
 
 BRIM, TESTS = sys.argv[1:3] if len(sys.argv) > 2 else (None, None)
 if TESTS:
@@ -205,6 +205,17 @@ class Replay(unittest.TestCase):
             p.asked.clear()
             self.replay(p.url, "--prometheus-basic-file", basic)
             self.assertEqual({got["Authorization"] for _, _, got in p.asked}, {"Basic " + base64.b64encode(b"jane:pass:word").decode()})
+
+    def test_over_https_the_authority_is_checked_and_the_token_sent(self):
+        token = self.write("token", "secret-token\n")
+        ca, cert, key = make_tls(self.folder.name)
+        with FakePrometheus(ksm_load.samples(self.load, 10, 3), tls=(cert, key)) as p:
+            answer = self.replay(p.url, "--prometheus-ca-file", ca, "--prometheus-token-file", token)
+            self.assertEqual(answer["scrapes"]["pods"], len(self.load.pods))
+            self.assertEqual({got["Authorization"] for _, _, got in p.asked}, {"Bearer secret-token"})
+            p.asked.clear()
+            self.assertIn("certificate", self.fails(p, "--prometheus-token-file", token))
+            self.assertEqual(p.asked, [], "nobody is told the token who is not who they should be")
 
     def test_a_span_of_days_is_a_time_before_now(self):
         for args in ((), ("--since", "30d"), ("--since", "2w"), ("--since", "36h", "--until", "1d"), ("--since", "2026-10-01")):
