@@ -353,9 +353,7 @@ Test(scrapes, clusters_stand_in_columns_of_their_own_width)
     (void)snprintf(r.cluster_label, sizeof r.cluster_label, "cluster");
     strbuf_init(&table, REPORT_MAX_TEXT);
     report_print(&story, REPORT_TABLE, &table);
-    cr_expect_not_null(
-        strstr(strbuf_str(&table), "\nfull                                           100.0%"), "%s",
-        strbuf_str(&table));
+    cr_expect_not_null(strstr(strbuf_str(&table), "\nfull      "), "%s", strbuf_str(&table));
     cr_expect_not_null(strstr(strbuf_str(&table), "  100.0%  100.0%  "), "%s", strbuf_str(&table));
     strbuf_done(&table);
     report_done(&r);
