@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "base/map.h"
 
-/* A pod that one of the watches has told of, without a node, since the list began. */
+/*
+ * A pod without a node: that the small watch told of before the large one did, or that either told of
+ * since a list began.
+ */
 struct early {
     struct uid uid;
     uint64_t version; /* the newest that was taken, from either watch */
@@ -74,10 +77,16 @@ static void forget(struct pods *p)
     p->n_early = p->n_open = 0;
 }
 
-/* While both watches run all that they tell is compared; behind the list what was open then. */
+/* A list comes in no order of versions, unlike a stream. */
+static bool is_listing(const struct pods *p)
+{
+    return watch_stats(p->all)->listing;
+}
+
+/* Has the small watch told, or may it, what the large one may not have come up to? */
 static bool compares(const struct pods *p)
 {
-    return p->n_open != 0 || watch_state(p->waiting) != WATCH_OFF;
+    return p->n_open != 0 || (is_listing(p) && watch_state(p->waiting) != WATCH_OFF);
 }
 
 /* Is what the large watch tells older than what the small one told? */
@@ -87,14 +96,18 @@ static bool is_behind(struct pods *p, struct early *e, uint64_t version)
         return true;
     e->version = version;
     close_early(p, e);
+    /* On a stream the others that are closed are of no use either. */
+    if (p->n_open == 0 && !is_listing(p))
+        forget(p);
     return false;
 }
 
+/* Of a list: what the small watch tells later may be older. */
 static void remember(struct pods *p, struct uid uid, uint64_t version)
 {
     struct early *e;
 
-    if (cluster_find_pending(facts_cluster(p->facts), uid) == NULL)
+    if (!is_listing(p) || cluster_find_pending(facts_cluster(p->facts), uid) == NULL)
         return;
     e = find_or_add(p, uid);
     if (e != NULL)
@@ -132,6 +145,12 @@ static void set_wall(struct pods *p)
     p->facts->wall = p->timers.wall(p->timers.self);
 }
 
+static void start_waiting(struct pods *p)
+{
+    watch_set_silence(p->waiting, watch_silence(p->all));
+    watch_start(p->waiting);
+}
+
 static void all_begin(void *self)
 {
     struct pods *p = self;
@@ -140,9 +159,8 @@ static void all_begin(void *self)
     forget(p);
     set_wall(p);
     facts_list_begin(p->facts, CLUSTER_PODS);
-    watch_set_silence(p->waiting, watch_silence(p->all));
     if (p->facts->pods_synced)
-        watch_start(p->waiting);
+        start_waiting(p);
 }
 
 static bool take(struct pods *p, bool gone, enum decode_format format, struct sv object,
@@ -179,10 +197,10 @@ static void all_synced(void *self)
 {
     struct pods *p = self;
 
-    watch_stop(p->waiting);
     set_wall(p);
     drop_gone(p, now(p));
     facts_list_end(p->facts, CLUSTER_PODS, now(p));
+    start_waiting(p);
     log_info("pods listed", F_INT("pods", cluster_pod_count(facts_cluster(p->facts))));
 }
 
@@ -193,6 +211,14 @@ static void all_trouble(void *self UNUSED, const struct err *err)
 
 static void waiting_nothing(void *self UNUSED)
 {
+}
+
+/* Has the large watch not told of this version yet? While it lists, that is known pod by pod. */
+static bool is_ahead(const struct pods *p, uint64_t version)
+{
+    uint64_t told;
+
+    return is_listing(p) || (sv_to_u64(sv_from(watch_version(p->all)), &told) && version > told);
 }
 
 static bool waiting_object(void *self, enum watch_change change, enum decode_format format,
@@ -207,7 +233,7 @@ static bool waiting_object(void *self, enum watch_change change, enum decode_for
         return true;
     if (!decode_meta(&p->decoder, format, object, &meta, err))
         return false;
-    if (!sv_to_u64(meta.resource_version, &version) ||
+    if (!sv_to_u64(meta.resource_version, &version) || !is_ahead(p, version) ||
         cluster_pod_node(facts_cluster(p->facts), meta.uid) != CLUSTER_NO_NODE)
         return true;
     e = find_or_add(p, meta.uid);
@@ -239,6 +265,7 @@ struct pods *pods_new(struct client *client, struct facts *facts, uint64_t seed)
                                                .list_kind = WATCH_PODS_KIND,
                                                .field_selector = WATCH_PODS_SELECTOR,
                                                .initial_events = true,
+                                               .batched = true,
                                                .seed = seed},
                        &(struct watch_handler){.begin = all_begin,
                                                .object = all_object,

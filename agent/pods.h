@@ -1,20 +1,22 @@
 /*
- * pods: the watch of all pods, and beside each of its lists but the first a small one of those that
- * have no node, so that a pod which waits is known at once and not when its page comes.
+ * pods: the watch of all pods, and beside it a small one of those that have no node, so that a pod
+ * which waits is known at once: not when its page of a list comes, and not when the large watch is
+ * read next, which is in batches (watch_options.batched), since most of what it tells can wait.
  *
  * While pods are listed anew the former account is still there (cluster.h: mark and sweep), and
  * yields go on with it; growth waits for the list (planner_input.cut_off). What the small watch
- * tells is taken in like any other change. It ends with the list. Beside the first list it would
- * serve nobody: the planner is not asked before that is complete, since half an account is none.
+ * tells is taken in like any other change. It begins behind the first list: the planner is not asked
+ * before that is complete, since half an account is none; and anew with each later list.
  *
  * Both tell of the same pods, each from its own moment, so the small one is believed with care:
  *   - A pod that is bound in the account does not wait: nothing of it is taken.
  *   - "Deleted" means bound or gone. The large watch tells which; till then the claim stands.
  *   - Of one pod nothing older follows something newer. Versions of one kind are compared as numbers,
  *     as clients may from 1.35 on, and could before; one that is no number is not taken early.
+ *   - A stream tells in the order of versions: what is no younger than the large one's is known.
  *   - A pod that the list does not name though it is not older than the pod: is gone.
  *
- * Beyond PODS_MAX_EARLY pods at a time none is taken early: they come with the list.
+ * Beyond PODS_MAX_EARLY pods at a time none is taken early: they come with the large watch.
  */
 #ifndef BRIM_AGENT_PODS_H
 #define BRIM_AGENT_PODS_H
@@ -24,7 +26,7 @@
 #include "agent/facts.h"
 #include "agent/kube/watch.h"
 
-/* 32 bytes each. Gated filler waits, too; only what changes faster than it is listed needs more. */
+/* 32 bytes each. Gated filler waits, too; only what changes faster than it is told needs more. */
 enum { PODS_MAX_EARLY = 4096 };
 
 /* Those that wait for a node. */

@@ -15,6 +15,8 @@ struct fit {
     bool *accepts;
     size_t n_nodes;
     struct fit_sum sum;
+    int64_t largest_milli; /* as far as it is known */
+    bool largest_left;     /* a node as large as that offers less by now */
 };
 
 /* The room in cpu is shown, whatever is asked for. */
@@ -128,11 +130,16 @@ static struct fit_node measure(struct fit *f, uint32_t index, const struct clust
     return result;
 }
 
+static int64_t offered_milli(const struct fit_node *node)
+{
+    return node->offers ? node->allocatable_milli : 0;
+}
+
 static void sum_add(struct fit_sum *sum, const struct fit_node *node, int sign)
 {
     sum->nodes += sign * node->eligible;
     sum->allocatable_milli += sign * node->allocatable_milli;
-    sum->offered_milli += node->offers ? sign * node->allocatable_milli : 0;
+    sum->offered_milli += sign * offered_milli(node);
     sum->paid_milli += sign * node->paid_milli;
     sum->claimed_milli += sign * node->claimed_milli;
     sum->room_milli += sign * node->room_milli;
@@ -152,13 +159,27 @@ static void reserve(struct fit *f, size_t nodes)
     f->n_nodes = cap;
 }
 
+static void note_size(struct fit *f, int64_t before_milli, int64_t milli)
+{
+    if (milli >= f->largest_milli) {
+        f->largest_milli = milli;
+        f->largest_left = false;
+    } else if (before_milli == f->largest_milli) {
+        f->largest_left = true;
+    }
+}
+
 static void look_at(struct fit *f, const struct cluster *c, uint32_t index)
 {
+    int64_t before_milli;
+
     if (index >= f->n_nodes)
         reserve(f, cluster_node_limit(c));
+    before_milli = offered_milli(&f->nodes[index]);
     sum_add(&f->sum, &f->nodes[index], -1);
     f->nodes[index] = measure(f, index, c);
     sum_add(&f->sum, &f->nodes[index], 1);
+    note_size(f, before_milli, offered_milli(&f->nodes[index]));
 }
 
 void fit_update(struct fit *f, const struct cluster *c)
@@ -205,13 +226,13 @@ int64_t fit_slots_beside(const struct fit *f, const struct cluster *c, uint32_t 
     return resources_times_at(&f->request, &room, &f->places);
 }
 
-int64_t fit_largest_node_milli(const struct fit *f)
+int64_t fit_largest_node_milli(struct fit *f)
 {
-    int64_t largest = 0;
-
-    for (size_t i = 0; i < f->n_nodes; i++) {
-        if (f->nodes[i].offers && f->nodes[i].allocatable_milli > largest)
-            largest = f->nodes[i].allocatable_milli;
+    if (f->largest_left) {
+        f->largest_milli = 0;
+        for (size_t i = 0; i < f->n_nodes; i++)
+            f->largest_milli = max_i64(f->largest_milli, offered_milli(&f->nodes[i]));
+        f->largest_left = false;
     }
-    return largest;
+    return f->largest_milli;
 }

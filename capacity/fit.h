@@ -66,8 +66,9 @@ struct fit_node fit_node(const struct fit *f, uint32_t index);
 /* Slots of one node beside what is taken there besides. O(asked resources). */
 int64_t fit_slots_beside(const struct fit *f, const struct cluster *c, uint32_t index,
                          const struct resources *taken);
-/* The largest allocatable cpu of a node that offers room. O(nodes). */
-int64_t fit_largest_node_milli(const struct fit *f);
+/* The largest allocatable cpu of a node that offers room. O(1); O(nodes) once such a node has gone or
+ * offers less. */
+int64_t fit_largest_node_milli(struct fit *f);
 
 /* What paid pods leave of a node: allocatable - paid - claims. */
 struct resources fit_room(const struct cluster_node *n);

@@ -50,7 +50,7 @@ struct client_call {
     struct strbuf body;
     enum transport_channel channel;
     int64_t timeout_us;
-    bool stream;
+    bool stream, batched;
 
     bool logged_in_again; /* after a 401, once */
     uint64_t generation;  /* of exec's credentials: those sent, and those that were refused */
@@ -416,6 +416,7 @@ static void begin(struct client_call *call)
         .channel = call->channel,
         .timeout_us = call->timeout_us,
         .stream = call->stream,
+        .batched = call->batched,
     };
     struct transport_handler handler = {
         .head = on_head, .data = on_data, .done = on_done, .self = call};
@@ -438,6 +439,7 @@ static struct client_call *call_new(struct client *c, const struct client_reques
         .channel = r->channel,
         .timeout_us = r->timeout_us != 0 || r->stream ? r->timeout_us : CLIENT_TIMEOUT_US,
         .stream = r->stream,
+        .batched = r->batched,
     };
     if (c->calls != NULL)
         c->calls->link = &call->next;

@@ -50,6 +50,7 @@ struct client_request {
     enum transport_channel channel;
     int64_t timeout_us; /* 0: CLIENT_TIMEOUT_US; of a stream: none */
     bool stream;        /* the answer has no end that one could wait for */
+    bool batched;       /* transport.h */
 };
 
 struct client_problem {

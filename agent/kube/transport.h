@@ -38,6 +38,13 @@ enum { TRANSPORT_POD_CONNECTIONS = 16 };
 /* Largest answer that is not a stream: etcd holds objects of 1.5 MB. */
 enum { TRANSPORT_MAX_BODY = 4 << 20 };
 
+/*
+ * A batched answer is read so long after the last read, or when there is much to read. An event costs
+ * several times as much when it comes alone: a wake, a system call, a packet's acknowledgement and a
+ * round of the loop (docs/BENCHMARKS.md). What comes first after a quiet while is read at once.
+ */
+#define TRANSPORT_BATCH_US (5 * US_PER_MS)
+
 /* Everything is copied by start(). */
 struct transport_request {
     const char *method;       /* "GET", "POST", "PUT", "PATCH", "DELETE" */
@@ -50,6 +57,7 @@ struct transport_request {
     enum transport_channel channel;
     int64_t timeout_us; /* for the whole exchange; 0: none */
     bool stream;        /* the answer may be of any length */
+    bool batched; /* nobody waits for single bytes of it: it may come TRANSPORT_BATCH_US late */
 };
 
 struct transport_head {

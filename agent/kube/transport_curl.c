@@ -1,6 +1,7 @@
 #include <curl/curl.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "agent/kube/config.h"
 #include "agent/kube/transport.h"
@@ -18,6 +19,9 @@ enum { MAX_URL = 128 << 10, MAX_HEADER_LINE = 128 << 10 };
 /* Watches bring bursts of many events; a stream's buffer lives as long as the watch. */
 enum { STREAM_BUFFER = 128 << 10, PLAIN_BUFFER = 16 << 10 };
 
+/* So much of a batched answer is read at once. */
+enum { BATCH_BYTES = 64 << 10 };
+
 #define CONNECT_TIMEOUT_MS 10000L
 /* A dead peer is noticed after 30 s + 3 * 15 s at the latest, as with the reference client. */
 #define KEEPALIVE_IDLE_S     30L
@@ -32,12 +36,22 @@ struct channel {
     struct loop_timer *timer;
     struct transfer *transfers;
     int depth;
-    bool drop; /* streams are to end at the next turn */
+    bool drop;                    /* streams are to end at the next turn */
+    struct socket_watch *reading; /* batched, and being read: NULL once it is gone */
+    size_t read;                  /* bytes of bodies since */
 };
 
+/*
+ * Behind each read of a batched answer the kernel is told to wake us for BATCH_BYTES alone (SO_RCVLOWAT,
+ * socket(7)), and what came till then is read when the timer fires. A read that brings nothing ends this.
+ */
 struct socket_watch {
     struct channel *channel;
+    int fd;
     struct loop_io *io;
+    struct loop_timer *batch;
+    bool batched;
+    bool gathers; /* the timer runs */
 };
 
 struct transport_curl {
@@ -65,6 +79,7 @@ struct transfer {
     struct err err; /* kind ERR_NONE: none */
     bool head_told;
     bool stream;
+    bool batched;
     bool dropped; /* begun before drop() */
     size_t received;
     char text[CURL_ERROR_SIZE];
@@ -150,6 +165,7 @@ static size_t on_body(char *at, size_t size, size_t count, void *self)
         return CURL_WRITEFUNC_ERROR;
     }
     t->received += bytes.len;
+    t->channel->read += bytes.len;
     if (!t->handler.data(t->handler.self, bytes, &t->err))
         return CURL_WRITEFUNC_ERROR;
     return t->state == TRANSFER_CANCELLED ? CURL_WRITEFUNC_ERROR : bytes.len;
@@ -399,11 +415,40 @@ static void turn(struct channel *ch, curl_socket_t fd, int events)
     }
 }
 
-static void on_ready(void *self, int fd, bool readable, bool writable)
+/* Where the kernel knows no such mark, single bytes wake us as well. */
+static void set_gathers(struct socket_watch *s, bool gathers)
 {
-    struct socket_watch *s = self;
+    int bytes = gathers ? BATCH_BYTES : 1;
 
-    turn(s->channel, fd, (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0));
+    if (gathers)
+        loop_timer_set(s->batch, TRANSPORT_BATCH_US);
+    else
+        loop_timer_stop(s->batch);
+    if (gathers != s->gathers)
+        (void)setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+    s->gathers = gathers;
+}
+
+static void socket_turn(struct socket_watch *s, int events)
+{
+    struct channel *ch = s->channel;
+
+    ch->read = 0;
+    ch->reading = s->batched && (events & CURL_CSELECT_IN) != 0 ? s : NULL;
+    turn(ch, s->fd, events);
+    if (ch->reading != NULL)
+        set_gathers(s, ch->read != 0);
+    ch->reading = NULL;
+}
+
+static void on_ready(void *self, int fd UNUSED, bool readable, bool writable)
+{
+    socket_turn(self, (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0));
+}
+
+static void on_batch(void *self)
+{
+    socket_turn(self, CURL_CSELECT_IN);
 }
 
 static void on_timer(void *self)
@@ -422,23 +467,38 @@ static int set_timer(CURLM *multi UNUSED, long delay_ms, void *self)
     return 0;
 }
 
-static int set_socket(CURL *easy UNUSED, curl_socket_t fd, int what, void *self, void *socket)
+/* The connection may be used again. */
+static void socket_free(struct channel *ch, struct socket_watch *s)
+{
+    if (s == NULL)
+        return;
+    if (ch->reading == s)
+        ch->reading = NULL;
+    set_gathers(s, false);
+    loop_timer_free(s->batch);
+    loop_io_free(s->io);
+    free(s);
+}
+
+static int set_socket(CURL *easy, curl_socket_t fd, int what, void *self, void *socket)
 {
     struct channel *ch = self;
     struct socket_watch *s = socket;
+    struct transfer *t = NULL;
 
     if (what == CURL_POLL_REMOVE) {
-        if (s != NULL)
-            loop_io_free(s->io);
-        free(s);
+        socket_free(ch, s);
         return 0;
     }
     if (s == NULL) {
         s = xcalloc(1, sizeof *s);
-        s->channel = ch;
+        *s = (struct socket_watch){.channel = ch, .fd = fd};
         s->io = loop_io_new(ch->transport->loop, fd, on_ready, s);
+        s->batch = loop_timer_new(ch->transport->loop, on_batch, s);
         (void)curl_multi_assign(ch->multi, fd, s);
     }
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
+    s->batched = t != NULL && t->batched;
     loop_io_set(s->io, (what & CURL_POLL_IN) != 0, (what & CURL_POLL_OUT) != 0);
     return 0;
 }
@@ -459,6 +519,7 @@ static struct transfer *start(void *self, const struct transport_request *reques
         .easy = curl_easy_init(),
         .handler = *handler,
         .stream = request->stream,
+        .batched = request->batched,
         .head = {.retry_after_s = -1},
     };
     if (t->easy == NULL)

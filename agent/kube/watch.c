@@ -94,7 +94,8 @@ struct watch {
     const char *path;
     const char *list_kind;
     struct strbuf selector; /* encoded */
-    bool asks_initial;      /* initial events rather than pages, where the server has them */
+    bool batched;
+    bool asks_initial; /* initial events rather than pages, where the server has them */
     uint64_t random;
     int64_t silent_us; /* silence after which a stream is probed */
 
@@ -758,6 +759,7 @@ static void request(struct watch *w, const char *path)
             .channel = CHANNEL_WATCH,
             /* Pages have no limit of size but the server's, and so go as streams with an end. */
             .stream = true,
+            .batched = w->batched && endless,
             .timeout_us = endless ? 0 : CLIENT_TIMEOUT_US,
         },
         &handler);
@@ -936,6 +938,7 @@ struct watch *watch_new(struct client *client, const struct watch_options *optio
         .handler = *handler,
         .path = options->path,
         .list_kind = options->list_kind,
+        .batched = options->batched,
         .asks_initial = options->initial_events,
         .random = options->seed,
         .silent_us = WATCH_SILENT_US,

@@ -100,6 +100,7 @@ struct watch_options {
     const char *list_kind;      /* what a list must call itself: "PodList" */
     const char *field_selector; /* NULL: none; not yet encoded */
     bool initial_events;        /* lists as the beginning of a stream, where the server has that */
+    bool batched;               /* what it tells may come TRANSPORT_BATCH_US late */
     uint64_t seed;              /* of jitter and timeouts */
 };
 

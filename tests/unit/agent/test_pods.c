@@ -94,13 +94,25 @@ static void into_relist(struct rig *r)
 
     rig_init(r);
     refuse_initial(r);
-    fake_json(pending(r, false, "limit=500"), 200,
-              LIST("10", "", BOUND("a", "5") "," WAITS("b", "6")));
     cr_assert_eq(watch_state(pods_waiting(r->pods)), WATCH_OFF,
                  "beside the first list it is no use");
+    fake_json(pending(r, false, "limit=500"), 200,
+              LIST("10", "", BOUND("a", "5") "," WAITS("b", "6")));
     t = stream(r, false);
     (void)fake_data(t, EVENT("ERROR", GONE));
     cr_assert_eq(watch_state(pods_waiting(r->pods)), WATCH_LIST);
+}
+
+/* Up to both streams: "a" bound and "b" waiting at version 10 of the large one, 9 of the small. */
+static void into_streams(struct rig *r, struct transfer **ret_large, struct transfer **ret_small)
+{
+    rig_init(r);
+    refuse_initial(r);
+    fake_json(pending(r, false, "limit=500"), 200,
+              LIST("10", "", BOUND("a", "5") "," WAITS("b", "6")));
+    *ret_large = stream(r, false);
+    fake_json(pending(r, true, "limit=500"), 200, LIST("9", "", WAITS("b", "6")));
+    *ret_small = stream(r, true);
 }
 
 static bool waits(const struct rig *r, const char *name)
@@ -136,9 +148,8 @@ Test(pods, a_pod_that_waits_is_known_before_the_list_that_names_it)
     cr_assert(bound(&r, "a"), "the former account stays");
     fake_json(pending(&r, false, "limit=500"), 200,
               LIST("20", "", BOUND("a", "5") "," WAITS("b", "6") "," WAITS("c", "15")));
-    cr_assert_eq(watch_state(pods_waiting(r.pods)), WATCH_OFF,
-                 "the small watch ends with the list");
-    cr_assert_eq(fake_count(&r.fake), 1);
+    cr_assert_eq(watch_state(pods_waiting(r.pods)), WATCH_STREAM);
+    cr_assert_eq(fake_count(&r.fake), 2);
     cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), 4);
     verify(&r, "synced");
     rig_done(&r);
@@ -284,6 +295,56 @@ Test(pods, more_than_can_be_remembered_come_with_the_list)
     cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), PODS_MAX_EARLY + 10);
     verify(&r, "synced");
     strbuf_done(&body);
+    rig_done(&r);
+}
+
+Test(pods, a_pod_that_waits_is_known_before_the_large_stream_is_read)
+{
+    struct transfer *large, *small;
+    struct rig r;
+
+    into_streams(&r, &large, &small);
+    cr_assert(fake_data(small, EVENT("ADDED", WAITS("c", "12"))));
+    cr_assert(waits(&r, "c"));
+    cr_assert(fake_data(large, EVENT("ADDED", POD("c", "11", "", ""))));
+    cr_assert(cluster_find_pending(facts_cluster(&r.facts), uid_parse(SV("c")))->unschedulable,
+              "what is older takes nothing back");
+    cr_assert(fake_data(large, EVENT("MODIFIED", WAITS("c", "12"))));
+    cr_assert(fake_data(large, EVENT("MODIFIED", BOUND("c", "13"))));
+    cr_assert(bound(&r, "c"));
+    cr_assert(fake_data(large, EVENT("DELETED", BOUND("c", "14"))));
+    cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), 2);
+    cr_assert(fake_data(small, EVENT("MODIFIED", WAITS("c", "13"))), "told late");
+    cr_assert_not(waits(&r, "c"), "the large stream is beyond that");
+    verify(&r, "at the end");
+    rig_done(&r);
+}
+
+Test(pods, the_streams_go_on_however_much_was_told_early)
+{
+    struct transfer *large, *small;
+    struct rig r;
+    char text[512];
+
+    into_streams(&r, &large, &small);
+    for (int i = 0; i < 3 * PODS_MAX_EARLY; i++) {
+        for (int k = 0; k < 2; k++) {
+            (void)snprintf(text, sizeof text,
+                           "{\"type\":\"%s\",\"object\":{\"metadata\":{\"name\":\"p\",\"uid\":"
+                           "\"p%d\",\"resourceVersion\":\"%d\"},\"spec\":{\"containers\":[{"
+                           "\"name\":\"c\"}]},\"status\":{\"phase\":\"Pending\"}}}\n",
+                           k == 0 ? "ADDED" : "DELETED", i, 20 + 2 * i + k);
+            if (k == 0) {
+                cr_assert(fake_data(small, text));
+                (void)snprintf(text + 400, 16, "p%d", i);
+                cr_assert(waits(&r, text + 400), "pod %d", i);
+                text[400] = '\0';
+            }
+            cr_assert(fake_data(large, text));
+        }
+    }
+    cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), 2);
+    verify(&r, "at the end");
     rig_done(&r);
 }
 
@@ -531,12 +592,12 @@ static void act(struct server *s)
 }
 
 /* History is gone: whoever streams must list. */
-static void expire(struct server *s)
+static void expire(struct server *s, bool small)
 {
     for (int i = 0; i < FEEDS; i++) {
         struct feed *f = &s->feeds[i];
 
-        if (f->t == NULL || is_small(f->t))
+        if (f->t == NULL || is_small(f->t) != small)
             continue;
         (void)fake_data(f->t, EVENT("ERROR", GONE));
         reap(s);
@@ -555,13 +616,23 @@ static bool caught_up(struct server *s)
     return false;
 }
 
+/* Has one of the watches a request under way? */
+static bool asks(const struct server *s, bool small)
+{
+    for (struct transfer *t = s->r.fake.transfers; t != NULL; t = t->next)
+        if (is_small(t) == small)
+            return true;
+    return false;
+}
+
 static void settle(struct server *s)
 {
     for (int i = 0; !caught_up(s); i++) {
         cr_assert_lt(i, STEPS, "the watches do not catch up");
         act(s);
-        if (fake_count(&s->r.fake) == 0)
-            cr_assert(fake_next_timer(&s->r.fake));
+        if (!asks(s, false) || !asks(s, true))
+            (void)fake_next_timer(&s->r.fake);
+        reap(s);
     }
 }
 
@@ -603,7 +674,7 @@ Test(pods, the_account_is_the_server_s_whatever_the_order_in_which_the_two_watch
         settle(&s);
         compare(&s, seed);
         for (int k = 0; k < 3; k++) {
-            expire(&s);
+            expire(&s, roll(&s, 3) == 0);
             for (int n = 0; n < 60; n++)
                 act(&s);
             settle(&s);

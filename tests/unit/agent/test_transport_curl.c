@@ -18,7 +18,10 @@
  *   /echo     the request as it came          /empty  204               /retry    429 with Retry-After
  *   /chunks   three chunks                    /cut    half an answer    /huge     5 MiB
  *   /quiet    a head and then nothing         /mute   nothing           /redirect 302
+ *   /trickle  TRICKLE bytes, a millisecond apart
  */
+enum { TRICKLE = 40 };
+
 struct server {
     int fd;
     uint16_t port;
@@ -78,6 +81,17 @@ static void say_huge(int fd)
         say(fd, text);
 }
 
+static void say_trickle(int fd)
+{
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n");
+    for (int i = 0; i < TRICKLE; i++) {
+        (void)usleep(1000);
+        say(fd, "1\r\nx\r\n");
+    }
+    say(fd, "0\r\n\r\n");
+}
+
 /* False: the connection is to be closed. */
 static bool answer(int fd, const char *request)
 {
@@ -103,6 +117,8 @@ static bool answer(int fd, const char *request)
         say(fd, "4\r\ndefg\r\n1\r\nh\r\n0\r\n\r\n");
     } else if (strncmp(path, "/huge", 5) == 0) {
         say_huge(fd);
+    } else if (strncmp(path, "/trickle", 8) == 0) {
+        say_trickle(fd);
     } else if (strncmp(path, "/cut", 4) == 0) {
         say(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
                 "100\r\n\r\nonly so much");
@@ -235,6 +251,9 @@ struct exchange {
     struct rig *rig;
     struct transfer *transfer;
     int heads, dones;
+    bool batched;
+    int64_t shortest_us; /* between two turns of the loop that brought data; 0: there were no two */
+    struct mono read;
     int status, retry_after_s;
     char type[64];
     struct strbuf body;
@@ -277,6 +296,12 @@ static bool on_data(void *self, struct sv bytes, struct err *err)
 {
     struct exchange *x = self;
 
+    struct mono now = loop_now(x->rig->loop);
+    int64_t since_us = mono_since_us(x->read, now);
+
+    if (x->body.len != 0 && since_us != 0 && (x->shortest_us == 0 || since_us < x->shortest_us))
+        x->shortest_us = since_us;
+    x->read = now;
     (void)strbuf_add(&x->body, bytes);
     if (x->act == CANCEL_IN_DATA) {
         cancel(x);
@@ -321,6 +346,7 @@ static void begin(struct exchange *x, struct rig *r, const char *path,
             .channel = channel,
             .timeout_us = strncmp(path, "/mute", 5) == 0 ? 200 * US_PER_MS : 0,
             .stream = stream,
+            .batched = x->batched,
         },
         &(struct transport_handler){.head = on_head, .data = on_data, .done = on_done, .self = x});
     cr_assert_eq(x->dones, 0, "done from inside start");
@@ -477,6 +503,32 @@ Test(transport_curl, may_cancel_another_transfer_in_a_callback)
     cr_assert_eq(x.dones, 1);
     cr_assert_eq(quiet.dones, 0);
     strbuf_done(&x.body);
+    rig_done(&r);
+}
+
+Test(transport_curl, reads_in_batches_what_may_come_so)
+{
+    struct rig r;
+    struct exchange x = {.batched = true}, huge = {.batched = true},
+                    cancelled = {.batched = true, .act = CANCEL_IN_DATA}, after = {0};
+
+    rig_init(&r);
+    exchange(&x, &r, "/trickle", CHANNEL_WATCH, true);
+    cr_assert_eq(x.err.kind, ERR_NONE, "%s", x.err.text);
+    cr_assert_eq(x.body.len, TRICKLE);
+    /* The loop's timers count from its own time of the turn, which is a little older. */
+    cr_assert_geq(x.shortest_us, TRANSPORT_BATCH_US / 2);
+    exchange(&huge, &r, "/huge", CHANNEL_WATCH, true);
+    cr_assert_eq(huge.err.kind, ERR_NONE, "%s", huge.err.text);
+    cr_assert_eq(huge.body.len, 5242880);
+    exchange(&cancelled, &r, "/trickle", CHANNEL_WATCH, true);
+    exchange(&after, &r, "/chunks", CHANNEL_WATCH, true);
+    cr_assert_str_eq(strbuf_str(&after.body), "abcdefgh");
+    cr_assert_eq(cancelled.dones, 0);
+    strbuf_done(&x.body);
+    strbuf_done(&huge.body);
+    strbuf_done(&cancelled.body);
+    strbuf_done(&after.body);
     rig_done(&r);
 }
 

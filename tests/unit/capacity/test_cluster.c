@@ -723,9 +723,17 @@ static void assert_fit_equals_recount(const struct world *w)
     struct pod_rules any = {0};
     struct fit *fresh = fit_new(fit_request(w->fit), &any, 0);
     struct fit_sum kept = fit_sum(w->fit), counted;
+    int64_t largest_milli = 0;
 
     fit_rebuild(fresh, w->c);
     counted = fit_sum(fresh);
+    for (uint32_t i = 0; i < cluster_node_limit(w->c); i++) {
+        struct fit_node node = fit_node(fresh, i);
+
+        if (node.offers && node.allocatable_milli > largest_milli)
+            largest_milli = node.allocatable_milli;
+    }
+    cr_assert_eq(fit_largest_node_milli(w->fit), largest_milli);
     cr_assert_eq(memcmp(&kept, &counted, sizeof kept), 0, "slots %lld, recounted %lld",
                  (long long)kept.slots, (long long)counted.slots);
     fit_free(fresh);
