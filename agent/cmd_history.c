@@ -4,6 +4,7 @@
 
 #include "agent/cli.h"
 #include "agent/cmd.h"
+#include "agent/cmd_history.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
@@ -181,12 +182,15 @@ static const struct cli_command show_command = {
              "what. The agent may go on writing\nto it.\n\n"
              "Commands:\n"
              "  backup     copy a history into one file, while an agent writes to it\n"
-             "  recover    save what can be read of a damaged history",
+             "  recover    save what can be read of a damaged history\n"
+             "  export     write it as CSV, JSON lines or OpenMetrics\n"
+             "  import     take in what was exported",
     .flags = show_flags,
     .n_flags = COUNT_OF(show_flags),
     .examples = "  brim history --db history.db\n"
                 "  brim history backup --db history.db monday.db\n"
-                "  brim history recover history.db.corrupt-20261123T093000Z saved.db\n",
+                "  brim history recover history.db.corrupt-20261123T093000Z saved.db\n"
+                "  brim history export --db history.db --what samples --since 1d >day.csv\n",
 };
 
 static int show(int argc, char **argv)
@@ -340,6 +344,8 @@ int cmd_history(int argc, char **argv)
     static const struct cmd commands[] = {
         {"backup", backup, "copy a history into one file, while an agent writes to it"},
         {"recover", recover, "save what can be read of a damaged history"},
+        {"export", history_export, "write it as CSV, JSON lines or OpenMetrics"},
+        {"import", history_import, "take in what was exported"},
     };
 
     if (argc >= 2 && argv[1][0] != '-')

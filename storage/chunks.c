@@ -2,7 +2,20 @@
 
 #include "base/alloc.h"
 
-enum statement { ADD, GROW, LAST_SEGMENT, START, RANGE, TOTALS, SEGMENTS, DROP, STATEMENT_COUNT_ };
+enum statement {
+    ADD,
+    GROW,
+    LAST_SEGMENT,
+    START,
+    RANGE,
+    TOTALS,
+    SEGMENTS,
+    DROP,
+    ALL,
+    LOOK,
+    PUT,
+    STATEMENT_COUNT_
+};
 
 static const char *const sql[] = {
     [ADD] = "INSERT INTO chunk(segment, number, first, last, events, bytes, data) "
@@ -20,6 +33,12 @@ static const char *const sql[] = {
     [SEGMENTS] =
         "SELECT segment, sum(bytes), max(last) FROM chunk GROUP BY segment ORDER BY segment DESC",
     [DROP] = "DELETE FROM chunk WHERE segment <= :segment",
+    [ALL] = "SELECT segment, number, first, last, events, data FROM chunk WHERE segment >= :start "
+            "AND first < :until ORDER BY segment, number",
+    [LOOK] = "SELECT first = :first AND last = :last AND events = :events AND data = :data "
+             "FROM chunk WHERE segment = :segment AND number = :number",
+    [PUT] = "INSERT OR REPLACE INTO chunk(segment, number, first, last, events, bytes, data) "
+            "VALUES(:segment, :number, :first, :last, :events, :bytes, :data)",
 };
 _Static_assert(COUNT_OF(sql) == STATEMENT_COUNT_, "a statement has no text");
 
@@ -197,4 +216,65 @@ bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_eac
     unpack_finish(u);
     *ret_damaged = damaged;
     return true;
+}
+
+bool chunks_each(struct chunks *c, int64_t from_ms, int64_t until_ms, chunks_each_fn *each,
+                 void *self, struct err *err)
+{
+    struct db_stmt *s = c->stmt[ALL];
+    int64_t start;
+    bool row;
+
+    if (!start_of(c, from_ms, &start, err))
+        return false;
+    db_bind_i64(s, ":start", start);
+    db_bind_i64(s, ":until", until_ms);
+    for (;;) {
+        if (!db_step(s, &row, err))
+            return false;
+        if (!row)
+            return true;
+        if (!each(self, &(struct chunk){.segment = db_i64(s, 0),
+                                        .number = db_i64(s, 1),
+                                        .first_ms = db_i64(s, 2),
+                                        .last_ms = db_i64(s, 3),
+                                        .events = db_i64(s, 4),
+                                        .data = db_blob(s, 5)})) {
+            db_reset(s);
+            return true;
+        }
+    }
+}
+
+static void bind_chunk(struct db_stmt *s, const struct chunk *chunk)
+{
+    db_bind_i64(s, ":segment", chunk->segment);
+    db_bind_i64(s, ":number", chunk->number);
+    db_bind_i64(s, ":first", chunk->first_ms);
+    db_bind_i64(s, ":last", chunk->last_ms);
+    db_bind_i64(s, ":events", chunk->events);
+    db_bind_blob(s, ":data", chunk->data);
+}
+
+bool chunks_look(struct chunks *c, const struct chunk *chunk, bool *ret_there, bool *ret_same,
+                 struct err *err)
+{
+    struct db_stmt *s = c->stmt[LOOK];
+
+    bind_chunk(s, chunk);
+    if (!db_step(s, ret_there, err))
+        return false;
+    *ret_same = *ret_there && db_i64(s, 0) != 0;
+    if (*ret_there)
+        db_reset(s);
+    return true;
+}
+
+bool chunks_put(struct chunks *c, const struct chunk *chunk, struct err *err)
+{
+    struct db_stmt *s = c->stmt[PUT];
+
+    bind_chunk(s, chunk);
+    db_bind_i64(s, ":bytes", (int64_t)chunk->data.len);
+    return db_run(s, err);
 }

@@ -39,4 +39,21 @@ bool chunks_drop_oldest(struct chunks *c, struct err *err) MUST_CHECK;
 bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each,
                  void *self, int64_t *ret_damaged, struct err *err) MUST_CHECK;
 
+/* A chunk as the file keeps it; `data` is borrowed. */
+struct chunk {
+    int64_t segment, number, first_ms, last_ms, events;
+    struct sv data;
+};
+
+/* Those that chunks_read() would look at, in their order; `each` returns false to end. */
+typedef bool chunks_each_fn(void *self, const struct chunk *chunk);
+bool chunks_each(struct chunks *c, int64_t from_ms, int64_t until_ms, chunks_each_fn *each,
+                 void *self, struct err *err) MUST_CHECK;
+
+/* Is there a chunk of this segment and number, and is it the same in all? */
+bool chunks_look(struct chunks *c, const struct chunk *chunk, bool *ret_there, bool *ret_same,
+                 struct err *err) MUST_CHECK;
+/* Takes the place of the one of this segment and number. */
+bool chunks_put(struct chunks *c, const struct chunk *chunk, struct err *err) MUST_CHECK;
+
 #endif

@@ -25,7 +25,14 @@ _Static_assert(COUNT_OF(field_names) == DECISION_COUNT_, "a field has no name");
     "before, replicas, set_point, damped, slots, kept_slots, slot, hole_slots, allocatable, "      \
     "paid, pending, reserve, headroom"
 
-enum statement { ADD, RANGE, LAST_ID, FORGET, STATEMENT_COUNT_ };
+enum statement { ADD, RANGE, RISING, ONE, DROP, LAST_ID, FORGET, STATEMENT_COUNT_ };
+
+#define SELECTED                                                                                   \
+    "SELECT decision.id, t, reason, bound, detail, policy.name, " COLUMNS                          \
+    " FROM decision JOIN policy ON policy.id = decision.policy "
+#define FILTERED                                                                                   \
+    SELECTED "WHERE decision.id < :below AND t >= :from AND t < :until AND (:policy = '' OR "      \
+             "policy.name = :policy) AND (:reason = '' OR reason = :reason) ORDER BY decision.id"
 
 static const char *const sql[] = {
     [ADD] = "INSERT INTO decision(id, policy, t, reason, bound, detail, " COLUMNS
@@ -33,11 +40,10 @@ static const char *const sql[] = {
             ":detail, :before, :replicas, :set_point, :damped, :slots, :kept_slots, :slot, "
             ":hole_slots, :allocatable, :paid, "
             ":pending, :reserve, :headroom)",
-    [RANGE] = "SELECT decision.id, t, reason, bound, detail, policy.name, " COLUMNS
-              " FROM decision JOIN policy ON policy.id = decision.policy WHERE decision.id < "
-              ":below AND t >= :from AND t < :until"
-              " AND (:policy = '' OR policy.name = :policy) AND (:reason = '' OR reason = :reason) "
-              "ORDER BY decision.id DESC",
+    [RANGE] = FILTERED " DESC",
+    [RISING] = FILTERED,
+    [ONE] = SELECTED "WHERE decision.id = :id",
+    [DROP] = "DELETE FROM decision WHERE id = :id",
     [LAST_ID] = "SELECT max(id) FROM decision",
     [FORGET] = "DELETE FROM decision WHERE t < :before",
 };
@@ -119,7 +125,7 @@ static void read_row(struct db_stmt *row, struct decision_entry *entry)
 bool decisions_each(struct decisions *d, const struct decisions_filter *filter,
                     decisions_each_fn *each, void *self, struct err *err)
 {
-    struct db_stmt *range = d->stmt[RANGE];
+    struct db_stmt *range = d->stmt[filter->oldest_first ? RISING : RANGE];
     struct decision_entry entry;
     bool row;
 
@@ -141,6 +147,28 @@ bool decisions_each(struct decisions *d, const struct decisions_filter *filter,
             return true;
         }
     }
+}
+
+bool decisions_find(struct decisions *d, uint64_t id, struct decision_entry *ret_entry,
+                    bool *ret_there, struct err *err)
+{
+    struct db_stmt *one = d->stmt[ONE];
+
+    db_bind_i64(one, ":id", (int64_t)id);
+    if (!db_step(one, ret_there, err))
+        return false;
+    if (*ret_there) {
+        *ret_entry = (struct decision_entry){0};
+        read_row(one, ret_entry);
+        db_reset(one);
+    }
+    return true;
+}
+
+bool decisions_drop(struct decisions *d, uint64_t id, struct err *err)
+{
+    db_bind_i64(d->stmt[DROP], ":id", (int64_t)id);
+    return db_run(d->stmt[DROP], err);
 }
 
 bool decisions_last_id(struct decisions *d, uint64_t *ret_id, struct err *err)

@@ -45,6 +45,7 @@ struct decisions_filter {
     struct sv policy, reason;  /* empty: any */
     int64_t from_ms, until_ms; /* from <= t < until; until 0: no end */
     uint64_t before;           /* ids below; 0: any */
+    bool oldest_first;
 };
 
 struct decisions;
@@ -58,10 +59,15 @@ void decisions_close(struct decisions *d);
 bool decisions_add(struct decisions *d, const struct decision_entry *entry,
                    struct err *err) MUST_CHECK;
 
-/* Newest first; `each` returns false to end. */
+/* Newest first, unless the filter says otherwise; `each` returns false to end. */
 typedef bool decisions_each_fn(void *self, const struct decision_entry *entry);
 bool decisions_each(struct decisions *d, const struct decisions_filter *filter,
                     decisions_each_fn *each, void *self, struct err *err) MUST_CHECK;
+
+/* The decision with an id; *ret_there false where there is none. And drops it. */
+bool decisions_find(struct decisions *d, uint64_t id, struct decision_entry *ret_entry,
+                    bool *ret_there, struct err *err) MUST_CHECK;
+bool decisions_drop(struct decisions *d, uint64_t id, struct err *err) MUST_CHECK;
 
 /* The highest id; 0: there is none. */
 bool decisions_last_id(struct decisions *d, uint64_t *ret_id, struct err *err) MUST_CHECK;

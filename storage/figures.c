@@ -56,6 +56,16 @@ void series_values(const struct sample *s, int64_t ret_values[SERIES_COUNT_])
     ret_values[SERIES_PART_IDLE] = left;
 }
 
+bool figures_plausible(const struct figures *f, enum figures_depth depth)
+{
+    int64_t least = depth == FIGURES_ALL ? f->min : 0;
+    int64_t most = depth == FIGURES_MEAN ? FIGURES_MAX : f->max;
+
+    return least >= 0 && least <= f->p50 && most <= FIGURES_MAX && f->mean_milli >= MILLI * least &&
+           f->mean_milli <= MILLI * most &&
+           (depth == FIGURES_MEAN || (f->p50 <= f->p90 && f->p90 <= f->p99 && f->p99 <= f->max));
+}
+
 static void cover(struct figures_sum *sum, int64_t min, int64_t max, int64_t ms)
 {
     sum->min = sum->covered_ms == 0 || min < sum->min ? min : sum->min;

@@ -50,6 +50,9 @@ enum figures_depth {
     FIGURES_MOST, /* max, too */
 };
 
+/* May these, as far as they mean anything, be figures of some values? */
+bool figures_plausible(const struct figures *f, enum figures_depth depth);
+
 /* Values that are gathered into figures. A zeroed one is empty. */
 struct figures_sum {
     enum figures_depth depth;

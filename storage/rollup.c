@@ -193,16 +193,6 @@ static int64_t plus(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-static bool plausible(const struct figures *f, enum figures_depth depth)
-{
-    int64_t least = depth == FIGURES_ALL ? f->min : 0;
-    int64_t most = depth == FIGURES_MEAN ? FIGURES_MAX : f->max;
-
-    return least >= 0 && least <= f->p50 && most <= FIGURES_MAX &&
-           f->mean_milli >= PER_MEAN * least && f->mean_milli <= PER_MEAN * most &&
-           (depth == FIGURES_MEAN || (f->p50 <= f->p90 && f->p90 <= f->p99 && f->p99 <= f->max));
-}
-
 /* From what the columns say to figures. */
 static void settle(struct figures *f, int64_t covered_ms, bool told, enum figures_depth depth)
 {
@@ -216,7 +206,7 @@ static void settle(struct figures *f, int64_t covered_ms, bool told, enum figure
     f->p90 = plus(f->p50, f->p90);
     f->p99 = plus(f->p90, f->p99);
     f->max = plus(f->p99, f->max);
-    if (!plausible(f, depth))
+    if (!figures_plausible(f, depth))
         *f = (struct figures){0};
 }
 
@@ -361,6 +351,19 @@ static void insert_row(struct table *t, int64_t step, int64_t covered_ms, const 
     memcpy(&t->at[i * SERIES_COUNT_], at, SERIES_COUNT_ * sizeof *at);
 }
 
+static struct rollup_query all_of(int64_t policy, enum level level, int64_t from_ms,
+                                  int64_t until_ms, enum series all[SERIES_COUNT_])
+{
+    for (int k = 0; k < SERIES_COUNT_; k++)
+        all[k] = (enum series)k;
+    return (struct rollup_query){.policy = policy,
+                                 .level = level,
+                                 .from_ms = from_ms,
+                                 .until_ms = until_ms,
+                                 .series = all,
+                                 .n_series = SERIES_COUNT_};
+}
+
 /* Puts one row into the chunk that it belongs to; *ret_gone: its samples are gone, and it stays as it was. */
 static bool put_row(struct history *h, int64_t policy, enum level level, int64_t first_ms,
                     int64_t covered_ms, const struct figures *at, bool *ret_gone, struct err *err)
@@ -370,15 +373,8 @@ static bool put_row(struct history *h, int64_t policy, enum level level, int64_t
     struct keeping keeping = {
         .table = t, .first_ms = chunk_ms, .step_ms = level_step_ms(level), .without_ms = first_ms};
     enum series all[SERIES_COUNT_];
-    const struct rollup_query q = {.policy = policy,
-                                   .level = level,
-                                   .from_ms = chunk_ms,
-                                   .until_ms = chunk_ms + span_ms,
-                                   .series = all,
-                                   .n_series = SERIES_COUNT_};
+    const struct rollup_query q = all_of(policy, level, chunk_ms, chunk_ms + span_ms, all);
 
-    for (int k = 0; k < SERIES_COUNT_; k++)
-        all[k] = (enum series)k;
     if (!rollup_each(h, &q, keep_row, &keeping, err))
         return false;
     *ret_gone = keeping.was_covered_ms > covered_ms + GONE_MS;
@@ -386,6 +382,37 @@ static bool put_row(struct history *h, int64_t policy, enum level level, int64_t
         return true;
     if (covered_ms > 0 && t->rows < MAX_ROWS)
         insert_row(t, (first_ms - chunk_ms) / keeping.step_ms, covered_ms, at);
+    return put_table(h, policy, level, chunk_ms, t, err);
+}
+
+/* Puts a row into a table, in the place of the one that is there. */
+static void set_row(struct table *t, int64_t step, const struct rollup_row *row)
+{
+    for (size_t i = 0; i < t->rows; i++) {
+        if (t->step[i] == step) {
+            t->covered[i] = row->covered_ms;
+            memcpy(&t->at[i * SERIES_COUNT_], row->at, SERIES_COUNT_ * sizeof *row->at);
+            return;
+        }
+    }
+    if (t->rows < MAX_ROWS)
+        insert_row(t, step, row->covered_ms, row->at);
+}
+
+bool rollup_put(struct history *h, int64_t policy, enum level level, const struct rollup_row *rows,
+                size_t n, struct err *err)
+{
+    CLEANUP(free_ptr) struct table *t = xcalloc(1, sizeof *t);
+    int64_t span_ms = level_span_ms(level), chunk_ms = packs_floor(rows[0].first_ms, span_ms);
+    struct keeping keeping = {
+        .table = t, .first_ms = chunk_ms, .step_ms = level_step_ms(level), .without_ms = INT64_MIN};
+    enum series all[SERIES_COUNT_];
+    const struct rollup_query q = all_of(policy, level, chunk_ms, chunk_ms + span_ms, all);
+
+    if (!rollup_each(h, &q, keep_row, &keeping, err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        set_row(t, (rows[i].first_ms - chunk_ms) / keeping.step_ms, &rows[i]);
     return put_table(h, policy, level, chunk_ms, t, err);
 }
 

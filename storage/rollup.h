@@ -49,4 +49,11 @@ struct rollup_query {
 bool rollup_each(struct history *h, const struct rollup_query *q, rollup_each_fn *each, void *self,
                  struct err *err) MUST_CHECK;
 
+/*
+ * Puts figures that were made elsewhere into the chunk that they belong to, all of them into one: SERIES_COUNT_ of each row, in the
+ * place of those that are there.
+ */
+bool rollup_put(struct history *h, int64_t policy, enum level level, const struct rollup_row *rows,
+                size_t n, struct err *err) MUST_CHECK;
+
 #endif

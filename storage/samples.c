@@ -671,6 +671,12 @@ bool samples_pack(struct samples *s, int64_t policy, int64_t hour_ms, struct err
            drop_rows(s, policy, hour_ms, err);
 }
 
+bool samples_drop_hour(struct samples *s, int64_t policy, int64_t hour_ms, struct err *err)
+{
+    return drop_rows(s, policy, hour_ms, err) &&
+           packs_drop(s->packs, policy, LEVEL_SAMPLES, hour_ms, err);
+}
+
 int64_t samples_damaged(const struct samples *s)
 {
     return s->damaged;

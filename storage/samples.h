@@ -124,6 +124,10 @@ bool samples_rows_span(struct samples *s, int64_t policy, int64_t *ret_first_ms,
  */
 bool samples_pack(struct samples *s, int64_t policy, int64_t hour_ms, struct err *err) MUST_CHECK;
 
+/* Drops all samples of an hour, rows and packed ones. */
+bool samples_drop_hour(struct samples *s, int64_t policy, int64_t hour_ms,
+                       struct err *err) MUST_CHECK;
+
 /* How many chunks could not be read until now: what was in them is missing. */
 int64_t samples_damaged(const struct samples *s);
 

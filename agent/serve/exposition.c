@@ -1,6 +1,7 @@
 #include "agent/serve/exposition.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "policy/controller.h"
@@ -627,4 +628,22 @@ void exposition_document(struct strbuf *out)
 const char *exposition_metric_name(size_t i)
 {
     return i < COUNT_OF(metrics) ? metrics[i].name : NULL;
+}
+
+bool exposition_head(enum exposition_format format, const char *name, struct strbuf *out)
+{
+    struct page p = {.format = format, .out = out};
+
+    for (size_t i = 0; i < COUNT_OF(metrics); i++) {
+        if (strcmp(metrics[i].name, name) != 0)
+            continue;
+        write_head(&p, &metrics[i]);
+        return true;
+    }
+    return false;
+}
+
+void exposition_add_label(const char *value, struct strbuf *out)
+{
+    add_label_value(out, value);
 }

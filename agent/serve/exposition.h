@@ -42,4 +42,10 @@ void exposition_document(struct strbuf *out);
  */
 const char *exposition_metric_name(size_t i);
 
+/* HELP, TYPE and, in OpenMetrics, UNIT of a metric as the page has them. False where no metric is called so. */
+bool exposition_head(enum exposition_format format, const char *name, struct strbuf *out);
+
+/* A label's value as it stands between its quotes. */
+void exposition_add_label(const char *value, struct strbuf *out);
+
 #endif
