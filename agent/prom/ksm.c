@@ -48,6 +48,14 @@ struct ksm_node {
     size_t offer_now, away_now; /* while the trace is written, in the order of time */
 };
 
+/* Pods of which more is to be asked, by uid. */
+struct names {
+    struct strbuf text; /* each ended by '|' */
+    size_t at;          /* up to where they were told */
+    bool nameless;
+};
+enum { MAX_UID = 64, MAX_NAMES = 1 << 30 };
+
 struct ksm {
     int64_t since_ms, until_ms, interval_ms, window_ms, step_ms;
     const struct ksm_target *targets;
@@ -62,6 +70,7 @@ struct ksm {
     int64_t first_scrape_ms, last_scrape_ms;
     struct span *gaps; /* from the last scrape before to the first behind */
     size_t n_gaps, cap_gaps;
+    struct names gone, ended; /* of the window: for KSM_POD_LAST, KSM_POD_PHASES */
 };
 
 /* ---- pods and nodes by what they are called ---- */
@@ -243,6 +252,55 @@ static void keep_amount(int64_t amounts[static AMOUNTS], struct sv resource, str
         amounts[MEMORY] = max_i64(amounts[MEMORY], amount);
 }
 
+/* Something to be asked by; none that would mean something in a regular expression. */
+static bool is_uid(struct sv uid)
+{
+    for (size_t i = 0; i < uid.len; i++) {
+        char c = uid.at[i];
+
+        if (c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z'))
+            return false;
+    }
+    return uid.len != 0 && uid.len <= MAX_UID;
+}
+
+static void add_name(struct names *names, const struct promread_series *s)
+{
+    struct sv uid = promread_label(s, "uid");
+
+    names->nameless |= !is_uid(uid) || names->text.full;
+    if (is_uid(uid)) {
+        (void)strbuf_add(&names->text, uid);
+        (void)strbuf_add_char(&names->text, '|');
+    }
+}
+
+static void take_pod_points(struct ksm_pod *pod, enum ksm_fact fact,
+                            const struct promread_series *s)
+{
+    int64_t value;
+
+    for (size_t i = 0; i < s->n_points; i++) {
+        int64_t t_ms = s->points[i].t_ms;
+
+        if (t_ms <= 0 || t_ms >= MAX_TIME_MS)
+            continue;
+        if (fact == KSM_POD_LAST)
+            keep_newest(&pod->seen_ms, t_ms);
+        else if (promread_number(s->points[i].value, 0, &value) && value == 1)
+            keep_oldest(&pod->finished_ms, t_ms);
+    }
+}
+
+/* When a container ended says it better than any scrape. */
+static void take_ended(struct ksm *k, struct ksm_pod *pod, const struct promread_series *s)
+{
+    if (pod->completion_ms != UNKNOWN)
+        keep_oldest(&pod->finished_ms, pod->completion_ms);
+    else if (pod->finished_ms == UNKNOWN)
+        add_name(&k->ended, s);
+}
+
 static void take_pod_time(struct ksm_pod *pod, enum ksm_fact fact, int64_t ms)
 {
     if (fact == KSM_POD_CREATED)
@@ -270,7 +328,13 @@ static bool take_pod(struct ksm *k, enum ksm_fact fact, const struct promread_se
         return false;
     if (fact == KSM_POD_INFO)
         return take_info(k, pod, s, err);
-    if (fact == KSM_POD_REQUEST)
+    if (fact == KSM_POD_CREATED && (pod->seen_ms == UNKNOWN || pod->seen_ms < k->window_ms))
+        add_name(&k->gone, s);
+    if (fact == KSM_POD_LAST || fact == KSM_POD_PHASES)
+        take_pod_points(pod, fact, s);
+    else if (fact == KSM_POD_ENDED)
+        take_ended(k, pod, s);
+    else if (fact == KSM_POD_REQUEST)
         keep_amount(pod->request, resource, value);
     else if (fact == KSM_POD_INIT)
         keep_amount(pod->init, resource, value);
@@ -398,6 +462,9 @@ bool ksm_take(struct ksm *k, enum ksm_fact fact, const struct promread_series *s
     case KSM_POD_FINISHED:
     case KSM_POD_COMPLETION:
     case KSM_POD_DELETION:
+    case KSM_POD_LAST:
+    case KSM_POD_ENDED:
+    case KSM_POD_PHASES:
         return take_pod(k, fact, s, err);
     case KSM_NODE_CREATED:
     case KSM_NODE_SEEN:
@@ -426,6 +493,8 @@ struct ksm *ksm_new(int64_t since_ms, int64_t until_ms, int64_t interval_ms,
     k->targets = targets;
     k->n_targets = n_targets;
     k->first_scrape_ms = k->last_scrape_ms = UNKNOWN;
+    strbuf_init(&k->gone.text, MAX_NAMES);
+    strbuf_init(&k->ended.text, MAX_NAMES);
     map_init(&k->by_id, &pod_ops, k);
     map_init(&k->by_name, &node_ops, k);
     return k;
@@ -440,6 +509,8 @@ void ksm_free(struct ksm *k)
         free(k->nodes[i].offers);
         free(k->nodes[i].away);
     }
+    strbuf_done(&k->gone.text);
+    strbuf_done(&k->ended.text);
     map_done(&k->by_id);
     map_done(&k->by_name);
     free(k->pods);
@@ -448,8 +519,43 @@ void ksm_free(struct ksm *k)
     free(k);
 }
 
+static void clear_names(struct names *names)
+{
+    strbuf_clear(&names->text);
+    names->at = 0;
+    names->nameless = false;
+}
+
+static struct names *names_of(struct ksm *k, enum ksm_fact fact)
+{
+    return fact == KSM_POD_LAST ? &k->gone : &k->ended;
+}
+
+bool ksm_names(struct ksm *k, enum ksm_fact fact, size_t max_bytes, struct strbuf *out)
+{
+    struct names *names = names_of(k, fact);
+    size_t begin = names->at, end = begin;
+
+    for (size_t i = begin; i < names->text.len && i - begin <= max_bytes; i++) {
+        if (names->text.at[i] == '|')
+            end = i;
+    }
+    if (end == begin)
+        return false;
+    (void)strbuf_add(out, (struct sv){.at = names->text.at + begin, .len = end - begin});
+    names->at = end + 1;
+    return true;
+}
+
+bool ksm_nameless(const struct ksm *k, enum ksm_fact fact)
+{
+    return fact == KSM_POD_LAST ? k->gone.nameless : k->ended.nameless;
+}
+
 void ksm_window(struct ksm *k, int64_t begin_ms, int64_t step_ms)
 {
+    clear_names(&k->gone);
+    clear_names(&k->ended);
     k->window_ms = begin_ms;
     k->step_ms = step_ms;
 }

@@ -2,77 +2,91 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/num.h"
 
 #define MS_PER_S INT64_C(1000)
+/* Of one question: some 650 pods. */
+enum { UIDS_BYTES = 24 << 10 };
 /* Scrapes of so long tell their interval. */
 #define MEASURED_MS (30 * 60 * MS_PER_S)
 
 /*
- * In a question $M is the matchers, $W the window, $I the interval, $P the labels that name a pod. Labels that a scrape renamed
- * (honor_labels: false) come under both names. A subquery looks once between two scrapes, so that each is seen; timestamp() tells
- * when the sample was taken, whatever the server thinks is still fresh. Where a container's resource has several series (replicas of
- * kube-state-metrics; a pod before and after it was bound) the largest counts once.
+ * In a question $M is the matchers, $W the window, $I the interval, $U uids, $P the labels that name a pod. Labels that a scrape
+ * renamed (honor_labels: false) come under both names. timestamp() tells when the sample was taken, whatever the server thinks is
+ * still fresh. Where a container's resource has several series (replicas of kube-state-metrics; a pod before and after it was bound)
+ * the largest counts once.
+ *
+ * Who is there at the window's end costs a sample a pod. When the others were last seen, and when one ended that tells no completion,
+ * is asked by their uids, scrape by scrape; to ask it of all pods costs the server a hundred times as much. Without uids there is no
+ * other way: a subquery then looks once between two scrapes, so that each is seen.
  */
 #define POD        "uid,namespace,exported_namespace,pod,exported_pod"
 #define LARGEST    "max by(" POD ")(last_over_time"
 #define CONTAINERS "max by(" POD ",container,exported_container,resource)(last_over_time"
 #define REQUESTS   "{resource=~\"cpu|memory\",$M}[$W])"
+#define ENDED      "phase=~\"Succeeded|Failed\""
 #define SIDECARS                                                                                   \
     "on(uid,container,exported_container)last_over_time("                                          \
     "kube_pod_init_container_info{restart_policy=\"Always\",$M}[$W])"
 
+enum kind {
+    AT_END,
+    RANGE,
+    BY_UID,   /* of the pods that ksm_names() tells, as often as it does */
+    NAMELESS, /* where ksm_nameless() says so of the question before it */
+};
+
 static const struct {
     const char *text;
-    bool range;
+    enum kind kind;
+    enum ksm_fact fact; /* what its answer tells */
 } questions[] = {
-    [KSM_POD_CREATED] = {LARGEST "(kube_pod_created{$M}[$W]))", false},
-    [KSM_POD_SEEN] = {"max by(" POD ")(max_over_time(timestamp(kube_pod_created{$M})[$W:$I]))",
-                      false},
-    [KSM_POD_INFO] = {"max by(" POD
-                      ",node,exported_node,created_by_kind,created_by_name,priority_class)"
-                      "(last_over_time(kube_pod_info{$M}[$W]))",
-                      false},
-    [KSM_POD_REQUEST] = {"sum by(" POD ",resource)(" CONTAINERS
-                         "(kube_pod_container_resource_requests" REQUESTS "))",
-                         false},
-    [KSM_POD_INIT] = {"max by(" POD
-                      ",resource)(last_over_time(kube_pod_init_container_resource_requests" REQUESTS
-                      " unless " SIDECARS ")",
-                      false},
-    [KSM_POD_SIDECAR] = {"sum by(" POD ",resource)(" CONTAINERS
-                         "(kube_pod_init_container_resource_requests" REQUESTS " and " SIDECARS
-                         "))",
-                         false},
-    [KSM_POD_OVERHEAD_CPU] = {LARGEST "(kube_pod_overhead_cpu_cores{$M}[$W]))", false},
-    [KSM_POD_OVERHEAD_MEMORY] = {LARGEST "(kube_pod_overhead_memory_bytes{$M}[$W]))", false},
-    [KSM_POD_SCHEDULED] = {LARGEST "(kube_pod_status_scheduled_time{$M}[$W]))", false},
-    [KSM_POD_FINISHED] = {"min by(" POD ")(min_over_time(timestamp("
-                          "kube_pod_status_phase{phase=~\"Succeeded|Failed\",$M}==1)[$W:$I]))",
-                          false},
-    [KSM_POD_COMPLETION] = {LARGEST "(kube_pod_completion_time{$M}[$W]))", false},
-    [KSM_POD_DELETION] = {LARGEST "(kube_pod_deletion_timestamp{$M}[$W]))", false},
-    [KSM_NODE_CREATED] = {"max by(node,exported_node)(last_over_time(kube_node_created{$M}[$W]))",
-                          false},
-    [KSM_NODE_SEEN] = {"max by(node,exported_node)"
-                       "(max_over_time(timestamp(kube_node_info{$M})[$W:$I]))",
-                       false},
-    [KSM_NODE_OFFERS] = {"max by(node,exported_node,resource)(last_over_time("
-                         "kube_node_status_allocatable{resource=~\"cpu|memory|pods\",$M}[$W]))",
-                         false},
-    [KSM_NODE_AWAY] = {"max by(node,exported_node)(kube_node_spec_unschedulable{$M}==1)or "
-                       "max by(node,exported_node)(kube_node_status_condition{"
-                       "condition=\"Ready\",status=\"true\",$M}==0)",
-                       true},
-    [KSM_SCRAPES] = {"max(timestamp(kube_node_info{$M}))", true},
+    {"max by(" POD ")(timestamp(kube_pod_created{$M}))", AT_END, KSM_POD_SEEN},
+    {LARGEST "(kube_pod_created{$M}[$W]))", AT_END, KSM_POD_CREATED},
+    {"kube_pod_created{uid=~\"$U\",$M}[$W]", BY_UID, KSM_POD_LAST},
+    {"max by(" POD ")(max_over_time(timestamp(kube_pod_created{$M})[$W:$I]))", NAMELESS,
+     KSM_POD_SEEN},
+    {"max by(" POD ",node,exported_node,created_by_kind,created_by_name,priority_class)"
+     "(last_over_time(kube_pod_info{$M}[$W]))",
+     AT_END, KSM_POD_INFO},
+    {"sum by(" POD ",resource)(" CONTAINERS "(kube_pod_container_resource_requests" REQUESTS "))",
+     AT_END, KSM_POD_REQUEST},
+    {"max by(" POD ",resource)(last_over_time(kube_pod_init_container_resource_requests" REQUESTS
+     " unless " SIDECARS ")",
+     AT_END, KSM_POD_INIT},
+    {"sum by(" POD ",resource)(" CONTAINERS "(kube_pod_init_container_resource_requests" REQUESTS
+     " and " SIDECARS "))",
+     AT_END, KSM_POD_SIDECAR},
+    {LARGEST "(kube_pod_overhead_cpu_cores{$M}[$W]))", AT_END, KSM_POD_OVERHEAD_CPU},
+    {LARGEST "(kube_pod_overhead_memory_bytes{$M}[$W]))", AT_END, KSM_POD_OVERHEAD_MEMORY},
+    {LARGEST "(kube_pod_status_scheduled_time{$M}[$W]))", AT_END, KSM_POD_SCHEDULED},
+    {LARGEST "(kube_pod_completion_time{$M}[$W]))", AT_END, KSM_POD_COMPLETION},
+    {LARGEST "(kube_pod_status_phase{" ENDED ",$M}[$W]))==1", AT_END, KSM_POD_ENDED},
+    {"kube_pod_status_phase{" ENDED ",uid=~\"$U\",$M}[$W]", BY_UID, KSM_POD_PHASES},
+    {"min by(" POD ")(min_over_time(timestamp(kube_pod_status_phase{" ENDED ",$M}==1)[$W:$I]))",
+     NAMELESS, KSM_POD_FINISHED},
+    {LARGEST "(kube_pod_deletion_timestamp{$M}[$W]))", AT_END, KSM_POD_DELETION},
+    {"max by(node,exported_node)(last_over_time(kube_node_created{$M}[$W]))", AT_END,
+     KSM_NODE_CREATED},
+    {"max by(node,exported_node)(max_over_time(timestamp(kube_node_info{$M})[$W:$I]))", AT_END,
+     KSM_NODE_SEEN},
+    {"max by(node,exported_node,resource)(last_over_time("
+     "kube_node_status_allocatable{resource=~\"cpu|memory|pods\",$M}[$W]))",
+     AT_END, KSM_NODE_OFFERS},
+    {"max by(node,exported_node)(kube_node_spec_unschedulable{$M}==1)or "
+     "max by(node,exported_node)(kube_node_status_condition{"
+     "condition=\"Ready\",status=\"true\",$M}==0)",
+     RANGE, KSM_NODE_AWAY},
+    {"max(timestamp(kube_node_info{$M}))", RANGE, KSM_SCRAPES},
 };
-_Static_assert(sizeof questions / sizeof *questions == KSM_FACT_COUNT_, "a fact has no question");
 
 /* What a question is put together from. */
 struct words {
     const char *match;
     int64_t window_ms, step_ms;
+    struct sv uids;
 };
 
 static bool put_question(const char *text, const struct words *w, struct strbuf *out,
@@ -80,13 +94,15 @@ static bool put_question(const char *text, const struct words *w, struct strbuf 
 {
     strbuf_clear(out);
     for (const char *c = text; *c != '\0'; c++) {
-        if (*c != '$' || (c[1] != 'M' && c[1] != 'W' && c[1] != 'I')) {
+        if (*c != '$' || c[1] == '\0' || strchr("MWIU", c[1]) == NULL) {
             (void)strbuf_add_char(out, *c);
             continue;
         }
         c++;
         if (*c == 'M')
             (void)strbuf_add(out, sv_from(w->match));
+        else if (*c == 'U')
+            (void)strbuf_add(out, w->uids);
         else
             (void)strbuf_addf(out, "%lldms", (long long)(*c == 'W' ? w->window_ms : w->step_ms));
     }
@@ -108,27 +124,80 @@ static bool on_series(void *self, const struct promread_series *s, struct err *e
     return ksm_take(t->k, t->fact, s, err);
 }
 
+struct asking {
+    struct prom *p;
+    struct ksm *k;
+    struct words words;
+    int64_t begin_ms, end_ms;
+    struct strbuf text, uids;
+    struct prom_asked *asked;
+};
+
 /* The end is not part of a window: the next one begins with it. */
+static bool ask_one(struct asking *a, size_t i, struct err *err)
+{
+    struct taking taking = {a->k, questions[i].fact};
+    struct prom_query query = {.begin_ms = a->begin_ms, .end_ms = a->end_ms - 1};
+
+    query.step_ms = questions[i].kind == RANGE ? a->words.step_ms : 0;
+    if (!put_question(questions[i].text, &a->words, &a->text, err))
+        return false;
+    query.text = strbuf_str(&a->text);
+    return prom_ask_patiently(a->p, &query, on_series, &taking, a->asked, err);
+}
+
+static bool ask_by_uid(struct asking *a, size_t i, struct err *err)
+{
+    for (;;) {
+        strbuf_clear(&a->uids);
+        if (!ksm_names(a->k, questions[i].fact, UIDS_BYTES, &a->uids))
+            return true;
+        a->words.uids = strbuf_sv(&a->uids);
+        if (!ask_one(a, i, err))
+            return false;
+    }
+}
+
+static bool ask_questions(struct asking *a, struct err *err)
+{
+    for (size_t i = 0; i < COUNT_OF(questions); i++) {
+        bool ok = true;
+
+        switch (questions[i].kind) {
+        case AT_END:
+        case RANGE:
+            ok = ask_one(a, i, err);
+            break;
+        case BY_UID:
+            ok = ask_by_uid(a, i, err);
+            break;
+        case NAMELESS:
+            ok = !ksm_nameless(a->k, questions[i - 1].fact) || ask_one(a, i, err);
+            break;
+        }
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
 static bool ask_window(struct prom *p, const struct ksm_period *period, struct ksm *k,
                        int64_t begin_ms, int64_t end_ms, struct ksm_asked *asked, struct err *err)
 {
-    const struct words words = {period->match, end_ms - begin_ms, period->interval_ms};
-    struct taking taking = {.k = k};
-    struct strbuf text;
-    bool ok = true;
+    struct asking a = {.p = p,
+                       .k = k,
+                       .words = {period->match, end_ms - begin_ms, period->interval_ms, {0}},
+                       .begin_ms = begin_ms,
+                       .end_ms = end_ms,
+                       .asked = &asked->asked};
+    bool ok;
 
-    strbuf_init(&text, PROM_MAX_QUERY);
+    strbuf_init(&a.text, PROM_MAX_QUERY);
+    strbuf_init(&a.uids, UIDS_BYTES);
     ksm_window(k, begin_ms, period->interval_ms);
-    for (enum ksm_fact fact = 0; fact < KSM_FACT_COUNT_ && ok; fact++) {
-        struct prom_query query = {.begin_ms = begin_ms, .end_ms = end_ms - 1};
-
-        taking.fact = fact;
-        query.step_ms = questions[fact].range ? period->interval_ms : 0;
-        ok = put_question(questions[fact].text, &words, &text, err);
-        query.text = strbuf_str(&text);
-        ok = ok && prom_ask_patiently(p, &query, on_series, &taking, &asked->asked, err);
-    }
-    strbuf_done(&text);
+    ok = ask_questions(&a, err);
+    strbuf_done(&a.text);
+    strbuf_done(&a.uids);
     return ok;
 }
 
@@ -209,7 +278,7 @@ static int by_length(const void *left, const void *right)
 static bool measure(struct prom *p, const struct ksm_period *period, int64_t end_ms,
                     struct measuring *m, struct err *err)
 {
-    const struct words words = {period->match, MEASURED_MS, 0};
+    const struct words words = {period->match, MEASURED_MS, 0, {0}};
     struct prom_query query = {.end_ms = end_ms};
     struct prom_asked asked = {0};
     struct strbuf text;

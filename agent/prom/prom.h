@@ -24,7 +24,7 @@
 /* Prometheus gives up on a query after 2 min (--query.timeout); who is in front of it may take a little longer. */
 #define PROM_TIMEOUT_US (150 * US_PER_S)
 /* A series may have so many points (Prometheus, web/api/v1: maxPoints). */
-enum { PROM_MAX_POINTS = 11000, PROM_MAX_QUERY = 16 << 10 };
+enum { PROM_MAX_POINTS = 11000, PROM_MAX_QUERY = 64 << 10 };
 
 /* NULL: not given. */
 struct prom_options {

@@ -80,6 +80,11 @@ class FakePrometheus:
             request.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         request.wfile.write(b"0\r\n\r\n")
 
+    def is_stale(self, labels, last, now):
+        """Was the rest of its target scraped after this series was seen last?"""
+        return any(last < t <= now and labels.get("instance") == other.get("instance") and labels.get("cluster") == other.get("cluster")
+                   for other, times, _ in self.series.get("kube_node_info", []) for t in times[bisect.bisect_right(times, last):][:1])
+
     # -- what is asked
 
     def rows(self, query):
@@ -110,7 +115,8 @@ class FakePrometheus:
         return {"status": "success", "data": {"resultType": kind, "result": rows}}
 
     def vector(self, query, now):
-        begin = now - int(re.search(r"\[(\d+)ms", query).group(1)) / 1000
+        window = re.search(r"\[(\d+)ms", query)
+        begin = now - (int(window.group(1)) / 1000 if window else LOOKBACK)
         rows = []
         if query.startswith("topk(1,"):
             counts = [(sum(begin <= t <= now for t in times), i, labels) for i, (labels, times, _) in enumerate(self.rows(query))]
@@ -123,10 +129,12 @@ class FakePrometheus:
             first, last = bisect.bisect_left(times, begin), bisect.bisect_right(times, now)
             if first == last:
                 continue
-            if "==1" in query:
+            if query.endswith("==1"):
+                rows += [(labels, 1)] if values[last - 1] == 1 else []
+            elif "==1" in query:
                 rows += [(labels, times[i]) for i in range(first, last) if values[i] == 1][:1]
             elif "timestamp(" in query:
-                rows.append((labels, times[last - 1]))
+                rows += [(labels, times[last - 1])] if window or not self.is_stale(labels, times[last - 1], now) else []
             elif "init_container" not in query or " and " not in query:  # no sidecars here
                 rows.append((labels, values[last - 1]))
         return self.result("vector", [{"metric": labels, "value": [now, repr(value)]} for labels, value in self.group(query, rows)])

@@ -463,3 +463,38 @@ Test(ksm, an_empty_period_is_an_error)
     ksm_free(k);
     trace_done(&t);
 }
+
+/* uids in as many pieces as there must be, and none twice. */
+Test(ksm, names_those_of_whom_more_must_be_asked)
+{
+    struct ksm *k = ksm_new(T0 * 1000, (T0 + HOUR) * 1000, 10000, NULL, 0);
+    struct strbuf text;
+
+    strbuf_init(&text, 1024);
+    tell_time(k, KSM_POD_SEEN, "uid=stays", HOUR);
+    tell_time(k, KSM_POD_CREATED, "uid=stays", 100);
+    tell_time(k, KSM_POD_CREATED, "uid=a1", 100);
+    tell_time(k, KSM_POD_CREATED, "uid=b-2", 100);
+    tell_time(k, KSM_POD_CREATED, "uid=c3", 100);
+    cr_expect(ksm_names(k, KSM_POD_LAST, 6, &text));
+    cr_expect_str_eq(strbuf_str(&text), "a1|b-2");
+    strbuf_clear(&text);
+    cr_expect(ksm_names(k, KSM_POD_LAST, 6, &text));
+    cr_expect_str_eq(strbuf_str(&text), "c3");
+    cr_expect_not(ksm_names(k, KSM_POD_LAST, 6, &text));
+    cr_expect_not(ksm_nameless(k, KSM_POD_LAST));
+    tell_time(k, KSM_POD_CREATED, "uid=.*", 100);
+    cr_expect_not(ksm_names(k, KSM_POD_LAST, 1024, &text), "it would fit any pod");
+    cr_expect(ksm_nameless(k, KSM_POD_LAST));
+    ksm_window(k, (T0 + 600) * 1000, 10000);
+    cr_expect_not(ksm_nameless(k, KSM_POD_LAST));
+    tell_time(k, KSM_POD_COMPLETION, "uid=a1", 700);
+    tell_time(k, KSM_POD_ENDED, "uid=a1", 1);
+    cr_expect_not(ksm_names(k, KSM_POD_PHASES, 1024, &text), "its containers tell when");
+    tell_time(k, KSM_POD_ENDED, "uid=c3", 1);
+    strbuf_clear(&text);
+    cr_expect(ksm_names(k, KSM_POD_PHASES, 1024, &text));
+    cr_expect_str_eq(strbuf_str(&text), "c3");
+    strbuf_done(&text);
+    ksm_free(k);
+}

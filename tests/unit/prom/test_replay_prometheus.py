@@ -107,6 +107,33 @@ class Replay(unittest.TestCase):
         del alone["trace"], both["trace"]
         self.assertEqual(alone, both)
 
+    def test_who_went_is_asked_for_by_uid_and_without_uids_all_are(self):
+        series = ksm_load.samples(self.load, 10, 3)
+        with FakePrometheus(series) as p:
+            plain = self.replay(p.url)
+            asked = [f["query"] for _, f, _ in p.asked if "max_over_time(timestamp(kube_pod" in f["query"]]
+            self.assertEqual(asked, [])
+            uids = [set(re.search(r'uid=~"([^"]*)"', f["query"]).group(1).split("|")) for _, f, _ in p.asked if "uid=~" in f["query"]]
+            last = max(t for points in series.values() for t, _ in points)
+            gone = {re.search('uid="([^"]*)"', text).group(1) for (family, text), points in series.items()
+                    if family == "kube_pod_created" and points[-1][0] < last}
+            self.assertEqual(uids, [gone])
+        with FakePrometheus({(family, re.sub('uid="[^"]*",?', "", text)): points for (family, text), points in series.items()}) as p:
+            nameless = self.replay(p.url)
+            self.assertEqual(sum("max_over_time(timestamp(kube_pod" in f["query"] for _, f, _ in p.asked), 1)
+        del plain["trace"], nameless["trace"]
+        self.assertEqual(plain, nameless)
+
+    def test_when_a_pod_ended_that_tells_no_completion_is_asked_scrape_by_scrape(self):
+        series = ksm_load.samples(self.load, 10, 3)
+        pod = self.load.pods[0]
+        phase = [text for family, text in series if family == "kube_pod_created" and pod.uid() in text][0] + ',phase="Failed"'
+        series["kube_pod_status_phase", phase] = [(ksm_load.EPOCH + t, float(t >= 203)) for t in range(3, 720, 10)]
+        with FakePrometheus(series) as p:
+            answer = self.replay(p.url)
+            self.assertEqual(sum(pod.uid() in f["query"] and "kube_pod_status_phase" in f["query"] for _, f, _ in p.asked), 1)
+        self.assertEqual(answer["scrapes"]["pods"], len(self.load.pods))
+
     def test_the_filler_that_ran_is_left_out_and_gives_its_shape(self):
         load = ksm_load.Load(os.path.join(TESTS, "data", "traces", "burst3"))
         series = ksm_load.samples(load, 10, 3)
@@ -134,7 +161,7 @@ class Replay(unittest.TestCase):
             self.assertEqual([round(b - a) for a, b in windows], [21600, 21600, 3600])
             for (_, before), (begin, _) in zip(windows, windows[1:]):
                 self.assertAlmostEqual(begin - before, 0.001, delta=1e-6)
-            self.assertEqual(len(p.asked), 3 * 17)
+            self.assertEqual(len(p.asked), 3 * 17 + 1)  # and when those that went had been there last
 
     def test_a_window_that_is_too_much_is_halved(self):
         too_much = {"status": "error", "errorType": "execution", "error": "query processing would load too many samples into memory"}
@@ -174,7 +201,7 @@ class Replay(unittest.TestCase):
             p.answer = answer
             code, _, err = self.brim(p.url, "-p", self.policy)
         self.assertEqual(code, 0)
-        self.assertRegex(err, r"1 of 17 answers may lack something; the first says: store 10.0.0.7 is away")
+        self.assertRegex(err, r"1 of 18 answers may lack something; the first says: store 10.0.0.7 is away")
 
     def test_errors_are_prometheus_own(self):
         bad = {"status": "error", "errorType": "bad_data", "error": 'invalid parameter "query": 1:9: parse error'}
