@@ -89,9 +89,11 @@ static bool compares(const struct pods *p)
     return p->n_open != 0 || (is_listing(p) && watch_state(p->waiting) != WATCH_OFF);
 }
 
-/* Is what the large watch tells older than what the small one told? */
-static bool is_behind(struct pods *p, struct early *e, uint64_t version)
+/* Is what the large watch tells no younger than what is known? */
+static bool is_known(struct pods *p, struct early *e, uint64_t version)
 {
+    bool known = version <= e->version;
+
     if (version < e->version)
         return true;
     e->version = version;
@@ -99,7 +101,7 @@ static bool is_behind(struct pods *p, struct early *e, uint64_t version)
     /* On a stream the others that are closed are of no use either. */
     if (p->n_open == 0 && !is_listing(p))
         forget(p);
-    return false;
+    return known;
 }
 
 /* Of a list: what the small watch tells later may be older. */
@@ -111,7 +113,7 @@ static void remember(struct pods *p, struct uid uid, uint64_t version)
         return;
     e = find_or_add(p, uid);
     if (e != NULL)
-        (void)is_behind(p, e, version);
+        (void)is_known(p, e, version);
 }
 
 /* The list is complete and did not come up to them: gone, unless they are younger than it is. */
@@ -184,7 +186,7 @@ static bool all_object(void *self, enum watch_change change, enum decode_format 
         !sv_to_u64(meta.resource_version, &version))
         return take(p, gone, format, object, err);
     e = find(p, meta.uid);
-    if (e != NULL && is_behind(p, e, version))
+    if (e != NULL && is_known(p, e, version))
         return true;
     if (!take(p, gone, format, object, err))
         return false;
