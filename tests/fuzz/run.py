@@ -53,6 +53,7 @@ PARSERS = {
                          "is_time", "time_of", "keep_newest", "keep_oldest", "amount_of", "keep_amount", "take_pod_time", "take_pod", "offer_of",
                          "take_offer", "take_away", "take_node", "take_scrapes", "ksm_take"],
     "agent/prom/promread.c": None,
+    "agent/prom/scrapes.c": None,
     "agent/serve/accept.c": None,
     "agent/serve/routes.c": None,
     "agent/top/answers.c": None,
