@@ -351,21 +351,54 @@ static bool read_by_key(struct recovery *r, struct db_stmt *insert, struct err *
     return ok;
 }
 
+/* Does the row's first column come after that of the row before, in this direction? Remembers it in `last`. */
+static bool goes_on(struct db_stmt *s, bool backwards, struct strbuf *last, bool first)
+{
+    struct sv key = db_text(s, 0);
+    int order = first ? 0 : sv_cmp(key, strbuf_sv(last));
+
+    if (!first && (backwards ? order >= 0 : order <= 0))
+        return false;
+    strbuf_clear(last);
+    return strbuf_add(last, key);
+}
+
+/*
+ * Rows in the order of the tree, whose key is the first column, up to what cannot be read (*ret_whole false). Where keys do not rise, or
+ * fall, pages are damaged, and may lead in circles.
+ */
+static bool read_in_order(struct recovery *r, struct db_stmt *s, bool backwards,
+                          struct db_stmt *insert, bool *ret_whole, struct err *err)
+{
+    bool row = true, first = true, ok = true;
+    struct strbuf last;
+
+    strbuf_init(&last, DB_MAX_VALUE);
+    *ret_whole = true;
+    while (ok && row) {
+        *ret_whole = db_step(s, &row, NULL) && (!row || goes_on(s, backwards, &last, first));
+        if (!*ret_whole || !row)
+            break;
+        first = false;
+        ok = take_row(r, s, insert, err);
+    }
+    strbuf_done(&last);
+    return ok;
+}
+
 /* From the begin and from the end, each up to what cannot be read. */
 static bool read_from_ends(struct recovery *r, struct db_stmt *insert, struct err *err)
 {
-    bool ok = true, row, whole = true;
+    bool ok = true, whole = false;
 
-    for (int backwards = 0; ok && backwards < (whole ? 1 : 2); backwards++) {
+    for (int backwards = 0; ok && !whole && backwards < 2; backwards++) {
         struct db_stmt *s;
 
         if (!prepare_all(r, backwards == 1, &s, NULL)) {
             r->counts->missing = true;
             return true;
         }
-        whole = true;
-        while (ok && (whole = db_step(s, &row, NULL)) && row)
-            ok = take_row(r, s, insert, err);
+        ok = read_in_order(r, s, backwards == 1, insert, &whole, err);
         db_stmt_free(s);
         r->counts->holes += backwards == 0 && !whole;
     }

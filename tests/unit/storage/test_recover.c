@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "storage/history.h"
 #include "storage/policies.h"
+#include "storage/schema.h"
 #include "tests/unit/policy/random.h"
 #include "tests/unit/storage/folder.h"
 
@@ -285,6 +286,70 @@ Test(recover, does_not_go_in_circles)
     const uint64_t seed = UINT64_C(1795436206930927);
 
     damage_often((struct random){.seed = seed, .state = seed});
+}
+
+static uint32_t big_endian(const unsigned char *at, int bytes)
+{
+    uint32_t n = 0;
+
+    for (int i = 0; i < bytes; i++)
+        n = n << 8 | at[i];
+    return n;
+}
+
+enum { FOUND = 200 };
+
+/* Where the tree of the table whose key is a text begins, which has many pages. */
+static int64_t make_found(const char *path)
+{
+    const struct db_options options = {.path = path};
+    struct err err = {0};
+    struct db *db = NULL;
+    int64_t root = 0;
+
+    make(path);
+    cr_assert(schema_open(&options, &db, &err) &&
+                  db_exec(db,
+                          "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i "
+                          "< 200) INSERT INTO policy_found SELECT printf('%0200d', i), 'uid', i, "
+                          "1 FROM n",
+                          &err) &&
+                  db_number(db, "SELECT rootpage FROM sqlite_schema WHERE name = 'policy_found'",
+                            &root, &err),
+              "%s", err.text);
+    db_close(db);
+    return root;
+}
+
+/* Every second child of the tree's first page is that page itself: a way through it has 3 to the 20 turns or more. */
+Test(recover, does_not_go_in_circles_where_keys_are_texts)
+{
+    enum { INNER = 2, CELLS_AT = 3, POINTERS_AT = 12 };
+    struct folder f = folder_new();
+    struct place p = place_in(&f);
+    int64_t root = make_found(p.whole);
+    struct recover_result r = {0};
+    struct err err = {0};
+    unsigned char page[PAGE], itself[4] = {0, 0, (unsigned char)(root >> 8), (unsigned char)root};
+    FILE *file = fopen(p.whole, "rb");
+    bool seen = false;
+
+    cr_assert(file != NULL && fseek(file, (root - 1) * PAGE, SEEK_SET) == 0 &&
+              fread(page, 1, PAGE, file) == PAGE && fclose(file) == 0);
+    cr_assert(page[0] == INNER && big_endian(page + CELLS_AT, 2) > 5, "not the page of a tree");
+    for (uint32_t i = 1; i < big_endian(page + CELLS_AT, 2); i += 2)
+        memcpy(page + big_endian(page + POINTERS_AT + 2 * i, 2), itself, sizeof itself);
+    overwrite(p.whole, (root - 1) * PAGE, (const char *)page, PAGE);
+    cr_assert(recover_make(p.whole, p.out, NULL, NULL, &r, &err), "%s", err.text);
+    for (size_t i = 0; i < r.n; i++) {
+        if (strcmp(r.tables[i].name, "policy_found") != 0)
+            continue;
+        seen = true;
+        cr_assert(r.tables[i].rows > 0 && r.tables[i].rows < FOUND && r.tables[i].holes > 0);
+    }
+    cr_assert(seen);
+    cr_assert_eq(rows_in(p.out), SAMPLES + DECISIONS + CHUNKS);
+    folder_done(&f);
 }
 
 Test(recover, refuses_what_is_no_history)
