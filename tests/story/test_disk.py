@@ -315,12 +315,13 @@ class Killed(Story):
             if lane.failure is not None:
                 raise lane.failure
         print("# the most that was missing: %.1f s" % max(lane.most_lost for lane in lanes), file=sys.stderr)
-        for lane in lanes:
-            self.check_reports(lane.db)
+        # What arrived before the first sample of a file is not in its report; on a busy machine that may be all.
+        self.assertGreater(sum(self.check_reports(lane.db) for lane in lanes), 0, "paid pods")
         # On a busy machine the web application may have grown before there is filler: then nobody yields.
         print("# yields: %d" % sum(self.count_yields(lane.db, 0) for lane in lanes), file=sys.stderr)
 
     def check_reports(self, db):
+        """How many paid pods came."""
         for by in ("hour", "day"):
             run = report(db, "--by", by, "-o", "json")
             self.assertEqual(run.returncode, 0, run.stderr)
@@ -339,11 +340,11 @@ class Killed(Story):
                 self.assertEqual({k: as_json[k] for k in ("from", "until")}, {k: as_csv[k] for k in ("from", "until")})
                 self.check_row({k: float(v) if v and k.endswith("_hours") else v for k, v in as_csv.items()})
         self.assertGreater(answer["total"]["filler_core_hours"], 0)
-        self.assertGreater(answer["total"]["paid_pods"], 0)
         # The first sample begins a report, as a whole second; what was decided in the 10 s before it is not in it.
         begin = datetime.datetime.fromisoformat(answer["total"]["from"].replace("Z", "+00:00")).timestamp()
         self.assertLessEqual(answer["total"]["yields"], self.count_yields(db, begin))
         self.assertGreaterEqual(answer["total"]["yields"], self.count_yields(db, begin + 1))
+        return answer["total"]["paid_pods"]
 
     def count_yields(self, db, since):
         return query(db, "SELECT count(*) FROM decision WHERE reason = 'yield' AND t >= %d" % (since * 1000))[0][0]
