@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,42 @@ bool aside_is_history(const char *path)
     len = fread(begin, 1, LOOK_BYTES, file);
     (void)fclose(file);
     return is_history((struct sv){begin, len});
+}
+
+/* errno, 0 where all could be read. */
+static int read_all(int fd)
+{
+    CLEANUP(free_ptr) char *part = xmalloc(LOOK_BYTES);
+    int64_t at = 0;
+    ssize_t got = 1;
+
+    while (got > 0) {
+        got = pread(fd, part, LOOK_BYTES, at);
+        at += got;
+    }
+    return got < 0 ? errno : 0;
+}
+
+static bool can_read(const char *path, const char *end, struct err *err)
+{
+    char name[PATH_MAX + 8];
+    int fd, failed = 0;
+
+    (void)snprintf(name, sizeof name, "%s%s", path, end);
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        failed = read_all(fd);
+        (void)close(fd);
+    } else if (errno != ENOENT) {
+        failed = errno;
+    }
+    return failed == 0 ||
+           err_set(err, ERR_STORAGE, 0, "%s: cannot be read: %s", name, strerror(failed));
+}
+
+bool aside_can_read(const char *path, struct err *err)
+{
+    return can_read(path, "", err) && can_read(path, "-wal", err);
 }
 
 /* How many lie beside the file already. */

@@ -24,6 +24,12 @@ enum { ASIDE_MAX = 8 };
  */
 bool aside_is_history(const char *path);
 
+/*
+ * Does the disk give every byte of the file and of its log? ERR_STORAGE where it does not. SQLite takes what a disk refuses to read for
+ * damage (SQLITE_IOERR_CORRUPTFS), which may be over when the disk is back. Reads all of both.
+ */
+bool aside_can_read(const char *path, struct err *err) MUST_CHECK;
+
 /* Moves it; *ret_name, of `size` bytes, is where it lies now. ERR_STORAGE. */
 bool aside_move(const char *path, struct wall now, char *ret_name, size_t size,
                 struct err *err) MUST_CHECK;

@@ -187,12 +187,13 @@ void db_rollback(struct db *db)
         (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
 }
 
-bool db_integrity(struct db *db, struct err *err)
+/* Runs a check that tells its first finding, or "ok". */
+static bool check(struct db *db, const char *sql, struct err *err)
 {
     struct err found = {0};
     struct db_stmt *s = NULL;
     bool row = false;
-    bool ok = db_prepare(db, "PRAGMA integrity_check(1)", &s, err) && db_step(s, &row, err);
+    bool ok = db_prepare(db, sql, &s, err) && db_step(s, &row, err);
 
     if (ok && !(row && sv_eq(db_text(s, 0), SV("ok")))) {
         ok = err_set(&found, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s", db->path,
@@ -202,6 +203,39 @@ bool db_integrity(struct db *db, struct err *err)
             *err = found;
     }
     db_stmt_free(s);
+    return ok;
+}
+
+bool db_integrity(struct db *db, struct err *err)
+{
+    return check(db, "PRAGMA integrity_check(1)", err);
+}
+
+struct asking {
+    bool (*go_on)(void *self);
+    void *self;
+    bool ended;
+};
+
+static int ask(void *self)
+{
+    struct asking *a = self;
+
+    a->ended = a->ended || !a->go_on(a->self);
+    return a->ended;
+}
+
+bool db_quick_check(struct db *db, bool (*go_on)(void *self), void *self, bool *ret_whole,
+                    struct err *err)
+{
+    struct asking a = {.go_on = go_on, .self = self};
+    bool ok;
+
+    sqlite3_progress_handler(db->sqlite, DB_ASK_STEPS, ask, &a);
+    ok = check(db, "PRAGMA quick_check(1)", err) || (a.ended && db_damage(db) == NULL);
+    sqlite3_progress_handler(db->sqlite, 0, NULL, NULL);
+    if (ok)
+        *ret_whole = !a.ended;
     return ok;
 }
 

@@ -41,6 +41,7 @@ enum {
     DB_BUSY_MS = 2000,      /* how long to wait for another process's lock */
     DB_COPY_PAGES = 256,    /* of db_copy(), at a time: a MiB */
     DB_SPARE_BYTES = 64 << 10,
+    DB_ASK_STEPS = 1000,
     DB_WAL_PAGES = 256, /* of 4 KiB: the log is folded back into the file at this size */
 };
 
@@ -89,6 +90,13 @@ void db_rollback(struct db *db);
 
 /* PRAGMA integrity_check: false with the first finding. Reads the whole file. */
 bool db_integrity(struct db *db, struct err *err) MUST_CHECK;
+
+/*
+ * PRAGMA quick_check: pages and rows, but not what indexes say of them. Reads the whole file. `go_on` is asked each DB_ASK_STEPS steps of
+ * SQLite's machine (every few milliseconds): where it says no, the check ends without a finding and *ret_whole is false.
+ */
+bool db_quick_check(struct db *db, bool (*go_on)(void *self), void *self, bool *ret_whole,
+                    struct err *err) MUST_CHECK;
 
 /* Bytes of the file without its log, and whether it stands at max_bytes (free pages inside are no room either then). */
 int64_t db_bytes(struct db *db);

@@ -21,18 +21,29 @@ enum { TEXT_SIZE = 128, HOST_SIZE = 65 };
 struct lock {
     char *path;   /* as it was given */
     int name, db; /* PATH-lock, and the database; -1: not open */
+    char own[TEXT_SIZE],
+        other[TEXT_SIZE]; /* who holds it; who was named in it before, "": nobody */
+    bool held, settled;
 };
 
 /* The holder's text is only told: a lock that cannot name its holder holds as well. */
-static void say_who(int lock)
+static void say_who(struct lock *l)
 {
-    char host[HOST_SIZE] = "", text[TEXT_SIZE];
+    char host[HOST_SIZE] = "";
     int len;
 
     (void)gethostname(host, sizeof host - 1);
-    len = snprintf(text, sizeof text, "%lld %s\n", (long long)getpid(), host);
-    if (ftruncate(lock, 0) != 0 || pwrite(lock, text, (size_t)len, 0) != len)
-        (void)ftruncate(lock, 0);
+    len = snprintf(l->own, sizeof l->own, "%lld %s\n", (long long)getpid(), host);
+    if (ftruncate(l->name, 0) != 0 || pwrite(l->name, l->own, (size_t)len, 0) != len)
+        (void)ftruncate(l->name, 0);
+}
+
+/* Who is named in it; "": nobody. */
+static void read_who(int lock, char text[static TEXT_SIZE])
+{
+    ssize_t len = pread(lock, text, TEXT_SIZE - 1, 0);
+
+    text[len > 0 ? len : 0] = '\0';
 }
 
 static bool is_host(struct sv host)
@@ -44,15 +55,13 @@ static bool is_host(struct sv host)
     return host.len != 0;
 }
 
-static bool refuse(const char *path, int lock, struct err *err)
+static bool refuse(const char *path, const char *text, struct err *err)
 {
-    char text[TEXT_SIZE];
-    ssize_t len = pread(lock, text, sizeof text, 0);
     struct sv process, host, rest;
     uint64_t pid;
 
-    if (len > 0 && sv_cut((struct sv){text, (size_t)len}, ' ', &process, &rest) &&
-        sv_cut(rest, '\n', &host, &rest) && sv_to_u64(process, &pid) && is_host(host))
+    if (sv_cut(sv_from(text), ' ', &process, &rest) && sv_cut(rest, '\n', &host, &rest) &&
+        sv_to_u64(process, &pid) && is_host(host))
         return err_set(err, ERR_STORAGE, 0, "%s: is written by another agent, process %llu on %.*s",
                        path, (unsigned long long)pid, SV_ARG(host));
     return err_set(err, ERR_STORAGE, 0, "%s: is written by another agent", path);
@@ -97,9 +106,10 @@ static bool take_name(struct lock *l, struct err *err)
     l->name = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (l->name < 0)
         return cannot(file, err);
+    read_who(l->name, l->other);
     if (flock(l->name, LOCK_EX | LOCK_NB) == 0)
         return true;
-    return errno == EWOULDBLOCK ? refuse(l->path, l->name, err) : cannot(file, err);
+    return errno == EWOULDBLOCK ? refuse(l->path, l->other, err) : cannot(file, err);
 }
 
 static bool take_db(struct lock *l, struct err *err)
@@ -125,15 +135,40 @@ bool lock_take(const char *path, struct lock **ret_lock, struct err *err)
         lock_release(l);
         return false;
     }
-    say_who(l->name);
+    say_who(l);
+    l->held = true;
+    l->settled = l->other[0] == '\0' || strcmp(l->other, l->own) == 0;
     *ret_lock = l;
     return true;
+}
+
+bool lock_is_settled(const struct lock *lock, struct err *ret_who)
+{
+    return lock->settled || refuse(lock->path, lock->other, ret_who) ||
+           err_wrap(ret_who, "locks may not hold here");
+}
+
+void lock_settle(struct lock *lock)
+{
+    lock->settled = true;
+}
+
+/* What a holder that is named in it may go by: an empty text tells of an end in good order. */
+static void leave(struct lock *l)
+{
+    char text[TEXT_SIZE];
+
+    read_who(l->name, text);
+    if (strcmp(text, l->own) == 0)
+        (void)ftruncate(l->name, 0);
 }
 
 void lock_release(struct lock *lock)
 {
     if (lock == NULL)
         return;
+    if (lock->held)
+        leave(lock);
     if (lock->db >= 0)
         (void)close(lock->db);
     if (lock->name >= 0)
@@ -142,13 +177,27 @@ void lock_release(struct lock *lock)
     free(lock);
 }
 
-bool lock_stands(const struct lock *lock, struct err *err)
+/* A holder answers whoever wrote its own name over this one; who is answered leaves. */
+static bool is_alone(struct lock *l, struct err *err)
+{
+    char text[TEXT_SIZE];
+
+    read_who(l->name, text);
+    if (strcmp(text, l->own) == 0)
+        return true;
+    if (!l->settled && text[0] != '\0')
+        return refuse(l->path, text, err) || err_wrap(err, "locks do not hold here");
+    say_who(l);
+    return true;
+}
+
+bool lock_stands(struct lock *lock, struct err *err)
 {
     struct stat named, locked;
 
-    if (stat(lock->path, &named) == 0 && fstat(lock->db, &locked) == 0 &&
-        named.st_ino == locked.st_ino && named.st_dev == locked.st_dev)
-        return true;
-    return err_set(err, ERR_STORAGE, 0, "%s: was removed or replaced while it was written",
-                   lock->path);
+    if (stat(lock->path, &named) != 0 || fstat(lock->db, &locked) != 0 ||
+        named.st_ino != locked.st_ino || named.st_dev != locked.st_dev)
+        return err_set(err, ERR_STORAGE, 0, "%s: was removed or replaced while it was written",
+                       lock->path);
+    return is_alone(lock, err);
 }

@@ -12,12 +12,23 @@
 #include "base/clock.h"
 #include "storage/aside.h"
 #include "storage/lock.h"
+#include "storage/mount.h"
 #include "storage/queue.h"
 
 enum { ITEM_SAMPLE, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
 
 /* So many hours of samples are packed after each commit: after a pause there may be many. */
 enum { PACKS_AT_ONCE = 4 };
+
+/* How long a file is looked over for damage after it was opened: 256 MiB take a second, from a slow disk some. */
+#define CHECK_US (INT64_C(10) * US_PER_S)
+
+/* For so long a disk that refuses to read is waited for; then what it keeps back counts as damaged. */
+#define UNREADABLE_US (INT64_C(600) * US_PER_S)
+
+/* A clock that leaps may be wrong, and so what it says is too old: nothing is forgotten until it has stood for a while. */
+#define LEAP_US   (INT64_C(86400) * US_PER_S)
+#define STEADY_US (INT64_C(3600) * US_PER_S)
 
 /* How often what is too old is looked for, besides whenever a chunk begins. */
 #define FORGET_EVERY_US (INT64_C(3600) * US_PER_S)
@@ -53,7 +64,12 @@ struct writer {
     struct history history;
     struct lock *file_lock; /* NULL: not ours yet */
     uint64_t id_shift;
-    int64_t not_before_us, forget_at_us;
+    int64_t not_before_us, forget_at_us, settle_at_us;
+    bool checked;
+    int64_t check_until_us;
+    int64_t unreadable_us; /* mono; since when the disk refuses to read; 0: it does not */
+    int64_t ahead_us,
+        not_steady_until_us; /* wall clock before mono, when it was looked at last; mono */
 
     _Atomic uint64_t merged, dropped, dropped_pieces;
 
@@ -99,6 +115,20 @@ static void note_commit(struct writer *w)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
+static void note_leap(struct writer *w, int64_t leap_us)
+{
+    if (leap_us > LEAP_US || leap_us < -LEAP_US)
+        w->not_steady_until_us = mono_us(w) + STEADY_US;
+}
+
+static void look_at_clock(struct writer *w)
+{
+    int64_t ahead_us = wall(w).us - mono_us(w);
+
+    note_leap(w, ahead_us - w->ahead_us);
+    w->ahead_us = ahead_us;
+}
+
 /* The time in which nothing was written because no agent ran. */
 static bool mark_start(struct writer *w, struct err *err)
 {
@@ -108,6 +138,9 @@ static bool mark_start(struct writer *w, struct err *err)
 
     if (!samples_span(w->history.samples, &first, &gap.first_ms, err))
         return false;
+    /* An agent that was away for a day is as careful as one whose clock leapt. */
+    if (gap.first_ms != 0)
+        note_leap(w, (gap.last_ms - gap.first_ms) * US_PER_MS);
     return gap.first_ms == 0 || gap.first_ms >= gap.last_ms ||
            history_add_gap(&w->history, &gap, err);
 }
@@ -128,13 +161,26 @@ static void copy_end(char *to, size_t size, const char *text)
     memcpy(to, text + skip, len - skip + 1);
 }
 
+/* Is it damaged, or is it a disk that does not give it now? */
+static bool is_readable(struct writer *w, struct err *err)
+{
+    if (aside_can_read(w->options.path, err)) {
+        w->unreadable_us = 0;
+        return true;
+    }
+    if (w->unreadable_us == 0)
+        w->unreadable_us = mono_us(w);
+    return mono_us(w) - w->unreadable_us >= UNREADABLE_US;
+}
+
 /* Puts the damaged file, which nothing has open, out of the way. */
 static bool set_aside(struct writer *w, const char *damage, struct err *err)
 {
     char name[PATH_MAX + 64];
 
-    if (!aside_move(w->options.path, wall(w), name, sizeof name, err))
+    if (!is_readable(w, err) || !aside_move(w->options.path, wall(w), name, sizeof name, err))
         return false;
+    w->unreadable_us = 0;
     (void)pthread_mutex_lock(&w->lock);
     w->status.set_aside++;
     copy_end(w->status.aside, sizeof w->status.aside, name);
@@ -144,6 +190,31 @@ static bool set_aside(struct writer *w, const char *damage, struct err *err)
     return true;
 }
 
+/* Where locks may not hold, who is named in the lock is given the time to answer. */
+static bool settle(struct writer *w, struct err *err)
+{
+    if (mount_network(w->options.path) == NULL || lock_is_settled(w->file_lock, err))
+        return true;
+    if (!lock_stands(w->file_lock, err)) {
+        let_go(w);
+        return false;
+    }
+    if (mono_us(w) < w->settle_at_us)
+        return false;
+    lock_settle(w->file_lock);
+    return true;
+}
+
+static bool lock_file(struct writer *w, struct err *err)
+{
+    if (w->file_lock == NULL) {
+        if (!lock_take(w->options.path, &w->file_lock, err))
+            return false;
+        w->settle_at_us = mono_us(w) + LOCK_ANSWER_US;
+    }
+    return settle(w, err);
+}
+
 /* Opens the file, or, where a damaged one was, a new one. */
 static bool open_file(struct writer *w, struct err *err)
 {
@@ -151,7 +222,7 @@ static bool open_file(struct writer *w, struct err *err)
         .path = w->options.path, .max_bytes = w->options.max_bytes, .vfs = w->options.vfs};
     struct err damage;
 
-    if (w->file_lock == NULL && !lock_take(w->options.path, &w->file_lock, err))
+    if (!lock_file(w, err))
         return false;
     if (history_open(&options, &w->history, err))
         return true;
@@ -159,9 +230,10 @@ static bool open_file(struct writer *w, struct err *err)
     if ((damage.code != DB_CORRUPT && damage.code != DB_NOT_A_DB) ||
         !aside_is_history(w->options.path) || !set_aside(w, damage.text, err))
         return false;
-    return lock_take(w->options.path, &w->file_lock, err) &&
-           history_open(&options, &w->history, err);
+    return lock_file(w, err) && history_open(&options, &w->history, err);
 }
+
+static bool replace_damaged(struct writer *w, struct err *err);
 
 static bool open_history(struct writer *w, struct err *err)
 {
@@ -169,7 +241,10 @@ static bool open_history(struct writer *w, struct err *err)
 
     if (!open_file(w, err))
         return false;
+    w->checked = false;
     if (!decisions_last_id(w->history.decisions, &last_id, err) || !mark_start(w, err)) {
+        if (db_damage(w->history.db) != NULL)
+            return replace_damaged(w, err);
         history_close(&w->history);
         return false;
     }
@@ -192,7 +267,7 @@ static bool have_history(struct writer *w, struct err *err)
     return w->history.db != NULL || open_history(w, err);
 }
 
-/* What was found to be damaged is not written any more: a new file is begun. */
+/* What was found to be damaged is not written any more: a new file is begun, ASIDE_MAX times at most. */
 static bool replace_damaged(struct writer *w, struct err *err)
 {
     char damage[240];
@@ -283,6 +358,8 @@ static void forget_old(struct writer *w)
 {
     struct err err = {0};
 
+    if (mono_us(w) < w->not_steady_until_us)
+        return;
     w->forget_at_us = mono_us(w) + FORGET_EVERY_US;
     if (!history_forget(&w->history, &w->options.keep, wall(w).us / 1000, &err))
         note_error(w, &err);
@@ -309,6 +386,29 @@ static void leave_damaged(struct writer *w)
 
     if (w->history.db != NULL && db_damage(w->history.db) != NULL && !replace_damaged(w, &err))
         note_error(w, &err);
+}
+
+static bool may_check(void *self)
+{
+    const struct writer *w = self;
+
+    return !atomic_load(&w->stop) && mono_us(w) < w->check_until_us;
+}
+
+/* Looks over a file that was opened, once and before it is written: damage is better found than met by whoever needs what is lost. */
+static void check_file(struct writer *w)
+{
+    struct err err = {0};
+    bool whole;
+
+    if (w->history.db == NULL || w->checked)
+        return;
+    w->checked = true;
+    w->check_until_us = mono_us(w) + CHECK_US;
+    if (!db_quick_check(w->history.db, may_check, w, &whole, &err) &&
+        db_damage(w->history.db) == NULL)
+        note_error(w, &err);
+    leave_damaged(w);
 }
 
 /* Writes what is queued. At the limit of size old history makes room, once. */
@@ -338,6 +438,7 @@ static bool flush(struct writer *w, struct err *err)
     }
     queue_pop(w->queue, n);
     note_commit(w);
+    look_at_clock(w);
     if (sampled_ms != INT64_MIN)
         pack_old(w, sampled_ms);
     if (chunk || mono_us(w) >= w->forget_at_us)
@@ -407,14 +508,26 @@ static void tell_tried(struct writer *w)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
-static void work(struct writer *w)
+static bool write_queued(struct writer *w)
 {
     struct err err = {0};
     bool ok = flush(w, &err);
 
     if (!ok)
         note_error(w, &err);
+    return ok;
+}
+
+static void work(struct writer *w)
+{
+    struct err err = {0};
+    bool ok = have_history(w, &err);
+
+    if (!ok)
+        note_error(w, &err);
     tell_tried(w);
+    check_file(w);
+    ok = ok && write_queued(w);
     w->not_before_us =
         mono_us(w) + (ok ? w->options.interval_us / WRITER_BURST_PART : w->options.interval_us);
 }
@@ -472,6 +585,7 @@ bool writer_start(const struct writer_options *options, struct writer **ret_writ
     if (w->options.interval_us <= 0)
         w->options.interval_us = WRITER_INTERVAL_US;
     w->clock = clock_system();
+    w->ahead_us = wall(w).us - mono_us(w);
     w->queue = queue_new(WRITER_SLOTS, WRITER_PIECE_BYTES);
     (void)sem_init(&w->wake, 0, 0);
     (void)pthread_mutex_init(&w->lock, NULL);

@@ -12,9 +12,13 @@
  * Samples whose hour has passed are packed, and their figures made (history_pack()), after a commit, in transactions of their own.
  *
  * A file that cannot be opened or written (full, read-only, of a newer brim, of another application) costs history and nothing else: the
- * thread tries again, status says why. So does one that another agent writes (lock.h): it is taken over when that one has ended. A
- * history that turns out to be damaged is set aside (aside.h) and a new one begun; one that was removed or replaced is begun anew. At its
- * limit of size the oldest history makes room.
+ * thread tries again, status says why. So does one that another agent writes (lock.h): it is taken over when that one has ended. A file is
+ * looked over when it was opened (db_quick_check(), for at most 10 s). A history that turns out to be damaged then or later is set aside
+ * (aside.h) and a new one begun; where the disk refuses to read it that is waited for, for ten minutes. One that was removed or replaced is
+ * begun anew. At its limit of size the oldest history makes room.
+ *
+ * What is too old is forgotten by the wall clock, once that has stood for an hour: after it leapt by more than a day, in an agent's life or
+ * between two, nothing is.
  */
 #ifndef BRIM_STORAGE_WRITER_H
 #define BRIM_STORAGE_WRITER_H

@@ -53,28 +53,98 @@ def wait_decision(db, more_than=0):
                "a decision in the file")
 
 
-class ReadOnly(Story):
-    def test_a_folder_that_cannot_be_written_costs_history_until_it_can(self):
-        switch = os.path.join(self.dir.name, "read-only")
-        open(switch, "w").close()
-        env = dict(os.environ, LD_PRELOAD=FAULTY_DISK, FAULTY_READ_ONLY=switch)
-        with Cluster() as p, Keeper(p, self.db, env=env) as agent:
-            said = agent.wait_log("history cannot be written; control goes on.*", SOON_S)
-            self.assertIn("Read-only file system", said)
-            self.assertIn(self.db, said)
-            self.check_prompt(p.yields())
-            self.assertEqual(agent.metric("brim_history_failing"), 1)
-            self.assertIn("Read-only file system", status(agent)["error"])
-            self.assertIn("History that cannot be written; control goes on: ", shown(agent))
-            os.unlink(switch)
-            agent.wait_log("history is written again", SOON_S)
-            wait_until(lambda: agent.metric("brim_history_failing") == 0, SOON_S, "the metric")
-            self.assertIsNone(status(agent)["error"])
-            self.assertEqual(agent.stop()[0], 0)
-        # What was decided meanwhile is there.
+class Faulty(Story):
+    """What the disk refuses, from one moment to another."""
+
+    EIO, EROFS = 5, 30
+
+    def setUp(self):
+        super().setUp()
+        self.switch = os.path.join(self.dir.name, "faulty")
+        self.env = dict(os.environ, LD_PRELOAD=FAULTY_DISK, FAULTY_DISK=self.switch)
+
+    def refuse(self, words):
+        with open(self.switch + ".new", "w") as f:
+            f.write(words)
+        os.replace(self.switch + ".new", self.switch)
+
+    def check_failing(self, p, agent, why):
+        """People are told, once; paid load gets its room."""
+        said = agent.wait_log("history cannot be written; control goes on.*", SOON_S)
+        self.assertIn(why, said)
+        self.assertIn(self.db, said)
+        self.check_prompt(p.yields())
+        wait_until(lambda: agent.metric("brim_history_failing") == 1, SOON_S, "the metric")
+        self.assertIn(why, status(agent)["error"])
+        self.assertIn("History that cannot be written; control goes on: ", shown(agent))
+        errors = agent.metric("brim_history_errors_total")
+        wait_until(lambda: agent.metric("brim_history_errors_total") > errors, SOON_S, "another try")
+        self.assertEqual(agent.text().count("history cannot be written"), 1)
+
+    def check_heals(self, agent):
+        os.unlink(self.switch)
+        agent.wait_log("history is written again", SOON_S)
+        wait_until(lambda: agent.metric("brim_history_failing") == 0, SOON_S, "the metric")
+        self.assertIsNone(status(agent)["error"])
+        self.assertEqual(agent.metric("brim_history_set_aside_total"), 0)
+        self.assertEqual(agent.metric("brim_history_dropped_total"), 0)
+        self.assertEqual(agent.stop()[0], 0)
+        self.check_nothing_lost()
+
+    def check_nothing_lost(self):
+        """What was decided meanwhile is there."""
+        self.assertEqual(query(self.db, "PRAGMA integrity_check"), [("ok",)])
         ids = [i for i, in query(self.db, "SELECT id FROM decision ORDER BY id")]
         self.assertEqual(ids, list(range(1, len(ids) + 1)))
         self.assertGreaterEqual(query(self.db, "SELECT count(*) FROM decision WHERE replicas < before")[0][0], 2)
+
+    def while_written(self, words, why):
+        with Cluster() as p, Keeper(p, self.db, env=self.env) as agent:
+            self.check_prompt(p.yields(1))
+            wait_decision(self.db)
+            self.refuse(words)
+            self.check_prompt(p.yields(1))
+            self.check_failing(p, agent, why)
+            self.check_heals(agent)
+
+    def from_the_start(self, words, why):
+        with Cluster() as p:
+            with Keeper(p, self.db, env=self.env) as agent:
+                self.check_prompt(p.yields(1))
+                wait_decision(self.db)
+                self.assertEqual(agent.stop()[0], 0)
+            self.refuse(words)
+            with Keeper(p, self.db, env=self.env) as agent:
+                self.check_failing(p, agent, why)
+                self.check_heals(agent)
+
+
+class Errors(Faulty):
+    """A disk that answers with errors: what it refuses waits until it does not."""
+
+    def test_a_disk_that_refuses_to_write(self):
+        self.while_written("write %d" % self.EIO, "disk I/O error")
+
+    def test_a_disk_that_refuses_to_sync(self):
+        self.while_written("sync %d" % self.EIO, "disk I/O error")
+
+    def test_a_disk_that_refuses_to_read(self):
+        """It is no damaged file: SQLite tells them not apart."""
+        self.from_the_start("read %d" % self.EIO, "Input/output error")
+
+
+class ReadOnly(Faulty):
+    def test_a_folder_that_cannot_be_written_costs_history_until_it_can(self):
+        self.refuse("open %d" % self.EROFS)
+        with Cluster() as p, Keeper(p, self.db, env=self.env) as agent:
+            self.check_failing(p, agent, "Read-only file system")
+            self.check_heals(agent)
+
+    def test_a_file_system_that_becomes_read_only_while_the_file_is_open(self):
+        self.while_written("write %d" % self.EROFS, "disk I/O error")
+
+    def test_a_folder_in_which_the_file_can_be_written_and_no_log_can_be_made(self):
+        self.from_the_start("open %d -wal" % self.EROFS, "unable to open database file")
 
 
 class Network(Story):
@@ -95,6 +165,25 @@ class Network(Story):
         # A reader after a crash finds all of it, as one after an end does.
         self.assertEqual(report(self.db).returncode, 0, report(self.db).stderr)
         self.assertEqual(query(self.db, "PRAGMA integrity_check"), [("ok",)])
+
+
+    def test_a_second_agent_where_locks_do_not_hold_is_refused(self):
+        env = dict(os.environ, LD_PRELOAD=FAULTY_DISK, FAULTY_FS_TYPE="6969", FAULTY_LOCKS="1")
+        with Cluster() as p, Keeper(p, self.db, env=env) as first:
+            wait_until(lambda: (first.metric("brim_history_bytes") or 0) > 0, SOON_S, "the first agent's history")
+            with Cluster() as q, Keeper(q, self.db, env=env) as second:
+                said = second.wait_log("history cannot be written; control goes on.*", SOON_S)
+                self.assertIn("process %d on " % first.process.pid, said)
+                wait_until(lambda: "locks do not hold here" in (status(second)["error"] or ""), SOON_S, "the first one's answer")
+                self.check_prompt(q.yields(1))
+                self.check_prompt(p.yields(1))
+                self.assertEqual(first.metric("brim_history_errors_total"), 0)
+                self.assertEqual(first.stop()[0], 0)
+                second.wait_log("history is written again", SOON_S)
+                self.assertEqual(second.stop()[0], 0)
+        self.assertEqual(query(self.db, "PRAGMA integrity_check"), [("ok",)])
+        run = report(self.db)
+        self.assertEqual(run.returncode, 0, run.stderr)
 
 
 class Damaged(Story):
@@ -193,6 +282,48 @@ class Clock(Story):
         self.assertLess(after[-1][1], before[1] - 3000 * 1000, "times are told as the clock has them")
         self.assertEqual(query(self.db, "PRAGMA integrity_check"), [("ok",)])
         self.assertEqual(report(self.db, "--by", "hour").returncode, 0)
+
+
+    def test_a_clock_that_is_far_ahead_for_a_while_costs_no_history(self):
+        clock = os.path.join(self.dir.name, "clock")
+        env = dict(os.environ, LD_PRELOAD=FAULTY_SYSTEM, FAULTY_CLOCK=clock)
+
+        def years(n):
+            with open(clock + ".new", "w") as f:
+                f.write(str(n * 365 * 86400))
+            os.replace(clock + ".new", clock)
+
+        def kept():
+            return query(self.db, "SELECT id, t FROM decision WHERE id <= %d ORDER BY id" % len(first))
+
+        first = []
+        years(0)
+        with Cluster() as p:
+            with Keeper(p, self.db, env=env) as agent:
+                self.check_prompt(p.yields())
+                wait_decision(self.db)
+                self.assertEqual(agent.stop()[0], 0)
+            first = query(self.db, "SELECT id, t FROM decision ORDER BY id")
+            self.assertEqual(kept(), first)
+            # A board without a battery may wake up in any year.
+            years(10)
+            with Keeper(p, self.db, env=env) as agent:
+                self.check_prompt(p.yields(1))
+                wait_decision(self.db, first[-1][0])
+                self.assertEqual(kept(), first)
+                years(0)
+                self.check_prompt(p.yields(1))
+                time.sleep(test_disk.STEP_S + 1)
+                years(10)
+                time.sleep(test_disk.STEP_S + 1)
+                years(0)
+                self.check_prompt(p.yields(1))
+                self.assertEqual(agent.metric("brim_history_failing"), 0)
+                self.assertEqual(agent.stop()[0], 0)
+        self.assertEqual(kept(), first)
+        self.assertEqual(query(self.db, "PRAGMA integrity_check"), [("ok",)])
+        run = report(self.db, "--by", "hour", "--since", "1h")
+        self.assertEqual(run.returncode, 0, run.stderr)
 
 
 class Two(Story):

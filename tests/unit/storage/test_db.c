@@ -47,6 +47,45 @@ Test(db, gives_back_what_was_bound)
     folder_done(&f);
 }
 
+static bool no_more(void *self)
+{
+    return ++*(int *)self < 3;
+}
+
+Test(db, looks_over_its_pages_as_long_as_it_may)
+{
+    struct folder f;
+    struct db *db = open_new(&f);
+    struct err err = {0};
+    bool whole = false;
+    int asked = -1000000;
+    char garbage[4096];
+    FILE *file;
+
+    cr_assert(db_exec(db,
+                      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+                      "5000) INSERT INTO t SELECT i, 'text', randomblob(300) FROM n",
+                      &err));
+    cr_assert(db_quick_check(db, no_more, &asked, &whole, &err) && whole, "%s", err.text);
+    asked = 0;
+    cr_assert(db_quick_check(db, no_more, &asked, &whole, &err) && !whole, "%s", err.text);
+    cr_assert_eq(asked, 3);
+    cr_assert_null(db_damage(db));
+    db_close(db);
+
+    memset(garbage, 'x', sizeof garbage);
+    file = fopen(f.file, "r+b");
+    cr_assert(file != NULL && fseek(file, 100 * 4096, SEEK_SET) == 0 &&
+              fwrite(garbage, 1, sizeof garbage, file) == sizeof garbage && fclose(file) == 0);
+    cr_assert(db_open(&(struct db_options){.path = f.file}, &db, &err), "%s", err.text);
+    asked = -1000000;
+    cr_assert_not(db_quick_check(db, no_more, &asked, &whole, &err));
+    cr_assert_eq(err.code, DB_CORRUPT);
+    cr_assert_not_null(db_damage(db));
+    db_close(db);
+    folder_done(&f);
+}
+
 Test(db, undoes_what_was_not_committed)
 {
     struct folder f;

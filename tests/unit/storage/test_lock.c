@@ -15,6 +15,21 @@ static void put(const struct folder *f, const char *text)
     cr_assert(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
+static bool text_is(const struct folder *f, const char *expected)
+{
+    char path[400], text[200];
+    FILE *file;
+    size_t len;
+
+    (void)snprintf(path, sizeof path, "%s-lock", f->file);
+    file = fopen(path, "r");
+    cr_assert_not_null(file);
+    len = fread(text, 1, sizeof text - 1, file);
+    text[len] = '\0';
+    cr_assert_eq(fclose(file), 0);
+    return strcmp(text, expected) == 0;
+}
+
 /* A process that holds the lock until it is killed. */
 static pid_t holder(const struct folder *f)
 {
@@ -132,6 +147,39 @@ Test(lock, does_not_stand_when_the_file_was_removed_or_replaced)
     file = fopen(f.file, "w");
     cr_assert(file != NULL && fclose(file) == 0);
     cr_assert_not(lock_stands(lock, &err));
+    lock_release(lock);
+    folder_done(&f);
+}
+
+/* Where locks do not hold two may have one: the one who is named answers, the newcomer leaves. */
+Test(lock, is_answered_by_who_is_named_where_locks_do_not_hold)
+{
+    struct folder f = folder_new();
+    struct err err = {0};
+    struct lock *lock;
+
+    put(&f, "123 elsewhere\n");
+    cr_assert(lock_take(f.file, &lock, &err), "%s", err.text);
+    cr_assert_not(lock_is_settled(lock, &err));
+    cr_assert_not_null(strstr(err.text, "process 123 on elsewhere"), "%s", err.text);
+    cr_assert(lock_stands(lock, &err), "%s", err.text);
+    put(&f, "123 elsewhere\n");
+    cr_assert_not(lock_stands(lock, &err));
+    cr_assert_not_null(strstr(err.text, "process 123 on elsewhere"), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "locks do not hold here"), "%s", err.text);
+    lock_release(lock);
+
+    /* Without an answer it is settled, and answers itself. */
+    cr_assert(lock_take(f.file, &lock, &err) && !lock_is_settled(lock, &err), "%s", err.text);
+    lock_settle(lock);
+    put(&f, "456 newcomer\n");
+    cr_assert(lock_is_settled(lock, &err) && lock_stands(lock, &err), "%s", err.text);
+    cr_assert_not(text_is(&f, "456 newcomer\n"));
+    lock_release(lock);
+
+    /* Who ended in good order is not waited for. */
+    cr_assert(text_is(&f, ""));
+    cr_assert(lock_take(f.file, &lock, &err) && lock_is_settled(lock, &err), "%s", err.text);
     lock_release(lock);
     folder_done(&f);
 }

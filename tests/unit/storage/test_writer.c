@@ -694,6 +694,30 @@ Test(writer, sets_a_damaged_history_aside_and_begins_a_new_one)
     }
 }
 
+/* Pages that are read when all is prepared for writing, and such as no start reads. */
+Test(writer, looks_over_a_file_that_it_opens)
+{
+    static const char *const trees[] = {"decision", "decision_t", "gap", "chunk", "pack"};
+
+    for (size_t i = 0; i < COUNT_OF(trees); i++) {
+        struct folder f = folder_new();
+        const struct writer_options options = {.path = f.file, .interval_us = 20000};
+        struct writer_status status = write_some(&options, 10000, 3000);
+        struct writer *w;
+        char sql[128];
+
+        cr_assert_eq(status.set_aside, 0);
+        (void)snprintf(sql, sizeof sql, "SELECT rootpage FROM sqlite_schema WHERE name = '%s'",
+                       trees[i]);
+        damage(f.file, 4096 * (number(f.file, sql) - 1), 4096);
+        w = start(&options);
+        WAIT_FOR(w, status, status.set_aside == 1);
+        cr_assert(writer_stop(w));
+        cr_assert_eq(number(f.file, "SELECT count(*) FROM sample"), 0, "%s", trees[i]);
+        folder_done(&f);
+    }
+}
+
 /* Damage that is found only while it writes: nothing that was handed over is missing in the new file. */
 Test(writer, begins_anew_when_the_file_is_damaged_under_it)
 {
