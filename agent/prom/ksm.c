@@ -283,7 +283,7 @@ static void take_pod_points(struct ksm_pod *pod, enum ksm_fact fact,
     for (size_t i = 0; i < s->n_points; i++) {
         int64_t t_ms = s->points[i].t_ms;
 
-        if (t_ms <= 0 || t_ms >= MAX_TIME_MS)
+        if (!is_time(t_ms))
             continue;
         if (fact == KSM_POD_LAST)
             keep_newest(&pod->seen_ms, t_ms);

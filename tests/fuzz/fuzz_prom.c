@@ -2,6 +2,7 @@
  * Answers of Prometheus to the questions about pods and nodes: each is read whole and in pieces, which must come to the same, and taken into a
  * trace of an hour.
  */
+#include <ctype.h>
 #include <stdlib.h>
 
 #include "agent/prom/ksm.h"
@@ -12,7 +13,7 @@
 #define SINCE_MS (INT64_C(1700000000) * 1000)
 #define HOUR_MS  (INT64_C(3600) * 1000)
 
-enum { EVERY_MS = 30000, DIGITS = 3, WINDOW = 0x80 };
+enum { EVERY_MS = 30000, DIGITS = 3, WINDOW = 0x80, NAMES_MAX = 100 };
 
 /* What came of one answer. */
 struct read {
@@ -95,6 +96,24 @@ static void read_both_ways(struct ksm *k, enum ksm_fact fact, struct sv text, si
         fuzz_fail("in pieces the answer is another one");
 }
 
+/* What stands in the next question, as a regular expression: uids and '|', no more of them than were told. */
+static void check_names(struct ksm *k, enum ksm_fact fact, size_t most)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, NAMES_MAX);
+    for (; ksm_names(k, fact, NAMES_MAX, &text); most -= text.len) {
+        if (text.len == 0 || text.len > most)
+            fuzz_fail("more names than were told");
+        for (size_t i = 0; i < text.len; i++) {
+            if (text.at[i] != '|' && text.at[i] != '-' && !isalnum((unsigned char)text.at[i]))
+                fuzz_fail("a name that is no uid");
+        }
+        strbuf_clear(&text);
+    }
+    strbuf_done(&text);
+}
+
 static void make_trace(struct ksm *k)
 {
     struct ksm_seen seen;
@@ -130,6 +149,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             ksm_window(k, SINCE_MS + HOUR_MS / 2, 2 * EVERY_MS);
         read_both_ways(k, (question - 'a') % WINDOW % KSM_FACT_COUNT_, sv_skip(answer, 1), piece);
     }
+    check_names(k, KSM_POD_LAST, size);
+    check_names(k, KSM_POD_PHASES, size);
     make_trace(k);
     ksm_free(k);
     return 0;
