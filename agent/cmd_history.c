@@ -106,15 +106,19 @@ static void print_table(const struct facts *f, struct strbuf *out)
 
     (void)strbuf_addf(out, "file      %s\n", f->path);
     (void)strbuf_addf(out, "schema    %lld\n", (long long)f->schema);
-    (void)strbuf_addf(out, "size      %.1f MiB, log %.1f MiB\n", (double)f->bytes / (1 << 20),
-                      (double)f->log_bytes / (1 << 20));
+    (void)strbuf_add(out, SV("size      "));
+    (void)strbuf_add_size(out, f->bytes);
+    (void)strbuf_add(out, SV(", log "));
+    (void)strbuf_add_size(out, f->log_bytes);
+    (void)strbuf_add_char(out, '\n');
     (void)strbuf_addf(out, "samples   %s to %s\n", when(f->first_ms, first),
                       when(f->last_ms, last));
     (void)strbuf_addf(out, "policies  %.*s\n", SV_ARG(strbuf_sv(&f->policies)));
-    (void)strbuf_addf(out, "journal   %s to %s, %lld events in %lld segments, %.1f MiB\n",
+    (void)strbuf_addf(out, "journal   %s to %s, %lld events in %lld segments, ",
                       when(f->journal.first_ms, first), when(f->journal.last_ms, last),
-                      (long long)f->journal.events, (long long)f->journal.segments,
-                      (double)f->journal.bytes / (1 << 20));
+                      (long long)f->journal.events, (long long)f->journal.segments);
+    (void)strbuf_add_size(out, f->journal.bytes);
+    (void)strbuf_add_char(out, '\n');
     (void)strbuf_addf(out, "\n%-16s %12s\n", "TABLE", "ROWS");
     for (size_t i = 0; i < f->n_tables; i++)
         (void)strbuf_addf(out, "%-16s %12lld\n", f->tables[i].name, (long long)f->tables[i].rows);
@@ -233,6 +237,16 @@ static const struct cli_command backup_command = {
     .examples = "  brim history backup --db /var/lib/brim/history.db monday.db\n",
 };
 
+static void print_backup(const char *path, int64_t bytes)
+{
+    struct strbuf size;
+
+    strbuf_init(&size, 64);
+    (void)strbuf_add_size(&size, bytes);
+    (void)printf("%s: %s, whole\n", path, strbuf_str(&size));
+    strbuf_done(&size);
+}
+
 static int backup(int argc, char **argv)
 {
     const char *db;
@@ -244,7 +258,7 @@ static int backup(int argc, char **argv)
     if (!cli_begin(&backup_command, argc, argv, &cli, &code))
         return code;
     if (need_db(&cli, &db, &err) && backup_make(db, cli.args[0], NULL, NULL, &bytes, &err)) {
-        (void)printf("%s: %.1f MiB, whole\n", cli.args[0], (double)bytes / (1 << 20));
+        print_backup(cli.args[0], bytes);
         code = CLI_DONE;
     } else {
         code = cmd_fail(backup_command.name, &err);

@@ -279,7 +279,7 @@ void recorder_follow(struct recorder *r, const struct turn *t)
     loop_timer_set(r->timer, SAMPLES_STEP_MS * US_PER_MS);
 }
 
-void recorder_decided(struct recorder *r, const struct turn_filler *tf)
+void recorder_decided(struct recorder *r, const struct turn_filler *tf, int64_t latency_us)
 {
     const struct snapshot_decision *d = &tf->recent[0];
     const struct planner_plan *plan = &tf->plan;
@@ -301,6 +301,7 @@ void recorder_decided(struct recorder *r, const struct turn_filler *tf)
                 [DECISION_PENDING] = d->pending_milli,
                 [DECISION_RESERVE] = plan->reserve_milli,
                 [DECISION_HEADROOM] = plan->headroom.milli,
+                [DECISION_LATENCY] = latency_us,
             },
     };
 

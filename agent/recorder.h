@@ -47,8 +47,9 @@ uint64_t recorder_first_id(const struct recorder *r);
 /* The turn whose world is sampled; from now on every SAMPLES_STEP_MS. Borrowed. */
 void recorder_follow(struct recorder *r, const struct turn *t);
 
-/* The newest decision of a filler of the turn's, and a sample with it. */
-void recorder_decided(struct recorder *r, const struct turn_filler *tf);
+/* The newest decision of a filler of the turn's, and a sample with it. `latency_us`: how long the
+ * paid pod that it answers had waited when the write went out; 0: it answers none. */
+void recorder_decided(struct recorder *r, const struct turn_filler *tf, int64_t latency_us);
 
 /* Keeps the text of the policies that are in force now. */
 void recorder_keep_policies(struct recorder *r, const struct policy_texts *texts);

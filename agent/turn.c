@@ -333,8 +333,8 @@ static bool may_step(struct turn *t, struct mono now)
     return true;
 }
 
-/* Keeps a decision for showing: those that change the count, and those whose reason is new. */
-static void record(struct turn *t, struct turn_filler *tf)
+/* Keeps a decision for showing: those that change the count, and those whose reason is new. The latency as in recorder_decided(). */
+static void record(struct turn *t, struct turn_filler *tf, int64_t latency_us)
 {
     struct snapshot_decision *d = tf->recent;
     struct strbuf text;
@@ -360,12 +360,13 @@ static void record(struct turn *t, struct turn_filler *tf)
     tf->decisions_total[tf->decision.reason]++;
     t->unpublished = true;
     if (t->parts.recorder != NULL)
-        recorder_decided(t->parts.recorder, tf);
+        recorder_decided(t->parts.recorder, tf, latency_us);
 }
 
 /* Acting. */
 
-static void count_latency(struct turn *t, struct turn_filler *tf)
+/* Returns it, at least 1. */
+static int64_t count_latency(struct turn *t, struct turn_filler *tf)
 {
     static const double bounds[] = SNAPSHOT_LATENCY_BOUNDS;
     int64_t us = mono_since_us(t->parts.facts->fillers[tf->index].urgent_since,
@@ -377,6 +378,7 @@ static void count_latency(struct turn *t, struct turn_filler *tf)
     tf->latency.bucket[i]++;
     tf->latency.count++;
     tf->latency.sum_us += us;
+    return max_i64(us, 1);
 }
 
 static bool is_urgent(const struct turn *t, const struct turn_filler *tf)
@@ -403,20 +405,21 @@ static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_r
 {
     struct facts_filler *ff = &t->parts.facts->fillers[tf->index];
     bool urgent = move->move == ACT_SHRINK && is_urgent(t, tf);
+    int64_t latency_us = 0;
 
     tf->decision.replicas = move->to;
-    record(t, tf);
     if (turn_writes(t, tf)) {
         if (move->move == ACT_SHRINK)
             workload_shrink(tf->workload, move->to);
         else
             workload_grow(tf->workload, move->to);
         if (urgent)
-            count_latency(t, tf);
+            latency_us = count_latency(t, tf);
         ff->urgent_served |= move->move == ACT_SHRINK;
     } else {
         pretend(t, tf, move, now);
     }
+    record(t, tf, latency_us);
     if (!tell_is_repeated(&tf->altered, tf->from, move->to))
         tell_rescale(tf->policy, tf->workload, !turn_writes(t, tf), tf->from, &tf->decision,
                      tf->recent[0].detail);
@@ -544,7 +547,7 @@ static void act(struct turn *t, struct turn_filler *tf, struct mono now)
     if (move.move != ACT_NOTHING)
         carry_out(t, tf, &move, now);
     else if (tf->decision.reason != before && !facts.write)
-        record(t, tf);
+        record(t, tf, 0);
     if (move.has_wake)
         t->due.us = earliest(t->due.us, move.wake.us);
     notice_growth(t, tf);

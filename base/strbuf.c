@@ -81,6 +81,15 @@ bool strbuf_addf(struct strbuf *b, const char *fmt, ...)
     return true;
 }
 
+bool strbuf_add_size(struct strbuf *b, int64_t bytes)
+{
+    if (bytes < 1 << 10)
+        return strbuf_addf(b, "%lld B", (long long)bytes);
+    if (bytes < 1 << 20)
+        return strbuf_addf(b, "%.1f KiB", (double)bytes / (1 << 10));
+    return strbuf_addf(b, "%.1f MiB", (double)bytes / (1 << 20));
+}
+
 void strbuf_drop(struct strbuf *b, size_t n)
 {
     if (n == 0)

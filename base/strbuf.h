@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/sv.h"
@@ -32,6 +33,8 @@ void strbuf_clear(struct strbuf *b);
 bool strbuf_add(struct strbuf *b, struct sv text);
 bool strbuf_add_char(struct strbuf *b, char c);
 bool strbuf_addf(struct strbuf *b, const char *fmt, ...) PRINTF(2, 3);
+/* An amount of bytes for people: "812 B", "4.1 KiB", "13.0 MiB". */
+bool strbuf_add_size(struct strbuf *b, int64_t bytes);
 
 /* Drops the first n bytes (n <= len). O(len). */
 void strbuf_drop(struct strbuf *b, size_t n);

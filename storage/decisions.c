@@ -18,12 +18,13 @@ static const char *const field_names[] = {
     [DECISION_PENDING] = "pending",
     [DECISION_RESERVE] = "reserve",
     [DECISION_HEADROOM] = "headroom",
+    [DECISION_LATENCY] = "latency_us",
 };
 _Static_assert(COUNT_OF(field_names) == DECISION_COUNT_, "a field has no name");
 
 #define COLUMNS                                                                                    \
     "before, replicas, set_point, damped, slots, kept_slots, slot, hole_slots, allocatable, "      \
-    "paid, pending, reserve, headroom"
+    "paid, pending, reserve, headroom, latency_us"
 
 enum statement { ADD, RANGE, RISING, ONE, DROP, LAST_ID, FORGET, STATEMENT_COUNT_ };
 
@@ -39,7 +40,7 @@ static const char *const sql[] = {
             ") VALUES(:id, :policy, :t, :reason, :bound, "
             ":detail, :before, :replicas, :set_point, :damped, :slots, :kept_slots, :slot, "
             ":hole_slots, :allocatable, :paid, "
-            ":pending, :reserve, :headroom)",
+            ":pending, :reserve, :headroom, :latency_us)",
     [RANGE] = FILTERED " DESC",
     [RISING] = FILTERED,
     [ONE] = SELECTED "WHERE decision.id = :id",

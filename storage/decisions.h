@@ -26,6 +26,7 @@ enum decision_field {
     DECISION_PENDING,
     DECISION_RESERVE,
     DECISION_HEADROOM,
+    DECISION_LATENCY, /* us from when a paid pod was known to be unschedulable to the write that answers it; 0: answers none */
     DECISION_COUNT_,
 };
 const char *decision_field_name(enum decision_field field);

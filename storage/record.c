@@ -122,11 +122,11 @@ static void add_decision(struct record_table *t)
     add(t, RECORD_TEXT, "bound", 0, false, BOUND);
     add(t, RECORD_TEXT, "detail", 0, false, DETAIL);
     for (int i = 0; i < DECISION_COUNT_; i++) {
-        bool cores = i == DECISION_SLOT || i >= DECISION_ALLOCATABLE;
+        bool cores = i == DECISION_SLOT || (i >= DECISION_ALLOCATABLE && i <= DECISION_HEADROOM);
 
         (void)snprintf(name, sizeof name, "%s%s", decision_field_name((enum decision_field)i),
                        unit_of(cores));
-        add(t, RECORD_NUMBER, name, cores ? CORES : 0, true, OF_DECISION + i);
+        add(t, RECORD_NUMBER, name, cores ? CORES : 0, i != DECISION_LATENCY, OF_DECISION + i);
     }
 }
 
@@ -357,6 +357,8 @@ bool record_to_decision(const struct record *r, struct decision_entry *ret_decis
         !take_text("detail", r->text[DETAIL], d.detail, sizeof d.detail, err))
         return false;
     memcpy(d.at, &r->number[OF_DECISION], sizeof d.at);
+    if (d.at[DECISION_LATENCY] == RECORD_UNKNOWN)
+        d.at[DECISION_LATENCY] = 0;
     *ret_decision = d;
     return true;
 }

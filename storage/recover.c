@@ -497,7 +497,8 @@ static bool copy_file(const char *from, const char *to, int64_t *ret_unread, str
 
 /*
  * A file that was cut off is as long again as its first page says, with zeros: SQLite opens none whose tables begin behind its end.
- * A first page that says nonsense is left as it is.
+ * So is a page of which a part is left: rows that lie across the cut would come out with zeros in them. A first page that says
+ * nonsense is left as it is.
  */
 static void restore_length(const char *copy, int64_t *ret_unread)
 {
@@ -508,7 +509,8 @@ static void restore_length(const char *copy, int64_t *ret_unread)
     if (have > 0 && pread(fd, count, sizeof count, PAGES_AT) == (ssize_t)sizeof count)
         for (size_t i = 0; i < sizeof count; i++)
             want = want << 8 | count[i];
-    if (want > have && want <= MAX_PAGES && ftruncate(fd, want * PAGE) == 0)
+    if (want > have && want <= MAX_PAGES && ftruncate(fd, have * PAGE) == 0 &&
+        ftruncate(fd, want * PAGE) == 0)
         *ret_unread += want - have;
     if (fd >= 0)
         (void)close(fd);

@@ -123,6 +123,84 @@ static void fold_week(struct report *r)
         add_piece(&r->week[calendar_week_hour(r->pieces[i].local_s)], &r->pieces[i]);
 }
 
+/* ---- latencies ---- */
+
+/* One, and the row that it belongs to. */
+struct answer {
+    size_t row;
+    int64_t us;
+};
+
+static int by_row_and_length(const void *a, const void *b)
+{
+    const struct answer *x = a, *y = b;
+
+    return x->row != y->row ? (x->row > y->row) - (x->row < y->row)
+                            : (x->us > y->us) - (x->us < y->us);
+}
+
+/* The least that so many percent do not exceed. */
+static int64_t percentile(const struct answer *of, size_t n, size_t percent)
+{
+    return of[(n * percent + 99) / 100 - 1].us;
+}
+
+/* Gives each row what is told of its answers. O(n log n). */
+static void rank(struct answer *of, size_t n, struct report_row *rows)
+{
+    qsort(of, n, sizeof *of, by_row_and_length);
+    for (size_t i = 0, end; i < n; i = end) {
+        struct report_row *row = &rows[of[i].row];
+
+        for (end = i; end < n && of[end].row == of[i].row; end++)
+            continue;
+        row->answers = (int64_t)(end - i);
+        row->latency_p50_us = percentile(of + i, end - i, 50);
+        row->latency_p99_us = percentile(of + i, end - i, 99);
+        row->latency_max_us = of[end - 1].us;
+    }
+}
+
+static size_t whole_of(struct report *r UNUSED, int64_t t_ms UNUSED)
+{
+    return 0;
+}
+
+static size_t week_hour_of(struct report *r, int64_t t_ms)
+{
+    return (size_t)calendar_week_hour(report_piece_at(r, t_ms)->local_s);
+}
+
+static size_t row_of(struct report *r, int64_t t_ms)
+{
+    size_t from = 0, until = r->n_rows;
+
+    while (until - from > 1) {
+        size_t middle = from + (until - from) / 2;
+
+        if (r->rows[middle].first_ms <= t_ms)
+            from = middle;
+        else
+            until = middle;
+    }
+    return from;
+}
+
+static void fold_latencies(struct report *r, size_t (*place)(struct report *r, int64_t t_ms),
+                           struct report_row *rows)
+{
+    struct answer *of = xcalloc(r->n_latencies + 1, sizeof *of);
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->n_latencies; i++) {
+        if (report_piece_at(r, r->latencies[i].t_ms) != NULL)
+            of[n++] =
+                (struct answer){.row = place(r, r->latencies[i].t_ms), .us = r->latencies[i].us};
+    }
+    rank(of, n, rows);
+    free(of);
+}
+
 static void fold(struct report *r)
 {
     r->total = row_from(&r->pieces[0], r->pieces[0].local_s);
@@ -130,9 +208,12 @@ static void fold(struct report *r)
         add_piece(&r->total, &r->pieces[i]);
         r->offsets_differ |= r->pieces[i].offset_s != r->pieces[0].offset_s;
     }
+    fold_latencies(r, whole_of, &r->total);
     fold_week(r);
+    fold_latencies(r, week_hour_of, r->week);
     if (r->query.by != REPORT_WEEK_HOUR) {
         fold_rows(r);
+        fold_latencies(r, row_of, r->rows);
         return;
     }
     r->n_rows = CALENDAR_WEEK_HOURS;
@@ -295,6 +376,9 @@ void report_done(struct report *r)
     free(r->pieces);
     free(r->rows);
     free(r->week);
+    free(r->latencies);
+    r->latencies = NULL;
+    r->n_latencies = 0;
     r->pieces = r->rows = r->week = NULL;
     r->clusters = NULL;
     r->n_pieces = r->n_rows = r->n_clusters = 0;

@@ -35,6 +35,7 @@ enum {
     REPORT_MAX_TEXT = 64 << 20,
     REPORT_KEEP_WAITS = 50, /* the longest that are listed */
     REPORT_KEEP_GAPS = 20,
+    REPORT_KEEP_LATENCIES = 1 << 20, /* further ones count in nothing */
     REPORT_CURRENCY_SIZE = 16,
 };
 
@@ -106,9 +107,11 @@ struct report_row {
     int64_t nodes;      /* the most at once */
     int64_t yields, harvests, reversals; /* decisions; changes of their direction */
     int64_t starts, stops;               /* filler pods bound, and bound ones gone */
-    int64_t pods;                        /* paid pods that arrived */
-    int64_t blocked;                     /* of them blocked (blocked.h) */
-    int64_t wait_ms, longest_wait_ms;    /* of the blocked, from arrival to a node */
+    int64_t answers;                     /* yields whose latency is known, in us of them: */
+    int64_t latency_p50_us, latency_p99_us, latency_max_us;
+    int64_t pods;                     /* paid pods that arrived */
+    int64_t blocked;                  /* of them blocked (blocked.h) */
+    int64_t wait_ms, longest_wait_ms; /* of the blocked, from arrival to a node */
 };
 
 struct report_wait {
@@ -123,6 +126,11 @@ struct report_wait {
         1000, 5000, 10000, 30000, 60000, 300000                                                    \
     }
 enum { REPORT_WAIT_BUCKETS = 7 };
+
+/* How long a paid pod had waited when the yield for it went out. */
+struct report_latency {
+    int64_t t_ms, us;
+};
 
 /* Pieces, one after the other, of which samples do not tell all. */
 struct report_gap {
@@ -161,6 +169,8 @@ struct report {
     size_t n_rows;
     struct report_row *week; /* CALENDAR_WEEK_HOURS */
     struct report_row total;
+    struct report_latency *latencies; /* in any order */
+    size_t n_latencies;
     bool offsets_differ;                         /* the clock is changed in the range */
     struct report_wait waits[REPORT_KEEP_WAITS]; /* the longest first */
     size_t n_waits;

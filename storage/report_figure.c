@@ -33,8 +33,12 @@ static const struct report_figure_kind kinds[] = {
     [FIGURE_YIELDS] = {"YIELDS", "yields", "yields", FORM_COUNT, false},
     [FIGURE_HARVESTS] = {"HARVESTS", "harvests", "harvests", FORM_COUNT, false},
     [FIGURE_REVERSALS] = {"REVERSALS", "reversals", "reversals", FORM_COUNT, true},
-    [FIGURE_YIELD_LATENCY] = {"LATENCY", "yield_latency_p99_seconds", "yield latency, 99 of 100",
-                              FORM_TIME, true},
+    [FIGURE_LATENCY_P50] = {"LATENCY50", "yield_latency_p50_seconds",
+                            "yield latency, half of them within", FORM_LATENCY, true},
+    [FIGURE_LATENCY_P99] = {"LATENCY99", "yield_latency_p99_seconds",
+                            "yield latency, 99 of 100 within", FORM_LATENCY, true},
+    [FIGURE_LATENCY_MAX] = {"LATENCYMAX", "yield_latency_max_seconds", "yield latency, longest",
+                            FORM_LATENCY, true},
     [FIGURE_STARTS] = {"STARTS", "filler_starts", "filler pods started", FORM_COUNT, true},
     [FIGURE_STOPS] = {"STOPS", "filler_stops", "filler pods stopped", FORM_COUNT, true},
     [FIGURE_PODS] = {"PODS", "paid_pods", "paid pods that came", FORM_COUNT, false},
@@ -107,6 +111,9 @@ static void from_events(const struct report_row *row, int64_t step,
     at[FIGURE_YIELDS] = row->yields;
     at[FIGURE_HARVESTS] = row->harvests;
     at[FIGURE_REVERSALS] = row->reversals;
+    at[FIGURE_LATENCY_P50] = row->latency_p50_us;
+    at[FIGURE_LATENCY_P99] = row->latency_p99_us;
+    at[FIGURE_LATENCY_MAX] = row->latency_max_us;
     at[FIGURE_STARTS] = row->starts;
     at[FIGURE_STOPS] = row->stops;
     at[FIGURE_PODS] = row->pods;
@@ -159,8 +166,10 @@ static bool known(const struct report *r, const struct report_row *row, enum rep
     case FIGURE_HARVESTS:
     case FIGURE_REVERSALS:
         return row->decisions_ms > 0 || row->yields != 0 || row->harvests != 0;
-    case FIGURE_YIELD_LATENCY:
-        return false;
+    case FIGURE_LATENCY_P50:
+    case FIGURE_LATENCY_P99:
+    case FIGURE_LATENCY_MAX:
+        return row->answers > 0;
     case FIGURE_NODES:
         return row->nodes > 0;
     case FIGURE_LONE:
@@ -247,6 +256,11 @@ void report_form_text(enum report_form form, int64_t value, char text[static REP
         break;
     case FORM_TIME:
         to = put_decimal(to, tenths, 10);
+        *to++ = 's';
+        break;
+    case FORM_LATENCY:
+        to = put_decimal(to, tenths, 10);
+        *to++ = 'm';
         *to++ = 's';
         break;
     case FORM_MONEY:

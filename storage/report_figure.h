@@ -1,7 +1,7 @@
 /*
  * report_figure: the figures of a report's row: what they are called, how they are written, and what they come to.
  *
- * Values are thousandths (of a share, a core, a core-hour, a second, money), counts are whole. What the history does not tell of a
+ * Values are thousandths (of a share, a core, a core-hour, a second, money), latencies us, counts are whole. What the history does not tell of a
  * row has no value. docs/REPORT.md lists them.
  */
 #ifndef BRIM_STORAGE_REPORT_FIGURE_H
@@ -32,7 +32,9 @@ enum report_figure {
     FIGURE_YIELDS,
     FIGURE_HARVESTS,
     FIGURE_REVERSALS,
-    FIGURE_YIELD_LATENCY, /* no history keeps it yet */
+    FIGURE_LATENCY_P50, /* of yields that a paid pod waited for */
+    FIGURE_LATENCY_P99,
+    FIGURE_LATENCY_MAX,
     FIGURE_STARTS,
     FIGURE_STOPS,
     FIGURE_PODS,
@@ -52,6 +54,7 @@ enum report_form {
     FORM_CORES,
     FORM_COUNT,
     FORM_TIME,
+    FORM_LATENCY, /* millionths */
     FORM_MONEY
 };
 

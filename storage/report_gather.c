@@ -262,9 +262,19 @@ static bool add_gaps(struct history *h, struct report *r, struct err *err)
 
 struct turns {
     struct report *report;
-    int later; /* the direction of the next one in time: 1 up, -1 down, 0 there is none */
+    size_t cap; /* of its latencies */
+    int later;  /* the direction of the next one in time: 1 up, -1 down, 0 there is none */
     int64_t later_ms;
 };
+
+static void keep_latency(struct turns *turns, const struct decision_entry *d)
+{
+    struct report *r = turns->report;
+
+    if (d->at[DECISION_LATENCY] > 0 && r->n_latencies < REPORT_KEEP_LATENCIES)
+        VEC_PUSH(r->latencies, r->n_latencies, turns->cap,
+                 ((struct report_latency){.t_ms = d->t_ms, .us = d->at[DECISION_LATENCY]}));
+}
 
 /* Newest first: a change of direction belongs to the later decision. */
 static bool take_decision(void *self, const struct decision_entry *d)
@@ -276,6 +286,7 @@ static bool take_decision(void *self, const struct decision_entry *d)
 
     if (piece == NULL)
         return true;
+    keep_latency(turns, d);
     piece->yields += strcmp(d->reason, "yield") == 0;
     piece->harvests += strcmp(d->reason, "harvest") == 0;
     if (direction == 0)

@@ -181,6 +181,7 @@ static void put_value(const struct report *r, enum report_form form, int64_t val
     case FORM_SHARE:
     case FORM_POINTS:
     case FORM_TIME:
+    case FORM_LATENCY:
         report_form_text(form, value, text);
         add(out, text);
         return;
@@ -216,6 +217,7 @@ static const char *unit_of(enum report_figure f)
     case FORM_SHARE:
     case FORM_COUNT:
     case FORM_TIME:
+    case FORM_LATENCY:
     case FORM_MONEY:
         break;
     }

@@ -217,16 +217,35 @@ static void print_table(const struct report_story *s, bool wide, struct strbuf *
 
 /* ---- CSV ---- */
 
+/* Millionths, from 0 up. */
+static void put_micro(struct strbuf *out, int64_t micro)
+{
+    (void)strbuf_addf(out, "%lld.%06lld", (long long)(micro / 1000000),
+                      (long long)(micro % 1000000));
+}
+
 /* Nothing where it is not known. */
 static void put_value(const struct report_figures *figures, enum report_figure f,
                       struct strbuf *out)
 {
     if (!figures->known[f])
         return;
-    if (report_figure_kind(f)->form == FORM_COUNT)
+    switch (report_figure_kind(f)->form) {
+    case FORM_COUNT:
         (void)strbuf_addf(out, "%lld", (long long)figures->at[f]);
-    else
+        return;
+    case FORM_LATENCY:
+        put_micro(out, figures->at[f]);
+        return;
+    case FORM_SHARE:
+    case FORM_POINTS:
+    case FORM_CORE_HOURS:
+    case FORM_CORES:
+    case FORM_TIME:
+    case FORM_MONEY:
         jsonw_milli_text(out, figures->at[f]);
+        return;
+    }
 }
 
 static void print_csv_both(const struct report_story *s, struct strbuf *out)
@@ -291,7 +310,9 @@ static void json_row(const struct report *r, const struct report_row *row, const
                      const char *name, struct jsonw *w)
 {
     struct report_figures figures;
+    struct strbuf text;
 
+    strbuf_init(&text, 64);
     report_figures(r, row, REPORT_FULL_STEP, &figures);
     jsonw_object(w, key);
     if (name != NULL)
@@ -305,13 +326,14 @@ static void json_row(const struct report *r, const struct report_row *row, const
     for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
         const struct report_figure_kind *kind = report_figure_kind(f);
 
-        if (!figures.known[f])
-            jsonw_null(w, kind->key);
-        else if (kind->form == FORM_COUNT)
-            jsonw_i64(w, kind->key, figures.at[f]);
+        strbuf_clear(&text);
+        put_value(&figures, f, &text);
+        if (figures.known[f])
+            jsonw_raw(w, kind->key, strbuf_sv(&text));
         else
-            jsonw_milli(w, kind->key, figures.at[f]);
+            jsonw_null(w, kind->key);
     }
+    strbuf_done(&text);
     jsonw_end(w);
 }
 
@@ -385,8 +407,7 @@ static void json_terms(const struct report_terms *t, struct jsonw *w)
         struct strbuf share;
 
         strbuf_init(&share, 64);
-        (void)strbuf_addf(&share, "%lld.%06lld", (long long)(t->blocked_ppm / 1000000),
-                          (long long)(t->blocked_ppm % 1000000));
+        put_micro(&share, t->blocked_ppm);
         jsonw_raw(w, "allowed_blocked_share", strbuf_sv(&share));
         strbuf_done(&share);
     } else {
@@ -396,8 +417,7 @@ static void json_terms(const struct report_terms *t, struct jsonw *w)
         struct strbuf price;
 
         strbuf_init(&price, 64);
-        (void)strbuf_addf(&price, "%lld.%06lld", (long long)(t->price_micro / 1000000),
-                          (long long)(t->price_micro % 1000000));
+        put_micro(&price, t->price_micro);
         jsonw_raw(w, "price", strbuf_sv(&price));
         strbuf_done(&price);
     } else {

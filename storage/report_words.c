@@ -336,6 +336,15 @@ static bool say_waited(const struct report *r, struct strbuf *out)
     return true;
 }
 
+static void put_latency(struct strbuf *out, int64_t us)
+{
+    if (us >= 1000000)
+        report_put_duration(out, us / 1000);
+    else
+        (void)strbuf_addf(out, "%lld.%lld ms", (long long)(us / 1000),
+                          (long long)(us % 1000 / 100));
+}
+
 static bool say_turned(const struct report *r, struct strbuf *out)
 {
     const struct report_row *t = &r->total;
@@ -364,8 +373,17 @@ static bool say_turned(const struct report *r, struct strbuf *out)
         add(out, " as much as filler worked");
     }
     add(out, ".");
-    if (r->scrapes.interval_ms == 0)
-        add(out, " How fast yields were is not kept in the history.");
+    if (t->answers > 0) {
+        add(out, " ");
+        put_count(out, t->answers, "yield", "yields");
+        add(out, " answered a paid pod that waited: the half of them within ");
+        put_latency(out, t->latency_p50_us);
+        add(out, " of its first word, 99 of 100 within ");
+        put_latency(out, t->latency_p99_us);
+        add(out, ", the longest within ");
+        put_latency(out, t->latency_max_us);
+        add(out, ".");
+    }
     return true;
 }
 

@@ -56,6 +56,9 @@ static const char *const migrations[] = {
     "  policy INTEGER NOT NULL, level INTEGER NOT NULL, first INTEGER NOT NULL,"
     "  begin INTEGER NOT NULL, until INTEGER NOT NULL, rows INTEGER NOT NULL, data BLOB NOT NULL,"
     "  PRIMARY KEY(policy, level, first));",
+
+    /* 6: how fast a yield was; 0 where nobody was waiting, or nobody knows. */
+    "ALTER TABLE decision ADD COLUMN latency_us INTEGER NOT NULL DEFAULT 0;",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
                "a migration has no number");

@@ -87,7 +87,7 @@ static void add_param(struct report_job *job, const struct routes_param *p)
             add_word(job, names[i][1], p->value);
     }
     if (sv_eq(p->key, SV("advice")) && sv_eq(p->value, SV("1")))
-        add_word(job, "--advice", (struct sv){0});
+        add_word(job, "--advice", SV(""));
 }
 
 static struct report_job *job_new(const struct report_desk *d, const struct routes_param *params,
@@ -97,8 +97,8 @@ static struct report_job *job_new(const struct report_desk *d, const struct rout
     struct sv format = {0};
 
     strbuf_init(&job->body, REPORT_DESK_MAX_BODY);
-    add_word(job, "brim", (struct sv){0});
-    add_word(job, "report", (struct sv){0});
+    add_word(job, "brim", SV(""));
+    add_word(job, "report", SV(""));
     add_word(job, "--db=", sv_from(d->db));
     for (size_t i = 0; i < n_params; i++) {
         if (sv_eq(params[i].key, SV("format")))

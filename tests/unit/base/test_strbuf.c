@@ -98,3 +98,21 @@ Test(strbuf, gives_room_to_write_into)
     cr_assert_eq(strspn(strbuf_str(&b), "x"), 7000);
     strbuf_done(&b);
 }
+
+Test(strbuf, tells_sizes_in_a_unit_that_shows_them)
+{
+    static const struct {
+        int64_t bytes;
+        const char *text;
+    } rows[] = {{0, "0 B"},           {1023, "1023 B"},       {1024, "1.0 KiB"},  {4200, "4.1 KiB"},
+                {1 << 20, "1.0 MiB"}, {13 << 20, "13.0 MiB"}, {52428, "51.2 KiB"}};
+    struct strbuf b;
+
+    strbuf_init(&b, 64);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        strbuf_clear(&b);
+        cr_assert(strbuf_add_size(&b, rows[i].bytes));
+        cr_assert_str_eq(strbuf_str(&b), rows[i].text);
+    }
+    strbuf_done(&b);
+}

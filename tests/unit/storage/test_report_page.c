@@ -96,6 +96,82 @@ Test(report_page, has_a_day_of_23_hours)
     zone_free(z);
 }
 
+static void add_yield(struct reported *d, uint64_t id, int64_t t_ms, int64_t latency_us)
+{
+    struct decision_entry e = {.id = id,
+                               .t_ms = t_ms,
+                               .policy = "p",
+                               .reason = "yield",
+                               .at = {[DECISION_BEFORE] = 9, [DECISION_LATENCY] = latency_us}};
+    struct err err = {0};
+
+    cr_assert(decisions_add(d->history.decisions, &e, &err), "%s", err.text);
+}
+
+static void check_latencies(const struct report_row *row, int64_t n, int64_t p50, int64_t p99,
+                            int64_t most)
+{
+    cr_assert_eq(row->answers, n, "%lld", (long long)row->answers);
+    cr_assert_eq(row->latency_p50_us, p50, "%lld", (long long)row->latency_p50_us);
+    cr_assert_eq(row->latency_p99_us, p99, "%lld", (long long)row->latency_p99_us);
+    cr_assert_eq(row->latency_max_us, most, "%lld", (long long)row->latency_max_us);
+}
+
+/* By hand: 1 to 200 us in the first hour, one of 2.5 s in the third, and yields that nobody waited for. */
+Test(report_page, tells_how_fast_yields_were)
+{
+    struct report_query q = {.by = REPORT_HOUR, .since_ms = T0, .until_ms = T0 + 4 * HOUR};
+    struct report_story story = {0};
+    struct report_figures f;
+    struct reported d;
+    struct report r;
+    struct strbuf out;
+    struct err err = {0};
+
+    reported_open(&d);
+    reported_fill(&d, "p", T0, T0 + 4 * HOUR, 40000);
+    cr_assert(db_begin(d.history.db, &err), "%s", err.text);
+    for (int i = 0; i < 200; i++)
+        add_yield(&d, (uint64_t)(1 + i), T0 + 1000 * i, (i * 77 % 200) + 1);
+    add_yield(&d, 201, T0 + HOUR, 0);
+    add_yield(&d, 202, T0 + 2 * HOUR, 2500000);
+    add_yield(&d, 203, T0 + 3 * HOUR - 1, 0);
+    add_yield(&d, 204, T0 + 4 * HOUR, 7); /* beyond the end */
+    cr_assert(db_commit(d.history.db, &err), "%s", err.text);
+
+    r = reported_make(&d, &q);
+    cr_assert_eq(r.n_rows, 4);
+    check_latencies(&r.rows[0], 200, 100, 198, 200);
+    check_latencies(&r.rows[1], 0, 0, 0, 0);
+    check_latencies(&r.rows[2], 1, 2500000, 2500000, 2500000);
+    check_latencies(&r.total, 201, 101, 199, 2500000);
+    check_latencies(&r.week[calendar_week_hour(r.rows[0].local_s)], 200, 100, 198, 200);
+    report_figures(&r, &r.rows[1], REPORT_FULL_STEP, &f);
+    cr_assert(f.known[FIGURE_YIELDS] && !f.known[FIGURE_LATENCY_P99]);
+
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    story.now = &r;
+    report_print(&story, REPORT_CSV, &out);
+    cr_assert_not_null(strstr(strbuf_str(&out), ",0.000100,0.000198,0.000200,"));
+    cr_assert_not_null(strstr(strbuf_str(&out), ",2.500000,2.500000,2.500000,"));
+    strbuf_clear(&out);
+    report_print(&story, REPORT_WIDE, &out);
+    cr_assert_not_null(strstr(strbuf_str(&out), "201 yields answered a paid pod that waited: the "
+                                                "half of them within 0.1 ms of its first word"));
+    cr_assert_not_null(strstr(strbuf_str(&out), " 2500.0ms"));
+    strbuf_clear(&out);
+    report_print(&story, REPORT_JSON, &out);
+    cr_assert_not_null(strstr(strbuf_str(&out), "\"yield_latency_max_seconds\":2.500000"));
+    strbuf_done(&out);
+    report_done(&r);
+
+    q.by = REPORT_WEEK_HOUR;
+    r = reported_make(&d, &q);
+    check_latencies(&r.rows[calendar_week_hour(r.pieces[2].local_s)], 1, 2500000, 2500000, 2500000);
+    report_done(&r);
+    reported_done(&d);
+}
+
 /* Weeks begin on Monday, months on the first, and both add up to the same. */
 Test(report_page, folds_weeks_and_months)
 {

@@ -42,7 +42,7 @@ Test(schema, makes_a_history_and_opens_it_again)
     folder_done(&f);
 }
 
-/* A file of the first schema: what was kept in whole holes is taken to be reserve and headroom. */
+/* A file of the first schema: what was kept in whole holes is taken to be reserve and headroom; how fast yields were is not known. */
 Test(schema, takes_a_file_of_the_first_schema_on)
 {
     struct folder f = folder_new();
@@ -53,6 +53,8 @@ Test(schema, takes_a_file_of_the_first_schema_on)
 
     make(&f);
     sql(f.file, "INSERT INTO sample VALUES(1,2,0,3,0,0,0,0,0,0,40,7,0,0,0,0,99,NULL);"
+                "INSERT INTO decision VALUES(3,1,2,'yield','none','',0,0,0,0,0,0,0,0,0,0,0,0,0,5);"
+                "ALTER TABLE decision DROP COLUMN latency_us;"
                 "ALTER TABLE sample DROP COLUMN kept;ALTER TABLE sample DROP COLUMN more;DROP "
                 "TABLE pack;DROP TABLE policy_text;"
                 "DROP TABLE policy_found;PRAGMA user_version=1");
@@ -60,6 +62,8 @@ Test(schema, takes_a_file_of_the_first_schema_on)
     cr_assert(db_number(db, "PRAGMA user_version", &n, &err) && n == SCHEMA_VERSION);
     cr_assert(db_number(db, "SELECT kept FROM sample", &n, &err));
     cr_assert_eq(n, 47);
+    cr_assert(db_number(db, "SELECT latency_us FROM decision WHERE id = 3", &n, &err));
+    cr_assert_eq(n, 0);
     db_close(db);
     folder_done(&f);
 }
