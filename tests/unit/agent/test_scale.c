@@ -219,6 +219,33 @@ Test(scale, asks_the_server_how_other_kinds_are_spelled)
     rig_done(&r);
 }
 
+/* Up to how many resources their names are held against each other, which costs as their square. */
+static void discover_among(int n, enum err_kind expected)
+{
+    struct strbuf list;
+    struct rig r;
+
+    strbuf_init(&list, 1 << 20);
+    (void)strbuf_addf(&list, "{\"kind\":\"APIResourceList\",\"resources\":[");
+    for (int i = 0; i < n - 2; i++)
+        (void)strbuf_addf(&list, "{\"name\":\"x%d\",\"kind\":\"Rollout\"},", i);
+    (void)strbuf_addf(&list, "{\"name\":\"rollouts\",\"kind\":\"Rollout\"},"
+                             "{\"name\":\"rollouts/scale\",\"kind\":\"Scale\"}]}");
+    rig_init(&r, "argoproj.io/v1alpha1", "Rollout");
+    (void)scale_get(r.scaler, on_result, &r.seen);
+    fake_json(fake_pending(&r.fake), 200, strbuf_str(&list));
+    cr_assert_eq(fake_pending(&r.fake) != NULL, expected == ERR_NONE, "%d resources", n);
+    cr_assert_eq(r.seen.kind, expected, "%d resources: %s", n, r.seen.text);
+    rig_done(&r);
+    strbuf_done(&list);
+}
+
+Test(scale, looks_at_no_more_resources_than_a_group_may_have)
+{
+    discover_among(2000, ERR_NONE);
+    discover_among(2001, ERR_NOT_FOUND);
+}
+
 Test(scale, makes_a_pod_of_the_template)
 {
     struct rig r;

@@ -8,7 +8,8 @@ import re
 import sys
 
 STORIES = ("test_faults.py", "fault_gates.py")
-SUITES = {"core_faults": "test_core_faults.c", "watch_faults": "test_watch_faults.c", "policy_watch": "test_policy_watch.c"}
+SUITES = {"core_faults": "test_core_faults.c", "watch_faults": "test_watch_faults.c", "policy_watch": "test_policy_watch.c",
+          "client": "test_client.c", "config": "test_config.c", "facts": "test_facts.c", "watch": "test_watch.c"}
 
 
 def stories(root):
