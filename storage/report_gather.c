@@ -508,6 +508,29 @@ void report_cut_begin(struct report *r)
     r->query.since_ms = first->first_ms;
 }
 
+static bool take_time(void *self, const struct decision_entry *d)
+{
+    *(int64_t *)self = d->t_ms; /* newest first: the last one stays */
+    return true;
+}
+
+/* What was decided before there was a first sample belongs to it, and to its row. */
+static bool begin_with_decisions(struct history *h, struct report *r, struct err *err)
+{
+    int64_t begin_ms = r->query.since_ms;
+    const struct decisions_filter filter = {
+        .policy = sv_from(r->policy), .from_ms = begin_ms - SAMPLES_STEP_MS, .until_ms = begin_ms};
+    struct report_row *first = &r->pieces[0];
+
+    if (!r->whole)
+        return true;
+    if (!decisions_each(h->decisions, &filter, take_time, &begin_ms, err))
+        return false;
+    first->first_ms = r->query.since_ms = begin_ms;
+    first->span_ms = first->until_ms - begin_ms;
+    return true;
+}
+
 static bool gather(void *self, struct report *r, struct err *err)
 {
     struct history *h = self;
@@ -515,7 +538,8 @@ static bool gather(void *self, struct report *r, struct err *err)
     if (!add_samples(h, r, err))
         return false;
     report_cut_begin(r);
-    return add_gaps(h, r, err) && add_decisions(h, r, err) && add_events(h, r, err);
+    return begin_with_decisions(h, r, err) && add_gaps(h, r, err) && add_decisions(h, r, err) &&
+           add_events(h, r, err);
 }
 
 static bool span(void *self, int64_t *ret_first_ms, int64_t *ret_until_ms, struct err *err)

@@ -340,7 +340,7 @@ class Killed(Story):
                 self.assertEqual({k: as_json[k] for k in ("from", "until")}, {k: as_csv[k] for k in ("from", "until")})
                 self.check_row({k: float(v) if v and k.endswith("_hours") else v for k, v in as_csv.items()})
         self.assertGreater(answer["total"]["filler_core_hours"], 0)
-        # The first sample begins a report, as a whole second; what was decided in the 10 s before it is not in it.
+        # The first sample begins a report, or what was decided in the 10 s before it, as a whole second.
         begin = datetime.datetime.fromisoformat(answer["total"]["from"].replace("Z", "+00:00")).timestamp()
         self.assertLessEqual(answer["total"]["yields"], self.count_yields(db, begin))
         self.assertGreaterEqual(answer["total"]["yields"], self.count_yields(db, begin + 1))

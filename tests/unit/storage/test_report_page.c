@@ -117,6 +117,31 @@ static void check_latencies(const struct report_row *row, int64_t n, int64_t p50
     cr_assert_eq(row->latency_max_us, most, "%lld", (long long)row->latency_max_us);
 }
 
+/* The agent decides as soon as it knows enough, and takes its first sample within 10 s. */
+Test(report_page, of_the_whole_has_what_was_decided_before_the_first_sample)
+{
+    struct reported d;
+    struct report r;
+
+    reported_open(&d);
+    reported_fill(&d, "p", T0, T0 + 2 * HOUR, 40000);
+    add_yield(&d, 1, T0 - 10001, 5);
+    add_yield(&d, 2, T0 - 9000, 6);
+    add_yield(&d, 3, T0 - 1, 7);
+    r = reported_make(&d, &(struct report_query){.by = REPORT_HOUR});
+    cr_assert_eq(r.query.since_ms, T0 - 9000, "%lld", (long long)(r.query.since_ms - T0));
+    cr_assert_eq(r.n_rows, 2);
+    cr_assert_eq(r.rows[0].yields, 2);
+    check_latencies(&r.rows[0], 2, 6, 7, 7);
+    cr_assert_eq(r.rows[0].span_ms, HOUR + 9000);
+    cr_assert_eq(r.rows[0].covered_ms, HOUR);
+    report_done(&r);
+    r = reported_make(&d, &(struct report_query){.by = REPORT_HOUR, .since_ms = T0});
+    cr_assert_eq(r.total.yields, 0);
+    report_done(&r);
+    reported_done(&d);
+}
+
 /* By hand: 1 to 200 us in the first hour, one of 2.5 s in the third, and yields that nobody waited for. */
 Test(report_page, tells_how_fast_yields_were)
 {
