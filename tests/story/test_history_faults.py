@@ -20,7 +20,7 @@ from test_disk import Cluster, Keeper, Story, query, report
 from test_pocket import wait_until
 
 FAULTY_DISK = FAULTY_SYSTEM = None
-LANES = 4
+LANES = 6
 
 # A step, and what a slow machine may need.
 SOON_S = 30

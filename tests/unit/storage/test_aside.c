@@ -1,5 +1,7 @@
 #include "storage/aside.h"
 
+#include <sys/stat.h>
+
 #include "storage/history.h"
 #include "storage/schema.h"
 #include "tests/unit/storage/folder.h"
@@ -58,6 +60,24 @@ Test(aside, tells_a_history_from_what_is_somebody_else_s)
         106);
     cr_assert_not(aside_is_history(f.file));
     cr_assert_not(aside_is_history("/no/such/file"));
+    folder_done(&f);
+}
+
+Test(aside, tells_what_the_disk_refuses_to_read)
+{
+    struct folder f = folder_new();
+    struct err err = {0};
+    char log[400];
+
+    (void)snprintf(log, sizeof log, "%s-wal", f.file);
+    cr_assert(aside_can_read(f.file, &err), "nothing is there: %s", err.text);
+    put(f.file, "db", 2);
+    cr_assert(aside_can_read(f.file, &err), "%s", err.text);
+    /* What can be opened and not be read. */
+    cr_assert_eq(mkdir(log, 0700), 0);
+    cr_assert_not(aside_can_read(f.file, &err));
+    cr_assert_not_null(strstr(err.text, "-wal: cannot be read: Is a directory"), "%s", err.text);
+    cr_assert_eq(rmdir(log), 0);
     folder_done(&f);
 }
 
