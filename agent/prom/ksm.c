@@ -48,13 +48,13 @@ struct ksm_node {
     size_t offer_now, away_now; /* while the trace is written, in the order of time */
 };
 
-/* Pods of which more is to be asked, by uid. */
+/* Pods, by uid, or nodes of which more is to be asked. */
 struct names {
     struct strbuf text; /* each ended by '|' */
     size_t at;          /* up to where they were told */
     bool nameless;
 };
-enum { MAX_UID = 64, MAX_NAMES = 1 << 30 };
+enum { MAX_NAME = 253, MAX_NAMES = 1 << 30 };
 
 struct ksm {
     int64_t since_ms, until_ms, interval_ms, window_ms, step_ms;
@@ -70,7 +70,8 @@ struct ksm {
     int64_t first_scrape_ms, last_scrape_ms;
     struct span *gaps; /* from the last scrape before to the first behind */
     size_t n_gaps, cap_gaps;
-    struct names gone, ended; /* of the window: for KSM_POD_LAST, KSM_POD_PHASES */
+    struct names gone, ended,
+        gone_nodes; /* of the window: for KSM_POD_LAST, KSM_POD_PHASES, KSM_NODE_LAST */
 };
 
 /* ---- pods and nodes by what they are called ---- */
@@ -252,25 +253,24 @@ static void keep_amount(int64_t amounts[static AMOUNTS], struct sv resource, str
         amounts[MEMORY] = max_i64(amounts[MEMORY], amount);
 }
 
-/* Something to be asked by; none that would mean something in a regular expression. */
-static bool is_uid(struct sv uid)
+/* Something to be asked by: a '.' in a regular expression fits itself, too, and nothing else means anything in one. */
+static bool is_name(struct sv name)
 {
-    for (size_t i = 0; i < uid.len; i++) {
-        char c = uid.at[i];
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.at[i];
 
-        if (c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z'))
+        if (c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') &&
+            (c < 'A' || c > 'Z'))
             return false;
     }
-    return uid.len != 0 && uid.len <= MAX_UID;
+    return name.len != 0 && name.len <= MAX_NAME;
 }
 
-static void add_name(struct names *names, const struct promread_series *s)
+static void add_name(struct names *names, struct sv name)
 {
-    struct sv uid = promread_label(s, "uid");
-
-    names->nameless |= !is_uid(uid) || names->text.full;
-    if (is_uid(uid)) {
-        (void)strbuf_add(&names->text, uid);
+    names->nameless |= !is_name(name) || names->text.full;
+    if (is_name(name)) {
+        (void)strbuf_add(&names->text, name);
         (void)strbuf_add_char(&names->text, '|');
     }
 }
@@ -298,7 +298,7 @@ static void take_ended(struct ksm *k, struct ksm_pod *pod, const struct promread
     if (pod->completion_ms != UNKNOWN)
         keep_oldest(&pod->finished_ms, pod->completion_ms);
     else if (pod->finished_ms == UNKNOWN)
-        add_name(&k->ended, s);
+        add_name(&k->ended, promread_label(s, "uid"));
 }
 
 static void take_pod_time(struct ksm_pod *pod, enum ksm_fact fact, int64_t ms)
@@ -329,7 +329,7 @@ static bool take_pod(struct ksm *k, enum ksm_fact fact, const struct promread_se
     if (fact == KSM_POD_INFO)
         return take_info(k, pod, s, err);
     if (fact == KSM_POD_CREATED && (pod->seen_ms == UNKNOWN || pod->seen_ms < k->window_ms))
-        add_name(&k->gone, s);
+        add_name(&k->gone, promread_label(s, "uid"));
     if (fact == KSM_POD_LAST || fact == KSM_POD_PHASES)
         take_pod_points(pod, fact, s);
     else if (fact == KSM_POD_ENDED)
@@ -403,6 +403,14 @@ static bool take_away(struct ksm *k, struct ksm_node *node, const struct promrea
     return true;
 }
 
+static void take_node_points(struct ksm_node *node, const struct promread_series *s)
+{
+    for (size_t i = 0; i < s->n_points; i++) {
+        if (s->points[i].t_ms > 0 && s->points[i].t_ms < MAX_TIME_MS)
+            keep_newest(&node->seen_ms, s->points[i].t_ms);
+    }
+}
+
 static bool take_node(struct ksm *k, enum ksm_fact fact, const struct promread_series *s,
                       struct err *err)
 {
@@ -418,7 +426,11 @@ static bool take_node(struct ksm *k, enum ksm_fact fact, const struct promread_s
     node = &k->nodes[index];
     if (fact == KSM_NODE_AWAY)
         return take_away(k, node, s, err);
-    if (fact == KSM_NODE_OFFERS)
+    if (fact == KSM_NODE_OFFERS && (node->seen_ms == UNKNOWN || node->seen_ms < k->window_ms))
+        add_name(&k->gone_nodes, promread_label(s, "node")); /* renamed, it says who told it */
+    if (fact == KSM_NODE_LAST)
+        take_node_points(node, s);
+    else if (fact == KSM_NODE_OFFERS)
         take_offer(k, node, s);
     else if (time_of(s->points[0].value, &ms) && fact == KSM_NODE_CREATED)
         keep_oldest(&node->created_ms, ms);
@@ -470,6 +482,7 @@ bool ksm_take(struct ksm *k, enum ksm_fact fact, const struct promread_series *s
     case KSM_NODE_SEEN:
     case KSM_NODE_OFFERS:
     case KSM_NODE_AWAY:
+    case KSM_NODE_LAST:
         return take_node(k, fact, s, err);
     case KSM_SCRAPES:
         take_scrapes(k, s);
@@ -495,6 +508,7 @@ struct ksm *ksm_new(int64_t since_ms, int64_t until_ms, int64_t interval_ms,
     k->first_scrape_ms = k->last_scrape_ms = UNKNOWN;
     strbuf_init(&k->gone.text, MAX_NAMES);
     strbuf_init(&k->ended.text, MAX_NAMES);
+    strbuf_init(&k->gone_nodes.text, MAX_NAMES);
     map_init(&k->by_id, &pod_ops, k);
     map_init(&k->by_name, &node_ops, k);
     return k;
@@ -511,6 +525,7 @@ void ksm_free(struct ksm *k)
     }
     strbuf_done(&k->gone.text);
     strbuf_done(&k->ended.text);
+    strbuf_done(&k->gone_nodes.text);
     map_done(&k->by_id);
     map_done(&k->by_name);
     free(k->pods);
@@ -528,7 +543,7 @@ static void clear_names(struct names *names)
 
 static struct names *names_of(struct ksm *k, enum ksm_fact fact)
 {
-    return fact == KSM_POD_LAST ? &k->gone : &k->ended;
+    return fact == KSM_POD_LAST ? &k->gone : fact == KSM_NODE_LAST ? &k->gone_nodes : &k->ended;
 }
 
 bool ksm_names(struct ksm *k, enum ksm_fact fact, size_t max_bytes, struct strbuf *out)
@@ -547,15 +562,16 @@ bool ksm_names(struct ksm *k, enum ksm_fact fact, size_t max_bytes, struct strbu
     return true;
 }
 
-bool ksm_nameless(const struct ksm *k, enum ksm_fact fact)
+bool ksm_nameless(struct ksm *k, enum ksm_fact fact)
 {
-    return fact == KSM_POD_LAST ? k->gone.nameless : k->ended.nameless;
+    return names_of(k, fact)->nameless;
 }
 
 void ksm_window(struct ksm *k, int64_t begin_ms, int64_t step_ms)
 {
     clear_names(&k->gone);
     clear_names(&k->ended);
+    clear_names(&k->gone_nodes);
     k->window_ms = begin_ms;
     k->step_ms = step_ms;
 }

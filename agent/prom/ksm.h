@@ -2,7 +2,7 @@
  * ksm: paid load as kube-state-metrics saw it: what its series say of pods and nodes, gathered series by series, and made into a trace.
  *
  * The period is looked at window by window (ksm_ask.h); in each the series of every question below are handed in, in any order, and
- * any of them again (but KSM_POD_SEEN before KSM_POD_CREATED, and KSM_POD_COMPLETION before KSM_POD_ENDED): facts are kept by the pod's uid (by namespace and name where there is none), so that replicas, shards and repeated
+ * any of them again (but KSM_POD_SEEN before KSM_POD_CREATED, KSM_NODE_SEEN before KSM_NODE_OFFERS, and KSM_POD_COMPLETION before KSM_POD_ENDED): facts are kept by the pod's uid (by namespace and name where there is none), so that replicas, shards and repeated
  * answers count once. Labels that a scrape has renamed to exported_… are read as the names that they had. About 130 bytes a pod.
  *
  * A pod comes when it was created (to the second). It goes when its last container ended, if it finished; else, between the last scrape
@@ -47,6 +47,7 @@ enum ksm_fact {
     KSM_POD_LAST,    /* points of a pod that is not there at the window's end: its scrapes */
     KSM_POD_ENDED,   /* it has Succeeded or Failed by the window's end */
     KSM_POD_PHASES,  /* points of one that has: 1 from then on */
+    KSM_NODE_LAST,   /* points of a node that is not there at the window's end: its scrapes */
     KSM_FACT_COUNT_
 };
 
@@ -87,12 +88,13 @@ bool ksm_take(struct ksm *k, enum ksm_fact fact, const struct promread_series *s
               struct err *err) MUST_CHECK;
 
 /*
- * KSM_POD_LAST and KSM_POD_PHASES are wanted of a few pods only: of those that KSM_POD_CREATED named and KSM_POD_SEEN did not, and
- * of those that ended nobody knows when. Adds uids of some that were not told yet, "a|b|c", of at most max_bytes; false: none is left.
+ * KSM_POD_LAST, KSM_NODE_LAST and KSM_POD_PHASES are wanted of a few only: of pods that KSM_POD_CREATED named and KSM_POD_SEEN did not,
+ * of nodes that KSM_NODE_OFFERS named and KSM_NODE_SEEN did not, and of pods that ended nobody knows when. Adds uids, or nodes' names,
+ * of some that were not told yet, "a|b|c", of at most max_bytes; false: none is left.
  */
 bool ksm_names(struct ksm *k, enum ksm_fact fact, size_t max_bytes, struct strbuf *out);
-/* Some of them have no uid: KSM_POD_SEEN and KSM_POD_FINISHED are wanted of all pods and all scrapes. */
-bool ksm_nameless(const struct ksm *k, enum ksm_fact fact);
+/* Some of them cannot be named so: KSM_POD_SEEN, KSM_NODE_SEEN, KSM_POD_FINISHED are wanted of all and of all scrapes. */
+bool ksm_nameless(struct ksm *k, enum ksm_fact fact);
 
 /*
  * Makes the trace: initialised, empty. Its time 0 is the period's begin, or the first scrape if that is later. The filler's request is

@@ -8,18 +8,18 @@
 
 #define MS_PER_S INT64_C(1000)
 /* Of one question: some 650 pods. */
-enum { UIDS_BYTES = 24 << 10 };
+enum { NAMES_BYTES = 24 << 10 };
 /* Scrapes of so long tell their interval. */
 #define MEASURED_MS (30 * 60 * MS_PER_S)
 
 /*
- * In a question $M is the matchers, $W the window, $I the interval, $U uids, $P the labels that name a pod. Labels that a scrape
+ * In a question $M is the matchers, $W the window, $I the interval, $U uids or nodes' names, $P the labels that name a pod. Labels that a scrape
  * renamed (honor_labels: false) come under both names. timestamp() tells when the sample was taken, whatever the server thinks is
  * still fresh. Where a container's resource has several series (replicas of kube-state-metrics; a pod before and after it was bound)
  * the largest counts once.
  *
  * Who is there at the window's end costs a sample a pod. When the others were last seen, and when one ended that tells no completion,
- * is asked by their uids, scrape by scrape; to ask it of all pods costs the server a hundred times as much. Without uids there is no
+ * is asked by their uids, of nodes by their names, scrape by scrape; to ask it of all pods costs the server a hundred times as much. Without uids there is no
  * other way: a subquery then looks once between two scrapes, so that each is seen.
  */
 #define POD        "uid,namespace,exported_namespace,pod,exported_pod"
@@ -34,7 +34,7 @@ enum { UIDS_BYTES = 24 << 10 };
 enum kind {
     AT_END,
     RANGE,
-    BY_UID,   /* of the pods that ksm_names() tells, as often as it does */
+    BY_NAME,  /* of the pods or nodes that ksm_names() tells, as often as it does */
     NAMELESS, /* where ksm_nameless() says so of the question before it */
 };
 
@@ -45,7 +45,7 @@ static const struct {
 } questions[] = {
     {"max by(" POD ")(timestamp(kube_pod_created{$M}))", AT_END, KSM_POD_SEEN},
     {LARGEST "(kube_pod_created{$M}[$W]))", AT_END, KSM_POD_CREATED},
-    {"kube_pod_created{uid=~\"$U\",$M}[$W]", BY_UID, KSM_POD_LAST},
+    {"kube_pod_created{uid=~\"$U\",$M}[$W]", BY_NAME, KSM_POD_LAST},
     {"max by(" POD ")(max_over_time(timestamp(kube_pod_created{$M})[$W:$I]))", NAMELESS,
      KSM_POD_SEEN},
     {"max by(" POD ",node,exported_node,created_by_kind,created_by_name,priority_class)"
@@ -64,17 +64,19 @@ static const struct {
     {LARGEST "(kube_pod_status_scheduled_time{$M}[$W]))", AT_END, KSM_POD_SCHEDULED},
     {LARGEST "(kube_pod_completion_time{$M}[$W]))", AT_END, KSM_POD_COMPLETION},
     {LARGEST "(kube_pod_status_phase{" ENDED ",$M}[$W]))==1", AT_END, KSM_POD_ENDED},
-    {"kube_pod_status_phase{" ENDED ",uid=~\"$U\",$M}[$W]", BY_UID, KSM_POD_PHASES},
+    {"kube_pod_status_phase{" ENDED ",uid=~\"$U\",$M}[$W]", BY_NAME, KSM_POD_PHASES},
     {"min by(" POD ")(min_over_time(timestamp(kube_pod_status_phase{" ENDED ",$M}==1)[$W:$I]))",
      NAMELESS, KSM_POD_FINISHED},
     {LARGEST "(kube_pod_deletion_timestamp{$M}[$W]))", AT_END, KSM_POD_DELETION},
     {"max by(node,exported_node)(last_over_time(kube_node_created{$M}[$W]))", AT_END,
      KSM_NODE_CREATED},
-    {"max by(node,exported_node)(max_over_time(timestamp(kube_node_info{$M})[$W:$I]))", AT_END,
-     KSM_NODE_SEEN},
+    {"max by(node,exported_node)(timestamp(kube_node_info{$M}))", AT_END, KSM_NODE_SEEN},
     {"max by(node,exported_node,resource)(last_over_time("
      "kube_node_status_allocatable{resource=~\"cpu|memory|pods\",$M}[$W]))",
      AT_END, KSM_NODE_OFFERS},
+    {"kube_node_info{node=~\"$U\",$M}[$W]", BY_NAME, KSM_NODE_LAST},
+    {"max by(node,exported_node)(max_over_time(timestamp(kube_node_info{$M})[$W:$I]))", NAMELESS,
+     KSM_NODE_SEEN},
     {"max by(node,exported_node)(kube_node_spec_unschedulable{$M}==1)or "
      "max by(node,exported_node)(kube_node_status_condition{"
      "condition=\"Ready\",status=\"true\",$M}==0)",
@@ -86,7 +88,7 @@ static const struct {
 struct words {
     const char *match;
     int64_t window_ms, step_ms;
-    struct sv uids;
+    struct sv names;
 };
 
 static bool put_question(const char *text, const struct words *w, struct strbuf *out,
@@ -102,7 +104,7 @@ static bool put_question(const char *text, const struct words *w, struct strbuf 
         if (*c == 'M')
             (void)strbuf_add(out, sv_from(w->match));
         else if (*c == 'U')
-            (void)strbuf_add(out, w->uids);
+            (void)strbuf_add(out, w->names);
         else
             (void)strbuf_addf(out, "%lldms", (long long)(*c == 'W' ? w->window_ms : w->step_ms));
     }
@@ -129,7 +131,7 @@ struct asking {
     struct ksm *k;
     struct words words;
     int64_t begin_ms, end_ms;
-    struct strbuf text, uids;
+    struct strbuf text, names;
     struct prom_asked *asked;
 };
 
@@ -146,13 +148,13 @@ static bool ask_one(struct asking *a, size_t i, struct err *err)
     return prom_ask_patiently(a->p, &query, on_series, &taking, a->asked, err);
 }
 
-static bool ask_by_uid(struct asking *a, size_t i, struct err *err)
+static bool ask_by_name(struct asking *a, size_t i, struct err *err)
 {
     for (;;) {
-        strbuf_clear(&a->uids);
-        if (!ksm_names(a->k, questions[i].fact, UIDS_BYTES, &a->uids))
+        strbuf_clear(&a->names);
+        if (!ksm_names(a->k, questions[i].fact, NAMES_BYTES, &a->names))
             return true;
-        a->words.uids = strbuf_sv(&a->uids);
+        a->words.names = strbuf_sv(&a->names);
         if (!ask_one(a, i, err))
             return false;
     }
@@ -168,8 +170,8 @@ static bool ask_questions(struct asking *a, struct err *err)
         case RANGE:
             ok = ask_one(a, i, err);
             break;
-        case BY_UID:
-            ok = ask_by_uid(a, i, err);
+        case BY_NAME:
+            ok = ask_by_name(a, i, err);
             break;
         case NAMELESS:
             ok = !ksm_nameless(a->k, questions[i - 1].fact) || ask_one(a, i, err);
@@ -193,11 +195,11 @@ static bool ask_window(struct prom *p, const struct ksm_period *period, struct k
     bool ok;
 
     strbuf_init(&a.text, PROM_MAX_QUERY);
-    strbuf_init(&a.uids, UIDS_BYTES);
+    strbuf_init(&a.names, NAMES_BYTES);
     ksm_window(k, begin_ms, period->interval_ms);
     ok = ask_questions(&a, err);
     strbuf_done(&a.text);
-    strbuf_done(&a.uids);
+    strbuf_done(&a.names);
     return ok;
 }
 

@@ -495,6 +495,14 @@ Test(ksm, names_those_of_whom_more_must_be_asked)
     strbuf_clear(&text);
     cr_expect(ksm_names(k, KSM_POD_PHASES, 1024, &text));
     cr_expect_str_eq(strbuf_str(&text), "c3");
+    tell_time(k, KSM_NODE_SEEN, "node=n0", HOUR);
+    tell_time(k, KSM_NODE_OFFERS, "node=n0", 1);
+    tell_time(k, KSM_NODE_OFFERS, "node=n1.eu", 1);
+    strbuf_clear(&text);
+    cr_expect(ksm_names(k, KSM_NODE_LAST, 1024, &text));
+    cr_expect_str_eq(strbuf_str(&text), "n1.eu");
+    tell_time(k, KSM_NODE_OFFERS, "node=ksm-0:8080,exported_node=n2", 1);
+    cr_expect(ksm_nameless(k, KSM_NODE_LAST), "the label was renamed");
     strbuf_done(&text);
     ksm_free(k);
 }

@@ -161,7 +161,7 @@ class Replay(unittest.TestCase):
             self.assertEqual([round(b - a) for a, b in windows], [21600, 21600, 3600])
             for (_, before), (begin, _) in zip(windows, windows[1:]):
                 self.assertAlmostEqual(begin - before, 0.001, delta=1e-6)
-            self.assertEqual(len(p.asked), 3 * 17 + 1)  # and when those that went had been there last
+            self.assertEqual(len(p.asked), 3 * 17 + 2)  # and when pods and nodes that went had been there last
 
     def test_a_window_that_is_too_much_is_halved(self):
         too_much = {"status": "error", "errorType": "execution", "error": "query processing would load too many samples into memory"}
