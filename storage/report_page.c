@@ -269,7 +269,7 @@ static void put_figures(const struct report_story *s, struct strbuf *out)
     if (s->before != NULL)
         report_figures(s->before, &s->before->total, report_step(s->now), &before);
     add(out, "<section aria-labelledby=\"h-all\"><h2 id=\"h-all\">All figures</h2>\n"
-             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"All figures\"><table>"
+             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"All figures as a table\"><table>"
              "<caption>Of the whole time; – is not known</caption><thead>"
              "<tr><th scope=\"col\">figure</th><th scope=\"col\">now</th>");
     if (s->before != NULL)
@@ -362,7 +362,7 @@ static void put_clusters(const struct report *r, struct strbuf *out)
     if (r->cluster_label[0] == '\0')
         return;
     add(out, "<section aria-labelledby=\"h-clusters\"><h2 id=\"h-clusters\">Clusters</h2>\n"
-             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"Clusters\"><table>"
+             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"Clusters as a table\"><table>"
              "<caption>Each one, of the whole time; by the label ");
     report_html(out, sv_from(r->cluster_label));
     add(out, "</caption><thead><tr><th scope=\"col\">cluster</th>");
@@ -397,7 +397,7 @@ static void put_gaps(const struct report *r, struct strbuf *out)
     if (r->n_gaps == 0)
         return;
     add(out, "<section aria-labelledby=\"h-gaps\"><h2 id=\"h-gaps\">Gaps</h2>\n<div class=\"over\" "
-             "tabindex=\"0\" role=\"region\" aria-label=\"Gaps\"><table>");
+             "tabindex=\"0\" role=\"region\" aria-label=\"Gaps as a table\"><table>");
     (void)strbuf_addf(
         out, "<caption>The longest %zu of %lld; no figure counts what is missing</caption>",
         r->n_gaps, (long long)r->all_gaps);
