@@ -9,6 +9,8 @@
 #include "storage/report_gather.h"
 
 #define UNKNOWN SAMPLE_UNKNOWN
+/* No time is later, so that none overflows: the year 2255. */
+#define MAX_TIME_MS INT64_C(9000000000000)
 
 enum { HOLD_INTERVALS = SAMPLES_HOLD_MS / SAMPLES_STEP_MS, MEASURED = 63 };
 
@@ -238,7 +240,7 @@ bool scrapes_take(struct scrapes *s, const struct promread_series *series, struc
 
         p.t_ms = series->points[i].t_ms;
         if (!promread_number(series->points[i].value, digits, &p.value) || p.value < 0 ||
-            p.value > FIGURES_MAX)
+            p.value > FIGURES_MAX || p.t_ms <= 0 || p.t_ms >= MAX_TIME_MS)
             continue;
         if (s->n_points == SCRAPES_MAX_POINTS)
             return err_set(err, ERR_LIMIT, SCRAPES_MAX_POINTS, "more than %d points at once",
@@ -362,8 +364,6 @@ static void count_growth(struct feed *f, const int64_t v[static FIELD_COUNT])
 
 static void count_into(struct report_row *row, const int64_t grown[static COUNTERS], bool turned)
 {
-    if (row == NULL)
-        return;
     row->yields += grown[YIELDS - FIRST_COUNTER];
     row->harvests += grown[HARVESTS - FIRST_COUNTER];
     row->pods += grown[PODS - FIRST_COUNTER];

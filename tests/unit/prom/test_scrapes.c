@@ -276,6 +276,29 @@ Test(scrapes, without_holes_reserve_and_headroom_are_kept)
     report_done(&r);
 }
 
+static void wild(struct scrapes *s)
+{
+    for (int i = 0; i < 40; i++)
+        scrape(s, "instance=a", T0 + i * STEP, (struct seen){20, 50, i, 0});
+    scrape(s, "instance=a", INT64_MAX, (struct seen){20, 50, 90, 0});
+    scrape(s, "instance=a", INT64_MIN, (struct seen){20, 50, 90, 0});
+    put(s, "instance=b", "cpu_capacity_allocatable", "policy=miner", T0, "1e300");
+    put(s, "instance=b", "cpu_capacity_allocatable", "policy=miner", T0 + 1, "-5");
+    put(s, "instance=b", "brim_decisions_total", "policy=miner,reason=yield", T0, "+Inf");
+    put(s, "instance=b", "brim_of_another_day", "policy=miner", T0, "1");
+    scrapes_window(s, T0 + 600000);
+}
+
+Test(scrapes, of_impossible_times_and_values_are_left_out)
+{
+    struct report r = report_of(wild);
+
+    cr_expect_eq(r.total.covered_ms, 600000, "%lld", (long long)r.total.covered_ms);
+    cr_expect_eq(core_s(r.total.part[REPORT_OFFERED]), 60000);
+    cr_expect_eq(r.total.yields, 39, "%lld", (long long)r.total.yields);
+    report_done(&r);
+}
+
 /* ---- several ---- */
 
 /* Two scrapers, 4 s apart; the first is away from 3:00 to 6:00. */
