@@ -98,6 +98,15 @@ static bool take_offset(struct sv rest, int64_t *ret_seconds)
     return true;
 }
 
+/* Does the month have that day? */
+static bool is_day(int64_t year, int64_t month, int64_t day)
+{
+    int64_t next_year = month == 12 ? year + 1 : year, next = month == 12 ? 1 : month + 1;
+
+    return month >= 1 && month <= 12 && day >= 1 &&
+           days_from_civil(year, month, day) < days_from_civil(next_year, next, 1);
+}
+
 bool wall_parse(struct sv text, struct wall *ret_t)
 {
     int64_t year, month, day, hour, minute, second, offset, us = 0;
@@ -107,7 +116,7 @@ bool wall_parse(struct sv text, struct wall *ret_t)
         !take(&rest, 2, ':', &hour) || !take(&rest, 2, ':', &minute) ||
         !take(&rest, 2, '\0', &second))
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+    if (!is_day(year, month, day) || hour > 23 || minute > 59 || second > 60)
         return false;
     if (rest.len != 0 && rest.at[0] == '.') {
         size_t digits = 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/num.h"
 #include "storage/report_gather.h"
 
@@ -316,6 +317,16 @@ static bool find_policy(const struct report_source *source, const struct report_
     return ok;
 }
 
+static bool refuse_range(const struct report_query *q, struct err *err)
+{
+    char since[WALL_TEXT_SIZE], until[WALL_TEXT_SIZE];
+
+    wall_format((struct wall){q->since_ms * 1000}, 0, since);
+    wall_format((struct wall){q->until_ms * 1000}, 0, until);
+    return err_set(err, ERR_INPUT, 0, "found a time from %s until %s, expected since before until",
+                   since, until);
+}
+
 /* Fills in since and until. */
 static bool find_range(const struct report_source *source, struct report_query *q, struct err *err)
 {
@@ -332,10 +343,11 @@ static bool find_range(const struct report_source *source, struct report_query *
     q->until_ms = q->until_ms != 0 ? q->until_ms : last;
     if (q->since_ms == 0)
         q->since_ms = q->last_ms > 0 ? q->until_ms - q->last_ms : first;
-    if (q->since_ms < -limit || q->until_ms > limit || q->since_ms >= q->until_ms)
-        return err_set(err, ERR_INPUT, 0,
-                       "found a time of %lld to %lld ms, expected since before until",
+    if (q->since_ms < -limit || q->until_ms > limit)
+        return err_set(err, ERR_INPUT, 0, "found a time of %lld to %lld ms, expected less of it",
                        (long long)q->since_ms, (long long)q->until_ms);
+    if (q->since_ms >= q->until_ms)
+        return refuse_range(q, err);
     return true;
 }
 

@@ -255,8 +255,10 @@ Test(report, refuses_what_it_cannot_answer)
     cr_assert_not(report_make(&h, &(struct report_query){.policy = SV("nobody")}, &r, &err));
     cr_assert_not_null(strstr(err.text, "found policies miner"), "%s", err.text);
     cr_assert_not(
-        report_make(&h, &(struct report_query){.since_ms = T0, .until_ms = T0}, &r, &err));
+        report_make(&h, &(struct report_query){.since_ms = T0 + 1000, .until_ms = T0}, &r, &err));
     cr_assert_eq(err.kind, ERR_INPUT);
+    cr_assert_not_null(strstr(err.text, "from 2026-09-21T14:00:01Z until 2026-09-21T14:00:00Z"),
+                       "%s", err.text);
     cr_assert_not(report_make(
         &h, &(struct report_query){.since_ms = INT64_MIN, .until_ms = INT64_MAX}, &r, &err));
     cr_assert_not(report_make(&h, &(struct report_query){.since_ms = 1, .until_ms = T0}, &r, &err));
