@@ -336,13 +336,15 @@ static bool say_waited(const struct report *r, struct strbuf *out)
     return true;
 }
 
+/* As the tables round it. */
 static void put_latency(struct strbuf *out, int64_t us)
 {
+    int64_t tenths = (us + 50) / 100;
+
     if (us >= 1000000)
         report_put_duration(out, us / 1000);
     else
-        (void)strbuf_addf(out, "%lld.%lld ms", (long long)(us / 1000),
-                          (long long)(us % 1000 / 100));
+        (void)strbuf_addf(out, "%lld.%lld ms", (long long)(tenths / 10), (long long)(tenths % 10));
 }
 
 static bool say_turned(const struct report *r, struct strbuf *out)
@@ -376,11 +378,11 @@ static bool say_turned(const struct report *r, struct strbuf *out)
     if (t->answers > 0) {
         add(out, " ");
         put_count(out, t->answers, "yield", "yields");
-        add(out, " answered a paid pod that waited: the half of them within ");
+        add(out, " answered a paid pod that waited: half of them went out within ");
         put_latency(out, t->latency_p50_us);
-        add(out, " of its first word, 99 of 100 within ");
+        add(out, " of hearing of it, 99 of 100 within ");
         put_latency(out, t->latency_p99_us);
-        add(out, ", the longest within ");
+        add(out, ", the slowest after ");
         put_latency(out, t->latency_max_us);
         add(out, ".");
     }
