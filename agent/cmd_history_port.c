@@ -247,6 +247,13 @@ struct taking {
     int64_t left_out;
 };
 
+/* What is there already may be found some rows later: it has its time. */
+static bool place(const struct taking *t, struct err *err)
+{
+    return err->kind == ERR_CONFLICT ? err_wrap(err, "%s", t->lines.name)
+                                     : record_lines_wrong(&t->lines, err);
+}
+
 static bool take_records(struct taking *t, enum record_format format, struct err *err)
 {
     struct record *record = xcalloc(1, sizeof *record);
@@ -261,7 +268,7 @@ static bool take_records(struct taking *t, enum record_format format, struct err
         if (ok && some && (t->kinds & 1u << record->kind) == 0)
             t->left_out++;
         else if (ok && some)
-            ok = import_add(t->import, record, err) || record_lines_wrong(&t->lines, err);
+            ok = import_add(t->import, record, err) || place(t, err);
     } while (ok && some);
     record_reader_done(&reader);
     record_tables_done(&tables);
