@@ -4,6 +4,7 @@
 #include "agent/cmd.h"
 #include "agent/policy_files.h"
 #include "agent/recorder.h"
+#include "agent/report_ask.h"
 #include "agent/serve/httpd.h"
 #include "agent/wire.h"
 #include "base/log.h"
@@ -17,6 +18,12 @@ static const struct cli_flag flags[] = {
      "where metrics, probes and the API are served"},
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL,
      "keep history in this SQLite file (reports, replay); without it none is kept"},
+    {"keep-samples", 0, CLI_VALUE, "TIME", "14d", NULL,
+     "how long the history keeps samples of every 10 s, and decisions: 2d to 3650d"},
+    {"keep-minutes", 0, CLI_VALUE, "TIME", "90d", NULL,
+     "figures by the minute: no shorter than samples, at most 3650d"},
+    {"keep-hours", 0, CLI_VALUE, "TIME", "forever", NULL,
+     "figures by the hour and the day: no shorter than those by the minute, or forever"},
     {"dry-run", 0, CLI_SWITCH, NULL, NULL, NULL, "decide and record, but write nothing"},
     {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL,
      "default: $KUBECONFIG, ~/.kube/config, then the pod's own account"},
@@ -105,6 +112,33 @@ static bool read_policies(const char *path, struct agent_options *options, struc
     return true;
 }
 
+/* A day's figures are made of its samples once it is over. */
+#define LEAST_KEPT_MS (INT64_C(2) * 24 * 3600 * 1000)
+#define MOST_KEPT_MS  (INT64_C(3650) * 24 * 3600 * 1000)
+
+static bool read_keep(const struct cli *cli, const char *flag, int64_t least_ms, int64_t *ret_ms,
+                      struct err *err)
+{
+    struct sv text = sv_from(cli_value(cli, flag));
+    int64_t t_ms, span_ms;
+
+    if (!report_time(text, NULL, &t_ms, &span_ms, NULL) || span_ms < least_ms ||
+        span_ms > MOST_KEPT_MS)
+        return err_set(err, ERR_INPUT, 0, "--%s: found %.*s, expected %lldd to 3650d", flag,
+                       SV_ARG(text), (long long)(least_ms / (LEAST_KEPT_MS / 2)));
+    *ret_ms = span_ms;
+    return true;
+}
+
+static bool read_retention(const struct cli *cli, struct history_keep *keep, struct err *err)
+{
+    bool forever = sv_eq(sv_from(cli_value(cli, "keep-hours")), SV("forever"));
+
+    return read_keep(cli, "keep-samples", LEAST_KEPT_MS, &keep->samples_ms, err) &&
+           read_keep(cli, "keep-minutes", keep->samples_ms, &keep->minutes_ms, err) &&
+           (forever || read_keep(cli, "keep-hours", keep->minutes_ms, &keep->hours_ms, err));
+}
+
 static bool begin(const struct cli *cli, struct err *err)
 {
     struct agent_options options = {
@@ -117,7 +151,8 @@ static bool begin(const struct cli *cli, struct err *err)
 
     log_setup(level_of(sv_from(cli_value(cli, "log-level"))),
               sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
-    if (read_policies(cli_value(cli, "policy"), &options, err))
+    if (read_retention(cli, &options.keep, err) &&
+        read_policies(cli_value(cli, "policy"), &options, err))
         return agent_run(&options, err);
     policy_list_done(&options.policies);
     return false;

@@ -35,7 +35,7 @@ struct table {
 
 struct facts {
     const char *path;
-    int64_t bytes, log_bytes, schema, first_ms, last_ms;
+    int64_t bytes, log_bytes, schema, first_ms, last_ms, damaged;
     struct chunks_totals journal;
     struct strbuf policies;
     size_t n_policies;
@@ -89,7 +89,8 @@ static bool gather(struct history *h, const char *path, struct facts *f, struct 
     return db_number(h->db, "PRAGMA user_version", &f->schema, err) &&
            samples_span(h->samples, &f->first_ms, &f->last_ms, err) &&
            samples_policies(h->samples, add_policy, f, err) &&
-           chunks_totals(h->chunks, &f->journal, err) && count_rows(h->db, f, err);
+           history_damaged(h, &f->damaged, err) && chunks_totals(h->chunks, &f->journal, err) &&
+           count_rows(h->db, f, err);
 }
 
 static const char *when(int64_t ms, char text[static WALL_TEXT_SIZE])
@@ -113,6 +114,10 @@ static void print_table(const struct facts *f, struct strbuf *out)
     (void)strbuf_add_char(out, '\n');
     (void)strbuf_addf(out, "samples   %s to %s\n", when(f->first_ms, first),
                       when(f->last_ms, last));
+    if (f->damaged != 0)
+        (void)strbuf_addf(
+            out, "damaged   %lld packed parts cannot be read: what is in them is missing\n",
+            (long long)f->damaged);
     (void)strbuf_addf(out, "policies  %.*s\n", SV_ARG(strbuf_sv(&f->policies)));
     (void)strbuf_addf(out, "journal   %s to %s, %lld events in %lld segments, ",
                       when(f->journal.first_ms, first), when(f->journal.last_ms, last),
@@ -144,6 +149,7 @@ static void print_json(const struct facts *f, struct strbuf *out)
     jsonw_i64(&w, "log_bytes", f->log_bytes);
     json_time(&w, "first", f->first_ms);
     json_time(&w, "last", f->last_ms);
+    jsonw_i64(&w, "damaged", f->damaged);
     jsonw_object(&w, "journal");
     json_time(&w, "first", f->journal.first_ms);
     json_time(&w, "last", f->journal.last_ms);

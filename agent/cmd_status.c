@@ -186,6 +186,16 @@ static void show_history(struct sv json, struct strbuf *out)
     }
 }
 
+/* Parts that are damaged are told by their number. */
+static void show_damaged(struct sv json, struct strbuf *out)
+{
+    struct sv n = json_at(json, "history.damaged");
+
+    if (n.len != 0 && !sv_eq(n, SV("0")) && !sv_eq(n, SV("null")))
+        (void)strbuf_addf(out, "Damaged parts of the history that could not be read: %.*s\n",
+                          SV_ARG(n));
+}
+
 static void show_status(struct sv json, struct strbuf *out)
 {
     struct sv rest, filler;
@@ -212,6 +222,7 @@ static void show_status(struct sv json, struct strbuf *out)
     }
     (void)strbuf_add_char(out, '\n');
     show_history(json, out);
+    show_damaged(json, out);
     if (has_text(json, "policy_error")) {
         (void)strbuf_add(out, SV("Policies that cannot be read; older ones are in force: "));
         show_text(json, "policy_error", out);

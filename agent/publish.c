@@ -341,6 +341,7 @@ static void fill_history(const struct turn *t, struct snapshot_history *h)
                                    .failing = status.failing_since.us != 0,
                                    .written_at = status.written_at,
                                    .network = status.network,
+                                   .damaged_total = status.damaged,
                                    .set_aside_total = status.set_aside,
                                    .queued = (int64_t)status.queued,
                                    .bytes = status.bytes,

@@ -220,14 +220,15 @@ static void step(void *self)
     report(r);
 }
 
-bool recorder_new(struct loop *loop, const char *path, const struct resource_names *names,
-                  struct recorder **ret_r, struct err *err)
+bool recorder_new(struct loop *loop, const char *path, const struct history_keep *keep,
+                  const struct resource_names *names, struct recorder **ret_r, struct err *err)
 {
     struct writer_options options = {
         .path = path,
         .max_bytes = RECORDER_MAX_BYTES,
-        .keep = {.samples_ms = RECORDER_KEEP_SAMPLES_MS,
-                 .minutes_ms = RECORDER_KEEP_MINUTES_MS,
+        .keep = {.samples_ms = keep->samples_ms > 0 ? keep->samples_ms : RECORDER_KEEP_SAMPLES_MS,
+                 .minutes_ms = keep->minutes_ms > 0 ? keep->minutes_ms : RECORDER_KEEP_MINUTES_MS,
+                 .hours_ms = keep->hours_ms,
                  .journal_ms = RECORDER_KEEP_JOURNAL_MS,
                  .journal_bytes = RECORDER_JOURNAL_BYTES},
         .stop_us = STOP_WAIT_US,

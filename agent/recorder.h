@@ -31,9 +31,11 @@ struct turn;
 struct turn_filler;
 struct recorder;
 
-/* Starts the disk thread on the file at `path`. `names` as in journal_new(). */
-bool recorder_new(struct loop *loop, const char *path, const struct resource_names *names,
-                  struct recorder **ret_r, struct err *err) MUST_CHECK;
+/* Starts the disk thread on the file at `path`. Of `keep` 0 of samples and minutes is as above, hours are kept
+ * for ever where it says 0, the journal as above in any case. `names` as in journal_new(). */
+bool recorder_new(struct loop *loop, const char *path, const struct history_keep *keep,
+                  const struct resource_names *names, struct recorder **ret_r,
+                  struct err *err) MUST_CHECK;
 /* Writes what is left, then ends the thread; gives up on a disk that takes longer than 5 s. NULL is
  * allowed. */
 void recorder_free(struct recorder *r);

@@ -504,8 +504,8 @@ static bool start_parts(struct agent *a, struct err *err)
 {
     facts_init(&a->facts, &a->rules);
     if (a->options->db != NULL &&
-        !recorder_new(a->loop, a->options->db, cluster_names(facts_cluster(&a->facts)),
-                      &a->recorder, err)) {
+        !recorder_new(a->loop, a->options->db, &a->options->keep,
+                      cluster_names(facts_cluster(&a->facts)), &a->recorder, err)) {
         facts_done(&a->facts);
         return false;
     }

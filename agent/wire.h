@@ -16,11 +16,13 @@
 #include "agent/policy_files.h"
 #include "base/err.h"
 #include "policy/policy.h"
+#include "storage/history.h"
 
 struct agent_options {
     struct kube_config_options kube;
     const char *listen;
     const char *db;              /* the history's file; NULL: no history */
+    struct history_keep keep;    /* how long it is kept (recorder_new()) */
     const char *policy;          /* where policies are read and followed; NULL: `policies` it is */
     struct policy_list policies; /* taken over, as is the next */
     struct policy_texts stored;  /* the last good text, for files that are broken */

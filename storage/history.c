@@ -1,5 +1,6 @@
 #include "storage/history.h"
 
+#include "storage/codec.h"
 #include "storage/rollup.h"
 #include "storage/schema.h"
 
@@ -10,6 +11,7 @@ enum { SHRINK_PART = 10, HOLD_HOURS = 25 };
 #define GAPS                                                                                       \
     "SELECT first, last, why, decisions FROM gap WHERE last >= :from AND first < :until ORDER BY " \
     "id"
+#define ALL_PACKS   "SELECT data FROM pack"
 #define FORGET_GAPS "DELETE FROM gap WHERE last < :before"
 
 bool history_open(const struct db_options *options, struct history *ret_history, struct err *err)
@@ -71,6 +73,25 @@ bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms,
                                               .why = db_text(s, 2),
                                               .decisions = db_i64(s, 3)}));
     db_stmt_free(s);
+    return ok;
+}
+
+bool history_damaged(struct history *h, int64_t *ret_parts, struct err *err)
+{
+    struct db_stmt *s;
+    struct codec codec;
+    int64_t parts = 0;
+    bool ok, row = false;
+
+    if (!db_prepare(h->db, ALL_PACKS, &s, err))
+        return false;
+    do {
+        ok = db_step(s, &row, err);
+        parts += ok && row && !codec_open(db_blob(s, 0), &codec, NULL);
+    } while (ok && row);
+    db_stmt_free(s);
+    if (ok)
+        *ret_parts = parts;
     return ok;
 }
 

@@ -43,6 +43,9 @@ bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms,
                   bool (*each)(void *self, const struct history_gap *gap), void *self,
                   struct err *err) MUST_CHECK;
 
+/* How many packed parts cannot be read: what is in them is missing. Reads all of them. */
+bool history_damaged(struct history *h, int64_t *ret_parts, struct err *err) MUST_CHECK;
+
 /* Drops what is past its time, in one transaction. */
 bool history_forget(struct history *h, const struct history_keep *keep, int64_t now_ms,
                     struct err *err) MUST_CHECK;

@@ -65,6 +65,7 @@ struct writer {
     struct lock *file_lock; /* NULL: not ours yet */
     uint64_t id_shift;
     int64_t not_before_us, forget_at_us, settle_at_us;
+    uint64_t damaged_before; /* in files that are closed */
     bool checked;
     int64_t check_until_us;
     int64_t unreadable_us; /* mono; since when the disk refuses to read; 0: it does not */
@@ -110,6 +111,7 @@ static void note_commit(struct writer *w)
     w->status.commits++;
     w->status.bytes = bytes;
     w->status.written_at = wall(w);
+    w->status.damaged = w->damaged_before + (uint64_t)samples_damaged(w->history.samples);
     w->status.failing_since = (struct wall){0};
     w->status.error[0] = '\0';
     (void)pthread_mutex_unlock(&w->lock);
@@ -145,10 +147,17 @@ static bool mark_start(struct writer *w, struct err *err)
            history_add_gap(&w->history, &gap, err);
 }
 
+static void close_history(struct writer *w)
+{
+    if (w->history.samples != NULL)
+        w->damaged_before += (uint64_t)samples_damaged(w->history.samples);
+    history_close(&w->history);
+}
+
 /* Leaves the file to others, or to what comes in its place. */
 static void let_go(struct writer *w)
 {
-    history_close(&w->history);
+    close_history(w);
     lock_release(w->file_lock);
     w->file_lock = NULL;
 }
@@ -245,7 +254,7 @@ static bool open_history(struct writer *w, struct err *err)
     if (!decisions_last_id(w->history.decisions, &last_id, err) || !mark_start(w, err)) {
         if (db_damage(w->history.db) != NULL)
             return replace_damaged(w, err);
-        history_close(&w->history);
+        close_history(w);
         return false;
     }
     (void)pthread_mutex_lock(&w->lock);
@@ -273,7 +282,7 @@ static bool replace_damaged(struct writer *w, struct err *err)
     char damage[240];
 
     (void)snprintf(damage, sizeof damage, "%s", db_damage(w->history.db));
-    history_close(&w->history);
+    close_history(w);
     return set_aside(w, damage, err) && open_history(w, err);
 }
 

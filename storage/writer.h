@@ -52,6 +52,8 @@ struct writer_status {
     uint64_t dropped;        /* decisions that were lost */
     uint64_t dropped_pieces; /* pieces of the journal that were refused or could not be written */
     uint64_t commits, errors;
+    uint64_t
+        damaged; /* packed hours of samples that could not be read; each time that one was tried */
     int64_t bytes;             /* of the file */
     struct wall written_at;    /* last commit; 0: none */
     struct wall failing_since; /* 0: not failing */

@@ -431,6 +431,10 @@ static const struct metric metrics[] = {
     {"brim_history_written_timestamp_seconds", TYPE_GAUGE, "seconds", "",
      "When the history was last written, in seconds since 1970; absent until it was.",
      FUNCTION(history_written)},
+    {"brim_history_damaged_total", TYPE_COUNTER, "", "",
+     "Packed hours of samples that could not be read, each time that one was tried; what is in "
+     "them is missing.",
+     HISTORY(damaged_total)},
     {"brim_history_set_aside_total", TYPE_COUNTER, "", "",
      "Damaged files of the history that were set aside, a new one begun.",
      HISTORY(set_aside_total)},

@@ -339,6 +339,7 @@ static void write_history(struct jsonw *w, const struct snapshot *s)
     known_i64(w, "written_t", h->written_at.us != 0, ms_of(h->written_at));
     jsonw_cstr(w, "error", h->failing ? h->error : NULL);
     jsonw_cstr(w, "network", h->network);
+    jsonw_i64(w, "damaged", (int64_t)h->damaged_total);
     jsonw_i64(w, "set_aside", (int64_t)h->set_aside_total);
     jsonw_cstr(w, "aside", h->aside[0] != '\0' ? h->aside : NULL);
     jsonw_end(w);

@@ -54,6 +54,20 @@ class Commands(unittest.TestCase):
                 self.assertIn("Exit codes:", out)
                 self.assertIn("Examples:", out)
 
+    def test_the_history_is_kept_within_bounds(self):
+        for args, told in ((["--keep-samples", "1d"], "--keep-samples: found 1d, expected 2d to 3650d"),
+                           (["--keep-samples", "soon"], "--keep-samples: found soon"),
+                           (["--keep-samples", "2026-10-01"], "--keep-samples: found 2026-10-01"),
+                           (["--keep-samples", "100d"], "--keep-minutes: found 90d, expected 100d to 3650d"),
+                           (["--keep-minutes", "4000d"], "--keep-minutes: found 4000d, expected 14d to 3650d"),
+                           (["--keep-hours", "10d"], "--keep-hours: found 10d, expected 90d to 3650d")):
+            code, out, err = brim("agent", *args)
+            self.assertEqual((code, out), (2, ""), err)
+            self.assertIn(told, err)
+        code, out, err = brim("agent", "--keep-samples", "2d", "--keep-minutes", "2w", "--keep-hours", "400d")
+        self.assertEqual((code, out), (2, ""), err)
+        self.assertIn("--policy is missing", err)
+
     def test_bad_use_exits_2_with_a_suggestion_on_stderr(self):
         for args, hint in ((["chek"], "did you mean check?"), (["check", "--outptu", "x"], "did you mean --output?"),
                            (["explain", "pods", "x"], "did you mean pod?"), (["version", "-o", "xml"], "text|json"),

@@ -470,3 +470,31 @@ Test(history, makes_room_at_its_limit_of_size)
     world_done(&w);
     folder_done(&f);
 }
+
+Test(history, damaged_parts_are_counted)
+{
+    struct random random = {.seed = 3, .state = 3};
+    struct folder f = folder_new();
+    struct history h;
+    struct err err = {0};
+    int64_t parts, n = 0;
+    bool more;
+
+    open_at(&f, 0, &h);
+    for (int i = 0; i < 100; i++) {
+        struct sample s = sample_at(&random, "miner", PACKS_DAY_MS + i * 10000);
+
+        cr_assert(samples_add(h.samples, &s, &err), "%s", err.text);
+    }
+    cr_assert(history_pack(&h, PACKS_DAY_MS + 2 * PACKS_HOUR_MS, &more, &err), "%s", err.text);
+    cr_assert(history_damaged(&h, &parts, &err), "%s", err.text);
+    cr_assert_eq(parts, 0);
+    cr_assert(db_exec(h.db, "UPDATE pack SET data = zeroblob(40) WHERE level < 2", &err), "%s",
+              err.text);
+    cr_assert(db_number(h.db, "SELECT count(*) FROM pack WHERE level < 2", &n, &err));
+    cr_assert(history_damaged(&h, &parts, &err), "%s", err.text);
+    cr_assert_eq(parts, n);
+    cr_assert_geq(n, 2);
+    history_close(&h);
+    folder_done(&f);
+}

@@ -764,3 +764,41 @@ Test(writer, begins_anew_when_the_file_was_removed)
     cr_assert_eq(number(f.file, "SELECT count(*) FROM sample"), 1);
     folder_done(&f);
 }
+
+static void read_samples(void *self, struct history *history, const struct err *why_not)
+{
+    int64_t n = 0;
+
+    cr_assert_not_null(history, "%s", why_not != NULL ? why_not->text : "");
+    cr_assert(samples_each(history->samples, SV("miner"), 0, INT64_MAX, count_sample, &n, NULL));
+    atomic_store((atomic_int *)self, 1);
+}
+
+/* What is packed cannot be read; the next commit says so. */
+Test(writer, damaged_samples_are_counted)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 20000};
+    struct sample s = sample_at(10000);
+    struct writer_status status;
+    atomic_int done = 0;
+    struct history h;
+    struct writer *w;
+    struct err err = {0};
+    bool more;
+
+    cr_assert(history_open(&(struct db_options){.path = f.file}, &h, &err), "%s", err.text);
+    cr_assert(samples_add(h.samples, &s, &err), "%s", err.text);
+    cr_assert(history_pack(&h, 2 * PACKS_HOUR_MS, &more, &err), "%s", err.text);
+    cr_assert(db_exec(h.db, "UPDATE pack SET data = zeroblob(40) WHERE level = 0", &err), "%s",
+              err.text);
+    history_close(&h);
+    w = start(&options);
+    cr_assert(writer_ask(w, read_samples, &done));
+    WAIT_FOR(w, status, atomic_load(&done) != 0);
+    s.t_ms = 20000;
+    writer_sample(w, &s);
+    WAIT_FOR(w, status, status.damaged >= 1);
+    cr_assert(writer_stop(w));
+    folder_done(&f);
+}
