@@ -375,6 +375,8 @@ static bool say_turned(const struct report *r, struct strbuf *out)
         add(out, " as much as filler worked");
     }
     add(out, ".");
+    if (t->decisions_ms < t->covered_ms / 100 * 99)
+        add(out, " Decisions are kept of a part of the time only: these are its counts.");
     if (t->answers > 0) {
         add(out, " ");
         put_count(out, t->answers, "yield", "yields");

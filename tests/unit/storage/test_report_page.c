@@ -374,6 +374,41 @@ Test(report_page, says_it_in_sentences)
 }
 
 /* The sentence of a verdict begins so. */
+/* Figures of the first hour are left, and decisions of the second. */
+Test(report_page, says_that_decisions_are_gone)
+{
+    const struct decision_entry yield = {.id = 1,
+                                         .t_ms = T0 + HOUR + 5,
+                                         .policy = "miner",
+                                         .reason = "yield",
+                                         .bound = "fit",
+                                         .at = {[DECISION_BEFORE] = 9, [DECISION_REPLICAS] = 3}};
+    const struct report_query q = {.since_ms = T0, .until_ms = T0 + 2 * HOUR, .by = REPORT_HOUR};
+    struct reported d;
+    struct report r;
+    struct strbuf out;
+    struct err err = {0};
+    bool more = true;
+
+    reported_open(&d);
+    reported_fill(&d, "miner", T0, T0 + 2 * HOUR, 40000);
+    cr_assert(decisions_add(d.history.decisions, &yield, &err), "%s", err.text);
+    while (more)
+        cr_assert(history_pack(&d.history, T0 + 3 * HOUR, &more, &err), "%s", err.text);
+    cr_assert(
+        history_forget(&d.history, &(struct history_keep){.samples_ms = HOUR}, T0 + 2 * HOUR, &err),
+        "%s", err.text);
+    r = reported_make(&d, &q);
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    cr_assert(report_say(&(struct report_story){.now = &r}, SAY_TURNED, &out));
+    cr_assert_not_null(strstr(strbuf_str(&out), "in 1 yield "), "%s", strbuf_str(&out));
+    cr_assert_not_null(strstr(strbuf_str(&out), " Decisions are kept of a part of the time only: "),
+                       "%s", strbuf_str(&out));
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
+
 Test(report_page, says_what_to_change)
 {
     static const struct {
