@@ -3,6 +3,7 @@
 
 usage: test_commands.py BRIM DATA_FOLDER
 """
+import fcntl
 import http.server
 import json
 import os
@@ -53,6 +54,28 @@ class Commands(unittest.TestCase):
                 self.assertIn("Usage: brim " + " ".join(command), out)
                 self.assertIn("Exit codes:", out)
                 self.assertIn("Examples:", out)
+
+    def test_a_history_is_not_taken_into_while_an_agent_writes(self):
+        row = "kind,time,policy\nsample,2026-10-01T08:00:00Z,miner\n"
+        with tempfile.TemporaryDirectory() as folder:
+            db, out_file = os.path.join(folder, "history.db"), os.path.join(folder, "out.csv")
+            self.assertEqual(brim("history", "import", "--db", db, "-", text=row)[0], 0)
+            with open(db + "-lock", "a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                code, _, err = brim("history", "import", "--db", db, "-", text=row)
+                self.assertEqual(code, 3, err)
+                self.assertIn("history.db", err)
+                # reading goes on
+                self.assertEqual(brim("history", "export", "--db", db, "--out", out_file)[0], 0)
+            with open(out_file, encoding="utf-8") as f:
+                self.assertIn("sample,2026-10-01T08:00:00.000Z,miner,0,", f.read())
+            for args, told in ((["--what", "simple"], "what: found simple, expected some of days"),
+                               (["--since", "2026-10-02", "--until", "2026-10-01"], "until: found a time that is not after since"),
+                               (["--what", "events", "-o", "openmetrics"], "OpenMetrics has samples")):
+                code, _, err = brim("history", "export", "--db", db, "--out", out_file + "2", *args)
+                self.assertEqual(code, 2, err)
+                self.assertIn(told, err)
+            self.assertEqual(sorted(os.listdir(folder)), sorted(set(os.listdir(folder)) - {"out.csv2", "out.csv2.part"}))
 
     def test_the_history_is_kept_within_bounds(self):
         for args, told in ((["--keep-samples", "1d"], "--keep-samples: found 1d, expected 2d to 3650d"),
