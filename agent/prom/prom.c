@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -228,13 +229,14 @@ static enum err_kind kind_of(int status, const char *type)
         return ERR_AUTH;
     case 403:
         return ERR_FORBIDDEN;
-    case 404:
+    case 404: /* somebody else than Prometheus, or elsewhere */
     case 405:
-        return ERR_NOT_FOUND;
+        return ERR_PROTOCOL;
     case 429:
         return ERR_THROTTLED;
+    case 503: /* of Prometheus that it took too long, of a gateway that nobody is there */
+        return type[0] != '\0' ? ERR_LIMIT : ERR_SERVER;
     case 413:
-    case 503:
     case 504:
         return ERR_LIMIT;
     case 422:
@@ -246,16 +248,30 @@ static enum err_kind kind_of(int status, const char *type)
     }
 }
 
-/* The first line of a text that is not Prometheus' own, as of a gateway. */
+/* The first line of a text that is not Prometheus' own, as of a gateway; of a page of HTML nothing. */
 static void plain_reason(struct sv body, char *text, size_t size)
 {
     struct sv line = {0};
 
     body = sv_trim(body);
     (void)sv_next(&body, '\n', &line);
+    if (sv_starts(line, SV("<")))
+        line = SV("a page of HTML");
     (void)snprintf(text, size, "%.*s", (int)(line.len < 120 ? line.len : 120), line.at);
     for (char *c = text; *c != '\0'; c++)
         *c = (unsigned char)*c < ' ' || *c == 0x7f ? ' ' : *c;
+}
+
+/* What may be wrong where it is not Prometheus that answers. */
+static const char *hint_of(const struct asking *a)
+{
+    if (a->status >= 300 && a->status < 400)
+        return " (it sends elsewhere, which is not followed: is it https://, or somebody to sign "
+               "in "
+               "first?)";
+    return a->status == 404 && a->read.error_type[0] == '\0'
+               ? " (is there a path in front of /api/v1?)"
+               : "";
 }
 
 /* What an answer other than 2xx says. */
@@ -271,10 +287,7 @@ static bool refused(struct asking *a, struct err *err)
     }
     return err_set(err, kind_of(a->status, a->read.error_type), a->status,
                    "Prometheus answers %d%s%s%s", a->status, own.text[0] != '\0' ? ": " : "",
-                   own.text,
-                   a->status == 404 && a->read.error_type[0] == '\0'
-                       ? " (is there a path in front of /api/v1?)"
-                       : "");
+                   own.text, hint_of(a));
 }
 
 static bool judge(struct prom *p, struct asking *a, struct err *err)
@@ -298,8 +311,8 @@ static bool judge(struct prom *p, struct asking *a, struct err *err)
 
 static void add_time(struct strbuf *form, const char *name, int64_t ms)
 {
-    (void)strbuf_addf(form, "&%s=%lld.%03lld", name, (long long)(ms / 1000),
-                      (long long)(ms % 1000));
+    (void)strbuf_addf(form, "&%s=%s%lld.%03lld", name, ms < 0 ? "-" : "", llabs(ms / 1000),
+                      llabs(ms % 1000));
 }
 
 static void make_form(const struct prom_query *q, struct strbuf *form)

@@ -6,9 +6,10 @@
  * neither shows in a list of processes; they go over https, and over http to this machine alone. A file of headers ("Name: value",
  * one a line) holds what else the server wants, as a tenant's X-Scope-OrgID. Proxies are the environment's (kube/proxy.h).
  *
- * Errors: ERR_LIMIT is what a smaller question may mend: too many samples, or too long at it (422 of type "execution", 413, 503,
- * 504, a time-out); ERR_AUTH, ERR_FORBIDDEN, ERR_THROTTLED; ERR_NOT_FOUND: nothing speaks the API at this address; ERR_INPUT: the
- * server did not understand the question; ERR_NETWORK; ERR_PROTOCOL. The text is the server's own, with its type in front.
+ * Errors: ERR_LIMIT is what a smaller question may mend: too many samples, or too long at it (422 of type "execution", 413, 503
+ * with an error of Prometheus, 504, a time-out); ERR_AUTH, ERR_FORBIDDEN, ERR_THROTTLED; ERR_SERVER: any other 5xx; ERR_INPUT: the
+ * server did not understand the question; ERR_NETWORK; ERR_PROTOCOL: nothing speaks the API at this address. The text is the
+ * server's own, with its type in front.
  */
 #ifndef BRIM_AGENT_PROM_PROM_H
 #define BRIM_AGENT_PROM_PROM_H

@@ -180,7 +180,7 @@ class Replay(unittest.TestCase):
             self.assertIn("to 2023-11-14T22:25:20Z", err)
 
     def test_trouble_that_passes_is_waited_for(self):
-        left = [429, 500]
+        left = [429, 503, 500]
 
         def answer(asked):
             return (left.pop(), "wait a moment") if left and len(p.asked) > 5 else None
@@ -208,9 +208,9 @@ class Replay(unittest.TestCase):
         for status, body, text, code in (
                 (400, bad, 'answers 400: bad_data: invalid parameter "query": 1:9: parse error', 2),
                 (401, "Unauthorized\n", "answers 401: Unauthorized", 3), (403, "", "answers 403", 3),
-                (404, "404 page not found\n", "is there a path in front", 1),
+                (404, "404 page not found\n", "is there a path in front", 3), (502, "<!DOCTYPE html>\n<p>Oops", "502: a page of HTML", 3),
                 (200, "<html>log in</html>", "no answer of Prometheus", 3), (200, '{"status":"success","data":{"result":[{', "cut off", 3),
-                (302, "", "answers 302", 3)):
+                (302, "", "answers 302 (it sends elsewhere, which is not followed: is it https://", 3)):
             with FakePrometheus({}) as p:
                 p.answer = lambda asked: (status, body)
                 self.assertIn(text, self.fails(p, code=code), status)
