@@ -92,8 +92,13 @@ static bool read_range(const struct report_ask *ask, struct report_answer *a,
 
     if (!report_time(ask->since, a->zone, &q->since_ms, &q->last_ms, err))
         return err_wrap(err, "since");
-    return a->source.span(a->source.self, &first_ms, &end_ms, err) &&
-           read_moment("until", ask->until, a, end_ms, &q->until_ms, err);
+    if (!a->source.span(a->source.self, &first_ms, &end_ms, err) ||
+        !read_moment("until", ask->until, a, end_ms, &q->until_ms, err))
+        return false;
+    /* Nobody knows when a Prometheus began: it is asked of so long before the end. */
+    if (a->scraped != NULL && q->until_ms != 0 && q->since_ms == 0 && q->last_ms == 0)
+        q->last_ms = REPORT_SCRAPED_SINCE_MS;
+    return true;
 }
 
 /* ---- terms ---- */

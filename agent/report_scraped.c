@@ -18,6 +18,8 @@ struct report_scraped {
     struct prom prom;
     struct prom_asked asked;
     int64_t now_ms;
+    char *names[MAX_POLICIES]; /* of policies, of all periods asked for */
+    size_t n_names;
 };
 
 /* ---- options ---- */
@@ -63,6 +65,8 @@ void report_scraped_close(struct report_scraped *s)
 {
     if (s == NULL)
         return;
+    for (size_t i = 0; i < s->n_names; i++)
+        free(s->names[i]);
     prom_close(&s->prom);
     free(s);
 }
@@ -118,27 +122,23 @@ static bool span(void *self, int64_t *ret_first_ms, int64_t *ret_until_ms, struc
     return true;
 }
 
-struct naming {
-    char *names[MAX_POLICIES];
-    size_t n;
-};
-
 static bool on_policy(void *self, const struct promread_series *series, struct err *err UNUSED)
 {
-    struct naming *naming = self;
+    struct report_scraped *s = self;
     struct sv name = promread_label(series, "policy");
 
-    for (size_t i = 0; i < naming->n; i++) {
-        if (sv_eq(sv_from(naming->names[i]), name))
+    for (size_t i = 0; i < s->n_names; i++) {
+        if (sv_eq(sv_from(s->names[i]), name))
             return true;
     }
-    if (name.len != 0 && naming->n < MAX_POLICIES)
-        naming->names[naming->n++] = sv_dup(name);
+    if (name.len != 0 && s->n_names < MAX_POLICIES)
+        s->names[s->n_names++] = sv_dup(name);
     return true;
 }
 
-static bool ask_policies(struct report_scraped *s, const struct report_query *q,
-                         struct naming *naming, struct err *err)
+#define TOLD "cpu_capacity_allocatable{policy!=\"\""
+
+static bool ask_policies(struct report_scraped *s, const struct report_query *q, struct err *err)
 {
     int64_t step_ms =
         max_i64(5 * MINUTE_MS, (q->until_ms - q->since_ms) / (PROM_MAX_POINTS / 2) + 1);
@@ -148,13 +148,28 @@ static bool ask_policies(struct report_scraped *s, const struct report_query *q,
     bool ok;
 
     strbuf_init(&text, PROM_MAX_QUERY);
-    (void)strbuf_add(&text,
-                     SV("count by(policy)(last_over_time(cpu_capacity_allocatable{policy!=\"\""));
+    (void)strbuf_add(&text, SV("count by(policy)(last_over_time(" TOLD));
     put_matchers(s, &text);
     (void)strbuf_addf(&text, "}[%lldms]))", (long long)step_ms);
-    ok = ask(s, &text, &query, on_policy, naming, err);
+    ok = ask(s, &text, &query, on_policy, s, err);
     strbuf_done(&text);
     return ok;
+}
+
+static bool nothing_told(const struct report_scraped *s, const struct report_query *q,
+                         struct err *err)
+{
+    struct err own = {0};
+    struct strbuf matchers;
+
+    strbuf_init(&matchers, PROM_MAX_QUERY);
+    put_matchers(s, &matchers);
+    (void)err_set(&own, ERR_NOT_FOUND, 0,
+                  "%s: nothing of brim was scraped: found no " TOLD "%s}%s%s", s->options->prom.url,
+                  strbuf_str(&matchers), s->asked.partial != 0 ? "; it warns: " : "",
+                  s->asked.warning);
+    strbuf_done(&matchers);
+    return prom_name_window(q->since_ms, q->until_ms, &own, err);
 }
 
 static int by_text(const void *left, const void *right)
@@ -165,16 +180,16 @@ static int by_text(const void *left, const void *right)
 static bool policies(void *self, const struct report_query *q,
                      void (*each)(void *to, struct sv name), void *to, struct err *err)
 {
-    struct naming naming = {.n = 0};
-    bool ok = ask_policies(self, q, &naming, err);
+    struct report_scraped *s = self;
 
-    qsort(naming.names, naming.n, sizeof *naming.names, by_text);
-    for (size_t i = 0; i < naming.n; i++) {
-        if (ok)
-            each(to, sv_from(naming.names[i]));
-        free(naming.names[i]);
-    }
-    return ok;
+    if (!ask_policies(s, q, err))
+        return false;
+    if (s->n_names == 0)
+        return nothing_told(s, q, err);
+    qsort(s->names, s->n_names, sizeof *s->names, by_text);
+    for (size_t i = 0; i < s->n_names; i++)
+        each(to, sv_from(s->names[i]));
+    return true;
 }
 
 /* ---- windows ---- */
@@ -250,6 +265,16 @@ static bool ask_all(const struct gathering *g, struct err *err)
     return true;
 }
 
+static bool expect_clusters(const struct gathering *g, struct err *err)
+{
+    const struct report_scraped_options *o = g->s->options;
+    bool ok = true;
+
+    for (size_t i = 0; i < o->n_clusters && ok; i++)
+        ok = scrapes_expect(g->scrapes, sv_from(o->clusters[i]), err);
+    return ok;
+}
+
 static bool gather(void *self, struct report *r, struct err *err)
 {
     struct report_scraped *s = self;
@@ -258,7 +283,7 @@ static bool gather(void *self, struct report *r, struct err *err)
                           .report = r,
                           .scrapes = scrapes_new(r, sv_from(label_of(s)), step_ms),
                           .step_ms = step_ms};
-    bool ok = ask_all(&g, err);
+    bool ok = expect_clusters(&g, err) && ask_all(&g, err);
 
     if (ok) {
         scrapes_end(g.scrapes);

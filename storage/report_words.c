@@ -513,6 +513,32 @@ static void put_dispute(const struct report *r, struct strbuf *out)
              "clusters apart (--by-label).");
 }
 
+/* The whole counts as recorded when any of its clusters is. */
+enum { MAX_SILENT = 5 };
+
+static void put_silent(const struct report *r, struct strbuf *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->n_clusters; i++) {
+        const struct report_cluster *c = &r->clusters[i];
+
+        if (c->total.covered_ms >= r->total.covered_ms / 100 * 99 || n++ >= MAX_SILENT)
+            continue;
+        add(out, n == 1 ? " Of " : ", of ");
+        report_put_name(out, c->name[0] != '\0' ? sv_from(c->name) : SV("those without a name"));
+        add(out, " ");
+        report_put_share(out, c->total.covered_ms, c->total.span_ms);
+    }
+    if (n > MAX_SILENT) {
+        add(out, ", of ");
+        report_put_count(out, (int64_t)n - MAX_SILENT);
+        add(out, " more less than 99 %");
+    }
+    if (n != 0)
+        add(out, " of the time was recorded: the sums lack the rest.");
+}
+
 static bool say_scrapes(const struct report *r, struct strbuf *out)
 {
     const struct report_scrapes *s = &r->scrapes;
@@ -535,6 +561,7 @@ static bool say_scrapes(const struct report *r, struct strbuf *out)
         report_put_name(out, sv_from(s->warning));
         add(out, ".");
     }
+    put_silent(r, out);
     put_dispute(r, out);
     return true;
 }

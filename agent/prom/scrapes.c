@@ -203,6 +203,13 @@ static bool cluster_at(struct scrapes *s, struct sv name, uint32_t *ret_cluster,
     return true;
 }
 
+bool scrapes_expect(struct scrapes *s, struct sv cluster, struct err *err)
+{
+    uint32_t at;
+
+    return cluster_at(s, cluster, &at, err);
+}
+
 static bool feed_at(struct scrapes *s, const struct promread_series *series, uint32_t *ret_feed,
                     struct err *err)
 {
@@ -428,6 +435,15 @@ static bool is_followed(struct scrapes *s, uint32_t feed, int64_t t_ms)
     return true;
 }
 
+/*
+ * A scrape tells at least that the agent is there. What puts the answers of two scrapers together, series by series, leaves samples
+ * that stand at the other one's times (Thanos without the replica's label): of them counters alone are taken, with the next scrape.
+ */
+static bool is_whole(const int64_t v[static FIELD_COUNT])
+{
+    return v[ALIVE] != UNKNOWN || v[ALLOCATABLE] != UNKNOWN;
+}
+
 static void take_scrape(struct scrapes *s, uint32_t feed, int64_t t_ms,
                         const int64_t v[static FIELD_COUNT])
 {
@@ -441,6 +457,8 @@ static void take_scrape(struct scrapes *s, uint32_t feed, int64_t t_ms,
     f->seen = true;
     f->last_ms = t_ms;
     count_growth(f, v);
+    if (!is_whole(v))
+        return;
     if (!is_followed(s, feed, t_ms)) {
         if (t_ms == c->last_ms) /* the other one has told it already */
             memset(f->grown, 0, sizeof f->grown);
@@ -498,6 +516,8 @@ static void measure(struct scrapes *s)
         const struct point *p = &s->points[i];
         struct feed *f = &s->feeds[p->feed];
 
+        if (p->field != ALLOCATABLE)
+            continue;
         if (last_ms[p->feed] != 0 && p->t_ms > last_ms[p->feed] && f->n_steps < MEASURED)
             f->steps_ms[f->n_steps++] = p->t_ms - last_ms[p->feed];
         last_ms[p->feed] = p->t_ms;
@@ -564,18 +584,29 @@ static void hand_over_clusters(struct scrapes *s)
     qsort(r->clusters, r->n_clusters, sizeof *r->clusters, by_name);
 }
 
+static int64_t clusters_seen(const struct scrapes *s)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < s->n_clusters; i++)
+        n += s->clusters[i].follows;
+    return n;
+}
+
 void scrapes_end(struct scrapes *s)
 {
     struct report *r = s->report;
+    int64_t clusters = clusters_seen(s);
 
     advance(s, r->query.until_ms);
     for (size_t i = 0; i < r->n_pieces; i++)
-        end_row(r, (int64_t)s->n_clusters, &r->pieces[i]);
+        end_row(r, clusters, &r->pieces[i]);
     report_cut_begin(r);
     hand_over_clusters(s);
     report_find_gaps(r);
     r->scrapes = s->found;
     r->scrapes.feeds = (int64_t)s->n_feeds;
+    r->scrapes.interval_ms = s->n_feeds != 0 ? 0 : SCRAPES_OTHERWISE_MS;
     for (size_t i = 0; i < s->n_feeds; i++)
         r->scrapes.interval_ms = max_i64(r->scrapes.interval_ms, s->feeds[i].interval_ms);
 }

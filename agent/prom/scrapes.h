@@ -6,7 +6,8 @@
  *
  * All samples of one scrape bear one time: together they are what a history calls a sample (samples.h). It holds until the next one
  * comes or, if none comes, for three intervals between scrapes; a scrape that does not tell the room (an agent that is not ready) ends
- * it. What lies beyond was not recorded. Counters count from scrape to scrape; one that fell was begun anew at 0.
+ * it. What lies beyond was not recorded. Counters count from scrape to scrape; one that fell was begun anew at 0. Samples at a time of
+ * which nothing says that the agent is there are no scrape: of them counters count with the next one.
  *
  * A feed is an agent as one scraper sees it: all of a series' labels but those of its metric. Two scrapers of one agent, and two agents
  * of one cluster, are told apart by some label (replica, instance, pod) and tell the same: of each cluster one feed is followed until it
@@ -37,6 +38,9 @@ struct scrapes;
  */
 struct scrapes *scrapes_new(struct report *r, struct sv label, int64_t step_ms);
 void scrapes_free(struct scrapes *s);
+
+/* A cluster that was asked for stands in the report though nothing may be scraped of it. ERR_LIMIT beyond REPORT_MAX_CLUSTERS. */
+bool scrapes_expect(struct scrapes *s, struct sv cluster, struct err *err) MUST_CHECK;
 
 /* Points of a series. What is none of brim's is left out. ERR_LIMIT: more than a window may have. */
 bool scrapes_take(struct scrapes *s, const struct promread_series *series,

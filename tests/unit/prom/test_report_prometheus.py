@@ -145,7 +145,36 @@ class Report(unittest.TestCase):
             self.assertEqual(self.report(p.url, "--policy", "render")["total"]["filler_core_hours"], 30)
             self.assertIn("none is named nobody", self.fails(p.url, "--policy", "nobody"))
         with FakeScraped({}) as p:
-            self.assertIn("nothing was recorded yet", self.fails(p.url))
+            self.assertIn("T01:00:00Z: %s: nothing of brim was scraped: found no cpu_capacity_allocatable{policy!=\"\",cluster=~\"eu1\"}" % p.url,
+                          self.fails(p.url, "--cluster", "eu1"))
+
+    def test_what_is_missing_of_one_cluster_is_said(self):
+        series = {**scraped(3600, labels='cluster="eu1"'), **scraped(1800, labels='cluster="us1"')}
+        with FakeScraped(series) as p:
+            terms = ("--policy-file", self.write("policy.yaml", POLICY))
+            answer = self.report(p.url, "--cluster", "eu1", "--cluster", "us1", "--cluster", "typo", *terms)
+            both = self.report(p.url, *terms)
+            alone = self.report(p.url, "--cluster", "eu1")
+        self.assertEqual([(c["name"], c["recorded"]) for c in answer["clusters"]], [("eu1", 1), ("typo", 0), ("us1", 0.508)])
+        self.assertEqual(answer["total"], both["total"])
+        self.assertIn("Of typo 0 %, of us1 50.8 % of the time was recorded: the sums lack the rest.", answer["summary"][-1])
+        self.assertNotIn("lack", alone["summary"][-1])
+
+    def test_a_range_is_a_week_and_lies_anywhere(self):
+        with FakeScraped(scraped(3600)) as p:
+            code, out, _ = self.brim("--prometheus", p.url, "--until", stamp(T0 + 3600), "-o", "json")
+            self.assertEqual((code, json.loads(out)["since"]), (0, stamp(T0 + 3600 - 7 * DAY)))
+            p.asked.clear()
+            self.assertEqual(self.brim("--prometheus", p.url, "--since", "1969-01-01", "--until", "1970-02-01")[0], 3)
+            self.assertRegex(p.asked[0][1]["start"], r"^-\d+\.\d{3}$")
+            code, _, err = self.brim("--prometheus", p.url, "--since", stamp(T0), "--until", stamp(T0 - 60))
+            self.assertEqual(code, 2)
+            self.assertIn("from %s until %s, expected since before until" % (stamp(T0), stamp(T0 - 60)), err)
+
+    def test_before_may_be_a_time_of_which_nobody_tells(self):
+        with FakeScraped(scraped(3600)) as p:
+            answer = self.report(p.url, "--compare", "previous")
+        self.assertEqual((answer["total"]["recorded"], answer["before"]["recorded"], answer["before"]["paid_core_hours"]), (1, 0, None))
 
     def test_terms_come_from_a_policy_file(self):
         with FakeScraped(scraped(3600)) as p:

@@ -209,6 +209,32 @@ Test(scrapes, that_tell_no_room_end_what_was_told)
     report_done(&r);
 }
 
+/* Of two scrapers 7 s apart, as put together series by series: counters and the kind of headroom stand at the other one's times. */
+static void put_together(struct scrapes *s)
+{
+    char count[16];
+
+    for (int i = 0; i < 40; i++) {
+        scrape(s, "instance=a", T0 + i * STEP, (struct seen){20, 50, 0, 0});
+        number(count, i);
+        put(s, "instance=a", "brim_headroom_cores", "policy=miner,kind=usual", T0 + i * STEP + 7000,
+            "3");
+        put(s, "instance=a", "brim_decisions_total", "policy=miner,reason=harvest",
+            T0 + i * STEP + 7000, count);
+    }
+    scrapes_window(s, T0 + 600000);
+}
+
+Test(scrapes, samples_that_stand_alone_are_no_scrape)
+{
+    struct report r = report_of(put_together);
+
+    cr_expect_eq(r.total.covered_ms, 600000, "%lld", (long long)r.total.covered_ms);
+    cr_expect_eq(r.scrapes.interval_ms, STEP, "%lld", (long long)r.scrapes.interval_ms);
+    cr_expect_eq(r.total.harvests, 38, "%lld", (long long)r.total.harvests);
+    report_done(&r);
+}
+
 /* Twice from 0, once from 5 below. */
 static void restarts(struct scrapes *s)
 {
