@@ -269,7 +269,8 @@ static void put_figures(const struct report_story *s, struct strbuf *out)
     if (s->before != NULL)
         report_figures(s->before, &s->before->total, report_step(s->now), &before);
     add(out, "<section aria-labelledby=\"h-all\"><h2 id=\"h-all\">All figures</h2>\n"
-             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"All figures as a table\"><table>"
+             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"All figures as a "
+             "table\"><table>"
              "<caption>Of the whole time; – is not known</caption><thead>"
              "<tr><th scope=\"col\">figure</th><th scope=\"col\">now</th>");
     if (s->before != NULL)
@@ -362,7 +363,8 @@ static void put_clusters(const struct report *r, struct strbuf *out)
     if (r->cluster_label[0] == '\0')
         return;
     add(out, "<section aria-labelledby=\"h-clusters\"><h2 id=\"h-clusters\">Clusters</h2>\n"
-             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"Clusters as a table\"><table>"
+             "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"Clusters as a "
+             "table\"><table>"
              "<caption>Each one, of the whole time; by the label ");
     report_html(out, sv_from(r->cluster_label));
     add(out, "</caption><thead><tr><th scope=\"col\">cluster</th>");
