@@ -234,6 +234,8 @@ bool db_quick_check(struct db *db, bool (*go_on)(void *self), void *self, bool *
     sqlite3_progress_handler(db->sqlite, DB_ASK_STEPS, ask, &a);
     ok = check(db, "PRAGMA quick_check(1)", err) || (a.ended && db_damage(db) == NULL);
     sqlite3_progress_handler(db->sqlite, 0, NULL, NULL);
+    /* What was read for this alone: pages that are kept hide what becomes of those on the disk. */
+    (void)sqlite3_db_release_memory(db->sqlite);
     if (ok)
         *ret_whole = !a.ended;
     return ok;
