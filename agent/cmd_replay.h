@@ -78,9 +78,9 @@ bool replay_read_history(struct history *h, int64_t since_ms, int64_t until_ms, 
          0,                                                                                        \
          CLI_VALUE,                                                                                \
          "TIME",                                                                                   \
-         "7d",                                                                                     \
          NULL,                                                                                     \
-         "of it: 30d, 2026-10-01 or 2026-10-01T08:00:00Z"},                                        \
+         NULL,                                                                                     \
+         "of it: 30d, 2026-10-01 or 2026-10-01T08:00:00Z [7d before --until]"},                    \
         {"until", 0, CLI_VALUE, "TIME", NULL, NULL, "up to, but without [now]"},                   \
         {"match", 0, CLI_VALUE, "LABELS", "", NULL, "series with these alone: cluster=\"eu1\""},   \
         {"scrape-interval", 0, CLI_VALUE, "TIME", NULL, NULL, "of kube-state-metrics [measured]"}, \

@@ -10,6 +10,8 @@
 #include "policy/field.h"
 
 #define MS_PER_S INT64_C(1000)
+/* How far back it goes from --until that nobody said since when. */
+#define SINCE_MS (INT64_C(7) * 24 * 3600 * MS_PER_S)
 
 /* ---- flags ---- */
 
@@ -55,6 +57,8 @@ static bool read_period(const struct cli *cli, struct ksm_period *period, struct
         !read_interval(cli, &period->interval_ms, err))
         return false;
     period->until_ms = min_i64(period->until_ms, now_ms);
+    if (cli_value(cli, "since") == NULL)
+        period->since_ms = period->until_ms - SINCE_MS;
     return period->since_ms < period->until_ms ||
            err_set(err, ERR_INPUT, 0, "--since: found %s, expected a time before --until",
                    cli_value(cli, "since"));

@@ -244,6 +244,15 @@ class Replay(unittest.TestCase):
             self.assertIn("certificate", self.fails(p, "--prometheus-token-file", token))
             self.assertEqual(p.asked, [], "nobody is told the token who is not who they should be")
 
+    def test_a_week_before_the_end_is_asked_for(self):
+        with FakePrometheus(ksm_load.samples(self.load, 10, 3)) as p:
+            run = subprocess.run([BRIM, "replay", "--prometheus", p.url, "-p", self.policy, "--warm-up", "60s", "--until", at(720), "-o", "json"],
+                                 capture_output=True, timeout=100)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            ends = [float(form["time"]) for path, form, _ in p.asked if path.endswith("/query")]
+        self.assertGreater(min(ends), ksm_load.EPOCH + 720 - 7 * 86400)
+        self.assertLess(min(ends), ksm_load.EPOCH + 720 - 6 * 86400)
+
     def test_a_span_of_days_is_a_time_before_now(self):
         for args in ((), ("--since", "30d"), ("--since", "2w"), ("--since", "36h", "--until", "1d"), ("--since", "2026-10-01")):
             run = subprocess.run([BRIM, "replay", "--prometheus", "http://127.0.0.1:1", "-p", self.policy, *args], capture_output=True,
