@@ -19,8 +19,8 @@ enum { MAX_URL = 128 << 10, MAX_HEADER_LINE = 128 << 10 };
 /* Watches bring bursts of many events; a stream's buffer lives as long as the watch. */
 enum { STREAM_BUFFER = 128 << 10, PLAIN_BUFFER = 16 << 10 };
 
-/* So much of a batched answer is read at once. */
-enum { BATCH_BYTES = 64 << 10 };
+/* So much of a batched answer is read at once, in so many reads at most. */
+enum { BATCH_BYTES = 64 << 10, BATCH_READS = 64 };
 
 #define CONNECT_TIMEOUT_MS 10000L
 /* A dead peer is noticed after 30 s + 3 * 15 s at the latest, as with the reference client. */
@@ -429,13 +429,29 @@ static void set_gathers(struct socket_watch *s, bool gathers)
     s->gathers = gathers;
 }
 
+static bool holds_bytes(int fd)
+{
+    char byte;
+
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/*
+ * Over TLS libcurl reads one record a time, and an event is a record: what is left behind it is too little
+ * to wake us, so it is read as well.
+ */
 static void socket_turn(struct socket_watch *s, int events)
 {
     struct channel *ch = s->channel;
+    size_t before, reads = 0;
 
     ch->read = 0;
     ch->reading = s->batched && (events & CURL_CSELECT_IN) != 0 ? s : NULL;
-    turn(ch, s->fd, events);
+    do {
+        before = ch->read;
+        turn(ch, s->fd, events);
+    } while (ch->reading != NULL && ch->read != before && ch->read < BATCH_BYTES &&
+             ++reads < BATCH_READS && holds_bytes(s->fd));
     if (ch->reading != NULL)
         set_gathers(s, ch->read != 0);
     ch->reading = NULL;

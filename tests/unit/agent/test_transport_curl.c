@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -252,7 +253,8 @@ struct exchange {
     struct transfer *transfer;
     int heads, dones;
     bool batched;
-    int64_t shortest_us; /* between two turns of the loop that brought data; 0: there were no two */
+    int turns;           /* of the loop that brought data */
+    int64_t shortest_us; /* between two of them; 0: there were no two */
     struct mono read;
     int status, retry_after_s;
     char type[64];
@@ -299,6 +301,7 @@ static bool on_data(void *self, struct sv bytes, struct err *err)
     struct mono now = loop_now(x->rig->loop);
     int64_t since_us = mono_since_us(x->read, now);
 
+    x->turns += since_us != 0;
     if (x->body.len != 0 && since_us != 0 && (x->shortest_us == 0 || since_us < x->shortest_us))
         x->shortest_us = since_us;
     x->read = now;
@@ -530,6 +533,65 @@ Test(transport_curl, reads_in_batches_what_may_come_so)
     strbuf_done(&cancelled.body);
     strbuf_done(&after.body);
     rig_done(&r);
+}
+
+/* An answer in TLS records of 512 bytes: less altogether than what wakes a batched reader. */
+enum { RECORDS = 100 };
+
+#define TLS_SERVER                                                                                 \
+    "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout k -out c 2>e && "      \
+    "exec openssl s_server -accept 127.0.0.1:0 -naccept 1 -key k -cert c -HTTP "                   \
+    "-max_send_frag 512 2>e"
+
+static void write_answer(const char *dir)
+{
+    char path[128];
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "%s/answer", dir);
+    f = fopen(path, "w");
+    cr_assert_not_null(f);
+    (void)fprintf(f,
+                  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                  "%d\r\n\r\n%0*d",
+                  512 * RECORDS, 512 * RECORDS, 0);
+    cr_assert_eq(fclose(f), 0);
+}
+
+Test(transport_curl, reads_all_that_is_there_of_a_batch_however_many_tls_records_it_is)
+{
+    char dir[] = "/tmp/brim-tls-XXXXXX", command[512], line[256];
+    struct exchange x = {.batched = true};
+    struct err err = {0};
+    struct rig r;
+    int port = 0;
+    FILE *tls;
+
+    if (system("openssl version >/dev/null 2>&1") != 0)
+        cr_skip_test("openssl is not there");
+    rig_init(&r);
+    cr_assert_not_null(mkdtemp(dir));
+    write_answer(dir);
+    (void)snprintf(command, sizeof command, TLS_SERVER, dir);
+    tls = popen(command, "r");
+    cr_assert_not_null(tls);
+    while (port == 0 && fgets(line, sizeof line, tls) != NULL)
+        (void)sscanf(line, "ACCEPT 127.0.0.1:%d", &port);
+    cr_assert_neq(port, 0, "openssl does not listen");
+    transport_curl_free(r.curl);
+    (void)snprintf(r.url, sizeof r.url, "https://127.0.0.1:%d", port);
+    r.config = (struct kube_config){.server = r.url, .insecure = true};
+    cr_assert(transport_curl_new(r.loop, &r.config, &r.curl, &err), "%s", err.text);
+    r.transport = transport_curl_transport(r.curl);
+    exchange(&x, &r, "/answer", CHANNEL_WATCH, true);
+    cr_assert_eq(x.err.kind, ERR_NONE, "%s", x.err.text);
+    cr_assert_eq(x.body.len, 512 * RECORDS);
+    cr_assert_lt(x.turns, RECORDS / 2, "one record a turn is read");
+    strbuf_done(&x.body);
+    rig_done(&r);
+    (void)pclose(tls);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    cr_assert_eq(system(command), 0);
 }
 
 Test(transport_curl, ends_with_what_the_handler_reports)
