@@ -147,9 +147,9 @@ static void set_wall(struct pods *p)
     p->facts->wall = p->timers.wall(p->timers.self);
 }
 
-static void start_waiting(struct pods *p)
+static void start_waiting(struct pods *p, int64_t silent_us)
 {
-    watch_set_silence(p->waiting, watch_silence(p->all));
+    watch_set_silence(p->waiting, silent_us);
     watch_start(p->waiting);
 }
 
@@ -162,7 +162,7 @@ static void all_begin(void *self)
     set_wall(p);
     facts_list_begin(p->facts, CLUSTER_PODS);
     if (p->facts->pods_synced)
-        start_waiting(p);
+        start_waiting(p, watch_silence(p->all));
 }
 
 static bool take(struct pods *p, bool gone, enum decode_format format, struct sv object,
@@ -202,7 +202,7 @@ static void all_synced(void *self)
     set_wall(p);
     drop_gone(p, now(p));
     facts_list_end(p->facts, CLUSTER_PODS, now(p));
-    start_waiting(p);
+    start_waiting(p, WATCH_SILENT_US);
     log_info("pods listed", F_INT("pods", cluster_pod_count(facts_cluster(p->facts))));
 }
 

@@ -38,8 +38,8 @@ struct pods;
 struct pods *pods_new(struct client *client, struct facts *facts, uint64_t seed);
 void pods_free(struct pods *p);
 
-/* The large one: to be started, stopped and asked; never freed by others. The small one begins
- * with the silence (watch_set_silence()) that the large one has then. */
+/* The large one: to be started, stopped and asked; never freed by others. While it lists the
+ * small one has its silence (watch_set_silence()), else the longest: it is silent most of the time. */
 struct watch *pods_watch(const struct pods *p);
 /* The small one, to look at. */
 const struct watch *pods_waiting(const struct pods *p);

@@ -320,6 +320,22 @@ Test(pods, a_pod_that_waits_is_known_before_the_large_stream_is_read)
     rig_done(&r);
 }
 
+/* Nobody waits most of the time: to probe that would cost requests and connections for nothing. */
+Test(pods, the_small_watch_is_probed_often_only_beside_a_list)
+{
+    struct transfer *large, *small;
+    struct rig r;
+
+    into_streams(&r, &large, &small);
+    watch_set_silence(pods_watch(r.pods), 2 * US_PER_S);
+    (void)fake_data(large, EVENT("ERROR", GONE));
+    cr_assert_eq(watch_silence(pods_waiting(r.pods)), 2 * US_PER_S);
+    fake_json(pending(&r, true, "limit=500"), 200, LIST("20", "", WAITS("b", "6")));
+    fake_json(pending(&r, false, "limit=500"), 200, LIST("20", "", WAITS("b", "6")));
+    cr_assert_eq(watch_silence(pods_waiting(r.pods)), WATCH_SILENT_US);
+    rig_done(&r);
+}
+
 Test(pods, the_streams_go_on_however_much_was_told_early)
 {
     struct transfer *large, *small;
