@@ -21,6 +21,7 @@
 #include "agent/api.h"
 #include "agent/kube/access.h"
 #include "agent/kube/pod_patch.h"
+#include "agent/kube/watch.h"
 #include "base/alloc.h"
 
 enum { MAX_LINE = 1024 };
@@ -149,7 +150,8 @@ int main(int argc, char **argv)
         fatal(argv[1], err.text);
     resource_names_init(&w.names);
     (void)snprintf(path, sizeof path, "/api/v1/namespaces/%s/pods", argv[2]);
-    if (!api_list(&w.api, path, NULL, &(struct frame_handler){.object = on_pod, .self = &w}, &err))
+    if (!api_list(&w.api, path, WATCH_PODS_KIND, NULL,
+                  &(struct frame_handler){.object = on_pod, .self = &w}, &err))
         fatal(path, err.text);
     tell_right(&w, argv[2]);
     w.patcher = pod_patcher_new(w.api.client, argv[2]);
