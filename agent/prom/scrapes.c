@@ -13,6 +13,7 @@
 #define MAX_TIME_MS INT64_C(9000000000000)
 
 enum { HOLD_INTERVALS = SAMPLES_HOLD_MS / SAMPLES_STEP_MS, MEASURED = 63 };
+enum { LATE_PART = 16 }; /* scrapes may be a 16th of the interval early */
 
 enum field {
     ALLOCATABLE, /* thousandths, up to HEADROOM */
@@ -71,6 +72,7 @@ struct feed {
     uint32_t cluster;
     bool seen;
     int64_t last_ms, interval_ms;
+    int64_t told_ms;            /* the last scrape that told the room; 0: none */
     int64_t steps_ms[MEASURED]; /* between the first scrapes of the window */
     size_t n_steps;
     int64_t counter[COUNTERS]; /* as last told, or UNKNOWN */
@@ -438,10 +440,15 @@ static bool is_followed(struct scrapes *s, uint32_t feed, int64_t t_ms)
 /*
  * A scrape tells at least that the agent is there. What puts the answers of two scrapers together, series by series, leaves samples
  * that stand at the other one's times (Thanos without the replica's label): of them counters alone are taken, with the next scrape.
+ * Even that it is there may be one of them: that the room is missing is believed once a scrape is due.
  */
-static bool is_whole(const int64_t v[static FIELD_COUNT])
+static bool is_whole(struct feed *f, int64_t t_ms, const int64_t v[static FIELD_COUNT])
 {
-    return v[ALIVE] != UNKNOWN || v[ALLOCATABLE] != UNKNOWN;
+    if (v[ALLOCATABLE] != UNKNOWN) {
+        f->told_ms = t_ms;
+        return true;
+    }
+    return v[ALIVE] != UNKNOWN && t_ms - f->told_ms >= f->interval_ms - f->interval_ms / LATE_PART;
 }
 
 static void take_scrape(struct scrapes *s, uint32_t feed, int64_t t_ms,
@@ -457,7 +464,7 @@ static void take_scrape(struct scrapes *s, uint32_t feed, int64_t t_ms,
     f->seen = true;
     f->last_ms = t_ms;
     count_growth(f, v);
-    if (!is_whole(v))
+    if (!is_whole(f, t_ms, v))
         return;
     if (!is_followed(s, feed, t_ms)) {
         if (t_ms == c->last_ms) /* the other one has told it already */

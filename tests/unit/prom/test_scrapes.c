@@ -209,7 +209,8 @@ Test(scrapes, that_tell_no_room_end_what_was_told)
     report_done(&r);
 }
 
-/* Of two scrapers 7 s apart, as put together series by series: counters and the kind of headroom stand at the other one's times. */
+/* Of two scrapers 7 s apart, as put together series by series: counters, the kind of headroom
+ * and that the agent is there stand at the other one's times. */
 static void put_together(struct scrapes *s)
 {
     char count[16];
@@ -219,6 +220,7 @@ static void put_together(struct scrapes *s)
         number(count, i);
         put(s, "instance=a", "brim_headroom_cores", "policy=miner,kind=usual", T0 + i * STEP + 7000,
             "3");
+        put(s, "instance=a", "brim_build_info", "version=2", T0 + i * STEP + 9000, "1");
         put(s, "instance=a", "brim_decisions_total", "policy=miner,reason=harvest",
             T0 + i * STEP + 7000, count);
     }
