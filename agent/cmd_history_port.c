@@ -32,7 +32,7 @@ static bool read_kinds(struct sv text, unsigned all, unsigned *ret_kinds, struct
         if (kind == RECORD_KIND_COUNT_ && sv_ends(word, SV("s")))
             kind = record_kind_named((struct sv){.at = word.at, .len = word.len - 1});
         if (kind == RECORD_KIND_COUNT_)
-            return err_set(err, ERR_INPUT, 0, "what: found %.*s, expected some of " KINDS_TEXT,
+            return err_set(err, ERR_INPUT, 0, "--what: found %.*s, expected some of " KINDS_TEXT,
                            SV_ARG(word));
         kinds |= 1u << kind;
     }

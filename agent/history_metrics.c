@@ -253,9 +253,10 @@ static bool pick_level(const struct export_query *q, enum level *ret_level, stru
         break;
     }
     return (*ret_level != LEVEL_COUNT_ && (q->kinds & decisions) == 0) ||
-           err_set(err, ERR_INPUT, 0,
-                   "what: OpenMetrics has samples, or samples,decisions, or one of minutes, hours "
-                   "and days");
+           err_set(
+               err, ERR_INPUT, 0,
+               "--what: OpenMetrics has samples, or samples,decisions, or one of minutes, hours "
+               "and days");
 }
 
 static bool write_all(struct writing *w)

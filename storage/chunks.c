@@ -184,18 +184,29 @@ static bool start_of(struct chunks *c, int64_t from_ms, int64_t *ret_segment, st
     return true;
 }
 
-bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each,
-                 void *self, int64_t *ret_damaged, struct err *err)
+/* The statement is that of chunks from the one that holds `from_ms` on. */
+static bool begin_range(struct chunks *c, struct db_stmt *s, int64_t from_ms, int64_t until_ms,
+                        struct err *err)
 {
-    CLEANUP(unpack_free_ptr) struct unpack *u = unpack_new(from_ms, until_ms, each, self);
-    struct db_stmt *s = c->stmt[RANGE];
-    int64_t start, segment = -1, number = -1, damaged = 0;
-    bool row;
+    int64_t start;
 
     if (!start_of(c, from_ms, &start, err))
         return false;
     db_bind_i64(s, ":start", start);
     db_bind_i64(s, ":until", until_ms);
+    return true;
+}
+
+bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each,
+                 void *self, int64_t *ret_damaged, struct err *err)
+{
+    CLEANUP(unpack_free_ptr) struct unpack *u = unpack_new(from_ms, until_ms, each, self);
+    struct db_stmt *s = c->stmt[RANGE];
+    int64_t segment = -1, number = -1, damaged = 0;
+    bool row;
+
+    if (!begin_range(c, s, from_ms, until_ms, err))
+        return false;
     for (;;) {
         if (!db_step(s, &row, err))
             return false;
@@ -222,13 +233,10 @@ bool chunks_each(struct chunks *c, int64_t from_ms, int64_t until_ms, chunks_eac
                  void *self, struct err *err)
 {
     struct db_stmt *s = c->stmt[ALL];
-    int64_t start;
     bool row;
 
-    if (!start_of(c, from_ms, &start, err))
+    if (!begin_range(c, s, from_ms, until_ms, err))
         return false;
-    db_bind_i64(s, ":start", start);
-    db_bind_i64(s, ":until", until_ms);
     for (;;) {
         if (!db_step(s, &row, err))
             return false;

@@ -59,6 +59,9 @@ bool export_policies(struct history *h, const struct export_query *q, char ***re
         export_policies_free(names.at, names.n);
         return false;
     }
+    if (names.n == 0 && q->policy.len != 0)
+        return err_set(err, ERR_NOT_FOUND, 0, "%s: found no policy %.*s", db_path(h->db),
+                       SV_ARG(q->policy));
     if (names.n != 0)
         qsort(names.at, names.n, sizeof *names.at, by_name);
     *ret_names = names.at;

@@ -28,11 +28,11 @@ typedef bool export_each_fn(void *self, const struct record *r, struct err *err)
 bool export_begin(struct history *h, struct err *err) MUST_CHECK;
 void export_end(struct history *h);
 
-/* ERR_STORAGE, and what `each` says. */
+/* ERR_STORAGE, ERR_NOT_FOUND for a policy that the history does not know, and what `each` says. */
 bool export_read(struct history *h, const struct export_query *q, export_each_fn *each, void *self,
                  struct export_damage *ret_damage, struct err *err) MUST_CHECK;
 
-/* The names of the policies that the query wants, by name: to be freed one by one, then the array. */
+/* The names of the policies that the query wants, by name. ERR_NOT_FOUND: the history does not know the one that is wanted. */
 bool export_policies(struct history *h, const struct export_query *q, char ***ret_names,
                      size_t *ret_n, struct err *err) MUST_CHECK;
 void export_policies_free(char **names, size_t n);

@@ -69,7 +69,11 @@ class Commands(unittest.TestCase):
                 self.assertEqual(brim("history", "export", "--db", db, "--out", out_file)[0], 0)
             with open(out_file, encoding="utf-8") as f:
                 self.assertIn("sample,2026-10-01T08:00:00.000Z,miner,0,", f.read())
-            for args, told in ((["--what", "simple"], "what: found simple, expected some of days"),
+            for policy, form in (("nobody", "csv"), ("nobody", "openmetrics")):
+                code, _, err = brim("history", "export", "--db", db, "--policy", policy, "-o", form)
+                self.assertEqual(code, 3, err)
+                self.assertIn("history.db: found no policy nobody", err)
+            for args, told in ((["--what", "simple"], "--what: found simple, expected some of days"),
                                (["--since", "2026-10-02", "--until", "2026-10-01"], "until: found a time that is not after since"),
                                (["--what", "events", "-o", "openmetrics"], "OpenMetrics has samples")):
                 code, _, err = brim("history", "export", "--db", db, "--out", out_file + "2", *args)
