@@ -11,7 +11,7 @@ enum { SHRINK_PART = 10, HOLD_HOURS = 25 };
 #define GAPS                                                                                       \
     "SELECT first, last, why, decisions FROM gap WHERE last >= :from AND first < :until ORDER BY " \
     "id"
-#define ALL_PACKS   "SELECT data FROM pack"
+#define ALL_PACKS   "SELECT data FROM pack UNION ALL SELECT data FROM activity"
 #define FORGET_GAPS "DELETE FROM gap WHERE last < :before"
 
 bool history_open(const struct db_options *options, struct history *ret_history, struct err *err)
@@ -20,7 +20,8 @@ bool history_open(const struct db_options *options, struct history *ret_history,
 
     if (!schema_open(options, &h.db, err) || !samples_open(h.db, &h.samples, err) ||
         !decisions_open(h.db, h.samples, &h.decisions, err) || !chunks_open(h.db, &h.chunks, err) ||
-        !packs_open(h.db, &h.packs, err)) {
+        !packs_open(h.db, PACKS_FIGURES, &h.packs, err) ||
+        !packs_open(h.db, PACKS_ACTIVITY, &h.activity, err)) {
         history_close(&h);
         return false;
     }
@@ -30,6 +31,7 @@ bool history_open(const struct db_options *options, struct history *ret_history,
 
 void history_close(struct history *h)
 {
+    packs_close(h->activity);
     packs_close(h->packs);
     chunks_close(h->chunks);
     decisions_close(h->decisions);
@@ -114,6 +116,12 @@ static bool forget_before(struct history *h, int64_t before_ms, struct err *err)
            decisions_forget(h->decisions, before_ms, err) && forget_gaps(h, before_ms, err);
 }
 
+static bool forget_level(struct history *h, enum level level, int64_t before_ms, struct err *err)
+{
+    return packs_forget(h->packs, level, before_ms, err) &&
+           packs_forget(h->activity, level, before_ms, err);
+}
+
 static bool finish(struct history *h, bool ok, struct err *err)
 {
     ok = ok && db_commit(h->db, err);
@@ -134,10 +142,10 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
     if (ok && keep->samples_ms > 0)
         ok = forget_before(h, now_ms - keep->samples_ms, err);
     if (ok && keep->minutes_ms > 0)
-        ok = packs_forget(h->packs, LEVEL_MINUTE, now_ms - keep->minutes_ms, err);
+        ok = forget_level(h, LEVEL_MINUTE, now_ms - keep->minutes_ms, err);
     if (ok && keep->hours_ms > 0)
-        ok = packs_forget(h->packs, LEVEL_HOUR, now_ms - keep->hours_ms, err) &&
-             packs_forget(h->packs, LEVEL_DAY, now_ms - keep->hours_ms, err);
+        ok = forget_level(h, LEVEL_HOUR, now_ms - keep->hours_ms, err) &&
+             forget_level(h, LEVEL_DAY, now_ms - keep->hours_ms, err);
     return finish(h, ok, err);
 }
 
@@ -200,7 +208,7 @@ static bool shrink_level(struct history *h, enum level level, bool *ret_any, str
     *ret_any = until != 0;
     part = (until - begin) / SHRINK_PART;
     return !*ret_any ||
-           packs_forget(h->packs, level,
+           forget_level(h, level,
                         begin + (part > level_span_ms(level) ? part : level_span_ms(level)), err);
 }
 

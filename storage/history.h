@@ -15,13 +15,16 @@ struct history {
     struct decisions *decisions;
     struct chunks *chunks;
     struct packs *packs;
+    struct packs *activity; /* what happened (activity.h) */
+    int64_t
+        activity_hour_ms; /* up to which all was rolled up since it was opened; 0: nothing was */
 };
 
 /* How much is kept; 0: without end. */
 struct history_keep {
     int64_t samples_ms; /* samples, decisions and gaps */
-    int64_t minutes_ms; /* figures by the minute */
-    int64_t hours_ms;   /* figures by the hour and by the day */
+    int64_t minutes_ms; /* figures, and what happened, by the minute */
+    int64_t hours_ms;   /* … by the hour and by the day */
     int64_t journal_ms;
     int64_t journal_bytes;
 };
@@ -52,7 +55,8 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
 
 /*
  * Packs the samples of one hour that is not that of `now_ms`, and makes its figures (samples.h, rollup.h), in one transaction.
- * *ret_more: there may be another hour.
+ * *ret_more: there may be another hour. Where there is none, what happened up to the hour of `now_ms` is rolled up (activity.h), in
+ * transactions of its own.
  */
 bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err *err) MUST_CHECK;
 

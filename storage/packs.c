@@ -4,27 +4,34 @@
 
 enum statement { PUT, DROP, HAS, RANGE, LAST_BEFORE, SPAN, FORGET, STATEMENT_COUNT_ };
 
-static const char *const sql[] = {
-    [PUT] = "INSERT OR REPLACE INTO pack(policy, level, first, begin, until, rows, data)"
-            " VALUES(:policy, :level, :first, :begin, :until, :rows, :data)",
-    [DROP] = "DELETE FROM pack WHERE policy = :policy AND level = :level AND first = :first",
-    [HAS] = "SELECT first FROM pack WHERE policy = :policy AND level = :level AND first = :first",
-    [RANGE] = "SELECT first, begin, until, rows, data FROM pack"
-              " WHERE policy = :policy AND level = :level AND first >= :from AND first < :until"
-              " ORDER BY first",
-    [LAST_BEFORE] = "SELECT first, begin, until, rows, data FROM pack"
-                    " WHERE policy = :policy AND level = :level AND first <= :t AND begin <= :t"
-                    " ORDER BY first DESC LIMIT 1",
-    /* Through the primary key: a scan of the table would read all that lies in it. */
-    [SPAN] = "SELECT min(b), max(u) FROM (SELECT"
-             " (SELECT begin FROM pack WHERE policy = id AND level = :level ORDER BY first LIMIT 1)"
-             " AS b,"
-             " (SELECT until FROM pack WHERE policy = id AND level = :level ORDER BY first DESC"
-             " LIMIT 1) AS u FROM policy)",
-    [FORGET] = "DELETE FROM pack WHERE policy IN (SELECT id FROM policy) AND level = :level"
-               " AND first < :before AND until <= :before",
-};
-_Static_assert(COUNT_OF(sql) == STATEMENT_COUNT_, "a statement has no text");
+#define OF_ALL "(SELECT id FROM policy UNION ALL SELECT 0)"
+
+/* SPAN goes through the primary key: a scan of the table would read all that lies in it. */
+#define STATEMENTS(TABLE)                                                                          \
+    {                                                                                              \
+        [PUT] = "INSERT OR REPLACE INTO " TABLE "(policy, level, first, begin, until, rows, data)" \
+                " VALUES(:policy, :level, :first, :begin, :until, :rows, :data)",                  \
+        [DROP] =                                                                                   \
+            "DELETE FROM " TABLE " WHERE policy = :policy AND level = :level AND first = :first",  \
+        [HAS] = "SELECT first FROM " TABLE                                                         \
+                " WHERE policy = :policy AND level = :level AND first = :first",                   \
+        [RANGE] =                                                                                  \
+            "SELECT first, begin, until, rows, data FROM " TABLE                                   \
+            " WHERE policy = :policy AND level = :level AND first >= :from AND first < :until"     \
+            " ORDER BY first",                                                                     \
+        [LAST_BEFORE] = "SELECT first, begin, until, rows, data FROM " TABLE                       \
+                        " WHERE policy = :policy AND level = :level AND first <= :t"               \
+                        " AND begin <= :t ORDER BY first DESC LIMIT 1",                            \
+        [SPAN] = "SELECT min(b), max(u) FROM (SELECT (SELECT begin FROM " TABLE                    \
+                 " WHERE policy = id AND level = :level ORDER BY first LIMIT 1) AS b,"             \
+                 " (SELECT until FROM " TABLE " WHERE policy = id AND level = :level"              \
+                 " ORDER BY first DESC LIMIT 1) AS u FROM " OF_ALL ")",                            \
+        [FORGET] = "DELETE FROM " TABLE " WHERE policy IN " OF_ALL                                 \
+                   " AND level = :level AND first < :before AND until <= :before",                 \
+    }
+
+static const char *const sql[PACKS_TABLE_COUNT_][STATEMENT_COUNT_] = {
+    [PACKS_FIGURES] = STATEMENTS("pack"), [PACKS_ACTIVITY] = STATEMENTS("activity")};
 
 struct packs {
     struct db_stmt *stmt[STATEMENT_COUNT_];
@@ -59,12 +66,12 @@ int64_t packs_floor(int64_t t_ms, int64_t unit_ms)
     return t_ms - (rest < 0 ? rest + unit_ms : rest);
 }
 
-bool packs_open(struct db *db, struct packs **ret_packs, struct err *err)
+bool packs_open(struct db *db, enum packs_table table, struct packs **ret_packs, struct err *err)
 {
     struct packs *p = xcalloc(1, sizeof *p);
 
     for (int i = 0; i < STATEMENT_COUNT_; i++) {
-        if (!db_prepare(db, sql[i], &p->stmt[i], err)) {
+        if (!db_prepare(db, sql[table][i], &p->stmt[i], err)) {
             packs_close(p);
             return false;
         }

@@ -1,8 +1,9 @@
 /*
- * packs: the table of packed values: chunks of the codec, by policy, level and time.
+ * packs: the tables of packed values: chunks of the codec, by policy, level and time.
  *
- * At LEVEL_SAMPLES a chunk holds an hour's samples (samples.h); above, figures (rollup.h). A chunk belongs to the time from `first`
- * on, a multiple of its level's span since 1970 in UTC.
+ * There are two of one form. In "pack" a chunk at LEVEL_SAMPLES holds an hour's samples (samples.h), above figures (rollup.h); in
+ * "activity" it holds what happened (activity.h), at levels above LEVEL_SAMPLES, and policy 0 is there what belongs to none. A
+ * chunk belongs to the time from `first` on, a multiple of its level's span since 1970 in UTC.
  */
 #ifndef BRIM_STORAGE_PACKS_H
 #define BRIM_STORAGE_PACKS_H
@@ -31,10 +32,13 @@ struct pack {
     struct sv data;
 };
 
+enum packs_table { PACKS_FIGURES, PACKS_ACTIVITY, PACKS_TABLE_COUNT_ };
+
 struct packs;
 
 /* Borrows the db. */
-bool packs_open(struct db *db, struct packs **ret_packs, struct err *err) MUST_CHECK;
+bool packs_open(struct db *db, enum packs_table table, struct packs **ret_packs,
+                struct err *err) MUST_CHECK;
 void packs_close(struct packs *p);
 
 /* Takes the place of what is at `first_ms`. */

@@ -191,7 +191,7 @@ bool samples_open(struct db *db, struct samples **ret_samples, struct err *err)
             return false;
         }
     }
-    if (!packs_open(db, &s->packs, err)) {
+    if (!packs_open(db, PACKS_FIGURES, &s->packs, err)) {
         samples_close(s);
         return false;
     }

@@ -59,6 +59,12 @@ static const char *const migrations[] = {
 
     /* 6: how fast a yield was; 0 where nobody was waiting, or nobody knows. */
     "ALTER TABLE decision ADD COLUMN latency_us INTEGER NOT NULL DEFAULT 0;",
+
+    /* 7: what happened in each minute, hour and day (activity.h); policy 0: what the event journal tells. */
+    "CREATE TABLE activity("
+    "  policy INTEGER NOT NULL, level INTEGER NOT NULL, first INTEGER NOT NULL,"
+    "  begin INTEGER NOT NULL, until INTEGER NOT NULL, rows INTEGER NOT NULL, data BLOB NOT NULL,"
+    "  PRIMARY KEY(policy, level, first));",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
                "a migration has no number");

@@ -57,12 +57,14 @@ Test(schema, takes_a_file_of_the_first_schema_on)
                 "ALTER TABLE decision DROP COLUMN latency_us;"
                 "ALTER TABLE sample DROP COLUMN kept;ALTER TABLE sample DROP COLUMN more;DROP "
                 "TABLE pack;DROP TABLE policy_text;"
-                "DROP TABLE policy_found;PRAGMA user_version=1");
+                "DROP TABLE policy_found;DROP TABLE activity;PRAGMA user_version=1");
     cr_assert(schema_open(&options, &db, &err), "%s", err.text);
     cr_assert(db_number(db, "PRAGMA user_version", &n, &err) && n == SCHEMA_VERSION);
     cr_assert(db_number(db, "SELECT kept FROM sample", &n, &err));
     cr_assert_eq(n, 47);
     cr_assert(db_number(db, "SELECT latency_us FROM decision WHERE id = 3", &n, &err));
+    cr_assert_eq(n, 0);
+    cr_assert(db_number(db, "SELECT count(*) FROM activity", &n, &err), "%s", err.text);
     cr_assert_eq(n, 0);
     db_close(db);
     folder_done(&f);
