@@ -40,10 +40,12 @@ enum { TRANSPORT_MAX_BODY = 4 << 20 };
 
 /*
  * A batched answer is read so long after the last read, or when there is much to read. An event costs
- * several times as much when it comes alone: a wake, a system call, a packet's acknowledgement and a
- * round of the loop (docs/BENCHMARKS.md). What comes first after a quiet while is read at once.
+ * several times as much when it comes alone: a wake, a system call, a packet's acknowledgement, a round of
+ * the loop, and code that others put out of the caches meanwhile (docs/BENCHMARKS.md). What comes first
+ * after a quiet while is read at once. As long as paid pods' coming and going is gathered before it is
+ * evaluated (TURN_GATHER_US), so that it is hardly ever later for it.
  */
-#define TRANSPORT_BATCH_US (5 * US_PER_MS)
+#define TRANSPORT_BATCH_US (20 * US_PER_MS)
 
 /* Everything is copied by start(). */
 struct transport_request {

@@ -20,7 +20,7 @@ enum { MAX_URL = 128 << 10, MAX_HEADER_LINE = 128 << 10 };
 enum { STREAM_BUFFER = 128 << 10, PLAIN_BUFFER = 16 << 10 };
 
 /* So much of a batched answer is read at once, in so many reads at most. */
-enum { BATCH_BYTES = 64 << 10, BATCH_READS = 64 };
+enum { BATCH_BYTES = 256 << 10, BATCH_READS = 64 };
 
 #define CONNECT_TIMEOUT_MS 10000L
 /* A dead peer is noticed after 30 s + 3 * 15 s at the latest, as with the reference client. */
