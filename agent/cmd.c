@@ -96,7 +96,12 @@ int cmd_print(struct strbuf *text)
 
 int cmd_fail(const char *name, const struct err *err)
 {
-    (void)fprintf(stderr, "%s: %s\n", name, err->text);
+    struct strbuf text;
+
+    strbuf_init(&text, 2 * sizeof err->text);
+    (void)strbuf_add_shown(&text, sv_from(err->text));
+    (void)fprintf(stderr, "%s: %s\n", name, strbuf_str(&text));
+    strbuf_done(&text);
     if (err->kind == ERR_INPUT)
         return CLI_USAGE;
     /* A server's 404 is an answer; a file that is not there is something that could not be read. */

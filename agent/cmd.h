@@ -53,7 +53,7 @@ bool cmd_read(const char *path, struct strbuf *to, struct err *err) MUST_CHECK;
  * it. */
 int cmd_print(struct strbuf *text);
 
-/* Prints the error to stderr and returns the exit code that suits its kind. */
+/* Prints the error to stderr, with no character that would steer a terminal, and returns the exit code that suits its kind. */
 int cmd_fail(const char *name, const struct err *err);
 
 #endif

@@ -56,7 +56,8 @@ static void add_policy(void *self, struct sv name)
 {
     struct facts *f = self;
 
-    (void)strbuf_addf(&f->policies, "%s%.*s", f->n_policies++ > 0 ? ", " : "", SV_ARG(name));
+    (void)strbuf_add(&f->policies, f->n_policies++ > 0 ? SV(", ") : SV(""));
+    (void)strbuf_add_shown(&f->policies, name);
 }
 
 static void add_table(void *self, struct sv name)

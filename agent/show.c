@@ -11,13 +11,10 @@ void show_text(struct sv json, const char *path, struct strbuf *out)
     struct strbuf text;
 
     strbuf_init(&text, SHOW_MAX_TEXT);
-    if (!json_text(json, path, &text)) {
+    if (json_text(json, path, &text))
+        (void)strbuf_add_shown(out, strbuf_sv(&text));
+    else
         (void)strbuf_add_char(out, '-');
-    } else {
-        for (size_t i = 0; i < text.len; i++)
-            (void)strbuf_add_char(
-                out, (unsigned char)text.at[i] < ' ' || text.at[i] == 0x7f ? '?' : text.at[i]);
-    }
     strbuf_done(&text);
 }
 

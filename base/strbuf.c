@@ -81,6 +81,26 @@ bool strbuf_addf(struct strbuf *b, const char *fmt, ...)
     return true;
 }
 
+/* C0, DEL, and C1 as UTF-8 has it. Others of its bytes are left alone. */
+static bool steers(struct sv text, size_t at)
+{
+    unsigned char c = (unsigned char)text.at[at];
+
+    return c < 0x20 || c == 0x7f ||
+           (c == 0xc2 && at + 1 < text.len && (unsigned char)text.at[at + 1] < 0xa0);
+}
+
+bool strbuf_add_shown(struct strbuf *b, struct sv text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        bool hidden = steers(text, i);
+
+        (void)strbuf_add_char(b, hidden ? '?' : text.at[i]);
+        i += hidden && (unsigned char)text.at[i] == 0xc2;
+    }
+    return !b->full;
+}
+
 bool strbuf_add_size(struct strbuf *b, int64_t bytes)
 {
     if (bytes < 1 << 10)

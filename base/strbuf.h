@@ -33,6 +33,8 @@ void strbuf_clear(struct strbuf *b);
 bool strbuf_add(struct strbuf *b, struct sv text);
 bool strbuf_add_char(struct strbuf *b, char c);
 bool strbuf_addf(struct strbuf *b, const char *fmt, ...) PRINTF(2, 3);
+/* What a file or a server says, for a terminal: characters that would steer it become '?'. */
+bool strbuf_add_shown(struct strbuf *b, struct sv text);
 /* An amount of bytes for people: "812 B", "4.1 KiB", "13.0 MiB". */
 bool strbuf_add_size(struct strbuf *b, int64_t bytes);
 

@@ -126,7 +126,8 @@ static void put_clusters(const struct table *t, struct strbuf *out)
     put_head(&own, "CLUSTER", out);
     for (size_t i = 0; i < r->n_clusters; i++) {
         strbuf_clear(&name);
-        report_put_name(&name, sv_from(r->clusters[i].name[0] != '\0' ? r->clusters[i].name : "-"));
+        (void)strbuf_add_shown(&name,
+                               sv_from(r->clusters[i].name[0] != '\0' ? r->clusters[i].name : "-"));
         put_line(&own, &r->clusters[i].total, strbuf_str(&name), out);
     }
     strbuf_done(&name);
@@ -150,9 +151,9 @@ static void put_rows(const struct report *r, bool wide, struct strbuf *out)
 static void put_summary(const struct report_story *s, struct strbuf *out)
 {
     (void)strbuf_add(out, SV("brim report of policy "));
-    report_put_name(out, sv_from(s->now->policy));
+    (void)strbuf_add_shown(out, sv_from(s->now->policy));
     (void)strbuf_add(out, SV(", times in "));
-    report_put_name(out, report_zone_name(s->now));
+    (void)strbuf_add_shown(out, report_zone_name(s->now));
     (void)strbuf_add(out, SV("\n\n"));
     for (enum report_sentence which = 0; which < SAY_COUNT_; which++) {
         if (report_say(s, which, out))

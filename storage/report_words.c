@@ -92,15 +92,6 @@ void report_put_duration(struct strbuf *out, int64_t ms)
                           (long long)(s % 86400 / 3600));
 }
 
-void report_put_name(struct strbuf *out, struct sv name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.at[i];
-
-        (void)strbuf_add_char(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
-    }
-}
-
 void report_put_money(struct strbuf *out, const struct report_terms *terms, int64_t milli)
 {
     uint64_t size = size_of(out, milli);
@@ -112,7 +103,7 @@ void report_put_money(struct strbuf *out, const struct report_terms *terms, int6
                           (unsigned long long)((size + 5) % 1000 / 10));
     if (terms->currency[0] != '\0') {
         (void)strbuf_add_char(out, ' ');
-        report_put_name(out, sv_from(terms->currency));
+        (void)strbuf_add_shown(out, sv_from(terms->currency));
     }
 }
 
@@ -163,7 +154,7 @@ void report_say_range(const struct report *r, struct strbuf *out)
     add(out, " to ");
     put_time(out, r, days ? q->until_ms - 1 : q->until_ms, days);
     add(out, " (");
-    report_put_name(out, report_zone_name(r));
+    (void)strbuf_add_shown(out, report_zone_name(r));
     add(out, ")");
 }
 
@@ -437,7 +428,7 @@ static bool say_worth(const struct report *r, struct strbuf *out)
         (void)strbuf_addf(out, "%04lld", (long long)(terms->price_micro % 10000));
     if (terms->currency[0] != '\0') {
         (void)strbuf_add_char(out, ' ');
-        report_put_name(out, sv_from(terms->currency));
+        (void)strbuf_add_shown(out, sv_from(terms->currency));
     }
     add(out, " a core-hour filler's work was worth ");
     report_put_money(out, terms, f.at[FIGURE_FILLER_WORTH]);
@@ -526,7 +517,8 @@ static void put_silent(const struct report *r, struct strbuf *out)
         if (c->total.covered_ms >= r->total.covered_ms / 100 * 99 || n++ >= MAX_SILENT)
             continue;
         add(out, n == 1 ? " Of " : ", of ");
-        report_put_name(out, c->name[0] != '\0' ? sv_from(c->name) : SV("those without a name"));
+        (void)strbuf_add_shown(out,
+                               c->name[0] != '\0' ? sv_from(c->name) : SV("those without a name"));
         add(out, " ");
         report_put_share(out, c->total.covered_ms, c->total.span_ms);
     }
@@ -558,7 +550,7 @@ static bool say_scrapes(const struct report *r, struct strbuf *out)
         add(out, " of ");
         put_thousands(out, (uint64_t)s->queries);
         add(out, " may lack something; the first says: ");
-        report_put_name(out, sv_from(s->warning));
+        (void)strbuf_add_shown(out, sv_from(s->warning));
         add(out, ".");
     }
     put_silent(r, out);
@@ -606,7 +598,7 @@ static bool say_change(const struct report_advice *a, struct strbuf *out)
         return false;
     if (!a->made) {
         add(out, "What to change could not be tried: ");
-        report_put_name(out, sv_from(a->why_not));
+        (void)strbuf_add_shown(out, sv_from(a->why_not));
         add(out, ".");
         return true;
     }

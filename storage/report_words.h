@@ -59,7 +59,5 @@ void report_put_duration(struct strbuf *out, int64_t ms);
 void report_put_money(struct strbuf *out, const struct report_terms *terms, int64_t milli);
 /* "1 Oct, 14:02". */
 void report_put_moment(struct strbuf *out, const struct report *r, int64_t t_ms);
-/* Without control characters. */
-void report_put_name(struct strbuf *out, struct sv name);
 
 #endif

@@ -116,3 +116,13 @@ Test(strbuf, tells_sizes_in_a_unit_that_shows_them)
     }
     strbuf_done(&b);
 }
+
+Test(strbuf, shows_no_character_that_steers_a_terminal)
+{
+    struct strbuf b;
+
+    strbuf_init(&b, 64);
+    cr_assert(strbuf_add_shown(&b, SV("a\tb\x1b[31m\x7f \xc2\x9b[1m \xc3\x84\xc2\xb5\xc2")));
+    cr_assert_str_eq(strbuf_str(&b), "a?b?[31m? ?[1m \xc3\x84\xc2\xb5\xc2");
+    strbuf_done(&b);
+}
