@@ -276,17 +276,31 @@ static bool take_records(struct taking *t, enum record_format format, struct err
     return ok;
 }
 
-/* The first byte tells the format: an object, the head of a CSV, or anything else that OpenMetrics may begin with. */
+/* A comment, or the name of a metric. */
+static bool begins_metrics(int first)
+{
+    return first == '#' || first == '_' || first == ':' || (first >= 'a' && first <= 'z') ||
+           (first >= 'A' && first <= 'Z');
+}
+
+/* The first byte tells the format: an object, the head of a CSV, or what OpenMetrics may begin with. */
 static bool take_all(struct taking *t, struct err *err)
 {
-    int first = record_lines_peek(&t->lines);
+    int first;
 
+    if (!record_lines_peek(&t->lines, &first, err))
+        return false;
     if (first == EOF)
         return err_set(err, ERR_INPUT, 0, "%s: found nothing, expected an export", t->lines.name);
     if (first == '{')
         return take_records(t, RECORD_JSONL, err);
     if (first == 'k')
         return take_records(t, RECORD_CSV, err);
+    if (!begins_metrics(first))
+        return err_set(err, ERR_INPUT, 0,
+                       "%s:1: found 0x%02x as the first byte, expected CSV (kind,...), JSON lines "
+                       "({...) or OpenMetrics (# or a name)",
+                       t->lines.name, (unsigned)first);
     return history_metrics_read(&t->lines, t->import, &t->left_out, err);
 }
 

@@ -430,9 +430,10 @@ static bool take_value(const struct mapped *m, const struct labels *labels, stru
                        "found means by %.*s, expected samples: take CSV or JSON lines for these",
                        SV_ARG(labels->step));
     if (labels->policy.len == 0 || labels->policy.len >= SAMPLES_POLICY_SIZE ||
-        labels->policy.full || memchr(labels->policy.at, '\0', labels->policy.len) != NULL)
+        labels->policy.full || memchr(labels->policy.at, '\0', labels->policy.len) != NULL ||
+        !sv_is_utf8(strbuf_sv(&labels->policy)))
         return err_set(err, ERR_INPUT, 0,
-                       "found no policy, expected a label policy of 1 to %d bytes",
+                       "found no policy, expected a label policy of 1 to %d bytes of UTF-8",
                        SAMPLES_POLICY_SIZE - 1);
     (void)sv_next(&rest, ' ', &value);
     (void)sv_next(&rest, ' ', &time);
@@ -460,8 +461,10 @@ static bool read_line(struct sv line, struct labels *labels, struct import *impo
     strbuf_clear(&labels->policy);
     labels->state = labels->step = (struct sv){0};
     if (name.len == 0 || !take_labels(&rest, labels) || !take_char(&rest, ' '))
-        return err_set(err, ERR_INPUT, 0, "found %.*s, expected NAME{LABEL=\"VALUE\",…} VALUE TIME",
-                       (int)(line.len < 80 ? line.len : 80), line.at);
+        return err_set(
+            err, ERR_INPUT, 0,
+            "found %.*s, expected as OpenMetrics has it NAME{LABEL=\"VALUE\",…} VALUE TIME",
+            (int)(line.len < 80 ? line.len : 80), line.at);
     m = find_mapped(name, labels->state);
     if (m != NULL)
         return take_value(m, labels, rest, import, skipped, err);
@@ -480,6 +483,7 @@ static bool read_lines(struct record_lines *lines, struct labels *labels, struct
         if (!record_lines_next(lines, &some, err))
             return false;
         line = strbuf_sv(&lines->line);
+        line.len -= sv_ends(line, SV("\r"));
         if (!some || line.len == 0)
             continue;
         if (ended) {

@@ -2,29 +2,6 @@
 
 #include <assert.h>
 
-/* Length of the UTF-8 sequence at the front, 0 if it is not a valid one (RFC 3629: no overlong
- * forms, no surrogates). */
-static size_t utf8_length(struct sv text)
-{
-    const unsigned char *s = (const unsigned char *)text.at;
-    size_t len = s[0] < 0x80                   ? 1
-                 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-                 : (s[0] & 0xf0) == 0xe0       ? 3
-                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                               : 0;
-
-    if (len == 0 || len > text.len)
-        return 0;
-    for (size_t i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 static void add_escaped(struct strbuf *out, unsigned char c)
 {
     switch (c) {
@@ -56,7 +33,7 @@ void jsonw_text(struct strbuf *out, struct sv text)
     (void)strbuf_add_char(out, '"');
     while (plain < text.len) {
         unsigned char c = (unsigned char)text.at[plain];
-        size_t len = c < 0x80 ? 1 : utf8_length(sv_skip(text, plain));
+        size_t len = c < 0x80 ? 1 : sv_utf8(sv_skip(text, plain));
 
         if (len != 0 && c >= ' ' && c != '"' && c != '\\') {
             plain += len;

@@ -62,6 +62,38 @@ static bool blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+size_t sv_utf8(struct sv text)
+{
+    const unsigned char *s = (const unsigned char *)text.at;
+    size_t len = s[0] < 0x80                   ? 1
+                 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                 : (s[0] & 0xf0) == 0xe0       ? 3
+                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                               : 0;
+
+    if (len == 0 || len > text.len)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+bool sv_is_utf8(struct sv text)
+{
+    size_t len = 1;
+
+    while (text.len != 0 && len != 0) {
+        len = sv_utf8(text);
+        text = sv_skip(text, len);
+    }
+    return len != 0;
+}
+
 struct sv sv_trim(struct sv text)
 {
     while (text.len != 0 && blank(text.at[0]))

@@ -69,6 +69,11 @@ bool sv_cut(struct sv text, char mark, struct sv *ret_head, struct sv *ret_tail)
  * "a", "", "b". */
 bool sv_next(struct sv *rest, char mark, struct sv *ret_piece);
 
+/* Length of the character of UTF-8 at the front of a text that is not empty, 0 if it is none (RFC 3629: no overlong forms, no
+ * surrogates). */
+size_t sv_utf8(struct sv text);
+bool sv_is_utf8(struct sv text);
+
 /* Without blanks, tabs, CR and LF at both ends. */
 struct sv sv_trim(struct sv text);
 

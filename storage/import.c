@@ -10,7 +10,9 @@
 
 enum { MAX_FIGURES = 64 }; /* rows of one chunk */
 
+/* One that an import before left is no longer wanted. */
 #define MAKE_VALUES                                                                                \
+    "DROP TABLE IF EXISTS temp.loaded;"                                                            \
     "CREATE TEMP TABLE loaded(policy TEXT NOT NULL, t INTEGER NOT NULL, field INTEGER NOT NULL, "  \
     "value INTEGER NOT NULL, PRIMARY KEY(policy, t, field)) WITHOUT ROWID"
 #define ADD_VALUE                                                                                  \

@@ -33,6 +33,7 @@ enum { EVENT_WHAT, EVENT_NODE_NAME, EVENT_REASON };
 enum { BLOCKED_CREATED = 2, BLOCKED_CPU, BLOCKED_END = 0 };
 
 enum { CORES = 3, MEAN = 3 };
+enum { MAX_WHY = 255 }; /* bytes: a gap's reason is a word or a sentence */
 
 static const char *const figure_names[RECORD_FIGURES] = {"covered_ms", "min", "mean", "p50",
                                                          "p90",        "p99", "max"};
@@ -207,11 +208,23 @@ void record_clear(struct record *r, enum record_kind kind)
 
 /* ---- there and back ---- */
 
+static bool expect_text(const char *name, struct sv text, size_t most, struct err *err)
+{
+    bool nul = text.len != 0 && memchr(text.at, '\0', text.len) != NULL;
+
+    return (text.len <= most && !nul && sv_is_utf8(text)) ||
+           err_set(err, ERR_INPUT, 0, "%s: found %zu bytes%s, expected a text of at most %zu", name,
+                   text.len,
+                   text.len > most ? ""
+                   : nul           ? " with a NUL"
+                                   : " that are no UTF-8",
+                   most);
+}
+
 static bool take_text(const char *name, struct sv text, char *to, size_t size, struct err *err)
 {
-    if (text.len >= size || (text.len != 0 && memchr(text.at, '\0', text.len) != NULL))
-        return err_set(err, ERR_INPUT, 0, "%s: found %zu bytes%s, expected a text of at most %zu",
-                       name, text.len, text.len < size ? " with a NUL" : "", size - 1);
+    if (!expect_text(name, text, size - 1, err))
+        return false;
     if (text.len != 0)
         memcpy(to, text.at, text.len);
     to[text.len] = '\0';
@@ -374,7 +387,8 @@ void record_from_gap(const struct history_gap *gap, struct record *to)
 
 bool record_to_gap(const struct record *r, struct history_gap *ret_gap, struct err *err)
 {
-    if (!expect("decisions", r->number[GAP_DECISIONS], 0, INT64_MAX, err))
+    if (!expect("decisions", r->number[GAP_DECISIONS], 0, INT64_MAX, err) ||
+        !expect_text("why", r->text[GAP_WHY], MAX_WHY, err))
         return false;
     *ret_gap = (struct history_gap){.first_ms = r->number[TIME],
                                     .last_ms = r->number[UNTIL],

@@ -226,18 +226,36 @@ bool record_lines_wrong(const struct record_lines *l, struct err *err)
     return err_wrap(err, "%s:%lld", l->name, (long long)l->number);
 }
 
+/* Some editors put it in front of UTF-8. */
+#define BYTE_ORDER_MARK SV("\xef\xbb\xbf")
+
 static bool fill(struct record_lines *l)
 {
     if (l->at == l->len) {
         l->at = 0;
         l->len = fread(l->piece, 1, PIECE, l->from);
     }
+    if (!l->begun && sv_starts((struct sv){.at = l->piece, .len = l->len}, BYTE_ORDER_MARK))
+        l->at = BYTE_ORDER_MARK.len;
+    l->begun = true;
     return l->at < l->len;
 }
 
-int record_lines_peek(struct record_lines *l)
+/* After fill(): did the stream give all that it has? */
+static bool is_read(const struct record_lines *l, struct err *err)
 {
-    return fill(l) ? (unsigned char)l->piece[l->at] : EOF;
+    return ferror(l->from) == 0 ||
+           err_set(err, ERR_SYSTEM, errno, "%s: %s", l->name, strerror(errno));
+}
+
+bool record_lines_peek(struct record_lines *l, int *ret_byte, struct err *err)
+{
+    bool some = fill(l);
+
+    if (!some && !is_read(l, err))
+        return false;
+    *ret_byte = some ? (unsigned char)l->piece[l->at] : EOF;
+    return true;
 }
 
 /* Adds what is left up to the line's end; *ret_any: there was a byte. */
@@ -262,9 +280,7 @@ static bool add_line(struct record_lines *l, bool *ret_any, struct err *err)
         }
     }
     l->number += *ret_any;
-    if (end == NULL && ferror(l->from) != 0)
-        return err_set(err, ERR_SYSTEM, errno, "%s: %s", l->name, strerror(errno));
-    return true;
+    return end != NULL || is_read(l, err);
 }
 
 bool record_lines_next(struct record_lines *l, bool *ret_some, struct err *err)

@@ -34,7 +34,7 @@ void record_writer_done(struct record_writer *w);
 /* False where the stream does not take it (errno says why). */
 bool record_write(struct record_writer *w, const struct record *r) MUST_CHECK;
 
-/* Lines of a stream, however long, up to RECORD_MAX_LINE. */
+/* Lines of a stream, however long, up to RECORD_MAX_LINE; without the byte order mark that it may begin with. */
 struct record_lines {
     FILE *from;       /* borrowed */
     const char *name; /* of the file, for what is wrong */
@@ -42,14 +42,15 @@ struct record_lines {
     struct strbuf line;
     char *piece; /* read and not yet given */
     size_t at, len;
+    bool begun;
 };
 
 void record_lines_init(struct record_lines *l, FILE *from, const char *name);
 void record_lines_done(struct record_lines *l);
 /* The next line without its end, in l->line; *ret_some false after the last. ERR_INPUT, ERR_SYSTEM. */
 bool record_lines_next(struct record_lines *l, bool *ret_some, struct err *err) MUST_CHECK;
-/* The byte that comes next, without taking it; EOF where there is none. */
-int record_lines_peek(struct record_lines *l);
+/* The byte that comes next, without taking it, or EOF. ERR_SYSTEM. */
+bool record_lines_peek(struct record_lines *l, int *ret_byte, struct err *err) MUST_CHECK;
 /* "FILE:LINE: " in front of what is wrong. Returns false. */
 bool record_lines_wrong(const struct record_lines *l, struct err *err);
 

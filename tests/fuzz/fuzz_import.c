@@ -1,6 +1,9 @@
 /*
  * Files that a history takes in, as CSV, JSON lines or OpenMetrics: what is accepted comes out, goes into another history, and comes
- * out of that as the same bytes; what is refused has a place and leaves nothing.
+ * out of that as the same bytes, and may go in twice; what is refused has a place and leaves all as it was. An input is one such file
+ * or several, with NEXT_FILE between them, that go into one history one after another.
+ *
+ * To make a history takes far longer than to read such a file: two serve all inputs, and are emptied behind what was accepted.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +18,21 @@ static NORETURN void fail(const char *what)
     (void)fprintf(stderr, "import: %s\n", what);
     abort();
 }
+
+/* Tables that an import writes to. */
+#define ROWS                                                                                       \
+    "(SELECT count(*) FROM policy) + (SELECT count(*) FROM sample) + (SELECT count(*) FROM "       \
+    "decision) + (SELECT count(*) FROM chunk) + (SELECT count(*) FROM gap) + (SELECT count(*) "    \
+    "FROM pack)"
+#define EMPTY                                                                                      \
+    "DELETE FROM policy; DELETE FROM sample; DELETE FROM decision; DELETE FROM chunk; DELETE "     \
+    "FROM gap; DELETE FROM pack"
+
+enum { NEXT_FILE = 0x1e };
+#define ALL_KINDS ((1u << RECORD_KIND_COUNT_) - 1)
+
+static struct record_tables tables;
+static struct history histories[2]; /* what takes the input in, and its copy */
 
 static struct history open_history(void)
 {
@@ -31,24 +49,21 @@ static bool take_records(struct record_lines *lines, enum record_format format,
                          struct import *import, struct err *err)
 {
     struct record *r = xcalloc(1, sizeof *r);
-    struct record_tables tables;
     struct record_reader reader;
     bool ok, some;
 
-    record_tables_init(&tables);
     record_reader_init(&reader, &tables, format, lines);
     do {
         ok = record_read(&reader, r, &some, err) && (!some || import_add(import, r, err));
     } while (ok && some);
     record_reader_done(&reader);
-    record_tables_done(&tables);
     free(r);
     return ok;
 }
 
-static bool take(struct history *h, const char *text, size_t len, bool replace, struct err *err)
+static bool take(struct history *h, struct sv text, bool replace, struct err *err)
 {
-    FILE *from = fmemopen((void *)(uintptr_t)text, len, "r");
+    FILE *from = fmemopen((void *)(uintptr_t)text.at, text.len, "r");
     struct import_counts counts;
     struct record_lines lines;
     struct import *import;
@@ -59,8 +74,8 @@ static bool take(struct history *h, const char *text, size_t len, bool replace, 
         !import_begin(h, &(struct import_options){.replace = replace}, &import, err))
         abort();
     record_lines_init(&lines, from, "f");
-    if (text[0] == '{' || text[0] == 'k')
-        ok = take_records(&lines, text[0] == '{' ? RECORD_JSONL : RECORD_CSV, import, err);
+    if (text.at[0] == '{' || text.at[0] == 'k')
+        ok = take_records(&lines, text.at[0] == '{' ? RECORD_JSONL : RECORD_CSV, import, err);
     else
         ok = history_metrics_read(&lines, import, &skipped, err);
     ok = ok && import_end(import, &counts, err);
@@ -75,70 +90,133 @@ static bool write_record(void *self, const struct record *r, struct err *err)
     return record_write(self, r) || err_set(err, ERR_SYSTEM, 0, "not written");
 }
 
-static char *give(struct history *h, enum record_format format, size_t *ret_len)
+static struct sv give(struct history *h, enum record_format format, unsigned kinds)
 {
-    const struct export_query q = {.until_ms = RECORD_LAST_MS + 1, .kinds = RECORD_IMPORTED};
-    struct record_tables tables;
+    const struct export_query q = {.until_ms = RECORD_LAST_MS + 1, .kinds = kinds};
     struct record_writer writer;
     struct export_damage damage;
     struct err err = {0};
     char *text = NULL;
-    FILE *to = open_memstream(&text, ret_len);
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
 
-    record_tables_init(&tables);
     record_writer_init(&writer, &tables, format, to);
     if (!export_read(h, &q, write_record, &writer, &damage, &err))
         fail(err.text);
     record_writer_done(&writer);
-    record_tables_done(&tables);
     (void)fclose(to);
-    return text;
+    return (struct sv){.at = text, .len = len};
 }
 
-static void check_copy(struct history *h, enum record_format format)
+static void drop(struct sv given)
 {
-    size_t len, again_len;
-    char *text = give(h, format, &len), *again;
-    struct history copy = open_history();
+    free((void *)(uintptr_t)given.at);
+}
+
+static void expect_text(struct history *h, enum record_format format, struct sv expected,
+                        const char *what)
+{
+    struct sv found = give(h, format, RECORD_IMPORTED);
+
+    if (!sv_eq(found, expected))
+        fail(what);
+    drop(found);
+}
+
+static void empty(struct history *h)
+{
     struct err err = {0};
 
-    if (len != 0 && !take(&copy, text, len, false, &err))
+    if (!db_exec(h->db, EMPTY, &err))
         fail(err.text);
-    again = give(&copy, format, &again_len);
-    if (len != again_len || memcmp(text, again, len) != 0)
-        fail("what came out is not what went in");
-    free(again);
-    free(text);
-    history_close(&copy);
 }
 
-static void check_nothing(struct history *h, const struct err *err)
+static void check_copy(enum record_format format)
 {
-    size_t len;
-    char *text = give(h, RECORD_CSV, &len);
+    struct history *copy = &histories[1];
+    struct sv text = give(&histories[0], format, RECORD_IMPORTED);
+    struct err err = {0};
 
-    if (len != 0)
+    if (text.len != 0 && !take(copy, text, false, &err))
+        fail(err.text);
+    expect_text(copy, format, text, "what came out is not what went in");
+    drop(text);
+    empty(copy);
+}
+
+static void check_refused(const struct err *found)
+{
+    if ((found->kind != ERR_INPUT && found->kind != ERR_CONFLICT && found->kind != ERR_LIMIT) ||
+        found->text[0] == '\0')
+        fail(found->text);
+}
+
+static void check_nothing(void)
+{
+    struct err err = {0};
+    int64_t rows;
+
+    if (!db_number(histories[0].db, "SELECT " ROWS, &rows, &err))
+        fail(err.text);
+    if (rows != 0)
         fail("something was applied");
-    free(text);
-    if ((err->kind != ERR_INPUT && err->kind != ERR_CONFLICT && err->kind != ERR_LIMIT) ||
-        err->text[0] == '\0')
-        fail(err->text);
+}
+
+/* One more file into what is there; false where it was refused. */
+static bool add_file(struct sv file, bool replace, bool first)
+{
+    struct sv before = first ? (struct sv){0} : give(&histories[0], RECORD_CSV, RECORD_IMPORTED);
+    struct err err = {0};
+    bool ok = take(&histories[0], file, replace, &err);
+
+    if (!ok) {
+        check_refused(&err);
+        if (first)
+            check_nothing();
+        else
+            expect_text(&histories[0], RECORD_CSV, before, "something was applied");
+    }
+    drop(before);
+    return ok;
+}
+
+static void check_again(struct sv file, bool replace)
+{
+    struct sv before = give(&histories[0], RECORD_CSV, RECORD_IMPORTED);
+    struct err err = {0};
+
+    if (!take(&histories[0], file, replace, &err))
+        fail(err.text);
+    expect_text(&histories[0], RECORD_CSV, before, "a second time it is something else");
+    drop(before);
+}
+
+static void make_histories(void)
+{
+    if (histories[0].db != NULL)
+        return;
+    record_tables_init(&tables);
+    histories[0] = open_history();
+    histories[1] = open_history();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct history h;
-    struct err err = {0};
+    struct sv rest = {.at = (const char *)data, .len = size}, file, last = {0};
+    bool replace = size % 2 == 0;
 
-    if (size == 0)
-        return 0;
-    h = open_history();
-    if (take(&h, (const char *)data, size, size % 2 == 0, &err)) {
-        check_copy(&h, RECORD_CSV);
-        check_copy(&h, RECORD_JSONL);
-    } else {
-        check_nothing(&h, &err);
+    make_histories();
+    while (sv_next(&rest, NEXT_FILE, &file)) {
+        if (file.len == 0 || !add_file(file, replace, last.len == 0))
+            break;
+        last = file;
     }
-    history_close(&h);
+    if (last.len == 0)
+        return 0;
+    check_again(last, replace);
+    check_copy(RECORD_CSV);
+    check_copy(RECORD_JSONL);
+    drop(give(&histories[0], RECORD_JSONL, ALL_KINDS));
+    empty(&histories[0]);
     return 0;
 }

@@ -13,7 +13,7 @@
 #define SINCE_MS (INT64_C(1700000000) * 1000)
 #define HOUR_MS  (INT64_C(3600) * 1000)
 
-enum { EVERY_MS = 30000, DIGITS = 3, WINDOW = 0x80, NAMES_MAX = 100 };
+enum { EVERY_MS = 30000, DIGITS = 3, WINDOW = 0x80, NAMES_MAX = 100, MAX_PIECE = 16 };
 
 /* What came of one answer. */
 struct read {
@@ -60,6 +60,36 @@ static void check_text(const char *text, size_t size)
     }
 }
 
+/* Piece by piece; each ends where what is its own ends, so that reading behind it shows. */
+static bool push_pieces(struct promread *r, struct sv text, size_t piece, struct err *err)
+{
+    char *own = xmalloc(MAX_PIECE);
+    bool ok = true;
+
+    while (ok && text.len != 0) {
+        size_t len = piece < text.len ? piece : text.len;
+        char *at = own + MAX_PIECE - len;
+
+        memcpy(at, text.at, len);
+        ok = promread_push(r, (struct sv){.at = at, .len = len}, err);
+        text = sv_skip(text, len);
+    }
+    free(own);
+    return ok;
+}
+
+/* In one, so that reading behind it shows. */
+static bool push_whole(struct promread *r, struct sv text, struct err *err)
+{
+    char *own = xmalloc(text.len);
+    bool ok;
+
+    memcpy(own, text.at, text.len);
+    ok = promread_push(r, (struct sv){.at = own, .len = text.len}, err);
+    free(own);
+    return ok;
+}
+
 /* In pieces of so many bytes; 0: whole. */
 static void read_answer(struct read *to, struct sv text, size_t piece)
 {
@@ -67,17 +97,8 @@ static void read_answer(struct read *to, struct sv text, size_t piece)
     struct promread r;
 
     promread_init(&r, take, to);
-    to->ok = true;
-    while (to->ok && text.len != 0) {
-        size_t len = piece == 0 || piece > text.len ? text.len : piece;
-        char *own = xmalloc(len); /* so that reading behind it shows */
-
-        memcpy(own, text.at, len);
-        to->ok = promread_push(&r, (struct sv){.at = own, .len = len}, &err);
-        free(own);
-        text = sv_skip(text, len);
-    }
-    to->ok = to->ok && promread_end(&r, &err);
+    to->ok = (piece == 0 ? push_whole(&r, text, &err) : push_pieces(&r, text, piece, &err)) &&
+             promread_end(&r, &err);
     if (!to->ok && (err.kind == ERR_NONE || err.text[0] == '\0'))
         abort();
     check_text(r.error_type, sizeof r.error_type);
@@ -139,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct ksm_target target = {SV("filler"), SV("Deployment"), SV("miner")};
     struct sv rest = {.at = (const char *)data, .len = size}, answer;
     struct ksm *k = ksm_new(SINCE_MS, SINCE_MS + HOUR_MS, EVERY_MS, &target, 1);
-    size_t piece = size != 0 ? 1 + data[0] % 16U : 1;
+    size_t piece = size != 0 ? 1 + data[0] % MAX_PIECE : 1;
 
     rest = sv_skip(rest, 1);
     while (sv_next(&rest, '\0', &answer)) {

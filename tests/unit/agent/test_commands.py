@@ -95,6 +95,33 @@ class Commands(unittest.TestCase):
         self.assertEqual((code, out), (2, ""), err)
         self.assertIn("--policy is missing", err)
 
+    def test_what_is_no_export_is_told_and_leaves_no_file(self):
+        rows = ((b"[]\n", "a:1: found 0x5b as the first byte, expected CSV"), (b"", "a: found nothing"),
+                (b"\xff\xfek\x00", "a:1: found 0xff as the first byte"),
+                (b"time,policy\n", "a:1: found time,policy, expected as OpenMetrics has it NAME"),
+                (b"\x23\nx\x1b[31m\n", "a:2: found x?[31m, expected"))
+        with tempfile.TemporaryDirectory() as folder:
+            path, db = os.path.join(folder, "a"), os.path.join(folder, "history.db")
+            for text, told in rows:
+                with open(path, "wb") as f:
+                    f.write(text)
+                code, out, err = brim("history", "import", "--db", db, path)
+                self.assertEqual((code, out), (2, ""), text)
+                self.assertIn(told, err)
+                self.assertFalse(os.path.exists(db), text)
+            code, out, err = brim("history", "import", "--db", db, folder)
+            self.assertEqual((code, out), (3, ""))
+            self.assertIn("Is a directory", err)
+
+    def test_what_a_history_holds_does_not_steer_a_terminal(self):
+        row = "kind,time,policy\nsample,2026-10-01T08:00:00Z,\x1b[31mminer\n"
+        with tempfile.TemporaryDirectory() as folder:
+            db = os.path.join(folder, "history.db")
+            self.assertEqual(brim("history", "import", "--db", db, "-", text=row)[0], 0)
+            code, out, _ = brim("history", "--db", db)
+            self.assertEqual(code, 0)
+            self.assertIn("policies  ?[31mminer\n", out)
+
     def test_bad_use_exits_2_with_a_suggestion_on_stderr(self):
         for args, hint in ((["chek"], "did you mean check?"), (["check", "--outptu", "x"], "did you mean --output?"),
                            (["explain", "pods", "x"], "did you mean pod?"), (["version", "-o", "xml"], "text|json"),

@@ -201,6 +201,25 @@ Test(history_metrics, takes_what_prometheus_dumps)
     folder_done(&f);
 }
 
+/* Each file is read for itself, and lines may end as Windows ends them. */
+Test(history_metrics, a_history_takes_in_one_file_after_the_other)
+{
+    struct folder f = folder_new();
+    struct history h;
+    struct err err = {0};
+    int64_t skipped, value;
+
+    open_file(f.file, &h);
+    cr_assert(take_in(&h, "brim_replicas{policy=\"m\"} 1 1\n# EOF\n", &skipped, &err), "%s",
+              err.text);
+    cr_assert(take_in(&h, "brim_replicas{policy=\"m\"} 2 2\r\n# EOF\r\n", &skipped, &err), "%s",
+              err.text);
+    cr_assert(db_number(h.db, "SELECT group_concat(replicas, '') FROM sample", &value, &err));
+    cr_assert_eq(value, 12);
+    history_close(&h);
+    folder_done(&f);
+}
+
 static const struct {
     const char *name, *text, *told;
 } broken[] = {
@@ -215,9 +234,11 @@ static const struct {
      "a.om:1: found -1, expected a value"},
     {"a number that is none", "cpu_capacity_requested{policy=\"m\"} 1-2 1\n# EOF\n",
      "a.om:1: found 1-2"},
+    {"a policy that is no UTF-8", "cpu_capacity_requested{policy=\"m\xff\"} 1 1\n# EOF\n",
+     "a.om:1: found no policy, expected a label policy of 1 to 255 bytes of UTF-8"},
     {"no policy", "cpu_capacity_requested 1 1\n# EOF\n", "a.om:1: found no policy"},
     {"labels", "cpu_capacity_requested{policy=\"m} 1 1\n# EOF\n", "a.om:1: found cpu_capacity"},
-    {"no line", "42\n# EOF\n", "a.om:1: found 42, expected NAME"},
+    {"no line", "42\n# EOF\n", "a.om:1: found 42, expected as OpenMetrics has it NAME"},
     {"two values",
      "cpu_capacity_requested{policy=\"m\"} 1 "
      "1\ncpu_capacity_requested{policy=\"m\",instance=\"b\"} 2 1\n# EOF\n",

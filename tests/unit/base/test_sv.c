@@ -172,3 +172,23 @@ Test(sv, hashes_spread_over_the_low_bits)
     cr_assert_eq(sv_hash(SV("same")), sv_hash(SV("same")));
     cr_assert_neq(sv_hash(SV("a")), sv_hash((struct sv){"a\0", 2}), "length counts");
 }
+
+Test(sv, tells_utf8_from_other_bytes)
+{
+    static const struct {
+        const char *text;
+        bool is_utf8;
+    } rows[] = {{"", true},
+                {"a\xc3\xa4\xe2\x80\xa6\xf0\x9f\x98\x80", true},
+                {"a\xc3", false},
+                {"\xff", false},
+                {"\xa4", false},
+                {"\xc0\x80", false},
+                {"\xe0\x80\x80", false},
+                {"\xed\xa0\x80", false},
+                {"\xf4\x90\x80\x80", false},
+                {"\xe2\x80 ", false}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_assert_eq(sv_is_utf8(sv_from(rows[i].text)), rows[i].is_utf8, "row %zu", i);
+}

@@ -362,6 +362,12 @@ static const struct {
      "a.csv:2: data: found A, expected base64"},
     {"an event", "kind,time,event\nevent,2026-09-21T14:00:00Z,pod_gone\n",
      "a.csv:2: found an event: these come out of the journal"},
+    {"a NUL in a gap's reason",
+     "{\"kind\":\"gap\",\"time\":\"2026-09-21T14:00:00Z\",\"until\":\"2026-09-21T14:00:10Z\","
+     "\"why\":\"\\u0000\",\"decisions\":0}\n",
+     "a.csv:1: "},
+    {"no UTF-8", HEAD "sample,2026-09-21T14:00:00Z,m\xff,1\n",
+     "a.csv:2: policy: found 2 bytes that are no UTF-8, expected a text of at most 255"},
     {"JSON", "{\"kind\":\"sample\",}\n", "a.csv:1: "},
     {"a version", "{\"kind\":\"history\",\"version\":2}\n",
      "a.csv:1: version: found 2, expected 1"},
@@ -407,6 +413,41 @@ Test(import, a_line_has_a_limit)
     cr_assert_not_null(strstr(err.text, "a.csv:1: found a line of more than"), "%s", err.text);
     history_close(&h);
     folder_done(&f);
+}
+
+/* What CSV alone can hold would come out as JSON that nobody takes. */
+Test(import, a_gap_with_a_nul_in_its_reason_is_refused)
+{
+    struct record r;
+    struct history_gap gap;
+    struct err err = {0};
+
+    record_from_gap(&(struct history_gap){.first_ms = T0, .last_ms = T0, .why = {"a\0b", 3}}, &r);
+    cr_assert_not(record_to_gap(&r, &gap, &err));
+    cr_assert_str_eq(err.text, "why: found 3 bytes with a NUL, expected a text of at most 255");
+}
+
+Test(import, a_byte_order_mark_is_no_part_of_the_first_line)
+{
+    static const char *const texts[] = {
+        "\xef\xbb\xbf" HEAD AT("00") "1\n",
+        "\xef\xbb\xbf{\"kind\":\"sample\",\"time\":\"2026-09-21T14:00:00Z\",\"policy\":\"m\"}\n"};
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        FILE *from = fmemopen((void *)(uintptr_t)texts[i], strlen(texts[i]), "r");
+        struct record_lines lines;
+        struct err err = {0};
+        bool some;
+        int first;
+
+        record_lines_init(&lines, from, "a.csv");
+        cr_assert(record_lines_peek(&lines, &first, &err), "%s", err.text);
+        cr_assert_eq(first, texts[i][3]);
+        cr_assert(record_lines_next(&lines, &some, &err), "%s", err.text);
+        cr_assert_eq(strncmp(strbuf_str(&lines.line), texts[i] + 3, lines.line.len), 0);
+        record_lines_done(&lines);
+        (void)fclose(from);
+    }
 }
 
 Test(import, columns_come_in_any_order_and_lines_end_as_they_like)
