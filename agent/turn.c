@@ -302,6 +302,8 @@ static struct planner_input gather(struct turn *t, struct turn_filler *tf, struc
         .paused_down = view->paused_down,
         .carries_out = turn_writes(t, tf),
         .replicas = replicas_now(t, tf, view),
+        .late = workload_may_have_set(tf->workload, view->replicas),
+        .inherits = workload_inherits(tf->workload),
     };
 }
 
@@ -735,7 +737,9 @@ void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64
     else
         again = act_answered(&tf->act, down, err == NULL, now);
     if (err == NULL) {
-        planner_wrote(t->parts.facts->planner, filler, answered, now);
+        /* The answer of an older write says nothing of what the target has now. */
+        if (answered == workload_view(tf->workload)->replicas)
+            planner_wrote(t->parts.facts->planner, filler, answered, now);
         tell_answer(&tf->altered, tf->policy, tf->workload, replicas, answered);
     } else {
         tf->scale_errors_total++;

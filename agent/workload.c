@@ -43,6 +43,9 @@ struct workload {
     uint64_t writes_begun;  /* a reading that began before the newest write tells nothing new */
     uint64_t newest_answer; /* number of the newest write that was answered */
     uint64_t read_after;
+    struct mono read_began; /* of the reading under way, or the last one */
+    struct mono came;
+    struct late late;
     bool read_again;
     char *api_version, *kind, *ns, *name; /* of the target, as C strings */
     char *uid;
@@ -93,6 +96,11 @@ static void tell_if_changed(struct workload *w, uint64_t before)
 {
     if (fingerprint(w) != before)
         w->handler.changed(w->handler.self);
+}
+
+static struct mono now_of(const struct workload *w)
+{
+    return w->timers->now(w->timers->self);
 }
 
 static void set_problem(struct workload *w, const struct err *err)
@@ -160,6 +168,7 @@ static void scale_read(void *self, const struct scale_result *result)
     } else if (result->problem != NULL) {
         scale_failed(w, &result->problem->err);
     } else if (take_scale(w, &result->scale)) {
+        late_read(&w->late, w->read_began);
         read_target(w);
         read_slow(w);
     }
@@ -240,7 +249,7 @@ static void read_target(struct workload *w)
 /* Who else scales the target: asked for now and then. */
 static void read_slow(struct workload *w)
 {
-    struct mono now = w->timers->now(w->timers->self);
+    struct mono now = now_of(w);
 
     if (w->slow_at.us != 0 && mono_since_us(w->slow_at, now) < WORKLOAD_SLOW_POLL_US &&
         w->view.owners_known)
@@ -258,6 +267,7 @@ void workload_refresh(struct workload *w)
     }
     w->read_again = false;
     w->read_after = w->writes_begun;
+    w->read_began = now_of(w);
     w->reading = scale_get(w->scaler, scale_read, w);
 }
 
@@ -276,6 +286,15 @@ static void forget_writing(struct workload *w, struct writing *done)
     free(done);
 }
 
+/* What the server refuses is not carried out: an answer of anything else (408 is a proxy's) may have
+ * crossed with that. */
+static enum late_end end_of(const struct client_problem *p)
+{
+    bool refused = p != NULL && p->status >= 400 && p->status < 500 && p->status != 408;
+
+    return p == NULL || refused ? LATE_KNOWN : LATE_UNKNOWN;
+}
+
 static void written(void *self, const struct scale_result *result)
 {
     struct writing *writing = self;
@@ -285,6 +304,7 @@ static void written(void *self, const struct scale_result *result)
     uint64_t number = writing->number;
 
     forget_writing(w, writing);
+    late_end(&w->late, replicas, end_of(result->problem), now_of(w));
     if (result->problem != NULL) {
         if (result->problem->err.kind == ERR_NOT_FOUND)
             scale_failed(w, &result->problem->err);
@@ -310,6 +330,7 @@ static struct writing *begin_write(struct workload *w, bool down, int64_t replic
                                 .replicas = replicas,
                                 .next = w->writing};
     w->writing = writing;
+    late_begin(&w->late, replicas);
     return writing;
 }
 
@@ -326,6 +347,16 @@ void workload_grow(struct workload *w, int64_t replicas)
 
     writing->op =
         scale_patch_grow(w->scaler, sv_from(w->uid), w->view.replicas, replicas, written, writing);
+}
+
+bool workload_may_have_set(const struct workload *w, int64_t replicas)
+{
+    return late_has(&w->late, replicas);
+}
+
+bool workload_inherits(const struct workload *w)
+{
+    return mono_since_us(w->came, now_of(w)) <= WORKLOAD_INHERITS_US;
 }
 
 bool workload_writes(const struct workload *w)
@@ -364,6 +395,7 @@ struct workload *workload_new(struct client *client, const struct policy *policy
 
     w->handler = *handler;
     w->timers = client_timers(client);
+    w->came = now_of(w);
     w->api_version = sv_dup(policy->target_api_version);
     w->kind = sv_dup(policy->target_kind);
     w->ns = sv_dup(policy->target_ns);

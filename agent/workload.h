@@ -6,7 +6,7 @@
  * hold by the next poll; the autoscalers of its namespace every WORKLOAD_SLOW_POLL_US. A target that is
  * missing, or that a HorizontalPodAutoscaler scales, is reported and left alone; both are looked at
  * again for ever. Writes are guarded as DESIGN says: growth by the replicas that were seen, a yield
- * by the uid alone.
+ * by the uid alone. Which counts may come of writes whose end is not known is kept (late.h).
  */
 #ifndef BRIM_AGENT_WORKLOAD_H
 #define BRIM_AGENT_WORKLOAD_H
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "agent/kube/client.h"
+#include "agent/late.h"
 #include "base/err.h"
 #include "capacity/podreq.h"
 #include "capacity/records.h"
@@ -22,6 +23,8 @@
 
 #define WORKLOAD_POLL_US      (5 * US_PER_S)
 #define WORKLOAD_SLOW_POLL_US (30 * US_PER_S)
+/* What was sent before may be carried out for LATE_US, and is seen by the next reading. */
+#define WORKLOAD_INHERITS_US (LATE_US + WORKLOAD_POLL_US)
 
 enum workload_state {
     WORKLOAD_UNREAD, /* no answer yet */
@@ -83,6 +86,11 @@ void workload_refresh(struct workload *t);
 void workload_shrink(struct workload *t, int64_t replicas);
 /* Asks for more: refused (ERR_CONFLICT) unless the target still asks for view.replicas. */
 void workload_grow(struct workload *t, int64_t replicas);
+
+/* May a write of ours that was not answered have set this count? */
+bool workload_may_have_set(const struct workload *t, int64_t replicas);
+/* May one of another process, or of a workload before this one: for WORKLOAD_INHERITS_US. */
+bool workload_inherits(const struct workload *t);
 
 /* Is a write open? Inside written() the one that is told of is not. */
 bool workload_writes(const struct workload *t);

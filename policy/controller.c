@@ -6,10 +6,6 @@
 #define FOREIGN_WINDOW_US (FOREIGN_WINDOW_S * US_PER_S)
 #define TIME_LIMIT_US     (INT64_MAX / 4) /* 73,000 years */
 
-/* Counts asked for since the last write that went through: a write may show in the target before
- * its answer came. */
-enum { ASKED_MAX = 4 };
-
 struct controller {
     struct controller_config config;
     struct settle *settle;
@@ -18,9 +14,7 @@ struct controller {
     bool running;    /* the last step knew its facts: history goes on */
     bool was_paused; /* by annotation, in the last step */
     int64_t ours;    /* the count that the target has as far as we know */
-    int64_t asked[ASKED_MAX];
-    size_t n_asked; /* ever since, the newest at (n_asked - 1) % ASKED_MAX */
-    bool kept;      /* a foreign count is kept until N is no longer kept_at */
+    bool kept;       /* a foreign count is kept until N is no longer kept_at */
     int64_t kept_at;
     struct mono resets[FOREIGN_RESETS]; /* the newest foreign counts, oldest first */
     size_t n_resets;
@@ -90,19 +84,15 @@ static void start_history(struct controller *c, int64_t replicas, struct mono no
     (void)settle_push(c->settle, now, min_i64(before, replicas));
     c->running = true;
     c->ours = replicas;
-    c->n_asked = 0;
     c->kept = false;
 }
 
 /* Did somebody else set this count? Takes it for known from now on. */
-static bool notice_foreign(struct controller *c, int64_t replicas)
+static bool notice_foreign(struct controller *c, const struct controller_facts *f)
 {
-    size_t n = c->n_asked < ASKED_MAX ? c->n_asked : ASKED_MAX;
-    bool foreign = replicas != c->ours;
+    bool foreign = f->replicas != c->ours && !f->late;
 
-    for (size_t i = 0; i < n; i++)
-        foreign = foreign && c->asked[i] != replicas;
-    c->ours = replicas;
+    c->ours = f->replicas;
     return foreign;
 }
 
@@ -279,7 +269,7 @@ struct decision controller_step(struct controller *c, const struct controller_fa
     }
 
     if (c->running)
-        foreign = notice_foreign(c, f.replicas);
+        foreign = notice_foreign(c, &f);
     else
         start_history(c, f.replicas, now);
     d.slots = f.slots;
@@ -291,7 +281,7 @@ struct decision controller_step(struct controller *c, const struct controller_fa
     if (foreign) {
         c->kept = f.replicas < d.damped;
         c->kept_at = d.damped;
-        if (f.replicas != d.damped)
+        if (f.replicas != d.damped && !f.inherits)
             note_reset(c, now);
     } else if (d.damped != c->kept_at) {
         c->kept = false;
@@ -303,22 +293,13 @@ struct decision controller_step(struct controller *c, const struct controller_fa
         d.has_wake = true;
     if (held)
         ask_again(&d, until);
-    if (d.write)
-        controller_asks(c, d.replicas);
     return d;
-}
-
-void controller_asks(struct controller *c, int64_t replicas)
-{
-    if (c->n_asked == 0 || c->asked[(c->n_asked - 1) % ASKED_MAX] != replicas)
-        c->asked[c->n_asked++ % ASKED_MAX] = replicas;
 }
 
 void controller_wrote(struct controller *c, int64_t replicas, struct mono now)
 {
     (void)advance(c, now);
     c->ours = max_i64(replicas, 0);
-    c->n_asked = 0;
     c->kept = false;
 }
 

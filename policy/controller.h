@@ -17,7 +17,9 @@
  * A count that nobody of ours asked for is foreign: above N it is taken down, below N it is kept
  * until N next changes. FOREIGN_RESETS of them within FOREIGN_WINDOW_S hold growth back
  * (REASON_PAUSED with BOUND_FOREIGN) until FOREIGN_WINDOW_S after the last, or until a pause by
- * annotation is taken away (`brim resume`).
+ * annotation is taken away (`brim resume`). A count that may come of a write of which nobody knows
+ * how it ended (facts.late) is not foreign, and one that may come of a writer before us
+ * (facts.inherits) counts as no reset.
  *
  * The caller writes what a decision with `write` says and calls controller_wrote() once that has
  * gone through; if it fails it does nothing, and the next step says write again. facts.replicas
@@ -93,6 +95,8 @@ struct controller_facts {
     bool shared;            /* other fillers of the same priority want room, too */
     int64_t share;          /* shared: no more than this (share.h) */
     int64_t replicas;       /* what the target asks for now */
+    bool late;     /* a write of the caller's that was not answered may have set these replicas */
+    bool inherits; /* so may one of whoever wrote before the caller began */
 };
 
 /* What stands behind the figures of a decision; filled in by the planner (planner.h). */
@@ -138,10 +142,6 @@ void controller_configure(struct controller *c, const struct controller_config *
 /* One evaluation. O(1) amortised. */
 struct decision controller_step(struct controller *c, const struct controller_facts *facts,
                                 struct mono now);
-
-/* A count other than the decision's will be written: it may show in the target before the
- * answer. */
-void controller_asks(struct controller *c, int64_t replicas);
 
 /*
  * The write of a decision went through (or, in a dry run, was left out): replicas that differ from

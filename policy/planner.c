@@ -691,17 +691,14 @@ static void bound_growth(const struct filler *f, const struct share_filler *shar
         return;
     d->replicas = fits;
     d->write = fits != asked;
-    if (d->write) {
-        controller_asks(f->controller, fits);
-    } else {
+    if (!d->write) {
         d->reason = REASON_HOLD;
         d->bound = BOUND_FIT;
     }
 }
 
 /* Pods that must leave whatever N says are taken off the count until they are terminating. */
-static void bound_evictions(const struct filler *f, struct planner_plan *plan,
-                            const struct planner_input *in)
+static void bound_evictions(struct planner_plan *plan, const struct planner_input *in)
 {
     struct decision *d = &plan->decision;
     int64_t want = max_i64(d->damped - plan->placement->evict, 0);
@@ -712,7 +709,6 @@ static void bound_evictions(const struct filler *f, struct planner_plan *plan,
         d->reason = REASON_YIELD;
         d->replicas = want;
         d->write = true;
-        controller_asks(f->controller, want);
     } else if (d->write && d->replicas > want) {
         d->reason = REASON_HOLD;
         d->replicas = in->replicas;
@@ -785,6 +781,8 @@ static void step_filler(struct planner *p, struct filler *f, const struct share_
         .shared = share->shared,
         .share = share->share,
         .replicas = in->replicas,
+        .late = in->late,
+        .inherits = in->inherits,
     };
 
     plan->decision = controller_step(f->controller, &facts, common->now);
@@ -797,7 +795,7 @@ static void step_filler(struct planner *p, struct filler *f, const struct share_
         return;
     bound_growth(f, share, plan, in->replicas);
     plan->placement = place(p, f, share, in, &plan->decision, common->helpless, common->now);
-    bound_evictions(f, plan, in);
+    bound_evictions(plan, in);
 }
 
 static void wake_at(struct planner_result *r, bool has, struct mono at)

@@ -119,6 +119,8 @@ struct planner_input {
     bool paused_up, paused_down;
     bool carries_out; /* what is planned will be done: false in a dry run and with metrics-only */
     int64_t replicas; /* what the target asks for */
+    bool late;        /* a write that was not answered may have set them */
+    bool inherits;    /* so may one of whoever wrote before */
 };
 
 struct planner_plan {

@@ -62,6 +62,12 @@ static const struct turn *turn_of(const struct core *c)
     return fake_machine_turn_self(&c->machine);
 }
 
+void core_restart(struct core *c)
+{
+    agent_free(c->agent);
+    start_agent(c);
+}
+
 void core_init(struct core *c)
 {
     struct err err = {0};
@@ -78,15 +84,9 @@ void core_init(struct core *c)
     start_agent(c);
 }
 
-void core_done(struct core *c)
+const struct turn_filler *core_filler(const struct core *c)
 {
-    agent_free(c->agent);
-    for (size_t i = 0; i < CORE_MAX_STREAMS; i++)
-        if (c->streams[i].number != 0)
-            c->streams[i].stream->free(c->streams[i].stream);
-    world_free(c->world);
-    scenario_free(c->scenario);
-    fake_done(&c->fake);
+    return turn_of(c) != NULL ? turn_of(c)->fillers[0] : NULL;
 }
 
 /* ---- requests on their way to the server ---- */
@@ -347,13 +347,13 @@ static void give_answer(struct core *c, struct transfer *t, struct api_answer *a
         fake_end(t);
 }
 
-/* A write of the scale that was carried out: what it may not be. */
-static void note_write(struct core *c, const struct transfer *t)
+/* A write of the scale that was carried out: what it may not be. A late growth was right when it was sent. */
+static void note_write(struct core *c, const char *content_type)
 {
-    bool grows = strcmp(t->content_type, CLIENT_JSON_PATCH) == 0;
+    bool grows = strcmp(content_type, CLIENT_JSON_PATCH) == 0;
     int64_t to = core_replicas(c);
 
-    if (grows) {
+    if (grows && c->slow_us == 0) {
         cr_assert_leq(to, most_fit(c), "call %d %s: %lld replicas where %lld fit", c->failing,
                       fault_names[c->fault], (long long)to, (long long)most_fit(c));
         cr_assert_leq(mono_since_us(c->heard, c->fake.now), STALE_US,
@@ -365,17 +365,27 @@ static void note_write(struct core *c, const struct transfer *t)
     c->n_writes++;
 }
 
-static void carry_out(struct core *c, const struct transfer *t, struct api_answer *a)
+static bool is_scale_patch(const struct transfer *t)
+{
+    return strcmp(t->method, "PATCH") == 0 && strncmp(t->path, MINER, strlen(MINER)) == 0;
+}
+
+static void handle(struct core *c, const char *method, const char *path, const char *accept,
+                   const char *content_type, const char *body, struct api_answer *a)
 {
     struct request r;
 
-    request_init(&r, t->method, t->path, t->accept, t->content_type, t->body);
+    request_init(&r, method, path, accept, content_type, body);
     api_handle(&c->api, &r.api, a);
     cr_assert(!a->wait);
     request_done(&r);
-    if (strcmp(t->method, "PATCH") == 0 && strncmp(t->path, MINER, strlen(MINER)) == 0 &&
-        a->status == 200)
-        note_write(c, t);
+}
+
+static void carry_out(struct core *c, const struct transfer *t, struct api_answer *a)
+{
+    handle(c, t->method, t->path, t->accept, t->content_type, t->body, a);
+    if (is_scale_patch(t) && a->status == 200)
+        note_write(c, t->content_type);
 }
 
 static void answer_drop(struct api_answer *a)
@@ -425,10 +435,88 @@ static void fail(struct core *c, struct transfer *t)
     answer_drop(&a);
 }
 
+/* ---- a server that takes its time ---- */
+
+static void put_off(struct core *c, const struct transfer *t)
+{
+    struct mono due = mono_plus_us(c->fake.now, random_in(c->random, 0, c->slow_us));
+    size_t i = 0;
+
+    while (i < CORE_MAX_SLOW && c->slow[i].number != 0)
+        i++;
+    cr_assert_lt(i, CORE_MAX_SLOW, "more writes on their way than ever");
+    c->slow[i] = (struct core_slow){
+        .number = t->number,
+        .method = xstrdup(t->method),
+        .path = xstrdup(t->path),
+        .accept = xstrdup(t->accept),
+        .content_type = xstrdup(t->content_type),
+        .body = xstrdup(t->body),
+        .due = due,
+        .answer_due = mono_plus_us(due, random_in(c->random, 0, c->slow_us)),
+        .given_up = mono_plus_us(c->fake.now, t->timeout_us),
+    };
+}
+
+static void slow_drop(struct core_slow *s)
+{
+    if (s->carried_out)
+        answer_drop(&s->answer);
+    free(s->method);
+    free(s->path);
+    free(s->accept);
+    free(s->content_type);
+    free(s->body);
+    *s = (struct core_slow){0};
+}
+
+static void carry_out_late(struct core *c, struct core_slow *s)
+{
+    handle(c, s->method, s->path, s->accept, s->content_type, s->body, &s->answer);
+    s->carried_out = true;
+    if (s->answer.status == 200)
+        note_write(c, s->content_type);
+}
+
+static void pump_slow(struct core *c)
+{
+    for (size_t i = 0; i < CORE_MAX_SLOW; i++) {
+        struct core_slow *s = &c->slow[i];
+        struct transfer *t = s->number != 0 ? find_transfer(c, s->number) : NULL;
+
+        if (s->number == 0)
+            continue;
+        if (!s->carried_out && c->fake.now.us >= s->due.us)
+            carry_out_late(c, s);
+        if (t != NULL && c->fake.now.us >= s->given_up.us)
+            fake_break(t);
+        else if (t != NULL && s->carried_out && c->fake.now.us >= s->answer_due.us)
+            give_answer(c, t, &s->answer, false);
+        if (s->carried_out && find_transfer(c, s->number) == NULL)
+            slow_drop(s);
+        fake_machine_turn(&c->machine);
+    }
+}
+
+size_t core_slow_count(const struct core *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < CORE_MAX_SLOW; i++)
+        n += c->slow[i].number != 0;
+    return n;
+}
+
 static void answer(struct core *c, struct transfer *t)
 {
     int last = c->failing + (c->fault == CORE_OUTAGE ? OUTAGE_CALLS - 1 : 0);
     struct api_answer a;
+
+    if (c->slow_us != 0 && is_scale_patch(t)) {
+        put_off(c, t);
+        t->answering = true;
+        return;
+    }
 
     if (c->failing != 0 && t->number >= c->failing && t->number <= last) {
         fail(c, t);
@@ -442,23 +530,40 @@ static void answer(struct core *c, struct transfer *t)
 
 /* ---- time ---- */
 
+static void patch(struct core *c, const char *path, const char *body)
+{
+    struct api_answer a;
+
+    handle(c, "PATCH", path, CLIENT_JSON, CLIENT_MERGE_PATCH, body, &a);
+    cr_assert_eq(a.status, 200, "%s", strbuf_str(&a.body));
+    answer_drop(&a);
+}
+
 /* What is done to the cluster by others. */
 static void happen(struct core *c)
 {
     int64_t us = mono_since_us(c->began, c->fake.now);
 
-    while (c->done_steps < COUNT_OF(steps) && us >= steps[c->done_steps].at_us) {
-        struct request r;
-        struct api_answer a;
+    for (; c->done_steps < COUNT_OF(steps) && us >= steps[c->done_steps].at_us; c->done_steps++)
+        patch(c, steps[c->done_steps].path, steps[c->done_steps].body);
+}
 
-        request_init(&r, "PATCH", steps[c->done_steps].path, CLIENT_JSON, CLIENT_MERGE_PATCH,
-                     steps[c->done_steps].body);
-        api_handle(&c->api, &r.api, &a);
-        cr_assert_eq(a.status, 200, "%s", strbuf_str(&a.body));
-        request_done(&r);
-        answer_drop(&a);
-        c->done_steps++;
-    }
+static void scale(struct core *c, const char *path, int64_t replicas)
+{
+    char body[64];
+
+    (void)snprintf(body, sizeof body, "{\"spec\":{\"replicas\":%lld}}", (long long)replicas);
+    patch(c, path, body);
+}
+
+void core_scale_web(struct core *c, int64_t replicas)
+{
+    scale(c, SCALE_OF("default", "web"), replicas);
+}
+
+void core_scale_filler(struct core *c, int64_t replicas)
+{
+    scale(c, MINER, replicas);
 }
 
 static void end_hanging(struct core *c)
@@ -481,6 +586,7 @@ void core_step(struct core *c)
     happen(c);
     note_fit(c);
     end_hanging(c);
+    pump_slow(c);
     fake_machine_look(&c->machine);
     fake_machine_turn(&c->machine);
     for (struct transfer *t = fake_pending(&c->fake); t != NULL; t = fake_pending(&c->fake)) {
@@ -567,4 +673,19 @@ void core_check_end(struct core *c)
                  fault_names[c->fault], (long long)sum_of(truth, true) / 1000,
                  (long long)core_replicas(c));
     cluster_free(truth);
+}
+
+void core_done(struct core *c)
+{
+    agent_free(c->agent);
+    for (size_t i = 0; i < CORE_MAX_SLOW; i++) {
+        if (c->slow[i].number != 0)
+            slow_drop(&c->slow[i]);
+    }
+    for (size_t i = 0; i < CORE_MAX_STREAMS; i++)
+        if (c->streams[i].number != 0)
+            c->streams[i].stream->free(c->streams[i].stream);
+    world_free(c->world);
+    scenario_free(c->scenario);
+    fake_done(&c->fake);
 }

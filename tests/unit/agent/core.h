@@ -16,6 +16,7 @@
 #include "tests/pocket/api.h"
 #include "tests/pocket/scenario.h"
 #include "tests/unit/agent/fake_machine.h"
+#include "tests/unit/policy/random.h"
 
 /* How a call fails. */
 enum core_fault {
@@ -32,11 +33,20 @@ enum core_fault {
 };
 const char *core_fault_name(enum core_fault fault);
 
-enum { CORE_MAX_STREAMS = 16, CORE_MAX_WRITES = 64, CORE_FITS = 10 };
+enum { CORE_MAX_STREAMS = 16, CORE_MAX_WRITES = 64, CORE_FITS = 10, CORE_MAX_SLOW = 64 };
 
 struct core_write {
     int64_t at_us; /* since the start */
     int64_t to;
+};
+
+/* A patch of the scale on its way: the server has it, whatever becomes of who sent it. */
+struct core_slow {
+    int number; /* of the transfer; 0: free */
+    char *method, *path, *accept, *content_type, *body;
+    struct mono due, answer_due, given_up;
+    bool carried_out;
+    struct api_answer answer; /* if it was */
 };
 
 struct core_stream {
@@ -69,6 +79,12 @@ struct core {
     int64_t fits[CORE_FITS]; /* of each step of the last second */
     size_t n_fits;
 
+    /* Each patch of the scale takes up to so long to be carried out, and as long again to be
+     * answered; 0: no time. */
+    int64_t slow_us;
+    struct random *random;
+    struct core_slow slow[CORE_MAX_SLOW];
+
     /* Writes of the scale that were carried out. */
     struct core_write writes[CORE_MAX_WRITES];
     size_t n_writes;
@@ -79,6 +95,16 @@ void core_done(struct core *c);
 
 /* Lets time pass: 100 ms, with all that comes of it. */
 void core_step(struct core *c);
+/* Somebody sets the replicas of the web application. */
+void core_scale_web(struct core *c, int64_t replicas);
+/* ... or the filler's. */
+void core_scale_filler(struct core *c, int64_t replicas);
+/* The agent ends, whatever it has on its way, and begins anew. */
+void core_restart(struct core *c);
+/* Patches of the scale that were not carried out yet. */
+size_t core_slow_count(const struct core *c);
+/* The only filler, as the agent has it; NULL until the API server's release is known. */
+const struct turn_filler *core_filler(const struct core *c);
 /* Lets a whole run pass, until nothing more is to come. Asserts that there is an end. */
 void core_run(struct core *c);
 

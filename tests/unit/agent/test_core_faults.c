@@ -137,3 +137,98 @@ Test(core_faults, a_clock_that_steps_by_an_hour_changes_no_write)
         }
     }
 }
+
+/* ---- writes that take their time ---- */
+
+enum { SLOW_RUNS = 20, SLOW_RUN_S = 400 };
+
+/* Nobody but the agent scales the filler: it takes nobody for such. Of counts that one before it asked for it cannot know. */
+static void check_nobody(const struct core *c, uint64_t seed, int run, bool restarts)
+{
+    const struct turn_filler *tf = core_filler(c);
+    bool foreign = tf != NULL && tf->decision.bound == BOUND_FOREIGN;
+
+    if (restarts)
+        foreign = foreign && tf->decision.reason == REASON_PAUSED;
+    cr_assert(!foreign, "seed %llu run %d after %.1f s: %s at %lld", (unsigned long long)seed, run,
+              (double)mono_since_us(c->began, c->fake.now) / 1e6, reason_name(tf->decision.reason),
+              (long long)tf->input.replicas);
+}
+
+static void run_slowly(struct random *r, int run, bool restarts)
+{
+    struct core c;
+    int64_t next_us = 0;
+
+    core_init(&c);
+    c.random = r;
+    c.slow_us = random_in(r, 500 * US_PER_MS, 30 * US_PER_S);
+    while (mono_since_us(c.began, c.fake.now) < SLOW_RUN_S * US_PER_S || core_slow_count(&c) != 0) {
+        int64_t us = mono_since_us(c.began, c.fake.now);
+
+        core_step(&c);
+        check_nobody(&c, r->seed, run, restarts);
+        if (us < next_us || us >= SLOW_RUN_S * US_PER_S)
+            continue;
+        next_us = us + random_in(r, US_PER_S, 20 * US_PER_S);
+        core_scale_web(&c, random_in(r, 1, 6));
+        if (restarts && random_percent(r, 10))
+            core_restart(&c);
+    }
+    core_scale_web(&c, 2);
+    c.slow_us = 0;
+    core_run(&c);
+    core_check_end(&c);
+    core_done(&c);
+}
+
+Test(core_faults, no_write_that_comes_late_is_taken_for_somebody_elses, .timeout = 300)
+{
+    struct random r = random_start("late writes");
+
+    log_setup(LOG_ERROR, false);
+    for (int run = 0; run < SLOW_RUNS; run += RUNS_APART)
+        run_slowly(&r, run, false);
+}
+
+Test(core_faults, no_write_of_one_that_was_before_is_taken_for_a_quarrel, .timeout = 300)
+{
+    struct random r = random_start("late writes of one before");
+
+    log_setup(LOG_ERROR, false);
+    for (int run = 0; run < SLOW_RUNS; run += RUNS_APART)
+        run_slowly(&r, run, true);
+}
+
+/* How long it takes until it says so. */
+static int64_t wait_for(struct core *c, enum reason reason)
+{
+    struct mono began = c->fake.now;
+
+    while (core_filler(c)->decision.reason != reason) {
+        core_step(c);
+        cr_assert_lt(mono_since_us(began, c->fake.now), 60 * US_PER_S, "found %s, expected %s",
+                     reason_name(core_filler(c)->decision.reason), reason_name(reason));
+    }
+    return mono_since_us(began, c->fake.now);
+}
+
+Test(core_faults, somebody_else_is_found_with_the_next_reading_though_writes_are_late)
+{
+    struct random r = random_start("somebody else");
+    struct core c;
+
+    log_setup(LOG_ERROR, false);
+    core_init(&c);
+    core_run(&c);
+    c.random = &r;
+    c.slow_us = 2 * US_PER_S;
+    core_scale_filler(&c, 3);
+    cr_assert_leq(wait_for(&c, REASON_FOREIGN), WORKLOAD_POLL_US + US_PER_S);
+    core_scale_web(&c, 3);
+    (void)wait_for(&c, REASON_STEADY);
+    core_scale_filler(&c, 4);
+    cr_assert_leq(wait_for(&c, REASON_PAUSED), WORKLOAD_POLL_US + US_PER_S);
+    cr_assert_eq(core_filler(&c)->decision.bound, BOUND_FOREIGN);
+    core_done(&c);
+}

@@ -536,6 +536,47 @@ Test(controller, stops_growing_after_two_foreign_resets)
     cr_assert_eq(step_and_write(c, &f, 900).replicas, 126);
 }
 
+/* Writes that nobody answered: their counts show when they are carried out. */
+Test(controller, finds_nothing_foreign_in_counts_of_its_own_that_come_late)
+{
+    struct controller_facts f;
+    CLEANUP(controller_free_ptr) struct controller *c = settled(&usual, &f);
+
+    f.late = true;
+    for (int i = 0; i < 10; i++) {
+        f.replicas = 50 + i;
+
+        struct decision d = step(c, &f, 100 + i);
+
+        cr_assert_eq(d.reason, REASON_HARVEST, "count %d", i);
+        cr_assert_eq(d.replicas, 134);
+    }
+    f.replicas = 150;
+    cr_assert_eq(step(c, &f, 120).reason, REASON_YIELD);
+    f.late = false;
+    cr_assert_eq(step(c, &f, 121).reason, REASON_YIELD, "it is known by now");
+    f.replicas = 20;
+    cr_assert_eq(step(c, &f, 130).reason, REASON_FOREIGN, "this one is not ours");
+}
+
+Test(controller, counts_nothing_that_a_writer_before_it_may_have_asked_for_as_a_reset)
+{
+    struct controller_facts f;
+    CLEANUP(controller_free_ptr) struct controller *c = settled(&usual, &f);
+
+    f.inherits = true;
+    for (int i = 0; i < 10; i++) {
+        f.replicas = 20 + i;
+        cr_assert_eq(step_and_write(c, &f, 100 + i).reason, REASON_FOREIGN,
+                     "count %d: kept, and no quarrel", i);
+    }
+    f.inherits = false;
+    f.replicas = 20;
+    cr_assert_eq(step_and_write(c, &f, 120).reason, REASON_FOREIGN);
+    f.replicas = 21;
+    cr_assert_eq(step_and_write(c, &f, 121).reason, REASON_PAUSED);
+}
+
 Test(controller, takes_foreign_resets_far_apart_for_no_quarrel)
 {
     struct controller_facts f;
