@@ -21,6 +21,8 @@ struct pods {
     struct facts *facts;
     struct timers timers;
     struct watch *all, *waiting;
+    uint64_t waiting_from; /* the version that the small one had before its list */
+    void *relist; /* timer: the large one begins anew, outside of the small one's callbacks */
     struct decoder decoder; /* of metadata */
     struct early *early;
     size_t n_early, cap_early;
@@ -211,8 +213,43 @@ static void all_trouble(void *self UNUSED, const struct err *err)
     log_warn("watching pods", F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
 }
 
-static void waiting_nothing(void *self UNUSED)
+/* 0: none that is a number. */
+static uint64_t version_of(const struct watch *w)
 {
+    uint64_t version;
+
+    return sv_to_u64(sv_from(watch_version(w)), &version) ? version : 0;
+}
+
+static void waiting_begin(void *self)
+{
+    struct pods *p = self;
+
+    p->waiting_from = version_of(p->waiting);
+}
+
+/* No list is older than what was told before, but where the server's history was put back: then the
+ * large watch goes by versions of another one, too, and may be silent till it is asked. */
+static void waiting_synced(void *self)
+{
+    struct pods *p = self;
+    uint64_t version = version_of(p->waiting);
+
+    if (version == 0 || version >= p->waiting_from || is_listing(p))
+        return;
+    log_warn("the API server's history went back: pods are listed anew",
+             F_INT("from", (int64_t)p->waiting_from), F_INT("to", (int64_t)version));
+    p->timers.timer_set(p->relist, 0);
+}
+
+static void relist(void *self)
+{
+    struct pods *p = self;
+
+    if (watch_state(p->all) == WATCH_OFF || is_listing(p))
+        return;
+    watch_stop(p->all);
+    watch_start(p->all);
 }
 
 /* Has the large watch not told of this version yet? While it lists, that is known pod by pod. */
@@ -261,6 +298,7 @@ struct pods *pods_new(struct client *client, struct facts *facts, uint64_t seed)
 
     *p = (struct pods){.facts = facts, .timers = *client_timers(client)};
     decoder_init(&p->decoder, NULL, &rules);
+    p->relist = p->timers.timer_new(p->timers.self, relist, p);
     map_init(&p->by_uid, &early_ops, p);
     p->all = watch_new(client,
                        &(struct watch_options){.path = WATCH_PODS_PATH,
@@ -279,9 +317,9 @@ struct pods *pods_new(struct client *client, struct facts *facts, uint64_t seed)
                                                    .list_kind = WATCH_PODS_KIND,
                                                    .field_selector = PODS_WAITING_SELECTOR,
                                                    .seed = seed + 1},
-                           &(struct watch_handler){.begin = waiting_nothing,
+                           &(struct watch_handler){.begin = waiting_begin,
                                                    .object = waiting_object,
-                                                   .synced = waiting_nothing,
+                                                   .synced = waiting_synced,
                                                    .trouble = waiting_trouble,
                                                    .self = p});
     return p;
@@ -291,6 +329,7 @@ void pods_free(struct pods *p)
 {
     if (p == NULL)
         return;
+    p->timers.timer_free(p->relist);
     watch_free(p->waiting);
     watch_free(p->all);
     map_done(&p->by_uid);

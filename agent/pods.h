@@ -15,6 +15,9 @@
  *     as clients may from 1.35 on, and could before; one that is no number is not taken early.
  *   - A stream tells in the order of versions: what is no younger than the large one's is known.
  *   - A pod that the list does not name though it is not older than the pod: is gone.
+ *   - Versions that go back (etcd was restored from a backup) are another history: whichever watch
+ *     lists first and finds that, the other one lists anew, too, and what is known of versions is
+ *     forgotten.
  *
  * Beyond PODS_MAX_EARLY pods at a time none is taken early: they come with the large watch.
  */

@@ -102,6 +102,7 @@ struct watch {
     enum watch_state state;
     struct watch_stats stats;
     char version[WATCH_MAX_VERSION];
+    bool anew;           /* the next list is not to go by `version` */
     struct strbuf token; /* continue; empty: the list's first page */
     bool listed;         /* a list was begun before */
     bool json_only;      /* no protobuf from this server */
@@ -247,7 +248,7 @@ static struct move list(struct watch *w)
 
 static struct move list_anew(struct watch *w, int64_t wait_us)
 {
-    w->version[0] = '\0';
+    w->anew = true;
     forget_pages(w);
     w->too_large = 0;
     w->stream_failures = 0;
@@ -491,6 +492,7 @@ static void set_version(struct watch *w, struct sv version)
         return;
     memcpy(w->version, version.at, version.len);
     w->version[version.len] = '\0';
+    w->anew = false;
 }
 
 static void hand_over(struct watch *w, enum watch_change change, enum decode_format format,
@@ -776,6 +778,12 @@ static int page_of(const struct watch *w)
     return w->json_only ? WATCH_PAGE_JSON : WATCH_PAGE;
 }
 
+/* What a list or stream goes by; "": by nothing. */
+static const char *from_version(const struct watch *w)
+{
+    return w->anew ? "" : w->version;
+}
+
 /* Without a version: consistent. With one (the stream broke, the history did not): not older than that. */
 static void start_list(struct watch *w, int limit)
 {
@@ -787,9 +795,9 @@ static void start_list(struct watch *w, int limit)
     if (w->state == WATCH_LIST && w->token.len != 0) {
         (void)strbuf_addf(&path, "&continue=");
         client_escape(&path, strbuf_sv(&w->token));
-    } else if (w->version[0] != '\0') {
+    } else if (from_version(w)[0] != '\0') {
         (void)strbuf_addf(&path, "&resourceVersionMatch=NotOlderThan&resourceVersion=");
-        client_escape(&path, sv_from(w->version));
+        client_escape(&path, sv_from(from_version(w)));
     }
     request(w, strbuf_str(&path));
     strbuf_done(&path);
@@ -808,7 +816,7 @@ static void start_stream(struct watch *w)
     if (w->state == WATCH_INITIAL)
         (void)strbuf_addf(&path, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
     (void)strbuf_addf(&path, "&resourceVersion=");
-    client_escape(&path, sv_from(w->version));
+    client_escape(&path, sv_from(from_version(w)));
     request(w, strbuf_str(&path));
     strbuf_done(&path);
     w->timers.timer_set(w->timer, WATCH_SILENT_US);

@@ -155,7 +155,8 @@ void watch_stop(struct watch *w);
 enum watch_state watch_state(const struct watch *w);
 const struct watch_stats *watch_stats(const struct watch *w);
 
-/* The version from which the next stream goes on; "" before the first list. */
+/* The version up to which all was told, also while a list is to begin without it; "" before the
+ * first list. */
 const char *watch_version(const struct watch *w);
 
 #endif

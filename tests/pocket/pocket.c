@@ -64,11 +64,12 @@ static const struct cli_command command = {
     .about = "Serves the Kubernetes API around a simulated cluster, until SIGTERM or SIGINT. "
              "SIGHUP makes it forget\n"
              "all history and end all watches, as an API server does that is restarted; SIGUSR2 "
-             "the same, "
-             "and no watch\n"
-             "can resume from where it was: all is listed anew. SIGUSR1 prints what was measured "
-             "since the "
-             "last time,\nand lets events and probes begin when it comes first.",
+             "the same, and no watch\n"
+             "can resume from where it was: all is listed anew; SIGURG the same, and versions go "
+             "back by half of what\n"
+             "happened, as after a restore of etcd. SIGUSR1 prints what was measured since the "
+             "last time,\n"
+             "and lets events and probes begin when it comes first.",
     .flags = flags,
     .n_flags = COUNT_OF(flags),
     .examples = "  pocket --listen 127.0.0.1:8001 --scenario 003 --speed 10 --kubeconfig "
@@ -196,6 +197,7 @@ static bool begin(struct pocket *p, const struct cli *cli, struct err *err)
     (void)sigaddset(&set, SIGHUP);
     (void)sigaddset(&set, SIGUSR1);
     (void)sigaddset(&set, SIGUSR2);
+    (void)sigaddset(&set, SIGURG);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     p->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -214,6 +216,19 @@ static bool begin(struct pocket *p, const struct cli *cli, struct err *err)
                                             .key = strbuf_sv(&p->key)},
                       &p->api, &p->wire, err) &&
            write_kubeconfig(p, cli, err);
+}
+
+/* As its manual says of these signals. */
+static void restart(struct pocket *p, int signal)
+{
+    struct store *s = world_store(p->world);
+
+    if (signal == SIGUSR2)
+        store_pass_version(s);
+    if (signal == SIGURG)
+        store_put_back(s, STORE_FIRST_VERSION + (store_version(s) - STORE_FIRST_VERSION) / 2);
+    store_forget(s);
+    p->api.closed++;
 }
 
 static void report(struct pocket *p)
@@ -237,12 +252,9 @@ static bool take_signals(struct pocket *p)
             report(p);
             continue;
         }
-        if (info.ssi_signo != SIGHUP && info.ssi_signo != SIGUSR2)
+        if (info.ssi_signo != SIGHUP && info.ssi_signo != SIGUSR2 && info.ssi_signo != SIGURG)
             return false;
-        if (info.ssi_signo == SIGUSR2)
-            store_pass_version(world_store(p->world));
-        store_forget(world_store(p->world));
-        p->api.closed++;
+        restart(p, (int)info.ssi_signo);
     }
     return true;
 }

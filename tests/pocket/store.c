@@ -5,9 +5,6 @@
 #include "base/alloc.h"
 #include "base/map.h"
 
-/* Versions begin here, so that 1 and its like are versions that were long ago. */
-#define FIRST_VERSION 1000
-
 /* Lists with a continue token that may still be used. */
 enum { KEPT = 16 };
 
@@ -148,12 +145,12 @@ struct store *store_new(size_t ring)
     struct store *s = xcalloc(1, sizeof *s);
 
     s->ring = ring;
-    s->version = FIRST_VERSION;
+    s->version = STORE_FIRST_VERSION;
     for (size_t i = 0; i < KIND_COUNT_; i++) {
         struct table *t = &s->tables[i];
 
         *t = (struct table){
-            .store = s, .ring = xcalloc(ring, sizeof *t->ring), .floor = FIRST_VERSION};
+            .store = s, .ring = xcalloc(ring, sizeof *t->ring), .floor = STORE_FIRST_VERSION};
         map_init(&t->map, &ops, t);
     }
     return s;
@@ -310,6 +307,22 @@ const struct store_event *store_next(const struct store *s, enum kind kind, uint
 void store_pass_version(struct store *s)
 {
     s->version++;
+}
+
+static void put_back_objects(struct table *t, uint64_t version)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->at[i]->version > version)
+            t->at[i]->version = version;
+    }
+}
+
+void store_put_back(struct store *s, uint64_t version)
+{
+    s->version = version;
+    for (size_t i = 0; i < KIND_COUNT_; i++)
+        put_back_objects(&s->tables[i], version);
+    store_forget(s);
 }
 
 void store_forget(struct store *s)

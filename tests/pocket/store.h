@@ -12,6 +12,9 @@
 
 #include "tests/pocket/object.h"
 
+/* Versions begin here, so that 1 and its like are versions that were long ago. */
+#define STORE_FIRST_VERSION 1000
+
 enum verb { VERB_ADDED, VERB_MODIFIED, VERB_DELETED };
 
 struct store_event {
@@ -65,6 +68,10 @@ uint64_t store_end(const struct store *s, enum kind kind);
 /* The change at the cursor, which moves on; NULL: there is none (yet), or, with *ret_lost, it has been forgotten. */
 const struct store_event *store_next(const struct store *s, enum kind kind, uint64_t *cursor,
                                      bool *ret_lost);
+
+/* Versions go back to this one, as after a restore of etcd: later changes get the numbers of earlier ones. Objects stay as they are
+ * (those of later versions get this one), and all that came before is forgotten (store_forget()). */
+void store_put_back(struct store *s, uint64_t version);
 
 /* A version that changed nothing here, as all others' objects have: who has seen the last change is behind it. */
 void store_pass_version(struct store *s);

@@ -284,6 +284,15 @@ class Stage:
         """The server forgets its history and ends its watches."""
         self.pocket.process.send_signal(signal.SIGHUP)
 
+    def restore(self):
+        """etcd is restored from a backup: versions go back."""
+        before = self.version()
+        self.pocket.process.send_signal(signal.SIGURG)
+        wait_until(lambda: self.version() < before, 5, "a lower version")
+
+    def version(self):
+        return int(self.server.get("/api/v1/namespaces?limit=1")["metadata"]["resourceVersion"])
+
     def change(self):
         """Something of everything happens: pods come, go and grow in number, a node is cordoned."""
         self.paid("there", 2)

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import re
 import socket
 import ssl
@@ -221,6 +222,40 @@ class Answers(unittest.TestCase):
             s.proxy.cut()
             s.change_back()
             s.settle(60)
+
+    def test_versions_that_go_back(self):
+        """etcd is restored from a backup; and once more as soon as that is over."""
+        with Stage() as s:
+            s.begin()
+            for i in range(2):
+                s.restore()
+                s.paid("waits-%d" % i, 30)
+                (s.change if i == 0 else s.change_back)()
+                s.known(60)
+            self.assertIn("resource version", s.text())
+
+    def test_versions_that_go_back_and_the_watch_of_waiting_pods_hears_of_it_first(self):
+        """The others' streams are open, and silent."""
+        with Stage() as s:
+            s.begin()
+            expired = []
+
+            def ask(r):
+                if not r.of("pods") or not r.is_watch or "sendInitialEvents" in r.query:
+                    return None
+                if r.of_all():
+                    return HANG
+                if not expired:
+                    expired.append(r)
+                    return Answer(410, status_of(410, "Expired"))
+            s.proxy.ask = ask
+            s.restore()
+            s.paid("waits", 30)
+            s.wait_log("the API server's history went back")
+            wait_until(lambda: s.status()["pods"] == Recount(s.server).pods, 15, "the pod that waits")
+            s.proxy.ask = None
+            s.proxy.cut()
+            s.known(60)
 
     def told_to_wait(self, answer):
         with Stage() as s:
@@ -449,6 +484,36 @@ class Writes(unittest.TestCase):
             s.unpaid("one")
             s.settle(90)
             self.assertEqual(len(lost), 2)
+
+    def slow_writes(self, ask, body=None):
+        """Paid pods come and go; nobody but the agent scales the filler, and it takes nobody for such."""
+        with Stage() as s:
+            s.begin()
+            s.proxy.ask = lambda r: ask() if r.is_scale else None
+            s.proxy.body = lambda r, status, data: body() if body and r.is_scale else None
+            for i in range(8):
+                (s.paid("paid-%d" % (i // 2), 2 + i % 5) if i % 2 == 0 else s.unpaid("paid-%d" % (i // 2)))
+                end = time.monotonic() + self.random.uniform(1, 14)
+                while time.monotonic() < end:
+                    state = s.status()["fillers"][0]["state"]
+                    self.assertNotIn(state, ("foreign", "paused"))
+                    time.sleep(0.3)
+            time.sleep(30)
+            s.proxy.ask = s.proxy.body = None
+            self.assertNotIn("foreign", s.text())
+            s.settle(120)
+
+    def setUp(self):
+        seed = int(os.environ.get("BRIM_SEED", time.time_ns()))
+        print("# %s: BRIM_SEED=%d" % (self.id(), seed), file=sys.stderr)
+        self.random = random.Random(seed)
+
+    def test_writes_that_are_carried_out_late_are_nobody_elses(self):
+        """From two to thirty seconds: all but the first of these are given up before."""
+        self.slow_writes(lambda: time.sleep(self.random.uniform(2, 30)))
+
+    def test_writes_that_are_answered_late_or_never_are_nobody_elses(self):
+        self.slow_writes(lambda: None, lambda: self.random.choice((HANG, BREAK, time.sleep(self.random.uniform(2, 30)))))
 
     def test_writes_that_admission_refuses(self):
         no = Answer(403, status_of(403, "Forbidden", message="admission webhook \"no.example.com\" denied the request: not today"))

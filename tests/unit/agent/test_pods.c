@@ -87,6 +87,13 @@ static void refuse_initial(struct rig *r)
     fake_json(pending(r, false, "sendInitialEvents"), 422, "{\"kind\":\"Status\",\"code\":422}");
 }
 
+/* The large watch lists anew, in pages. */
+static void list_large(struct rig *r, const char *list)
+{
+    fake_json(pending(r, false, "limit=500"), 200, list);
+    (void)stream(r, false);
+}
+
 /* Up to the second list: the first named "a" bound and "b" waiting, and then history was gone. */
 static void into_relist(struct rig *r)
 {
@@ -152,6 +159,52 @@ Test(pods, a_pod_that_waits_is_known_before_the_list_that_names_it)
     cr_assert_eq(fake_count(&r.fake), 2);
     cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), 4);
     verify(&r, "synced");
+    rig_done(&r);
+}
+
+/* etcd was restored from a backup, and the small watch finds that first: the large one is silent. */
+Test(pods, a_history_that_goes_back_is_listed_by_both)
+{
+    struct rig r;
+    struct transfer *large, *small;
+
+    into_streams(&r, &large, &small);
+    (void)fake_data(small, EVENT("MODIFIED", WAITS("c", "15")));
+    cr_assert(waits(&r, "c"));
+    (void)fake_data(small, EVENT("ERROR", GONE));
+    fake_json(pending(&r, true, "limit=500"), 200,
+              LIST("4", "", WAITS("b", "2") "," WAITS("d", "3")));
+    fake_advance(&r.fake, 1);
+    list_large(&r, LIST("5", "", BOUND("a", "1") "," WAITS("b", "2") "," WAITS("d", "3")));
+    cr_assert(waits(&r, "d"), "what waits is known");
+    cr_assert(!waits(&r, "c"), "it came behind the backup");
+    fake_json(pending(&r, true, "limit=500"), 200,
+              LIST("5", "", WAITS("b", "2") "," WAITS("d", "3")));
+    small = stream(&r, true);
+    cr_assert(fake_data(small, EVENT("ADDED", WAITS("e", "6"))));
+    cr_assert(waits(&r, "e"), "and what comes is known early");
+    verify(&r, "put back");
+    rig_done(&r);
+}
+
+/* It has been gone a moment before, too: the list waits, and pods are told of early all the same. */
+Test(pods, pods_are_known_early_while_a_list_waits_to_begin)
+{
+    struct rig r;
+    struct transfer *large, *small;
+
+    into_streams(&r, &large, &small);
+    (void)fake_data(large, EVENT("ERROR", GONE));
+    fake_json(pending(&r, false, "limit=500"), 200,
+              LIST("20", "", BOUND("a", "5") "," WAITS("b", "6")));
+    large = stream(&r, false);
+    fake_json(pending(&r, true, "limit=500"), 200, LIST("20", "", WAITS("b", "6")));
+    small = stream(&r, true);
+    (void)fake_data(large, EVENT("ERROR", GONE));
+    cr_assert_eq(watch_state(pods_watch(r.pods)), WATCH_LIST_LATER);
+    cr_assert(fake_data(small, EVENT("ADDED", WAITS("c", "21"))));
+    cr_assert(waits(&r, "c"));
+    verify(&r, "before the list");
     rig_done(&r);
 }
 

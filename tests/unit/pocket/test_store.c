@@ -131,3 +131,27 @@ Test(pocket_store, forgets_everything_when_told)
     cr_expect(store_seek(s, KIND_CONFIGMAPS, store_version(s), &cursor));
     store_free(s);
 }
+
+Test(pocket_store, versions_go_back_and_what_was_before_is_forgotten)
+{
+    struct store *s = store_new(RING);
+    struct listing *l;
+    uint64_t cursor, before;
+
+    put(s, "a", "x");
+    put(s, "a", "y");
+    put(s, "a", "z");
+    before = store_version(s);
+    store_put_back(s, before - 2);
+    cr_assert_eq(store_version(s), before - 2);
+    l = store_list(s, KIND_CONFIGMAPS);
+    cr_assert_eq(l->n, 3, "objects stay");
+    for (size_t i = 0; i < l->n; i++)
+        cr_assert_leq(l->at[i]->version, before - 2);
+    listing_unref(l);
+    cr_assert(!store_seek(s, KIND_CONFIGMAPS, before - 3, &cursor));
+    put(s, "a", "w");
+    cr_assert_eq(store_version(s), before - 1);
+    cr_assert(store_seek(s, KIND_CONFIGMAPS, before - 2, &cursor));
+    store_free(s);
+}
