@@ -35,8 +35,9 @@
 /* At most one snapshot in this time, unless something was decided. */
 #define TURN_PUBLISH_US (100 * US_PER_MS)
 /* How long what nobody waits for (facts.h: gathered) is gathered after an evaluation. Yields of such
- * are held back longer than that anyway (act.h). */
-#define TURN_GATHER_US (20 * US_PER_MS)
+ * are held back longer than that anyway (act.h). Less than TRANSPORT_BATCH_US: a batch is evaluated
+ * in the turn that reads it. */
+#define TURN_GATHER_US (15 * US_PER_MS)
 /* The planner is asked at least this often (g of docs/CONTROL.md 10). */
 #define TURN_TICK_US (5 * US_PER_S)
 /* How long a filler waits for its past, and how often that is looked for. */

@@ -42,8 +42,8 @@ enum { TRANSPORT_MAX_BODY = 4 << 20 };
  * A batched answer is read so long after the last read, or when there is much to read. An event costs
  * several times as much when it comes alone: a wake, a system call, a packet's acknowledgement, a round of
  * the loop, and code that others put out of the caches meanwhile (docs/BENCHMARKS.md). What comes first
- * after a quiet while is read at once. As long as paid pods' coming and going is gathered before it is
- * evaluated (TURN_GATHER_US), so that it is hardly ever later for it.
+ * after a quiet while is read at once. What comes and goes of paid pods is gathered nearly as long anyway
+ * before it is evaluated (TURN_GATHER_US).
  */
 #define TRANSPORT_BATCH_US (20 * US_PER_MS)
 
