@@ -1,5 +1,6 @@
 #include "storage/history.h"
 
+#include "storage/activity.h"
 #include "storage/codec.h"
 #include "storage/rollup.h"
 #include "storage/schema.h"
@@ -191,7 +192,7 @@ bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err 
         return false;
     *ret_more = hour_ms != INT64_MIN;
     if (!*ret_more)
-        return true;
+        return activity_roll(h, now_ms, err);
     ok = db_begin(h->db, err) && samples_pack(h->samples, policy, hour_ms, err) &&
          pack_hours(h, policy, hour_ms, err) &&
          pack_day(h, policy, packs_floor(hour_ms, PACKS_DAY_MS), now_ms, err);

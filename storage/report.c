@@ -81,6 +81,9 @@ static void add_piece(struct report_row *to, const struct report_row *piece)
     to->blocked += piece->blocked;
     report_add(&to->wait_ms, piece->wait_ms);
     to->longest_wait_ms = max_i64(to->longest_wait_ms, piece->longest_wait_ms);
+    to->latency_max_us = max_i64(to->latency_max_us, piece->latency_max_us);
+    for (int i = 0; i < REPORT_WAIT_BUCKETS; i++)
+        to->wait_buckets[i] += piece->wait_buckets[i];
 }
 
 /* An empty row that begins where the piece does. */
@@ -124,12 +127,12 @@ static void fold_week(struct report *r)
         add_piece(&r->week[calendar_week_hour(r->pieces[i].local_s)], &r->pieces[i]);
 }
 
-/* ---- latencies ---- */
+/* ---- lengths ---- */
 
-/* One, and the row that it belongs to. */
+/* Some, and the row that they belong to. */
 struct answer {
     size_t row;
-    int64_t us;
+    int64_t length, n;
 };
 
 static int by_row_and_length(const void *a, const void *b)
@@ -137,29 +140,51 @@ static int by_row_and_length(const void *a, const void *b)
     const struct answer *x = a, *y = b;
 
     return x->row != y->row ? (x->row > y->row) - (x->row < y->row)
-                            : (x->us > y->us) - (x->us < y->us);
+                            : (x->length > y->length) - (x->length < y->length);
 }
 
-/* The least that so many percent do not exceed. */
-static int64_t percentile(const struct answer *of, size_t n, size_t percent)
+/* The least that so many percent of all do not exceed. */
+static int64_t percentile(const struct answer *of, int64_t all, int64_t percent)
 {
-    return of[(n * percent + 99) / 100 - 1].us;
+    int64_t want = (all * percent + 99) / 100;
+
+    for (int64_t n = of->n; n < want; n += of->n)
+        of++;
+    return of->length;
 }
 
-/* Gives each row what is told of its answers. O(n log n). */
-static void rank(struct answer *of, size_t n, struct report_row *rows)
-{
-    qsort(of, n, sizeof *of, by_row_and_length);
-    for (size_t i = 0, end; i < n; i = end) {
-        struct report_row *row = &rows[of[i].row];
+struct ranks {
+    int64_t n, p50, p99;
+};
 
-        for (end = i; end < n && of[end].row == of[i].row; end++)
-            continue;
-        row->answers = (int64_t)(end - i);
-        row->latency_p50_us = percentile(of + i, end - i, 50);
-        row->latency_p99_us = percentile(of + i, end - i, 99);
-        row->latency_max_us = of[end - 1].us;
-    }
+/* What is told of one row's. What was rolled up says no more than the longest: quantiles do not lie beyond it. */
+static struct ranks rank(const struct answer *of, const struct answer *end, int64_t longest)
+{
+    struct ranks ranks = {0};
+
+    for (const struct answer *a = of; a < end; a++)
+        ranks.n += a->n;
+    ranks.p50 = min_i64(percentile(of, ranks.n, 50), longest);
+    ranks.p99 = min_i64(percentile(of, ranks.n, 99), longest);
+    return ranks;
+}
+
+static void tell_latencies(struct report_row *row, const struct answer *of,
+                           const struct answer *end)
+{
+    struct ranks ranks = rank(of, end, row->latency_max_us);
+
+    row->answers = ranks.n;
+    row->latency_p50_us = ranks.p50;
+    row->latency_p99_us = ranks.p99;
+}
+
+static void tell_waits(struct report_row *row, const struct answer *of, const struct answer *end)
+{
+    struct ranks ranks = rank(of, end, row->longest_wait_ms);
+
+    row->wait_p50_ms = ranks.p50;
+    row->wait_p99_ms = ranks.p99;
 }
 
 static size_t whole_of(struct report *r UNUSED, int64_t t_ms UNUSED)
@@ -187,19 +212,35 @@ static size_t row_of(struct report *r, int64_t t_ms)
     return from;
 }
 
-static void fold_latencies(struct report *r, size_t (*place)(struct report *r, int64_t t_ms),
-                           struct report_row *rows)
+typedef size_t place_fn(struct report *r, int64_t t_ms);
+typedef void tell_fn(struct report_row *row, const struct answer *of, const struct answer *end);
+
+/* Gives each row what is told of its lengths. O(n log n). */
+static void fold_lengths(struct report *r, const struct report_lengths *lengths, place_fn *place,
+                         tell_fn *tell, struct report_row *rows)
 {
-    struct answer *of = xcalloc(r->n_latencies + 1, sizeof *of);
+    struct answer *of = xcalloc(lengths->n + 1, sizeof *of);
     size_t n = 0;
 
-    for (size_t i = 0; i < r->n_latencies; i++) {
-        if (report_piece_at(r, r->latencies[i].t_ms) != NULL)
-            of[n++] =
-                (struct answer){.row = place(r, r->latencies[i].t_ms), .us = r->latencies[i].us};
+    for (size_t i = 0; i < lengths->n; i++) {
+        const struct report_length *l = &lengths->at[i];
+
+        if (report_piece_at(r, l->t_ms) != NULL)
+            of[n++] = (struct answer){.row = place(r, l->t_ms), .length = l->length, .n = l->n};
     }
-    rank(of, n, rows);
+    qsort(of, n, sizeof *of, by_row_and_length);
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i; end < n && of[end].row == of[i].row; end++)
+            continue;
+        tell(&rows[of[i].row], of + i, of + end);
+    }
     free(of);
+}
+
+static void fold_all_lengths(struct report *r, place_fn *place, struct report_row *rows)
+{
+    fold_lengths(r, &r->latencies, place, tell_latencies, rows);
+    fold_lengths(r, &r->lengths_of_waits, place, tell_waits, rows);
 }
 
 static void fold(struct report *r)
@@ -209,12 +250,12 @@ static void fold(struct report *r)
         add_piece(&r->total, &r->pieces[i]);
         r->offsets_differ |= r->pieces[i].offset_s != r->pieces[0].offset_s;
     }
-    fold_latencies(r, whole_of, &r->total);
+    fold_all_lengths(r, whole_of, &r->total);
     fold_week(r);
-    fold_latencies(r, week_hour_of, r->week);
+    fold_all_lengths(r, week_hour_of, r->week);
     if (r->query.by != REPORT_WEEK_HOUR) {
         fold_rows(r);
-        fold_latencies(r, row_of, r->rows);
+        fold_all_lengths(r, row_of, r->rows);
         return;
     }
     r->n_rows = CALENDAR_WEEK_HOURS;
@@ -388,9 +429,9 @@ void report_done(struct report *r)
     free(r->pieces);
     free(r->rows);
     free(r->week);
-    free(r->latencies);
-    r->latencies = NULL;
-    r->n_latencies = 0;
+    free(r->latencies.at);
+    free(r->lengths_of_waits.at);
+    r->latencies = r->lengths_of_waits = (struct report_lengths){0};
     r->pieces = r->rows = r->week = NULL;
     r->clusters = NULL;
     r->n_pieces = r->n_rows = r->n_clusters = 0;

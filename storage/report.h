@@ -14,6 +14,11 @@
  *
  * What the history does not tell is not 0: rows say of how much of their time samples, journal and decisions tell (`*_ms`).
  *
+ * A range that decisions (the journal) tell of from its begin on is counted out of these; of a longer one, what was rolled up
+ * (activity.h) up to the last full hour, and single decisions (events) after it. Both come to the same, but for quantiles (at most 6.25 % too
+ * high) and the list of waits (the longest of each hour), and where a zone's pieces begin within an hour whose minutes are gone: it
+ * counts where it begins.
+ *
  *     report.c            the query, the pieces, the rows
  *     report_gather.c     samples, decisions and events into pieces
  *     report_figure.h     the figures of a row, their names and forms
@@ -35,7 +40,7 @@ enum {
     REPORT_MAX_TEXT = 64 << 20,
     REPORT_KEEP_WAITS = 50, /* the longest that are listed */
     REPORT_KEEP_GAPS = 20,
-    REPORT_KEEP_LATENCIES = 1 << 20, /* further ones count in nothing */
+    REPORT_KEEP_LENGTHS = 1 << 20, /* further ones count in no quantile */
     REPORT_CURRENCY_SIZE = 16,
 };
 
@@ -86,6 +91,19 @@ struct report_query {
     struct report_terms terms;
 };
 
+struct report_wait {
+    int64_t created_ms, reported_ms, until_ms;
+    int64_t cpu_milli;
+    bool bound, waits; /* as in blocked.h */
+};
+
+/* Waits up to so long; the last bucket has no end. */
+#define REPORT_WAIT_STEPS_MS                                                                       \
+    {                                                                                              \
+        1000, 5000, 10000, 30000, 60000, 300000                                                    \
+    }
+enum { REPORT_WAIT_BUCKETS = 7 };
+
 struct report_row {
     int64_t first_ms, until_ms; /* of an hour of the week: of all its times */
     int64_t local_s;            /* what the clock read at the unit's begin */
@@ -106,30 +124,26 @@ struct report_row {
     int64_t rise_milli; /* the largest growth of paid demand within REPORT_RISE_MS */
     int64_t nodes;      /* the most at once */
     int64_t yields, harvests, reversals; /* decisions; changes of their direction */
-    int64_t starts, stops;               /* filler pods bound, and bound ones gone */
-    int64_t answers;                     /* yields whose latency is known, in us of them: */
+    int first_way,
+        last_way;          /* of a piece: its first and its last direction: 1 up, -1 down, 0 none */
+    int64_t starts, stops; /* filler pods bound, and bound ones gone */
+    int64_t answers;       /* yields whose latency is known, in us of them: */
     int64_t latency_p50_us, latency_p99_us, latency_max_us;
     int64_t pods;                     /* paid pods that arrived */
     int64_t blocked;                  /* of them blocked (blocked.h) */
-    int64_t wait_ms, longest_wait_ms; /* of the blocked, from arrival to a node */
+    int64_t wait_ms, longest_wait_ms; /* of the blocked, from arrival to a node; in ms of them: */
+    int64_t wait_p50_ms, wait_p99_ms;
+    int64_t wait_buckets[REPORT_WAIT_BUCKETS];
+    struct report_wait longest; /* of a piece: the one that waited longest; all 0: none did */
 };
 
-struct report_wait {
-    int64_t created_ms, reported_ms, until_ms;
-    int64_t cpu_milli;
-    bool bound, waits; /* as in blocked.h */
+/* How long something took at some time, n times: how fast a yield was, in us, or how long a pod waited, in ms. */
+struct report_length {
+    int64_t t_ms, length, n;
 };
-
-/* Waits up to so long; the last bucket has no end. */
-#define REPORT_WAIT_STEPS_MS                                                                       \
-    {                                                                                              \
-        1000, 5000, 10000, 30000, 60000, 300000                                                    \
-    }
-enum { REPORT_WAIT_BUCKETS = 7 };
-
-/* How long a paid pod had waited when the yield for it went out. */
-struct report_latency {
-    int64_t t_ms, us;
+struct report_lengths {
+    struct report_length *at; /* in any order */
+    size_t n, cap;
 };
 
 /* Pieces, one after the other, of which samples do not tell all. */
@@ -169,12 +183,10 @@ struct report {
     size_t n_rows;
     struct report_row *week; /* CALENDAR_WEEK_HOURS */
     struct report_row total;
-    struct report_latency *latencies; /* in any order */
-    size_t n_latencies;
+    struct report_lengths latencies, lengths_of_waits;
     bool offsets_differ;                         /* the clock is changed in the range */
     struct report_wait waits[REPORT_KEEP_WAITS]; /* the longest first */
     size_t n_waits;
-    int64_t wait_buckets[REPORT_WAIT_BUCKETS];
     struct report_gap gaps[REPORT_KEEP_GAPS]; /* the longest, oldest first */
     size_t n_gaps;
     int64_t all_gaps; /* how many there were */

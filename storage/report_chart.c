@@ -651,7 +651,7 @@ void report_chart_waits(const struct report *r, struct strbuf *out)
 
     _Static_assert(COUNT_OF(names) == REPORT_WAIT_BUCKETS, "a bucket has no name");
     for (int i = 0; i < REPORT_WAIT_BUCKETS; i++)
-        most = max_i64(most, r->wait_buckets[i]);
+        most = max_i64(most, r->total.wait_buckets[i]);
     add(out, "<table class=\"bars\"><caption>How long they waited</caption><thead><tr><th "
              "scope=\"col\">wait</th><th scope=\"col\">pods</th><td></td></tr></thead><tbody>\n");
     for (int i = 0; i < REPORT_WAIT_BUCKETS; i++)
@@ -659,7 +659,7 @@ void report_chart_waits(const struct report *r, struct strbuf *out)
                           "<tr><th scope=\"row\">%s</th><td>%lld</td><td class=\"bar\"><svg "
                           "width=\"100%%\" height=\"12\" aria-hidden=\"true\"><rect class=\"wait\" "
                           "width=\"%lld%%\" height=\"12\"/></svg></td></tr>\n",
-                          names[i], (long long)r->wait_buckets[i],
-                          (long long)(r->wait_buckets[i] * 100 / most));
+                          names[i], (long long)r->total.wait_buckets[i],
+                          (long long)(r->total.wait_buckets[i] * 100 / most));
     add(out, "</tbody></table>\n");
 }

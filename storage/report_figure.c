@@ -47,6 +47,9 @@ static const struct report_figure_kind kinds[] = {
     [FIGURE_BLOCKED_SHARE] = {"BLOCKED%", "blocked_share", "share of paid pods that waited",
                               FORM_SHARE, true},
     [FIGURE_WAIT] = {"WAIT", "wait_seconds", "their waits, in all", FORM_TIME, false},
+    [FIGURE_WAIT_P50] = {"WAIT50", "wait_p50_seconds", "waits, half of them within", FORM_TIME,
+                         true},
+    [FIGURE_WAIT_P99] = {"WAIT99", "wait_p99_seconds", "waits, 99 of 100 within", FORM_TIME, true},
     [FIGURE_LONGEST] = {"LONGEST", "longest_wait_seconds", "longest wait", FORM_TIME, false},
     [FIGURE_FILLER_WORTH] = {"EARNED", "filler_worth", "worth of filler's core-hours", FORM_MONEY,
                              true},
@@ -120,6 +123,8 @@ static void from_events(const struct report_row *row, int64_t step,
     at[FIGURE_BLOCKED] = row->blocked;
     at[FIGURE_BLOCKED_SHARE] = report_share_milli(row->blocked, row->pods);
     at[FIGURE_WAIT] = row->wait_ms;
+    at[FIGURE_WAIT_P50] = row->wait_p50_ms;
+    at[FIGURE_WAIT_P99] = row->wait_p99_ms;
     at[FIGURE_LONGEST] = row->longest_wait_ms;
 }
 
@@ -186,6 +191,9 @@ static bool known(const struct report *r, const struct report_row *row, enum rep
     case FIGURE_WAIT:
     case FIGURE_LONGEST:
         return journal_tells(row) && pods_are_told(r);
+    case FIGURE_WAIT_P50:
+    case FIGURE_WAIT_P99:
+        return row->blocked > 0 && pods_are_told(r);
     case FIGURE_FILLER_WORTH:
     case FIGURE_IDLE_WORTH:
         return row->covered_ms > 0 && terms->price_micro > 0;

@@ -5,8 +5,12 @@
 
 #include "base/alloc.h"
 #include "base/num.h"
+#include "storage/activity.h"
+#include "storage/bins.h"
 #include "storage/blocked.h"
 #include "storage/series.h"
+
+enum { HOURS = 24 };
 
 static int64_t area(int64_t milli, int64_t span_ms)
 {
@@ -120,7 +124,7 @@ void report_end_levels(const struct report_terms *terms, int64_t clusters, struc
     row->harvestable = terms->filler_max_milli > 0 ? min_i64(room, most) : room;
 }
 
-/* From when the journal tells, and decisions, which are kept as long as samples are. */
+/* From when the journal itself tells, and single decisions, which are kept as long as samples are. */
 struct begins {
     int64_t journal_ms, decisions_ms;
 };
@@ -148,8 +152,9 @@ static int64_t told_since(const struct report_row *piece, int64_t since_ms)
         0, min_i64(piece->covered_ms, piece->until_ms - max_i64(piece->first_ms, since_ms)));
 }
 
-static bool read_series(struct history *h, struct report *r, const int64_t *edges,
-                        struct series_row *rows, struct figures *figures, struct err *err)
+static bool read_series(struct history *h, struct report *r, const struct begins *begins,
+                        const int64_t *edges, struct series_row *rows, struct figures *figures,
+                        struct err *err)
 {
     const struct series_query query = {.policy = sv_from(r->policy),
                                        .series = series,
@@ -157,22 +162,22 @@ static bool read_series(struct history *h, struct report *r, const int64_t *edge
                                        .n_series = N_SERIES,
                                        .edges = edges,
                                        .n_rows = r->n_pieces};
-    struct begins begins;
 
-    if (!find_begins(h, &begins, err) || !series_read(h, &query, rows, figures, err))
+    if (!series_read(h, &query, rows, figures, err))
         return false;
     for (size_t i = 0; i < r->n_pieces; i++) {
         struct report_row *piece = &r->pieces[i];
 
         piece->covered_ms = rows[i].covered_ms;
-        piece->journal_ms = told_since(piece, begins.journal_ms);
-        piece->decisions_ms = told_since(piece, begins.decisions_ms);
+        piece->journal_ms = told_since(piece, begins->journal_ms);
+        piece->decisions_ms = told_since(piece, begins->decisions_ms);
         take_figures(&r->query.terms, &figures[i * N_SERIES], piece);
     }
     return true;
 }
 
-static bool add_samples(struct history *h, struct report *r, struct err *err)
+static bool add_samples(struct history *h, struct report *r, const struct begins *begins,
+                        struct err *err)
 {
     int64_t *edges = xcalloc(r->n_pieces + 1, sizeof *edges);
     struct series_row *rows = xcalloc(r->n_pieces, sizeof *rows);
@@ -182,7 +187,7 @@ static bool add_samples(struct history *h, struct report *r, struct err *err)
     for (size_t i = 0; i < r->n_pieces; i++)
         edges[i] = r->pieces[i].first_ms;
     edges[r->n_pieces] = r->query.until_ms;
-    ok = read_series(h, r, edges, rows, figures, err);
+    ok = read_series(h, r, begins, edges, rows, figures, err);
     free(figures);
     free(rows);
     free(edges);
@@ -260,51 +265,66 @@ static bool add_gaps(struct history *h, struct report *r, struct err *err)
 
 /* ---- decisions ---- */
 
-struct turns {
-    struct report *report;
-    size_t cap; /* of its latencies */
-    int later;  /* the direction of the next one in time: 1 up, -1 down, 0 there is none */
-    int64_t later_ms;
-};
-
-static void keep_latency(struct turns *turns, const struct decision_entry *d)
+static void keep_length(struct report_lengths *lengths, int64_t t_ms, int64_t length, int64_t n)
 {
-    struct report *r = turns->report;
-
-    if (d->at[DECISION_LATENCY] > 0 && r->n_latencies < REPORT_KEEP_LATENCIES)
-        VEC_PUSH(r->latencies, r->n_latencies, turns->cap,
-                 ((struct report_latency){.t_ms = d->t_ms, .us = d->at[DECISION_LATENCY]}));
+    if (lengths->n < REPORT_KEEP_LENGTHS)
+        VEC_PUSH(lengths->at, lengths->n, lengths->cap,
+                 ((struct report_length){.t_ms = t_ms, .length = length, .n = n}));
 }
 
-/* Newest first: a change of direction belongs to the later decision. */
+/* Directions that come after those the piece has. */
+static void join_ways(struct report_row *piece, int first_way, int last_way)
+{
+    if (first_way == 0)
+        return;
+    piece->reversals += piece->last_way == -first_way;
+    piece->first_way = piece->first_way == 0 ? first_way : piece->first_way;
+    piece->last_way = last_way;
+}
+
 static bool take_decision(void *self, const struct decision_entry *d)
 {
-    struct turns *turns = self;
-    struct report_row *piece = report_piece_at(turns->report, d->t_ms);
+    struct report *r = self;
+    struct report_row *piece = report_piece_at(r, d->t_ms);
     int64_t change = d->at[DECISION_REPLICAS] - d->at[DECISION_BEFORE];
-    int direction = (change > 0) - (change < 0);
+    int64_t latency_us = d->at[DECISION_LATENCY];
+    int way = (change > 0) - (change < 0);
 
     if (piece == NULL)
         return true;
-    keep_latency(turns, d);
+    if (latency_us > 0) {
+        keep_length(&r->latencies, d->t_ms, latency_us, 1);
+        piece->latency_max_us = max_i64(piece->latency_max_us, latency_us);
+    }
     piece->yields += strcmp(d->reason, "yield") == 0;
     piece->harvests += strcmp(d->reason, "harvest") == 0;
-    if (direction == 0)
-        return true;
-    if (turns->later == -direction)
-        report_piece_at(turns->report, turns->later_ms)->reversals++;
-    turns->later = direction;
-    turns->later_ms = d->t_ms;
+    join_ways(piece, way, way);
     return true;
 }
 
-static bool add_decisions(struct history *h, struct report *r, struct err *err)
+bool report_count_decisions(struct history *h, struct report *r, int64_t from_ms, struct err *err)
 {
-    const struct decisions_filter filter = {
-        .policy = sv_from(r->policy), .from_ms = r->query.since_ms, .until_ms = r->query.until_ms};
-    struct turns turns = {.report = r};
+    const struct decisions_filter filter = {.policy = sv_from(r->policy),
+                                            .from_ms = max_i64(from_ms, r->query.since_ms),
+                                            .until_ms = r->query.until_ms,
+                                            .oldest_first = true};
 
-    return decisions_each(h->decisions, &filter, take_decision, &turns, err);
+    return decisions_each(h->decisions, &filter, take_decision, r, err);
+}
+
+/* A change of direction belongs to the later decision, which may lie in another piece. */
+static void join_pieces(struct report *r)
+{
+    int last_way = 0;
+
+    for (size_t i = 0; i < r->n_pieces; i++) {
+        struct report_row *piece = &r->pieces[i];
+
+        if (piece->first_way == 0)
+            continue;
+        piece->reversals += piece->first_way == -last_way;
+        last_way = piece->last_way;
+    }
 }
 
 /* ---- the event journal ---- */
@@ -324,7 +344,7 @@ static void keep_wait(struct report *r, const struct report_wait *wait)
     r->waits[at] = *wait;
 }
 
-static void count_wait(struct report *r, int64_t ms)
+static size_t wait_bucket(int64_t ms)
 {
     static const int64_t steps_ms[] = REPORT_WAIT_STEPS_MS;
     size_t i = 0;
@@ -332,28 +352,19 @@ static void count_wait(struct report *r, int64_t ms)
     _Static_assert(COUNT_OF(steps_ms) + 1 == REPORT_WAIT_BUCKETS, "one bucket is beyond the last");
     while (i < COUNT_OF(steps_ms) && ms > steps_ms[i])
         i++;
-    r->wait_buckets[i]++;
+    return i;
 }
 
-static void take_blocked(void *self, const struct blocked_pod *pod)
+/* One of those that were blocked in this piece, which may be its longest. */
+static void show_wait(struct report *r, struct report_row *piece, const struct report_wait *wait)
 {
-    struct report *r = self;
-    struct report_row *piece = report_piece_at(r, pod->reported_ms);
-    struct report_wait wait = {.created_ms = pod->created_ms,
-                               .reported_ms = pod->reported_ms,
-                               .until_ms = max_i64(pod->until_ms, pod->created_ms),
-                               .cpu_milli = pod->cpu_milli,
-                               .bound = pod->bound,
-                               .waits = pod->waits};
-    int64_t wait_ms = wait.until_ms - wait.created_ms;
+    int64_t wait_ms = wait->until_ms - wait->created_ms;
 
-    if (piece == NULL)
-        return;
-    piece->blocked++;
-    report_add(&piece->wait_ms, wait_ms);
-    piece->longest_wait_ms = max_i64(piece->longest_wait_ms, wait_ms);
-    count_wait(r, wait_ms);
-    keep_wait(r, &wait);
+    if (wait_ms >= piece->longest_wait_ms) {
+        piece->longest_wait_ms = wait_ms;
+        piece->longest = *wait;
+    }
+    keep_wait(r, wait);
 }
 
 /*
@@ -398,17 +409,45 @@ static int64_t rise_by(struct rise *r, int64_t t_ms, int64_t demand_milli)
 
 struct events {
     struct report *report;
+    int64_t from_ms; /* what was before it counts in nothing */
     struct blocked *blocked;
     struct blocked_sums sums; /* since last_ms */
     int64_t last_ms;
     struct rise rise;
 };
 
+/* The piece of a time that counts. */
+static struct report_row *counted_at(const struct events *ev, int64_t t_ms)
+{
+    return t_ms >= ev->from_ms ? report_piece_at(ev->report, t_ms) : NULL;
+}
+
+static void take_blocked(void *self, const struct blocked_pod *pod)
+{
+    const struct events *ev = self;
+    struct report_row *piece = counted_at(ev, pod->reported_ms);
+    struct report_wait wait = {.created_ms = pod->created_ms,
+                               .reported_ms = pod->reported_ms,
+                               .until_ms = max_i64(pod->until_ms, pod->created_ms),
+                               .cpu_milli = pod->cpu_milli,
+                               .bound = pod->bound,
+                               .waits = pod->waits};
+    int64_t wait_ms = wait.until_ms - wait.created_ms;
+
+    if (piece == NULL)
+        return;
+    piece->blocked++;
+    report_add(&piece->wait_ms, wait_ms);
+    piece->wait_buckets[wait_bucket(wait_ms)]++;
+    keep_length(&ev->report->lengths_of_waits, wait.reported_ms, wait_ms, 1);
+    show_wait(ev->report, piece, &wait);
+}
+
 /* What the nodes were since the last event. */
 static void spread_nodes(struct events *ev, int64_t until_ms)
 {
     const struct report_query *q = &ev->report->query;
-    int64_t from_ms = max_i64(ev->last_ms, q->since_ms);
+    int64_t from_ms = max_i64(ev->last_ms, max_i64(ev->from_ms, q->since_ms));
     struct report_row *piece;
 
     until_ms = min_i64(until_ms, q->until_ms);
@@ -423,9 +462,9 @@ static void spread_nodes(struct events *ev, int64_t until_ms)
     }
 }
 
-static void count_event(struct report *r, const struct event *e)
+static void count_event(const struct events *ev, const struct event *e)
 {
-    struct report_row *piece = report_piece_at(r, e->t_ms);
+    struct report_row *piece = counted_at(ev, e->t_ms);
     bool pod = e->shape != NULL && e->kind >= EVENT_POD_FOUND;
 
     if (piece == NULL || !pod)
@@ -446,7 +485,7 @@ static void note_rise(struct events *ev, const struct event *e)
         return;
     }
     rise = rise_by(&ev->rise, e->t_ms, ev->sums.demand_milli);
-    piece = report_piece_at(ev->report, e->t_ms);
+    piece = counted_at(ev, e->t_ms);
     if (piece != NULL)
         piece->rise_milli = max_i64(piece->rise_milli, rise);
 }
@@ -462,7 +501,236 @@ static bool take_event(void *self, const struct event *e)
     ev->sums = blocked_sums(ev->blocked);
     ev->last_ms = e->t_ms;
     note_rise(ev, e);
-    count_event(ev->report, e);
+    count_event(ev, e);
+    return true;
+}
+
+bool report_count_events(struct history *h, struct report *r, const struct report_events *range,
+                         struct err *err)
+{
+    struct events events = {.report = r, .from_ms = range->from_ms};
+    bool ok;
+
+    events.blocked = blocked_new(take_blocked, &events);
+    ok = chunks_read(h->chunks, range->read_ms, range->until_ms, take_event, &events,
+                     &r->damaged_chunks, err);
+    if (ok) {
+        spread_nodes(&events, range->spread_ms);
+        blocked_finish(events.blocked, range->until_ms);
+    }
+    blocked_free(events.blocked);
+    return ok;
+}
+
+/* ---- what was rolled up ---- */
+
+struct rolled {
+    struct history *history;
+    struct report *report;
+    bool journal; /* else a policy's decisions */
+    int64_t policy, until_ms;
+    enum level level; /* that is being read */
+    bool any;
+    int64_t cut[HOURS]; /* hours of a day that lie in no piece as a whole */
+    size_t n_cut;
+};
+
+/* That something is told of a row's time, or of the end of it. */
+static void note_told(struct rolled *d, int64_t from_ms, int64_t until_ms)
+{
+    struct report *r = d->report;
+    struct report_row *piece;
+
+    from_ms = max_i64(from_ms, r->query.since_ms);
+    until_ms = min_i64(until_ms, r->query.until_ms);
+    for (piece = report_piece_at(r, from_ms); from_ms < until_ms; piece++) {
+        int64_t end_ms = min_i64(piece->until_ms, until_ms);
+        int64_t *told_ms = d->journal ? &piece->journal_ms : &piece->decisions_ms;
+
+        *told_ms = min_i64(*told_ms + end_ms - from_ms, piece->covered_ms);
+        from_ms = end_ms;
+    }
+}
+
+static int way_of(int64_t way)
+{
+    return way == 1 ? 1 : way == 2 ? -1 : 0;
+}
+
+static void keep_bins(struct report_lengths *lengths, const struct activity_row *row,
+                      uint32_t first, int64_t longest, int64_t t_ms)
+{
+    for (size_t i = 0; i < row->n_bins; i++) {
+        const struct activity_bin *bin = &row->bins[i];
+
+        if (bin->key >= first && bin->key < first + BINS_COUNT)
+            keep_length(lengths, t_ms, min_i64(bins_most(bin->key - first), longest), bin->n);
+    }
+}
+
+static void add_decided(struct report *r, struct report_row *piece, const struct activity_row *row,
+                        int64_t t_ms)
+{
+    const int64_t *at = row->at;
+
+    piece->yields += at[ACTIVITY_YIELDS];
+    piece->harvests += at[ACTIVITY_HARVESTS];
+    piece->reversals += at[ACTIVITY_REVERSALS];
+    join_ways(piece, way_of(at[ACTIVITY_FIRST_WAY]), way_of(at[ACTIVITY_LAST_WAY]));
+    piece->latency_max_us = max_i64(piece->latency_max_us, at[ACTIVITY_LATENCY_MAX]);
+    keep_bins(&r->latencies, row, ACTIVITY_LATENCIES, at[ACTIVITY_LATENCY_MAX], t_ms);
+}
+
+static void add_happened(struct report *r, struct report_row *piece, const struct activity_row *row,
+                         int64_t t_ms)
+{
+    const int64_t *at = row->at;
+    int64_t reported_ms = row->first_ms + at[ACTIVITY_LONGEST_REPORTED];
+    int64_t created_ms = reported_ms - at[ACTIVITY_LONGEST_BEFORE];
+    const struct report_wait longest = {.created_ms = created_ms,
+                                        .reported_ms = reported_ms,
+                                        .until_ms = created_ms + at[ACTIVITY_LONGEST],
+                                        .cpu_milli = at[ACTIVITY_LONGEST_CPU],
+                                        .bound = at[ACTIVITY_LONGEST_END] == 1,
+                                        .waits = at[ACTIVITY_LONGEST_END] == 2};
+
+    piece->starts += at[ACTIVITY_STARTS];
+    piece->stops += at[ACTIVITY_STOPS];
+    piece->pods += at[ACTIVITY_PODS];
+    piece->blocked += at[ACTIVITY_BLOCKED];
+    report_add(&piece->wait_ms, at[ACTIVITY_WAIT]);
+    report_add(&piece->lone, at[ACTIVITY_LONE]);
+    piece->rise_milli = max_i64(piece->rise_milli, at[ACTIVITY_RISE]);
+    piece->nodes = max_i64(piece->nodes, at[ACTIVITY_NODES]);
+    for (int i = 0; i < REPORT_WAIT_BUCKETS; i++)
+        piece->wait_buckets[i] += at[ACTIVITY_UP_TO + i];
+    if (at[ACTIVITY_BLOCKED] > 0)
+        show_wait(r, piece, &longest);
+    keep_bins(&r->lengths_of_waits, row, ACTIVITY_WAITS, at[ACTIVITY_LONGEST], t_ms);
+}
+
+/* A row counts in the piece that the middle of the time lies in that it tells of. */
+static bool take_row(void *self, const struct activity_row *row)
+{
+    struct rolled *d = self;
+    int64_t end_ms = row->first_ms + level_step_ms(d->level);
+    int64_t told_ms = min_i64(max_i64(row->at[ACTIVITY_COVERED], 1), level_step_ms(d->level));
+    int64_t t_ms = end_ms - (told_ms + 1) / 2;
+    struct report_row *piece = report_piece_at(d->report, t_ms);
+
+    d->any = true;
+    note_told(d, end_ms - told_ms, end_ms);
+    if (piece == NULL)
+        return true;
+    if (d->journal)
+        add_happened(d->report, piece, row, t_ms);
+    else
+        add_decided(d->report, piece, row, t_ms);
+    return true;
+}
+
+/* One that is cut by pieces is put together of its minutes. */
+static bool take_hour(void *self, const struct activity_row *row)
+{
+    struct rolled *d = self;
+    const struct report_row *piece = report_piece_at(d->report, row->first_ms);
+
+    if (piece != NULL && piece == report_piece_at(d->report, row->first_ms + PACKS_HOUR_MS - 1))
+        return take_row(d, row);
+    if (d->n_cut < HOURS)
+        d->cut[d->n_cut++] = row->first_ms;
+    d->any = true;
+    return true;
+}
+
+static bool read_level(struct rolled *d, enum level level, int64_t from_ms, int64_t until_ms,
+                       activity_each_fn *each, struct err *err)
+{
+    d->level = level;
+    d->any = false;
+    return activity_each(d->history, d->policy, level, from_ms, until_ms, each, d, err);
+}
+
+static bool read_cut_hour(struct rolled *d, int64_t hour_ms, struct err *err)
+{
+    return read_level(d, LEVEL_MINUTE, hour_ms, hour_ms + PACKS_HOUR_MS, take_row, err) &&
+           (d->any || read_level(d, LEVEL_HOUR, hour_ms, hour_ms + 1, take_row, err));
+}
+
+/* By the hour; where hours are gone, by the day. */
+static bool read_day(struct rolled *d, int64_t day_ms, struct err *err)
+{
+    int64_t from_ms = max_i64(day_ms, packs_floor(d->report->query.since_ms, PACKS_HOUR_MS));
+
+    d->n_cut = 0;
+    if (!read_level(d, LEVEL_HOUR, from_ms, min_i64(day_ms + PACKS_DAY_MS, d->until_ms), take_hour,
+                    err))
+        return false;
+    if (!d->any)
+        return read_level(d, LEVEL_DAY, day_ms, day_ms + 1, take_row, err);
+    for (size_t i = 0; i < d->n_cut; i++) {
+        if (!read_cut_hour(d, d->cut[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_days(struct rolled *d, struct err *err)
+{
+    const struct report_query *q = &d->report->query;
+    int64_t begin_ms, end_ms;
+
+    if (!packs_span(d->history->activity, LEVEL_DAY, &begin_ms, &end_ms, err))
+        return false;
+    for (int64_t day_ms = packs_floor(max_i64(begin_ms, q->since_ms), PACKS_DAY_MS);
+         day_ms < d->until_ms; day_ms += PACKS_DAY_MS) {
+        if (!read_day(d, day_ms, err))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * What was rolled up of a policy's decisions or of the journal, where these themselves begin after the range does; *ret_from_ms: from
+ * where on the rest is to be counted.
+ */
+static bool add_rolled(struct history *h, struct report *r, int64_t policy, int64_t begin_ms,
+                       int64_t *ret_from_ms, struct err *err)
+{
+    const struct report_query *q = &r->query;
+    struct rolled d = {.history = h, .report = r, .journal = policy == 0, .policy = policy};
+    int64_t until_ms;
+
+    *ret_from_ms = q->since_ms;
+    if (q->since_ms >= begin_ms)
+        return true;
+    if (!activity_until(h, policy, q->until_ms, &until_ms, err))
+        return false;
+    d.until_ms = min_i64(until_ms, q->until_ms);
+    if (d.until_ms <= q->since_ms)
+        return true;
+    for (size_t i = 0; i < r->n_pieces; i++) {
+        struct report_row *piece = &r->pieces[i];
+
+        *(d.journal ? &piece->journal_ms : &piece->decisions_ms) =
+            told_since(piece, max_i64(begin_ms, d.until_ms));
+    }
+    *ret_from_ms = d.until_ms;
+    return read_days(&d, err);
+}
+
+/* ---- all of a history ---- */
+
+static bool add_decisions(struct history *h, struct report *r, const struct begins *begins,
+                          struct err *err)
+{
+    int64_t policy, from_ms = r->query.since_ms;
+
+    if (!samples_find_policy(h->samples, sv_from(r->policy), &policy, err) ||
+        (policy != 0 && !add_rolled(h, r, policy, begins->decisions_ms, &from_ms, err)) ||
+        !report_count_decisions(h, r, from_ms, err))
+        return false;
+    join_pieces(r);
     return true;
 }
 
@@ -476,18 +744,15 @@ static int64_t covered_until(const struct report *r)
     return r->query.since_ms;
 }
 
-static bool add_events(struct history *h, struct report *r, struct err *err)
+static bool add_events(struct history *h, struct report *r, const struct begins *begins,
+                       struct err *err)
 {
-    struct events events = {.report = r, .blocked = blocked_new(take_blocked, r)};
-    bool ok = chunks_read(h->chunks, r->query.since_ms, r->query.until_ms, take_event, &events,
-                          &r->damaged_chunks, err);
+    struct report_events range = {.spread_ms = covered_until(r), .until_ms = r->query.until_ms};
 
-    if (ok) {
-        spread_nodes(&events, covered_until(r));
-        blocked_finish(events.blocked, r->query.until_ms);
-    }
-    blocked_free(events.blocked);
-    return ok;
+    if (!add_rolled(h, r, 0, begins->journal_ms, &range.from_ms, err))
+        return false;
+    range.read_ms = range.from_ms;
+    return report_count_events(h, r, &range, err);
 }
 
 /* Where nobody said since when, the report begins with what was recorded: what is rolled up begins with its hour. */
@@ -534,12 +799,13 @@ static bool begin_with_decisions(struct history *h, struct report *r, struct err
 static bool gather(void *self, struct report *r, struct err *err)
 {
     struct history *h = self;
+    struct begins begins;
 
-    if (!add_samples(h, r, err))
+    if (!find_begins(h, &begins, err) || !add_samples(h, r, &begins, err))
         return false;
     report_cut_begin(r);
-    return begin_with_decisions(h, r, err) && add_gaps(h, r, err) && add_decisions(h, r, err) &&
-           add_events(h, r, err);
+    return begin_with_decisions(h, r, err) && add_gaps(h, r, err) &&
+           add_decisions(h, r, &begins, err) && add_events(h, r, &begins, err);
 }
 
 static bool span(void *self, int64_t *ret_first_ms, int64_t *ret_until_ms, struct err *err)

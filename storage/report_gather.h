@@ -36,7 +36,19 @@ void report_find_gaps(struct report *r);
 /* For sources: where nobody said since when, what lies before the first record is cut off. */
 void report_cut_begin(struct report *r);
 
-/* A history as a source; gathering costs O(samples + decisions + events of the range). */
+/* Counts decisions, or the journal's events, into the report's pieces; what was before from_ms counts in nothing. */
+bool report_count_decisions(struct history *h, struct report *r, int64_t from_ms,
+                            struct err *err) MUST_CHECK;
+struct report_events {
+    int64_t read_ms;   /* where reading begins: what is known at from_ms may be of before */
+    int64_t from_ms;   /* not before it */
+    int64_t spread_ms; /* nodes stay as the last event left them until then */
+    int64_t until_ms;  /* where reading ends: waits may end behind the report's range */
+};
+bool report_count_events(struct history *h, struct report *r, const struct report_events *events,
+                         struct err *err) MUST_CHECK;
+
+/* A history as a source; gathering costs O(samples, decisions and events of the range, or what stands for them). */
 struct report_source report_history(struct history *h);
 
 #endif

@@ -106,7 +106,7 @@ OF_OFFERED = {"offered_core_hours": 10, "paid_core_hours": 4, "filler_core_hours
 SHARES = {"utilisation_paid": 0.02, "utilisation": 0.05, "recorded": 0.08}
 CORES = {"peak_paid_cores": 16, "peak_offered_cores": 0, "mean_kept_cores": 4}
 COUNTS = {"yields": 1, "harvests": 1, "paid_pods": 1, "blocked_pods": 0, "reversals": 2, "peak_nodes": 0}
-UNKNOWN = ("filler_starts", "filler_stops", "wait_seconds", "longest_wait_seconds", "largest_rise_cores", "only_filler_node_core_hours")
+UNKNOWN = ("filler_starts", "filler_stops", "wait_seconds", "wait_p50_seconds", "wait_p99_seconds", "longest_wait_seconds", "largest_rise_cores", "only_filler_node_core_hours")
 
 
 def compare(t, told, kept):

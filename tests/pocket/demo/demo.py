@@ -53,7 +53,7 @@ def free_port():
 class Cluster:
     """A pocket cluster and the agent on it; both end with stop()."""
 
-    def __init__(self, build, folder, name, policy, scenario, args):
+    def __init__(self, build, folder, name, policy, scenario, args, agent=()):
         self.name, self.log = name, os.path.join(folder, name + ".log")
         self.processes = []
         self.brim = os.path.join(build, "agent", "brim")
@@ -65,7 +65,8 @@ class Cluster:
             self.api = re.search(r"server: (\S+)", f.read()).group(1)
         address = "127.0.0.1:%d" % free_port()
         self.agent = "http://" + address
-        self.start(self.brim, "agent", "--policy", os.path.join(HERE, policy), "--kubeconfig", config, "--listen", address)
+        self.start(self.brim, "agent", "--policy", os.path.join(HERE, policy), "--kubeconfig", config, "--listen", address,
+                   *agent)
         self.wait(self.ready)
 
     def start(self, *command):

@@ -375,7 +375,7 @@ Test(report_page, says_it_in_sentences)
 
 /* The sentence of a verdict begins so. */
 /* Figures of the first hour are left, and decisions of the second. */
-Test(report_page, says_that_decisions_are_gone)
+Test(report_page, says_that_decisions_are_gone_and_were_not_rolled_up)
 {
     const struct decision_entry yield = {.id = 1,
                                          .t_ms = T0 + HOUR + 5,
@@ -402,6 +402,13 @@ Test(report_page, says_that_decisions_are_gone)
     strbuf_init(&out, REPORT_MAX_TEXT);
     cr_assert(report_say(&(struct report_story){.now = &r}, SAY_TURNED, &out));
     cr_assert_not_null(strstr(strbuf_str(&out), "in 1 yield "), "%s", strbuf_str(&out));
+    cr_assert_null(strstr(strbuf_str(&out), "a part of the time"), "%s", strbuf_str(&out));
+    report_done(&r);
+    /* As a file that an older brim wrote. */
+    cr_assert(db_exec(d.history.db, "DELETE FROM activity", &err), "%s", err.text);
+    strbuf_clear(&out);
+    r = reported_make(&d, &q);
+    cr_assert(report_say(&(struct report_story){.now = &r}, SAY_TURNED, &out));
     cr_assert_not_null(strstr(strbuf_str(&out), " Decisions are kept of a part of the time only: "),
                        "%s", strbuf_str(&out));
     strbuf_done(&out);

@@ -1,0 +1,360 @@
+#include "storage/activity.h"
+
+#include "storage/bins.h"
+#include "tests/unit/storage/reported.h"
+#include "tests/unit/storage/world.h"
+
+#define T0 INT64_C(1790035200000) /* 2026-09-22T00:00:00Z */
+
+Test(activity, bins_are_at_most_a_sixteenth_wide)
+{
+    struct random r = random_start("bins");
+    int64_t before = -1;
+
+    for (uint32_t bin = 0; bin < BINS_COUNT - BINS_EXACT; bin++) {
+        int64_t most = bins_most(bin);
+
+        cr_assert_gt(most, before, "bin %u", bin);
+        cr_assert_eq(bins_of(most), bin);
+        cr_assert_eq(bins_of(before + 1), bin);
+        before = most;
+    }
+    for (int i = 0; i < 100000; i++) {
+        int64_t value = (int64_t)(random_u64(&r) >> random_in(&r, 1, 63));
+        int64_t most = bins_most(bins_of(value));
+
+        cr_assert(most >= value && most - value <= value / BINS_EXACT, "%lld: %lld",
+                  (long long)value, (long long)most);
+    }
+    cr_assert_lt(bins_of(INT64_MAX), BINS_COUNT);
+    cr_assert_eq(bins_of(INT64_MIN), 0);
+}
+
+/* A history of one policy and a world of pods, hour by hour, rolled up as an agent does it. */
+struct life {
+    struct reported d;
+    struct world world;
+    struct random random;
+    uint64_t id;
+    int64_t replicas;
+};
+
+static bool take_piece(void *self, struct journal_piece *piece)
+{
+    struct life *l = self;
+    struct err err = {0};
+
+    cr_assert(chunks_add(l->d.history.chunks, piece, &err), "%s", err.text);
+    free(piece);
+    return true;
+}
+
+static size_t room(void *self UNUSED)
+{
+    return 1 << 20;
+}
+
+static void life_begin(struct life *l, const char *test)
+{
+    const struct journal_sink sink = {
+        .take = take_piece, .room = room, .self = l, .limit = 1 << 20};
+    struct err err = {0};
+
+    memset(l, 0, sizeof *l);
+    reported_open(&l->d);
+    cr_assert(db_exec(l->d.history.db, "PRAGMA synchronous=OFF", &err));
+    l->random = random_start(test);
+    world_init(&l->world, test);
+    l->world.now_ms = T0;
+    l->world.journal = journal_new(&l->world.names, &sink);
+    journal_set_segment(l->world.journal, 40 << 10, 100 * DAY);
+    for (int i = 0; i < WORLD_NODES; i += 2)
+        l->world.nodes[i] = true;
+    world_list(&l->world);
+}
+
+static void life_end(struct life *l)
+{
+    world_done(&l->world);
+    reported_done(&l->d);
+}
+
+static void decide(struct life *l, int64_t t_ms)
+{
+    static const char *const reasons[] = {"yield", "harvest", "hold"};
+    struct decision_entry d = {.id = ++l->id, .t_ms = t_ms, .policy = "miner", .bound = "fit"};
+    struct err err = {0};
+    int reason = (int)random_in(&l->random, 0, 2);
+
+    (void)snprintf(d.reason, sizeof d.reason, "%s", reasons[reason]);
+    d.at[DECISION_BEFORE] = l->replicas;
+    l->replicas = random_in(&l->random, 0, 20);
+    d.at[DECISION_REPLICAS] = l->replicas;
+    if (reason == 0 && random_percent(&l->random, 70))
+        d.at[DECISION_LATENCY] = (int64_t)(random_u64(&l->random) >> random_in(&l->random, 36, 62));
+    cr_assert(decisions_add(l->d.history.decisions, &d, &err), "%s", err.text);
+}
+
+static void pack(struct life *l, int64_t now_ms)
+{
+    struct err err = {0};
+    bool more = true;
+
+    while (more)
+        cr_assert(history_pack(&l->d.history, now_ms, &more, &err), "%s", err.text);
+}
+
+/* An hour with samples, decisions and events; then it is over. */
+static void live(struct life *l, int64_t hour_ms)
+{
+    struct err err = {0};
+    int n = (int)random_in(&l->random, 0, 40);
+    int64_t t_ms = hour_ms;
+
+    reported_fill(&l->d, "miner", hour_ms, hour_ms + HOUR, 40000);
+    cr_assert(db_begin(l->d.history.db, &err));
+    for (int i = 0; i < n; i++) {
+        t_ms += random_in(&l->random, 0, HOUR / 40 - 1);
+        decide(l, t_ms);
+    }
+    while (l->world.now_ms < hour_ms + HOUR - 40000)
+        world_step(&l->world);
+    journal_cut(l->world.journal, l->world.now_ms);
+    cr_assert(db_commit(l->d.history.db, &err));
+    pack(l, hour_ms + HOUR);
+}
+
+/* What decisions and events themselves told of the time is gone, but for its last hour. */
+static void forget(struct life *l, int64_t now_ms)
+{
+    const struct history_keep keep = {.samples_ms = HOUR, .journal_ms = HOUR};
+    struct err err = {0};
+    int64_t n;
+
+    cr_assert(history_forget(&l->d.history, &keep, now_ms, &err), "%s", err.text);
+    cr_assert(db_number(l->d.history.db, "SELECT count(DISTINCT segment) FROM chunk", &n, &err));
+    cr_assert_eq(n, 1);
+}
+
+static void same_quantile(const char *what, size_t row, int64_t rolled, int64_t exact)
+{
+    cr_assert(rolled >= exact && rolled - exact <= exact / BINS_EXACT, "row %zu: %s %lld of %lld",
+              row, what, (long long)rolled, (long long)exact);
+}
+
+static void same_row(size_t i, const struct report_row *rolled, const struct report_row *exact)
+{
+#define SAME(FIELD)                                                                                \
+    cr_assert_eq(rolled->FIELD, exact->FIELD, "row %zu: " #FIELD " %lld, expected %lld", i,        \
+                 (long long)rolled->FIELD, (long long)exact->FIELD)
+    SAME(first_ms);
+    SAME(covered_ms);
+    SAME(decisions_ms);
+    SAME(journal_ms);
+    SAME(yields);
+    SAME(harvests);
+    SAME(reversals);
+    SAME(answers);
+    SAME(latency_max_us);
+    SAME(starts);
+    SAME(stops);
+    SAME(pods);
+    SAME(blocked);
+    SAME(wait_ms);
+    SAME(longest_wait_ms);
+    SAME(lone);
+    SAME(rise_milli);
+    SAME(nodes);
+    for (int k = 0; k < REPORT_WAIT_BUCKETS; k++)
+        SAME(wait_buckets[k]);
+#undef SAME
+    same_quantile("p50", i, rolled->latency_p50_us, exact->latency_p50_us);
+    same_quantile("p99", i, rolled->latency_p99_us, exact->latency_p99_us);
+    same_quantile("wait p50", i, rolled->wait_p50_ms, exact->wait_p50_ms);
+    same_quantile("wait p99", i, rolled->wait_p99_ms, exact->wait_p99_ms);
+}
+
+static void same_report(const struct report *rolled, const struct report *exact)
+{
+    cr_assert_eq(rolled->n_rows, exact->n_rows);
+    for (size_t i = 0; i < exact->n_rows; i++)
+        same_row(i, &rolled->rows[i], &exact->rows[i]);
+    same_row(exact->n_rows, &rolled->total, &exact->total);
+    cr_assert(exact->n_waits > 0 && rolled->n_waits > 0);
+    cr_assert_eq(rolled->waits[0].created_ms, exact->waits[0].created_ms);
+    cr_assert_eq(rolled->waits[0].until_ms, exact->waits[0].until_ms);
+    cr_assert_eq(rolled->waits[0].reported_ms, exact->waits[0].reported_ms);
+    cr_assert_eq(rolled->waits[0].cpu_milli, exact->waits[0].cpu_milli);
+    cr_assert_eq(rolled->waits[0].bound, exact->waits[0].bound);
+}
+
+/* Whatever happened: a report of what was rolled up tells the same as one of the decisions and events themselves. */
+Test(activity, tells_what_decisions_and_events_told)
+{
+    static const enum report_by by[] = {REPORT_MINUTE, REPORT_HOUR, REPORT_DAY, REPORT_WEEK_HOUR};
+    enum { HOURS = 50 };
+    const int64_t until_ms = T0 + (HOURS + 1) * HOUR;
+    struct report exact[COUNT_OF(by)];
+    struct life l;
+
+    life_begin(&l, "activity");
+    for (int i = 0; i < HOURS; i++)
+        live(&l, T0 + i * HOUR);
+    reported_fill(&l.d, "miner", T0 + HOURS * HOUR, until_ms, 40000);
+    pack(&l, until_ms);
+    for (size_t i = 0; i < COUNT_OF(by); i++)
+        exact[i] = reported_make(
+            &l.d, &(struct report_query){.since_ms = T0, .until_ms = until_ms, .by = by[i]});
+    cr_assert(exact[0].total.yields > 100 && exact[0].total.blocked > 20 &&
+              exact[0].total.reversals > 50 && exact[0].total.starts > 100);
+    forget(&l, until_ms);
+    for (size_t i = 0; i < COUNT_OF(by); i++) {
+        struct report rolled = reported_make(
+            &l.d, &(struct report_query){.since_ms = T0, .until_ms = until_ms, .by = by[i]});
+
+        same_report(&rolled, &exact[i]);
+        report_done(&rolled);
+        report_done(&exact[i]);
+    }
+    life_end(&l);
+}
+
+static void count_rows(struct life *l, enum level level, int64_t expected)
+{
+    struct err err = {0};
+    char sql[96];
+    int64_t n;
+
+    (void)snprintf(sql, sizeof sql, "SELECT coalesce(sum(rows), 0) FROM activity WHERE level = %d",
+                   level);
+    cr_assert(db_number(l->d.history.db, sql, &n, &err), "%s", err.text);
+    cr_assert_eq(n, expected, "level %d: %lld rows", level, (long long)n);
+}
+
+/* Minutes go before hours do; where hours are gone too, a day stands where its middle lies. */
+Test(activity, stays_for_as_long_as_figures_do)
+{
+    const struct history_keep minutes = {
+        .samples_ms = HOUR, .minutes_ms = HOUR, .journal_ms = HOUR};
+    const struct history_keep none = {
+        .samples_ms = HOUR, .minutes_ms = HOUR, .hours_ms = HOUR, .journal_ms = HOUR};
+    const struct report_query q = {.since_ms = T0, .until_ms = T0 + DAY, .by = REPORT_DAY};
+    struct report before, after;
+    struct err err = {0};
+    struct life l;
+
+    life_begin(&l, "stays");
+    for (int i = 0; i < 26; i++)
+        live(&l, T0 + i * HOUR);
+    before = reported_make(&l.d, &q);
+    count_rows(&l, LEVEL_MINUTE, 2 * 26 * 60);
+    count_rows(&l, LEVEL_HOUR, 2 * 26);
+    count_rows(&l, LEVEL_DAY, 2 * 2);
+    cr_assert(history_forget(&l.d.history, &minutes, T0 + 26 * HOUR, &err), "%s", err.text);
+    count_rows(&l, LEVEL_MINUTE, 2 * 60);
+    count_rows(&l, LEVEL_HOUR, 2 * 26);
+    cr_assert(db_exec(l.d.history.db,
+                      "DELETE FROM activity WHERE level = 2 AND first < 1790121600000", &err));
+    after = reported_make(&l.d, &q);
+    cr_assert_gt(before.total.yields, 0);
+    cr_assert_eq(after.total.yields, before.total.yields);
+    cr_assert_eq(after.total.pods, before.total.pods);
+    cr_assert_eq(after.total.journal_ms, DAY);
+    report_done(&before);
+    report_done(&after);
+    cr_assert(history_forget(&l.d.history, &none, T0 + 100 * DAY, &err), "%s", err.text);
+    count_rows(&l, LEVEL_HOUR, 0);
+    count_rows(&l, LEVEL_DAY, 0);
+    life_end(&l);
+}
+
+/* A file of a brim that did not roll up: what is there is rolled up at once, and nothing is made up for the time before. */
+Test(activity, takes_in_what_an_older_file_has)
+{
+    struct report_query q = {.since_ms = T0, .until_ms = T0 + 30 * HOUR, .by = REPORT_HOUR};
+    struct report exact, rolled;
+    struct err err = {0};
+    struct life l;
+
+    life_begin(&l, "older");
+    for (int i = 0; i < 30; i++)
+        live(&l, T0 + i * HOUR);
+    exact = reported_make(&l.d, &q);
+    cr_assert(db_exec(l.d.history.db, "DELETE FROM activity", &err), "%s", err.text);
+    l.d.history.activity_hour_ms = 0;
+    pack(&l, T0 + 30 * HOUR);
+    forget(&l, T0 + 30 * HOUR);
+    rolled = reported_make(&l.d, &q);
+    same_report(&rolled, &exact);
+    report_done(&rolled);
+    q.since_ms -= DAY;
+    rolled = reported_make(&l.d, &q);
+    cr_assert_eq(rolled.total.decisions_ms, 30 * HOUR);
+    cr_assert_eq(rolled.total.journal_ms, 30 * HOUR);
+    cr_assert_eq(rolled.total.yields, exact.total.yields);
+    report_done(&rolled);
+    report_done(&exact);
+    life_end(&l);
+}
+
+/* What was made of more than there is now stays: rolling up once more does not take it away. */
+Test(activity, is_not_made_less_by_what_was_dropped)
+{
+    const struct report_query q = {.since_ms = T0, .until_ms = T0 + 5 * HOUR, .by = REPORT_HOUR};
+    struct report before, after;
+    struct life l;
+
+    life_begin(&l, "dropped");
+    for (int i = 0; i < 5; i++)
+        live(&l, T0 + i * HOUR);
+    before = reported_make(&l.d, &q);
+    forget(&l, T0 + 5 * HOUR);
+    l.d.history.activity_hour_ms = 0;
+    live(&l, T0 + 5 * HOUR);
+    after = reported_make(&l.d, &q);
+    cr_assert_gt(before.total.yields, 0);
+    cr_assert_eq(after.total.yields, before.total.yields);
+    cr_assert_eq(after.total.blocked, before.total.blocked);
+    cr_assert_eq(after.total.reversals, before.total.reversals);
+    report_done(&before);
+    report_done(&after);
+    life_end(&l);
+}
+
+static bool count_row(void *self, const struct activity_row *row)
+{
+    int64_t *sum = self;
+
+    for (int k = 0; k < ACTIVITY_COUNT_; k++)
+        cr_assert_geq(row->at[k], 0);
+    *sum += row->at[ACTIVITY_PODS];
+    return true;
+}
+
+/* Bytes of a chunk are changed one after the other: it is left out, or numbers stay what they can be. */
+Test(activity, survives_broken_chunks)
+{
+    struct random r = random_start("broken");
+    struct life l;
+    struct err err = {0};
+    char sql[160];
+
+    life_begin(&l, "broken");
+    live(&l, T0);
+    for (int i = 0; i < 300; i++) {
+        int64_t sum = 0;
+
+        (void)snprintf(sql, sizeof sql,
+                       "UPDATE activity SET data = CAST(substr(data, 1, %d) || char(%d) || "
+                       "substr(data, %d) AS BLOB) WHERE level = 1",
+                       (int)random_in(&r, 0, 80), (int)random_in(&r, 1, 127),
+                       (int)random_in(&r, 1, 90));
+        cr_assert(db_begin(l.d.history.db, &err) && db_exec(l.d.history.db, sql, &err), "%s",
+                  err.text);
+        cr_assert(
+            activity_each(&l.d.history, 0, LEVEL_MINUTE, T0, T0 + HOUR, count_row, &sum, &err),
+            "%s", err.text);
+        db_rollback(l.d.history.db);
+    }
+    life_end(&l);
+}
