@@ -11,45 +11,9 @@
  * time between what the server has in memory and what it has been asked for. WATCH_DELETE says "no longer ours": the object is gone or
  * left the field selector. An object that the handler refuses is counted, reported by trouble(), and skipped.
  *
- * What goes wrong is told once by trouble() and mended here:
- *   history gone (410 as answer or as event), list token expired  list anew; again within 10 s wait first as if unreachable
- *   version or token that the server cannot read (400, 422)       likewise
- *   server behind our resourceVersion (504 TooLarge)              wait as told, retry; after 3 tries list without version
- *   told to wait (429, 503 with Retry-After)                      wait as told, go on from where we were
- *   unreachable, cut off, 5xx, 401                                wait 0.8 s, doubled up to 30 s, plus up to as much again
- *                                                                 by chance; from 0.8 s again after 2 min without failure
- *   forbidden (403)                                               wait 0.8 s, 1.6 s, 3.2 s, each plus up to as much again by
- *                                                                 chance (a server that has just started has not read its
- *                                                                 roles yet); 30 s from the 4th in a row on, until something
- *                                                                 is granted
- *   the same page 3 times by the server's fault                   wait as above, then list anew, no older than what is known
- *   a list of another kind than options.list_kind, or of none     as unreachable; it says nothing of what is gone
- *   no protobuf (406, 415)                                        JSON from now on, in pages of WATCH_PAGE_JSON, until
- *                                                                 nothing was heard for WATCH_ABSENCE_US
- *   no initial events: 422 or 400, an ERROR 500 in front of       pages from now on, until nothing was heard for
- *     everything else (etcd too old), a bookmark without the      WATCH_ABSENCE_US; not told as trouble
- *     mark, or none and silence for WATCH_MARK_US (so long
- *     after the first change, where changes come all the time)
- *   initial events that break off                                 wait as above, from their beginning; pages after 3 in a
- *                                                                 row, since those are resumed
- *   initial events that do not begin in 60 s                      as unreachable
- *   ended in peace                                                at once from the last version; under 1 s, and without an
- *                                                                 event or again within 10 s, it counts as a failure
- *   a list that leads back to the same page, or has more than     as unreachable, and from its beginning
- *     WATCH_MAX_PAGES
- *   bytes that tell nothing for so long                           wait as if unreachable, then list, no older than what is known
- *   silent for longer than watch_set_silence() allows             probe (below), then watch again, or list
- *
- * Silence: a server that is behind our version answers 200 and says nothing; one that has nothing to say does the same, since
- * bookmarks come only after the version moved. So after silence a list of one object, not older than our version, is asked
- * for: it gives the 504 of a server that is behind. What counts as heard is the head of an
- * answer, an object, a bookmark and an event of a known type, but not bytes that make none of them. So `heard` stays young
- * while all is well, however quiet the cluster: no older than the silence and the time of one answer. A connection that
- * died unnoticed is silent, too, so the stream is cancelled before, and opened anew behind the answer: meanwhile, for the
- * time of two answers, the watch is not `connected`. A stream whose head has not come is given WATCH_SILENT_US.
- *
- * But somebody in between may answer probes and keep back what streams bring. So where a probe finds another version than ours and no
- * stream has told of anything for WATCH_UNPROVEN_US, the list is taken anew, no older than what is known.
+ * What goes wrong is told once by trouble() and mended: watch_step.h says how, and when a silent stream is
+ * probed. What counts as heard is the head of an answer, an object, a bookmark and an event of a known type,
+ * but not bytes that make none of them.
  *
  * Everything happens on the loop's thread. watch_stop() may be called in any callback, watch_start() and
  * watch_free() in none of its own.
@@ -62,25 +26,20 @@
 
 #include "agent/kube/client.h"
 #include "agent/kube/decode.h"
+#include "agent/kube/watch_step.h"
 
 /* The longest and the shortest silence without a probe. */
 #define WATCH_SILENT_US     (60 * US_PER_S)
 #define WATCH_SILENT_MIN_US (1 * US_PER_S)
-/* For so long it is believed that a stream tells nothing for that nothing happens. */
-#define WATCH_UNPROVEN_US (120 * US_PER_S)
 /* A server with WatchList waits at most 3 s for etcd; one that pauses longer is listed in pages, which is as right. */
 #define WATCH_MARK_US (10 * US_PER_S)
-/* Unheard for so long, the server may be another release when it is back. */
-#define WATCH_ABSENCE_US (300 * US_PER_S)
-
 enum {
     WATCH_PAGE = 500,
     WATCH_PAGE_JSON =
         50, /* proxies that know no protobuf hold whole answers, and JSON is half as large again */
     WATCH_MAX_PAGES = 20000, /* a million objects in the small pages: several clusters */
     WATCH_MAX_VERSION = 128,
-    WATCH_MAX_CONTINUE = 16 << 10,
-    WATCH_TOO_LARGE_TRIES = 3
+    WATCH_MAX_CONTINUE = 16 << 10
 };
 
 enum watch_change { WATCH_UPSERT, WATCH_DELETE };
@@ -110,19 +69,6 @@ struct watch_options {
 #define WATCH_PODS_SELECTOR "status.phase!=Succeeded,status.phase!=Failed"
 #define WATCH_NODES_PATH    "/api/v1/nodes"
 #define WATCH_NODES_KIND    "NodeList"
-
-/* The enum's names are what logs show. */
-enum watch_state {
-    WATCH_OFF,
-    WATCH_LIST,
-    WATCH_INITIAL, /* a list as the beginning of a stream */
-    WATCH_STREAM,
-    WATCH_PROBE,
-    WATCH_LIST_LATER,
-    WATCH_STREAM_LATER,
-    WATCH_STATE_COUNT_
-};
-const char *watch_state_name(enum watch_state state);
 
 struct watch_stats {
     uint64_t relists;  /* lists begun after the first */
