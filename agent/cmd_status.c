@@ -196,6 +196,28 @@ static void show_damaged(struct sv json, struct strbuf *out)
                           SV_ARG(n));
 }
 
+/* How long ago the API server was heard: a watch that is not there yet has no age. */
+static void show_watches(struct sv json, struct strbuf *out)
+{
+    static const struct {
+        const char *path, *name;
+    } rows[] = {{"watch.pods_ms", "pods"},
+                {"watch.waiting_ms", "pods without a node"},
+                {"watch.nodes_ms", "nodes"}};
+
+    (void)strbuf_add(out, SV("\nHeard:      "));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t ms;
+
+        (void)strbuf_addf(out, "%s%s ", i == 0 ? "" : ", ", rows[i].name);
+        if (json_i64(json, rows[i].path, &ms))
+            (void)strbuf_addf(out, "%lld.%lld s ago", (long long)(ms / 1000),
+                              (long long)(ms % 1000 / 100));
+        else
+            (void)strbuf_add(out, SV("not yet"));
+    }
+}
+
 static void show_status(struct sv json, struct strbuf *out)
 {
     struct sv rest, filler;
@@ -216,6 +238,7 @@ static void show_status(struct sv json, struct strbuf *out)
     show_number(json, "nodes", out);
     (void)strbuf_add(out, SV(", that can take filler "));
     show_number(json, "eligible_nodes", out);
+    show_watches(json, out);
     if (json_i64(json, "t", &t)) {
         (void)strbuf_add(out, SV("\nAt:         "));
         show_moment(t, out);

@@ -394,6 +394,7 @@ void publish(const struct turn *t)
     s->started = t->started;
     fill_watch(&s->watches[0], "pods", t->parts.pods);
     fill_watch(&s->watches[1], "nodes", t->parts.nodes);
+    fill_watch(&s->watches[2], "waiting", t->parts.waiting);
     s->ready = s->watches[0].synced && s->watches[1].synced;
     s->nodes = (int64_t)cluster_node_count(facts_cluster(f));
     s->eligible_nodes = wide != NULL ? wide->plan.room.nodes : 0;

@@ -108,7 +108,7 @@ static inline bool snapshot_decided(const struct snapshot_filler *f)
 }
 
 struct snapshot_watch {
-    const char *name;  /* "pods", "nodes" */
+    const char *name;  /* "pods", "nodes", "waiting": the small one of pods without a node */
     bool synced;       /* a list has been complete */
     struct mono heard; /* when anything last came from the server; meaningless until synced */
     uint64_t relists_total, errors_total, events_total;
@@ -137,7 +137,7 @@ struct snapshot {
     struct mono at_mono;
     struct wall started;
     bool dry_run;
-    bool ready;           /* both watches synced: /readyz */
+    bool ready;           /* pods and nodes were listed: /readyz */
     bool policies_broken; /* their files are no good, what was in force before still is */
     char policy_error[SNAPSHOT_TEXT_SIZE];
     int64_t nodes, eligible_nodes, pods;
@@ -146,7 +146,7 @@ struct snapshot {
                                          have fitted without filler */
     int64_t waiting_pods;             /* paid pods that have a claim now */
     struct day day;                   /* what the last 24 hours came to */
-    struct snapshot_watch watches[2];
+    struct snapshot_watch watches[3];
     struct snapshot_history history;
     size_t n_fillers;
     struct snapshot_filler fillers[];

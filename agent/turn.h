@@ -52,6 +52,7 @@ struct turn_parts {
     struct clock clock;          /* the machine's, to measure inside a turn */
     struct facts *facts;
     struct watch *pods, *nodes;
+    const struct watch *waiting; /* of pods without a node, to be shown */
     struct snapshot_slot *slot;
     struct recorder *recorder; /* NULL: no history */
     bool dry_run;

@@ -518,6 +518,7 @@ static bool start_parts(struct agent *a, struct err *err)
                                              .facts = &a->facts,
                                              .pods = pods_watch(a->pods),
                                              .nodes = a->nodes,
+                                             .waiting = pods_waiting(a->pods),
                                              .slot = a->slot,
                                              .recorder = a->recorder,
                                              .dry_run = a->options->dry_run});

@@ -407,16 +407,18 @@ static const struct metric metrics[] = {
      SNAPSHOT(eligible_nodes)},
     {"brim_pods", TYPE_GAUGE, "", "",
      "Pods that brim knows, paid and filler, without Succeeded and Failed ones.", SNAPSHOT(pods)},
-    {"brim_watch_staleness_seconds", TYPE_GAUGE, "seconds", "kind",
-     "Time since anything was last heard from a watch of the API server; absent until its first "
-     "list is complete.",
+    {"brim_watch_staleness_seconds", TYPE_GAUGE, "seconds", "kind (pods, nodes, waiting)",
+     "Time since anything was last heard from a watch of the API server (waiting: the one of pods "
+     "that have no node, which tells early what yields wait for; it is asked when it was silent "
+     "for "
+     "60 s); absent until its first list is complete.",
      FUNCTION(watch_staleness)},
-    {"brim_watch_relists_total", TYPE_COUNTER, "", "kind",
+    {"brim_watch_relists_total", TYPE_COUNTER, "", "kind (pods, nodes, waiting)",
      "Times that a watch had to list everything again.", WATCH(relists_total)},
-    {"brim_watch_errors_total", TYPE_COUNTER, "", "kind",
+    {"brim_watch_errors_total", TYPE_COUNTER, "", "kind (pods, nodes, waiting)",
      "Failures of a watch: refused, cut off, not understood.", WATCH(errors_total)},
-    {"brim_watch_events_total", TYPE_COUNTER, "", "kind", "Events that a watch brought.",
-     WATCH(events_total)},
+    {"brim_watch_events_total", TYPE_COUNTER, "", "kind (pods, nodes, waiting)",
+     "Events that a watch brought.", WATCH(events_total)},
     {"brim_history_bytes", TYPE_GAUGE, "bytes", "", "Size of the history's file.", HISTORY(bytes)},
     {"brim_queue_length", TYPE_GAUGE, "", "", "Things that wait to be written into the history.",
      HISTORY(queued)},

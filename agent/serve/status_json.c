@@ -45,7 +45,7 @@ static void write_watches(struct jsonw *w, const struct snapshot *s, struct mono
 {
     static const struct {
         const char *name, *key;
-    } kinds[] = {{"pods", "pods_ms"}, {"nodes", "nodes_ms"}};
+    } kinds[] = {{"pods", "pods_ms"}, {"nodes", "nodes_ms"}, {"waiting", "waiting_ms"}};
 
     jsonw_object(w, "watch");
     for (size_t k = 0; k < COUNT_OF(kinds); k++) {

@@ -6,7 +6,7 @@
  * is text, {"at":MS} is a moment to be shown in the reader's zone, {"until":MS} is the time that is
  * left until then. Pure; `s` may be NULL: no turn has ended yet.
  *
- * status: v t boot version state dry_run watch{pods_ms nodes_ms} cpu{allocatable paid pending
+ * status: v t boot version state dry_run watch{pods nodes waiting}_ms cpu{allocatable paid pending
  * filler leaving headroom reserve}_milli waiting{pods total{} day{}} earned{day{}} nodes eligible_nodes pods
  * policy_error fillers[]
  * fillers_total say{doing why}. `state` is "starting", "no-policy", or the reason

@@ -105,6 +105,8 @@ static inline struct snapshot *sample_snapshot(void)
                                             .heard = {.us = SAMPLE_NOW.us - 1500000},
                                             .relists_total = 2};
     s->watches[1] = (struct snapshot_watch){.name = "nodes", .synced = false, .errors_total = 9};
+    s->watches[2] = (struct snapshot_watch){
+        .name = "waiting", .synced = true, .heard = {.us = SAMPLE_NOW.us - 40000000}};
     s->history = (struct snapshot_history){.on = true, .bytes = 4096, .merged_total = 3};
     sample_filler(&s->fillers[0], "miner");
     (void)snprintf(s->fillers[1].policy, sizeof s->fillers[1].policy, "a\"b\\c\nd");

@@ -174,6 +174,7 @@ Test(exposition, writes_every_figure_of_a_known_filler)
         "brim_paid_pods_waiting 2",
         "brim_nodes 6",
         "brim_watch_staleness_seconds{kind=\"pods\"} 1.5",
+        "brim_watch_staleness_seconds{kind=\"waiting\"} 40",
         "brim_watch_relists_total{kind=\"pods\"} 2",
         "brim_watch_errors_total{kind=\"nodes\"} 9",
         "brim_build_info{version=\"" BRIM_VERSION "\"} 1",

@@ -235,6 +235,7 @@ Test(routes, shows_status_with_null_for_what_is_not_known)
                 "unknown"); /* a filler that cannot be scaled matters more than one that grows */
     expect_number(json, "watch.pods_ms", 1500);
     expect_null(json, "watch.nodes_ms");
+    expect_number(json, "watch.waiting_ms", 40000);
     expect_number(json, "cpu.allocatable_milli", 184000);
     expect_number(json, "cpu.paid_milli", 8500);
     expect_number(json, "cpu.filler_milli", 130000);
