@@ -181,6 +181,10 @@ class Stage:
     def status(self):
         return json.loads(recount.ask(self.url + "/api/v1/status"))
 
+    def metric(self, name):
+        """A sample, by its name and labels."""
+        return next(float(line.split()[-1]) for line in recount.ask(self.url + "/metrics").splitlines() if line.startswith(name + " "))
+
     def replicas(self):
         return self.server.get(MINER)["spec"]["replicas"]
 

@@ -33,7 +33,7 @@ from test_pocket import MINER, checks, wait_until
 FAULTY_SYSTEM = None
 LANES = 12
 # They begin first: back-offs of a minute and more.
-LONGEST = ("looked_up_for_a_while", "has_not_reached", "nothing_grows_meanwhile", "restart_one_by_one",
+LONGEST = ("are_kept_back", "versions_that_go_back", "looked_up_for_a_while", "has_not_reached", "nothing_grows_meanwhile", "restart_one_by_one",
            "just_before_a_pod_is_let_in_to_it", "vanishes_in_its_midst_is_begun_anew", "with_all_its_connections_is_found_again")
 
 
@@ -256,6 +256,33 @@ class Answers(unittest.TestCase):
             s.proxy.ask = None
             s.proxy.cut()
             s.known(60)
+
+    def test_streams_that_are_kept_back(self):
+        """What is asked is answered, and nothing that happens is told."""
+        with Stage() as s:
+            s.begin()
+            s.proxy.frame = lambda r, f: [] if r.of("pods", "nodes") and "sendInitialEvents" not in r.query else None
+            s.proxy.cut()
+            s.wait_log("watching nodes")
+            s.change()
+            s.known(180)
+            s.proxy.frame = None
+            s.proxy.cut()
+            s.change_back()
+            s.settle(60)
+
+    def test_a_watch_of_waiting_pods_that_is_never_answered_tells_its_age(self):
+        age = lambda s, kind: s.metric('brim_watch_staleness_seconds{kind="%s"}' % kind)
+        with Stage(policy=POLICY + "  stale: {after: 6s}\n") as s:
+            s.begin()
+            self.assertLess(age(s, "waiting"), 65)
+            s.proxy.ask = lambda r: HANG if r.of("pods") and not r.of_all() else None
+            s.proxy.cut()
+            wait_until(lambda: age(s, "waiting") > 15, 30, "its age")
+            self.assertLess(age(s, "pods"), 15)
+            s.proxy.ask = None
+            s.proxy.cut()
+            wait_until(lambda: age(s, "waiting") < 15, 30, "it to be heard")
 
     def told_to_wait(self, answer):
         with Stage() as s:
@@ -485,35 +512,65 @@ class Writes(unittest.TestCase):
             s.settle(90)
             self.assertEqual(len(lost), 2)
 
-    def slow_writes(self, ask, body=None):
-        """Paid pods come and go; nobody but the agent scales the filler, and it takes nobody for such."""
+    def nobody(self, s, seconds):
+        """Nobody but the agent scales the filler, and it takes nobody for such."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.assertNotIn(s.status()["fillers"][0]["state"], ("foreign", "paused"))
+            time.sleep(0.3)
+
+    def writes_held(self, seconds):
+        """Each time filler yields twice, and the first write is carried out behind the second one."""
         with Stage() as s:
             s.begin()
-            s.proxy.ask = lambda r: ask() if r.is_scale else None
-            s.proxy.body = lambda r, status, data: body() if body and r.is_scale else None
-            for i in range(8):
-                (s.paid("paid-%d" % (i // 2), 2 + i % 5) if i % 2 == 0 else s.unpaid("paid-%d" % (i // 2)))
-                end = time.monotonic() + self.random.uniform(1, 14)
-                while time.monotonic() < end:
-                    state = s.status()["fillers"][0]["state"]
-                    self.assertNotIn(state, ("foreign", "paused"))
-                    time.sleep(0.3)
-            time.sleep(30)
-            s.proxy.ask = s.proxy.body = None
-            self.assertNotIn("foreign", s.text())
-            s.settle(120)
+            full, held = s.replicas(), []
 
-    def setUp(self):
+            def ask(r):
+                if r.is_scale and not held:
+                    held.append(r)
+                    time.sleep(seconds)
+            for i in range(3):
+                s.proxy.ask, before = ask, s.replicas()
+                s.paid("one-%d" % i, 2)
+                wait_until(lambda: s.replicas() < before, 10, "the first yield, over another connection")
+                between = s.replicas()
+                s.paid("two-%d" % i, 2)
+                wait_until(lambda: s.replicas() < between, 10, "the second")
+                self.nobody(s, held[0].at + seconds + 6 - time.monotonic())
+                s.proxy.ask = None
+                s.unpaid("one-%d" % i)
+                s.unpaid("two-%d" % i)
+                self.nobody(s, 6)
+                s.settle()
+                held.clear()
+            self.assertEqual(s.replicas(), full)
+
+    def test_writes_that_are_carried_out_behind_later_ones_are_nobody_elses(self):
+        self.writes_held(5)
+
+    def test_writes_that_are_carried_out_after_they_were_given_up_are_nobody_elses(self):
+        self.writes_held(20)
+
+    def test_writes_that_take_from_no_time_to_half_a_minute_are_nobody_elses(self):
+        """So do their answers; some never come."""
         seed = int(os.environ.get("BRIM_SEED", time.time_ns()))
         print("# %s: BRIM_SEED=%d" % (self.id(), seed), file=sys.stderr)
-        self.random = random.Random(seed)
+        r = random.Random(seed)
 
-    def test_writes_that_are_carried_out_late_are_nobody_elses(self):
-        """From two to thirty seconds: all but the first of these are given up before."""
-        self.slow_writes(lambda: time.sleep(self.random.uniform(2, 30)))
-
-    def test_writes_that_are_answered_late_or_never_are_nobody_elses(self):
-        self.slow_writes(lambda: None, lambda: self.random.choice((HANG, BREAK, time.sleep(self.random.uniform(2, 30)))))
+        def slowly(scale, end=None):
+            if scale and r.random() < 0.5:
+                time.sleep(r.uniform(2, 30))
+                return end
+        with Stage() as s:
+            s.begin()
+            s.proxy.ask = lambda q: slowly(q.is_scale)
+            s.proxy.body = lambda q, status, data: slowly(q.is_scale, r.choice((None, HANG, BREAK)))
+            for i in range(16):
+                s.paid("paid-%d" % (i % 2), 2 + i % 3) if i % 4 < 2 else s.unpaid("paid-%d" % (i % 2))
+                self.nobody(s, r.uniform(0.5, 12))
+            self.nobody(s, 40)
+            s.proxy.ask = s.proxy.body = None
+            s.settle(120)
 
     def test_writes_that_admission_refuses(self):
         no = Answer(403, status_of(403, "Forbidden", message="admission webhook \"no.example.com\" denied the request: not today"))

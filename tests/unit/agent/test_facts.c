@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <stdio.h>
 
 #include "agent/facts.h"
@@ -498,5 +499,48 @@ Test(facts, the_node_that_a_pod_was_let_in_to_is_no_part_of_the_shape)
         RUNNING);
     (void)measure(&w);
     cr_assert_eq(w.plans[0].room.nodes, 2);
+    world_done(&w);
+}
+
+/* A pod and a node with an extended resource of this number come and go. */
+static void come_and_go(struct world *w, int number)
+{
+    char text[512];
+    struct err err = {0};
+
+    for (int gone = 0; gone < 2; gone++) {
+        (void)snprintf(text, sizeof text,
+                       "{\"metadata\":{\"name\":\"x\",\"namespace\":\"prod\",\"uid\":\"x%d\"},"
+                       "\"spec\":{\"containers\":[{\"name\":\"a\",\"resources\":{\"requests\":{"
+                       "\"cpu\":\"1\",\"example.com/pod-%d\":\"1\"}}}]}}",
+                       number, number);
+        cr_assert(facts_pod(&w->facts, gone != 0, DECODE_JSON, sv_from(text), w->now, &err), "%s",
+                  err.text);
+        (void)snprintf(text, sizeof text,
+                       "{\"metadata\":{\"name\":\"x\",\"uid\":\"x%d\"},\"spec\":{},\"status\":{"
+                       "\"allocatable\":{\"cpu\":\"1\",\"example.com/node-%d\":\"1\"}}}",
+                       number, number);
+        cr_assert(facts_node(&w->facts, gone != 0, DECODE_JSON, sv_from(text), &err), "%s",
+                  err.text);
+    }
+}
+
+Test(facts, names_of_resources_that_come_and_go_take_no_more_and_more_memory)
+{
+    struct world w;
+    size_t before = 0;
+
+    world_init(&w);
+    give_node(&w, "n1", 10);
+    for (int i = 0; i < 10000; i++) {
+        come_and_go(&w, i);
+        if (i == 100)
+            before = mallinfo2().uordblks;
+    }
+    cr_assert_leq(mallinfo2().uordblks, before + 4096);
+    cr_assert_leq(cluster_names(facts_cluster(&w.facts))->count, RESOURCE_MAX);
+    cr_assert_eq(cluster_pod_count(facts_cluster(&w.facts)), 0);
+    give_pod(&w, "prod", "p", "", "2", "", "{\"phase\":\"Pending\"}");
+    cr_assert_eq(cluster_pod_count(facts_cluster(&w.facts)), 1, "others count as before");
     world_done(&w);
 }
