@@ -322,6 +322,43 @@ static bool put_table(struct history *h, int64_t policy, enum level level, struc
     return ok;
 }
 
+struct looking {
+    int64_t first_ms;
+    struct sv data;
+    bool there, same;
+};
+
+static bool look_at(void *self, const struct pack *pack)
+{
+    struct looking *l = self;
+
+    l->there = pack->first_ms == l->first_ms;
+    l->same = l->there && sv_eq(pack->data, l->data);
+    return false;
+}
+
+bool activity_look(struct history *h, int64_t policy, enum level level, int64_t first_ms,
+                   struct sv data, bool *ret_there, bool *ret_same, struct err *err)
+{
+    struct looking l = {.first_ms = first_ms, .data = data};
+
+    if (!packs_each(h->activity, policy, level, first_ms, first_ms + 1, look_at, &l, err))
+        return false;
+    *ret_there = l.there;
+    *ret_same = l.same;
+    return true;
+}
+
+bool activity_put(struct history *h, int64_t policy, enum level level, int64_t first_ms,
+                  struct sv data, struct err *err)
+{
+    CLEANUP(table_free_ptr) struct table *t = table_new(first_ms, level);
+
+    if (!unpack(level, data, t))
+        return err_set(err, ERR_STORAGE, 0, "found %zu bytes that are no chunk", data.len);
+    return put_table(h, policy, level, t, err);
+}
+
 static bool copy_row(void *self, const struct activity_row *row)
 {
     struct table *t = self;

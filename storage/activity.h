@@ -79,7 +79,14 @@ bool activity_until(struct history *h, int64_t policy, int64_t t_ms, int64_t *re
  */
 bool activity_roll(struct history *h, int64_t now_ms, struct err *err) MUST_CHECK;
 
-/* Is it such a chunk, of rows of this level? For those who take one in. */
+/*
+ * For those who take in a chunk as the file keeps it. Is it such a chunk, of rows of this level? Is there one for that time, and is it the same?
+ * Takes its place; ERR_STORAGE where it is none.
+ */
 bool activity_check(enum level level, struct sv data) MUST_CHECK;
+bool activity_look(struct history *h, int64_t policy, enum level level, int64_t first_ms,
+                   struct sv data, bool *ret_there, bool *ret_same, struct err *err) MUST_CHECK;
+bool activity_put(struct history *h, int64_t policy, enum level level, int64_t first_ms,
+                  struct sv data, struct err *err) MUST_CHECK;
 
 #endif

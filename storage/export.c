@@ -187,6 +187,43 @@ static bool read_journal(struct exporting *e)
            !e->failed;
 }
 
+static bool take_activity(void *self, const struct pack *pack)
+{
+    struct exporting *e = self;
+
+    record_from_activity(
+        &(struct record_activity){
+            .policy = e->policy, .level = e->level, .first_ms = pack->first_ms, .data = pack->data},
+        &e->record);
+    return tell(e);
+}
+
+/* By the day, the hour and the minute; an empty policy is the journal. */
+static bool read_activity_of(struct exporting *e, struct sv policy)
+{
+    int64_t id = 0;
+
+    if (policy.len != 0 && !samples_find_policy(e->history->samples, policy, &id, e->err))
+        return false;
+    e->policy = policy;
+    for (e->level = LEVEL_DAY; e->level > LEVEL_SAMPLES; e->level--) {
+        if (!packs_each(e->history->activity, id, e->level, e->query->from_ms, e->query->until_ms,
+                        take_activity, e, e->err) ||
+            e->failed)
+            return false;
+    }
+    return true;
+}
+
+static bool read_activity(struct exporting *e, char **names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!read_activity_of(e, sv_from(names[i])))
+            return false;
+    }
+    return read_activity_of(e, (struct sv){0});
+}
+
 static bool take_event(void *self, const struct event *event)
 {
     struct exporting *e = self;
@@ -254,6 +291,8 @@ static bool read_kind(struct exporting *e, enum record_kind kind, char **names, 
         return read_gaps(e);
     case RECORD_JOURNAL:
         return read_journal(e);
+    case RECORD_ACTIVITY:
+        return read_activity(e, names, n);
     case RECORD_EVENT:
         return read_events(e, &damage->journal);
     case RECORD_BLOCKED:

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "storage/activity.h"
 #include "storage/codec.h"
 #include "storage/rollup.h"
 
@@ -505,6 +506,27 @@ static bool add_chunk(struct import *im, const struct record *r, struct err *err
     return same || chunks_put(im->history->chunks, &chunk, err);
 }
 
+static bool add_activity(struct import *im, const struct record *r, struct err *err)
+{
+    struct history *h = im->history;
+    struct record_activity a;
+    int64_t policy = 0;
+    bool there, same;
+
+    if (!record_to_activity(r, &a, err) ||
+        (a.policy.len != 0 && !samples_policy(h->samples, a.policy, &policy, err)) ||
+        !activity_look(h, policy, a.level, a.first_ms, a.data, &there, &same, err))
+        return false;
+    if (there && !same && !im->options.replace)
+        return err_set(err, ERR_CONFLICT, 0,
+                       "the history tells of something else that happened then: --replace takes "
+                       "this in its place");
+    im->counts.there[RECORD_ACTIVITY] += same;
+    im->counts.replaced[RECORD_ACTIVITY] += there && !same;
+    im->counts.added[RECORD_ACTIVITY] += !there;
+    return same || activity_put(h, policy, a.level, a.first_ms, a.data, err);
+}
+
 bool import_add(struct import *im, const struct record *r, struct err *err)
 {
     switch (r->kind) {
@@ -520,6 +542,8 @@ bool import_add(struct import *im, const struct record *r, struct err *err)
         return add_gap(im, r, err);
     case RECORD_JOURNAL:
         return add_chunk(im, r, err);
+    case RECORD_ACTIVITY:
+        return add_activity(im, r, err);
     case RECORD_EVENT:
     case RECORD_BLOCKED:
     case RECORD_KIND_COUNT_:

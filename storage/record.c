@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "storage/activity.h"
 #include "storage/blocked.h"
 #include "storage/rollup.h"
 
 static const char *const kind_names[] = {
     [RECORD_DAY] = "day",         [RECORD_HOUR] = "hour",         [RECORD_MINUTE] = "minute",
     [RECORD_SAMPLE] = "sample",   [RECORD_DECISION] = "decision", [RECORD_GAP] = "gap",
-    [RECORD_JOURNAL] = "journal", [RECORD_EVENT] = "event",       [RECORD_BLOCKED] = "blocked",
+    [RECORD_JOURNAL] = "journal", [RECORD_ACTIVITY] = "activity", [RECORD_EVENT] = "event",
+    [RECORD_BLOCKED] = "blocked",
 };
 _Static_assert(COUNT_OF(kind_names) == RECORD_KIND_COUNT_, "a kind has no name");
 
@@ -28,6 +30,7 @@ enum {
 enum { POLICY, REASON, BOUND, DETAIL };
 enum { GAP_DECISIONS = 2, GAP_WHY = 0 };
 enum { CHUNK_SEGMENT = 2, CHUNK_NUMBER, CHUNK_EVENTS, CHUNK_DATA = 0 };
+enum { ROLLED_STEP = 1, ROLLED_DATA = 1 };
 enum { EVENT_POD = 1, EVENT_CREATED, EVENT_CPU, EVENT_MEMORY, EVENT_PRIORITY, EVENT_FILLER };
 enum { EVENT_WHAT, EVENT_NODE_NAME, EVENT_REASON };
 enum { BLOCKED_CREATED = 2, BLOCKED_CPU, BLOCKED_END = 0 };
@@ -149,6 +152,14 @@ static void add_chunk(struct record_table *t)
     add(t, RECORD_BYTES, "data", 0, true, CHUNK_DATA);
 }
 
+static void add_activity(struct record_table *t)
+{
+    add(t, RECORD_TIME, "time", 0, true, TIME);
+    add(t, RECORD_TEXT, "policy", 0, false, POLICY);
+    add(t, RECORD_NUMBER, "step_seconds", 0, true, ROLLED_STEP);
+    add(t, RECORD_BYTES, "data", 0, true, ROLLED_DATA);
+}
+
 static void add_event(struct record_table *t)
 {
     add(t, RECORD_TIME, "time", 0, true, TIME);
@@ -178,8 +189,8 @@ void record_tables_init(struct record_tables *t)
         [RECORD_DAY] = add_figures,       [RECORD_HOUR] = add_figures,
         [RECORD_MINUTE] = add_figures,    [RECORD_SAMPLE] = add_sample,
         [RECORD_DECISION] = add_decision, [RECORD_GAP] = add_gap,
-        [RECORD_JOURNAL] = add_chunk,     [RECORD_EVENT] = add_event,
-        [RECORD_BLOCKED] = add_blocked,
+        [RECORD_JOURNAL] = add_chunk,     [RECORD_ACTIVITY] = add_activity,
+        [RECORD_EVENT] = add_event,       [RECORD_BLOCKED] = add_blocked,
     };
     _Static_assert(COUNT_OF(adders) == RECORD_KIND_COUNT_, "a kind has no columns");
 
@@ -422,6 +433,40 @@ bool record_to_chunk(const struct record *r, struct chunk *ret_chunk, struct err
                                 .last_ms = n[UNTIL],
                                 .events = n[CHUNK_EVENTS],
                                 .data = r->text[CHUNK_DATA]};
+    return true;
+}
+
+void record_from_activity(const struct record_activity *a, struct record *to)
+{
+    record_clear(to, RECORD_ACTIVITY);
+    to->number[TIME] = a->first_ms;
+    to->number[ROLLED_STEP] = level_step_ms(a->level) / 1000;
+    to->text[POLICY] = a->policy;
+    to->text[ROLLED_DATA] = a->data;
+}
+
+bool record_to_activity(const struct record *r, struct record_activity *ret_activity,
+                        struct err *err)
+{
+    struct record_activity a = {.policy = r->text[POLICY],
+                                .data = r->text[ROLLED_DATA],
+                                .level = LEVEL_MINUTE,
+                                .first_ms = r->number[TIME]};
+
+    while (a.level < LEVEL_DAY && level_step_ms(a.level) / 1000 != r->number[ROLLED_STEP])
+        a.level++;
+    if (level_step_ms(a.level) / 1000 != r->number[ROLLED_STEP])
+        return err_set(err, ERR_INPUT, 0, "step_seconds: found %lld, expected 60, 3600 or 86400",
+                       (long long)r->number[ROLLED_STEP]);
+    if (!expect_text("policy", a.policy, SAMPLES_POLICY_SIZE - 1, err))
+        return false;
+    if (packs_floor(a.first_ms, level_span_ms(a.level)) != a.first_ms)
+        return err_set(err, ERR_INPUT, 0, "time: expected the begin of a chunk, of %lld s",
+                       (long long)level_span_ms(a.level) / 1000);
+    if (!activity_check(a.level, a.data))
+        return err_set(err, ERR_INPUT, 0, "data: found %zu bytes, expected those of a chunk",
+                       a.data.len);
+    *ret_activity = a;
     return true;
 }
 

@@ -10,6 +10,8 @@
  *     decision            decisions.h
  *     gap                 from when to when something is missing, and why (history.h)
  *     journal             the event journal's chunks as the file keeps them (wire.h), in base64
+ *     activity            what happened, in the chunks in which the file keeps it (activity.h), in base64; without a policy: what the
+ *                         journal told
  *     event               what the journal tells, for people; cannot be taken in
  *     blocked             paid pods that had to wait for filler (blocked.h), for people; cannot be taken in
  */
@@ -30,6 +32,7 @@ enum record_kind {
     RECORD_DECISION,
     RECORD_GAP,
     RECORD_JOURNAL,
+    RECORD_ACTIVITY,
     RECORD_EVENT,
     RECORD_BLOCKED,
     RECORD_KIND_COUNT_,
@@ -115,6 +118,16 @@ bool record_to_gap(const struct record *r, struct history_gap *ret_gap, struct e
 
 void record_from_chunk(const struct chunk *chunk, struct record *to);
 bool record_to_chunk(const struct record *r, struct chunk *ret_chunk, struct err *err) MUST_CHECK;
+
+/* `policy` is empty for what the journal told. */
+struct record_activity {
+    struct sv policy, data;
+    enum level level;
+    int64_t first_ms;
+};
+void record_from_activity(const struct record_activity *a, struct record *to);
+bool record_to_activity(const struct record *r, struct record_activity *ret_activity,
+                        struct err *err) MUST_CHECK;
 
 void record_from_event(const struct event *e, struct record *to);
 

@@ -385,7 +385,8 @@ static bool take_kind(struct sv text, enum record_kind *ret_kind, struct err *er
     *ret_kind = record_kind_named(text);
     return *ret_kind != RECORD_KIND_COUNT_ ||
            unlike("kind", text,
-                  "day, hour, minute, sample, decision, gap, journal, event or blocked", err);
+                  "day, hour, minute, sample, decision, gap, journal, activity, event or blocked",
+                  err);
 }
 
 static bool unknown_column(struct sv name, enum record_kind kind, struct err *err)

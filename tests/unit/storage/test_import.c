@@ -179,6 +179,7 @@ static void fill(struct history *h, struct random *r)
 Test(import, a_history_comes_out_as_it_went_in)
 {
     struct random r = random_start("import/a_history_comes_out_as_it_went_in");
+    int64_t rolled = 0;
 
     for (int round = 0; round < ROUNDS; round++) {
         enum record_format format = round % 2 == 0 ? RECORD_CSV : RECORD_JSONL;
@@ -196,6 +197,7 @@ Test(import, a_history_comes_out_as_it_went_in)
         second = text_of(&copy, &everything, format);
         cr_assert_str_eq(first, second);
         cr_assert_geq(counts.added[RECORD_SAMPLE], 600);
+        rolled += counts.added[RECORD_ACTIVITY];
 
         /* Once more: all of it is there. */
         cr_assert(take_in(&copy, first, false, &again, &err), "%s", err.text);
@@ -208,6 +210,7 @@ Test(import, a_history_comes_out_as_it_went_in)
         folder_done(&g);
         folder_done(&f);
     }
+    cr_assert_gt(rolled, 0);
 }
 
 /* What came packed is packed again, so that the copy is no larger. */
@@ -242,9 +245,10 @@ Test(import, hours_with_figures_are_packed)
 
 /* ---- what is there, and what is wrong ---- */
 
-#define HEAD  "kind,time,policy,paid_cores\n"
-#define AT(s) "sample,2026-09-21T14:00:" s "Z,miner,"
-#define GIVEN HEAD AT("00") "1\n" AT("10") "2\n" AT("20") "3\n"
+#define ACTIVITY "kind,time,policy,step_seconds,data\nactivity,"
+#define HEAD     "kind,time,policy,paid_cores\n"
+#define AT(s)    "sample,2026-09-21T14:00:" s "Z,miner,"
+#define GIVEN    HEAD AT("00") "1\n" AT("10") "2\n" AT("20") "3\n"
 #define FIGURE                                                                                     \
     "kind,time,policy,covered_ms,paid_covered_ms,paid_cores_min,paid_cores_mean,"                  \
     "paid_cores_p50,paid_cores_p90,paid_cores_p99,paid_cores_max\n"
@@ -360,6 +364,12 @@ static const struct {
      "kind,time,until,segment,number,events,data\n"
      "journal,2026-09-21T14:00:00Z,2026-09-21T14:00:00Z,1,0,3,A\n",
      "a.csv:2: data: found A, expected base64"},
+    {"a step", ACTIVITY "2026-09-21T14:00:00Z,miner,61,AAAA\n",
+     "a.csv:2: step_seconds: found 61, expected 60, 3600 or 86400"},
+    {"a chunk's time", ACTIVITY "2026-09-21T14:00:00Z,,3600,AAAA\n",
+     "a.csv:2: time: expected the begin of a chunk, of 86400 s"},
+    {"no chunk", ACTIVITY "2026-09-21T14:00:00Z,,60,AAAA\n",
+     "a.csv:2: data: found 3 bytes, expected those of a chunk"},
     {"an event", "kind,time,event\nevent,2026-09-21T14:00:00Z,pod_gone\n",
      "a.csv:2: found an event: these come out of the journal"},
     {"a NUL in a gap's reason",
