@@ -4,6 +4,7 @@
 #include "agent/cmd_replay.h"
 #include "agent/prom/flags.h"
 #include "agent/prom/ksm_ask.h"
+#include "agent/prom/matchers.h"
 #include "agent/report_ask.h"
 #include "base/alloc.h"
 #include "base/num.h"
@@ -52,6 +53,8 @@ static bool read_period(const struct cli *cli, struct ksm_period *period, struct
     int64_t now_ms = clock.wall(clock.self).us / US_PER_MS;
 
     *period = (struct ksm_period){.match = cli_value(cli, "match")};
+    if (!matchers_check(sv_from(period->match), err))
+        return err_wrap(err, "--match");
     if (!read_time(cli, "since", now_ms, &period->since_ms, err) ||
         !read_time(cli, "until", now_ms, &period->until_ms, err) ||
         !read_interval(cli, &period->interval_ms, err))

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/prom/matchers.h"
 #include "agent/prom/scrapes.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -53,6 +54,8 @@ bool report_scraped_open(const struct report_scraped_options *options,
     if (!is_label(sv_from(label_of(s)))) {
         (void)err_set(err, ERR_INPUT, 0, "--by-label: found '%s', expected a label's name",
                       label_of(s));
+    } else if (options->match != NULL && !matchers_check(sv_from(options->match), err)) {
+        (void)err_wrap(err, "--match");
     } else if (prom_open(&s->prom, &options->prom, err)) {
         *ret_scraped = s;
         return true;
@@ -138,12 +141,12 @@ static bool on_policy(void *self, const struct promread_series *series, struct e
 
 #define TOLD "cpu_capacity_allocatable{policy!=\"\""
 
-static bool ask_policies(struct report_scraped *s, const struct report_query *q, struct err *err)
+/* Names of policies that were scraped in begin <= t < end, and a step after it. */
+static bool ask_names(struct report_scraped *s, int64_t begin_ms, int64_t end_ms, int64_t step_ms,
+                      struct err *err)
 {
-    int64_t step_ms =
-        max_i64(5 * MINUTE_MS, (q->until_ms - q->since_ms) / (PROM_MAX_POINTS / 2) + 1);
     struct prom_query query = {
-        .begin_ms = q->since_ms + step_ms, .end_ms = q->until_ms + step_ms, .step_ms = step_ms};
+        .begin_ms = begin_ms + step_ms, .end_ms = end_ms + step_ms, .step_ms = step_ms};
     struct strbuf text;
     bool ok;
 
@@ -154,6 +157,25 @@ static bool ask_policies(struct report_scraped *s, const struct report_query *q,
     ok = ask(s, &text, &query, on_policy, s, err);
     strbuf_done(&text);
     return ok;
+}
+
+/* Of the whole time at once, unless that is too much for the server. */
+static bool ask_policies(struct report_scraped *s, const struct report_query *q, struct err *err)
+{
+    int64_t window_ms = q->until_ms - q->since_ms, end_ms;
+    int64_t step_ms = max_i64(5 * MINUTE_MS, window_ms / (PROM_MAX_POINTS / 2) + 1);
+    struct err own = {0};
+
+    for (int64_t at = q->since_ms; at < q->until_ms; at = end_ms) {
+        end_ms = min_i64(at + window_ms, q->until_ms);
+        if (ask_names(s, at, end_ms, step_ms, &own))
+            continue;
+        if (!prom_halve(&own, end_ms - at, max_i64(step_ms, REPORT_SCRAPED_MIN_WINDOW_MS),
+                        &window_ms))
+            return prom_name_window(at, end_ms, &own, err);
+        end_ms = at;
+    }
+    return true;
 }
 
 static bool nothing_told(const struct report_scraped *s, const struct report_query *q,
@@ -257,9 +279,8 @@ static bool ask_all(const struct gathering *g, struct err *err)
             show(g, end_ms);
             continue;
         }
-        if (own.kind != ERR_LIMIT || own.code == 0 || end_ms - at <= REPORT_SCRAPED_MIN_WINDOW_MS)
+        if (!prom_halve(&own, end_ms - at, REPORT_SCRAPED_MIN_WINDOW_MS, &window_ms))
             return prom_name_window(at, end_ms, &own, err);
-        window_ms = max_i64((end_ms - at) / 2, REPORT_SCRAPED_MIN_WINDOW_MS);
         end_ms = at;
     }
     return true;

@@ -11,6 +11,8 @@
 enum { NAMES_BYTES = 24 << 10 };
 /* Scrapes of so long tell their interval. */
 #define MEASURED_MS (30 * 60 * MS_PER_S)
+/* In less of it there are too few scrapes. */
+#define LEAST_MEASURED_MS (4 * 60 * MS_PER_S)
 
 /*
  * In a question $M is the matchers, $W the window, $I the interval, $U uids or nodes' names, $P the labels that name a pod. Labels that a scrape
@@ -224,11 +226,9 @@ bool ksm_ask(struct prom *p, const struct ksm_period *period, struct ksm *k,
                                                      (period->until_ms - period->since_ms)));
             continue;
         }
-        if (own.kind != ERR_LIMIT || own.code == 0 || end_ms - at <= KSM_MIN_WINDOW_MS) {
+        if (!prom_halve(&own, end_ms - at, KSM_MIN_WINDOW_MS, &window_ms))
             return prom_name_window(at, end_ms, &own, err);
-        }
         asked.halved++;
-        window_ms = max_i64((end_ms - at) / 2, KSM_MIN_WINDOW_MS);
         end_ms = at;
     }
     *ret_asked = asked;
@@ -276,11 +276,11 @@ static int by_length(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* The scrapes until `end_ms` of the series that has most of them. */
-static bool measure(struct prom *p, const struct ksm_period *period, int64_t end_ms,
-                    struct measuring *m, struct err *err)
+/* The scrapes until `end_ms` of the series that has most of them in so long. */
+static bool measure_window(struct prom *p, const struct ksm_period *period, int64_t end_ms,
+                           int64_t window_ms, struct measuring *m, struct err *err)
 {
-    const struct words words = {period->match, MEASURED_MS, 0, {0}};
+    const struct words words = {period->match, window_ms, 0, {0}};
     struct prom_query query = {.end_ms = end_ms};
     struct prom_asked asked = {0};
     struct strbuf text;
@@ -301,17 +301,33 @@ static bool measure(struct prom *p, const struct ksm_period *period, int64_t end
     return ok;
 }
 
+/* In half an hour at the period's begin or end, or as much of it as the server will look at. */
+static bool measure(struct prom *p, const struct ksm_period *period, bool at_end,
+                    struct measuring *m, struct err *err)
+{
+    int64_t window_ms = MEASURED_MS;
+
+    for (;;) {
+        int64_t end_ms =
+            at_end ? period->until_ms : min_i64(period->since_ms + window_ms, period->until_ms);
+        struct err own = {0};
+
+        if (measure_window(p, period, end_ms, window_ms, m, &own))
+            return true;
+        if (!prom_halve(&own, window_ms, LEAST_MEASURED_MS, &window_ms))
+            return prom_name_window(end_ms - window_ms, end_ms, &own, err);
+    }
+}
+
 bool ksm_ask_interval(struct prom *p, const struct ksm_period *period, int64_t *ret_interval_ms,
                       struct err *err)
 {
-    const int64_t ends_ms[] = {period->until_ms,
-                               min_i64(period->since_ms + MEASURED_MS, period->until_ms)};
     struct measuring m = {.n = 0};
     bool ok = true;
 
     strbuf_init(&m.selector, PROM_MAX_QUERY / 2);
-    for (size_t i = 0; i < COUNT_OF(ends_ms) && ok && m.n == 0; i++)
-        ok = measure(p, period, ends_ms[i], &m, err);
+    for (int at_end = 1; at_end >= 0 && ok && m.n == 0; at_end--)
+        ok = measure(p, period, at_end == 1, &m, err);
     strbuf_done(&m.selector);
     if (!ok)
         return false;

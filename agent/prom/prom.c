@@ -10,6 +10,7 @@
 #include "agent/kube/client.h"
 #include "base/alloc.h"
 #include "base/base64.h"
+#include "base/num.h"
 
 enum { MAX_FILE = 64 << 10, MAX_HEADERS = 32, MAX_ERROR_BODY = 64 << 10 };
 
@@ -423,6 +424,14 @@ bool prom_ask_patiently(struct prom *p, const struct prom_query *query, promread
 }
 
 /* ---- words ---- */
+
+bool prom_halve(const struct err *own, int64_t asked_ms, int64_t least_ms, int64_t *window_ms)
+{
+    if (own->kind != ERR_LIMIT || own->code == 0 || asked_ms <= least_ms)
+        return false;
+    *window_ms = max_i64(asked_ms / 2, least_ms);
+    return true;
+}
 
 bool prom_name_window(int64_t begin_ms, int64_t end_ms, const struct err *own, struct err *err)
 {

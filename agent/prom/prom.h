@@ -70,6 +70,12 @@ struct prom_asked {
 bool prom_ask_patiently(struct prom *p, const struct prom_query *query, promread_fn *each,
                         void *self, struct prom_asked *asked, struct err *err) MUST_CHECK;
 
+/*
+ * May a question that failed be asked again of a shorter time? Then *window_ms becomes half of the time that it was asked of, but no less
+ * than least_ms, which cannot be halved any more.
+ */
+bool prom_halve(const struct err *own, int64_t asked_ms, int64_t least_ms, int64_t *window_ms);
+
 /* An error with the times that were asked for in front. Returns false. */
 bool prom_name_window(int64_t begin_ms, int64_t end_ms, const struct err *own, struct err *err);
 

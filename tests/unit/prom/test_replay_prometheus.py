@@ -174,6 +174,11 @@ class Replay(unittest.TestCase):
             plain = self.replay(p.url, until=4 * 3600)
             p.answer = answer
             self.assertEqual(self.replay(p.url, until=4 * 3600), plain)
+            # What tells the interval between scrapes, too.
+            p.asked.clear()
+            p.answer = lambda asked: (422, too_much) if re.search(r"^(topk.*|kube_node_info.*)\[(?!300000ms|450000ms)\d+ms\]", asked[1]["query"]) else None
+            self.assertEqual(self.replay(p.url, until=4 * 3600), plain)
+            self.assertIn("[450000ms]", "".join(asked[1]["query"] for asked in p.asked))
             p.answer = lambda asked: (422, too_much)
             err = self.fails(p, "--scrape-interval", "10s")
             self.assertIn("422: execution: query processing would load too many samples", err)
@@ -273,6 +278,7 @@ class Replay(unittest.TestCase):
                 (("http://127.0.0.1:1", *policy, "--at", "2026-10-01T00:00:00Z"), "which has its own times"),
                 (("http://127.0.0.1:1", *policy, "--until", at(-5)), "expected a time before --until"),
                 (("http://127.0.0.1:1", *policy, "--since", "yesterday"), "--since: found yesterday"),
+                (("http://127.0.0.1:1", *policy, "--match", "cluster=eu1"), "--match: character 9: found 'eu1', expected a text in quotes"),
                 (("http://127.0.0.1:1", *policy, "--scrape-interval", "0s"), "from 1s to 1h")):
             code, out, err = self.brim(*args)
             self.assertEqual((code, out), (2, ""), err)

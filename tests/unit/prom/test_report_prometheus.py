@@ -231,6 +231,26 @@ class Report(unittest.TestCase):
         self.assertIn("422: execution: query processing would load too many samples", err)
         self.assertRegex(err, r"\S+Z to \S+Z: Prometheus")
 
+    def test_the_question_for_names_is_halved_too(self):
+        too_much = {"status": "error", "errorType": "execution", "error": "query processing would load too many samples into memory"}
+
+        def answer(asked):
+            names = asked[0].endswith("/query_range") and asked[1]["query"].startswith("count by(policy)")
+            return (422, too_much) if names and float(asked[1]["end"]) - float(asked[1]["start"]) > 3600 else None
+
+        with FakeScraped(scraped(4 * 3600)) as p:
+            plain = self.report(p.url, seconds=4 * 3600)
+            p.answer = answer
+            halved = self.report(p.url, seconds=4 * 3600)
+            p.answer = lambda asked: (422, too_much)
+            err = self.fails(p.url)
+        self.assertGreater(halved["scrapes"]["queries"], plain["scrapes"]["queries"])
+        for one in (plain, halved):
+            del one["scrapes"]["queries"]
+        self.assertEqual(plain, halved)
+        self.assertIn("422: execution: query processing would load too many samples", err)
+        self.assertRegex(err, r"\S+Z to \S+Z: Prometheus")
+
     def test_partial_answers_are_told(self):
         with FakeScraped(scraped(3600)) as p:
             def answer(asked):
@@ -265,6 +285,7 @@ class Report(unittest.TestCase):
                 (("--db", "x.db", "--match", "a=\"b\""), "found --match without --prometheus"),
                 (("--db", "x.db", "--prometheus-token-file", token), "found --prometheus-token-file without --prometheus"),
                 ((*nobody, "--by-label", "not-one"), "--by-label: found 'not-one', expected a label's name"),
+                ((*nobody, "--match", 'team="a" zone="b"'), "--match: character 10: found 'zone=\"b\"', expected a comma or the end"),
                 (("--prometheus", "example.com:9090"), "expected an address"),
                 (("--prometheus", "http://example.com", "--prometheus-token-file", token), "expected https://"),
                 ((*nobody, "--since", "yesterday"), "since: found yesterday"),
