@@ -19,11 +19,15 @@ enum { MAX_FIGURES = 64 }; /* rows of one chunk */
 #define ADD_VALUE                                                                                  \
     "INSERT INTO temp.loaded(policy, t, field, value) VALUES(:policy, :t, :field, :value) ON "     \
     "CONFLICT DO UPDATE SET value = value RETURNING value"
-#define VALUES   "SELECT policy, t, field, value FROM temp.loaded ORDER BY policy, t, field"
-#define LAST_GAP "SELECT max(id) FROM gap"
+#define VALUES "SELECT policy, t, field, value FROM temp.loaded ORDER BY policy, t, field"
+/* The gaps that were there before, so that one is found without reading them all. */
+#define MAKE_GAPS                                                                                  \
+    "DROP TABLE IF EXISTS temp.known;"                                                             \
+    "CREATE TEMP TABLE known(first INTEGER NOT NULL, last INTEGER NOT NULL, why TEXT NOT NULL, "   \
+    "decisions INTEGER NOT NULL, PRIMARY KEY(first, last, why, decisions)) WITHOUT ROWID;"         \
+    "INSERT OR IGNORE INTO temp.known SELECT first, last, why, decisions FROM gap"
 #define HAS_GAP                                                                                    \
-    "SELECT id FROM gap WHERE id <= :newest AND first = :first AND last = :last AND why = :why "   \
-    "AND "                                                                                         \
+    "SELECT first FROM temp.known WHERE first = :first AND last = :last AND why = :why AND "       \
     "decisions = :decisions"
 
 /* Samples of one hour. */
@@ -53,7 +57,6 @@ struct import {
     struct import_options options;
     struct import_counts counts;
     struct db_stmt *has_gap, *add_value;
-    int64_t last_gap; /* that was there before */
     struct hour hour;
     struct chunk_figures figures;
     struct figured *figured;
@@ -464,15 +467,21 @@ static bool add_decision(struct import *im, const struct record *r, struct err *
     return (!is_there || decisions_drop(decisions, d.id, err)) && decisions_add(decisions, &d, err);
 }
 
+static bool open_gaps(struct import *im, struct err *err)
+{
+    return im->has_gap != NULL || (db_exec(im->history->db, MAKE_GAPS, err) &&
+                                   db_prepare(im->history->db, HAS_GAP, &im->has_gap, err));
+}
+
 static bool add_gap(struct import *im, const struct record *r, struct err *err)
 {
-    struct db_stmt *s = im->has_gap;
+    struct db_stmt *s;
     struct history_gap gap;
     bool there;
 
-    if (!record_to_gap(r, &gap, err))
+    if (!record_to_gap(r, &gap, err) || !open_gaps(im, err))
         return false;
-    db_bind_i64(s, ":newest", im->last_gap);
+    s = im->has_gap;
     db_bind_i64(s, ":first", gap.first_ms);
     db_bind_i64(s, ":last", gap.last_ms);
     db_bind_text(s, ":why", gap.why);
@@ -562,8 +571,7 @@ bool import_begin(struct history *h, const struct import_options *options,
 
     *im = (struct import){.history = h, .options = *options};
     im->figures.at = xcalloc(MAX_FIGURES, sizeof *im->figures.at);
-    if (!db_begin(h->db, err) || !db_prepare(h->db, HAS_GAP, &im->has_gap, err) ||
-        !db_number(h->db, LAST_GAP, &im->last_gap, err)) {
+    if (!db_begin(h->db, err)) {
         import_free(im);
         return false;
     }

@@ -272,21 +272,26 @@ static bool add_line(struct record_lines *l, bool *ret_any, struct err *err)
         l->at += rest.len + (end != NULL);
         *ret_any = true;
         if (!strbuf_add(&l->line, rest)) {
-            l->number++;
             (void)err_set(err, ERR_INPUT, 0,
                           "found a line of more than %d bytes, expected a shorter one",
                           RECORD_MAX_LINE);
             return record_lines_wrong(l, err);
         }
     }
-    l->number += *ret_any;
+    l->read += *ret_any;
     return end != NULL || is_read(l, err);
 }
 
 bool record_lines_next(struct record_lines *l, bool *ret_some, struct err *err)
 {
+    bool ok;
+
     strbuf_clear(&l->line);
-    return add_line(l, ret_some, err);
+    l->number = l->read + 1;
+    ok = add_line(l, ret_some, err);
+    if (ok && !*ret_some)
+        l->number = l->read;
+    return ok;
 }
 
 /* ---- in ---- */

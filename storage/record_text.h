@@ -38,7 +38,9 @@ bool record_write(struct record_writer *w, const struct record *r) MUST_CHECK;
 struct record_lines {
     FILE *from;       /* borrowed */
     const char *name; /* of the file, for what is wrong */
-    int64_t number;   /* of the last line, from 1 */
+    int64_t
+        number; /* of the last line, from 1; where it goes on over several, of the first of these */
+    int64_t read; /* lines until now */
     struct strbuf line;
     char *piece; /* read and not yet given */
     size_t at, len;
