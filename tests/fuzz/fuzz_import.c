@@ -69,15 +69,17 @@ static bool take(struct history *h, struct sv text, bool replace, struct err *er
     struct import *import;
     int64_t skipped;
     bool ok;
+    int first;
 
     if (from == NULL ||
         !import_begin(h, &(struct import_options){.replace = replace}, &import, err))
         abort();
     record_lines_init(&lines, from, "f");
-    if (text.at[0] == '{' || text.at[0] == 'k')
-        ok = take_records(&lines, text.at[0] == '{' ? RECORD_JSONL : RECORD_CSV, import, err);
+    ok = record_lines_peek(&lines, &first, err);
+    if (ok && (first == '{' || first == 'k'))
+        ok = take_records(&lines, first == '{' ? RECORD_JSONL : RECORD_CSV, import, err);
     else
-        ok = history_metrics_read(&lines, import, &skipped, err);
+        ok = ok && history_metrics_read(&lines, import, &skipped, err);
     ok = ok && import_end(import, &counts, err);
     import_free(import);
     record_lines_done(&lines);
