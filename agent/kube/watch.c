@@ -80,12 +80,18 @@ static enum watch_input input_of(const struct watch *w, const struct client_prob
     return WATCH_IN_FAILED;
 }
 
+/* After what silence is the stream under way probed? */
+static int64_t silence(const struct watch *w)
+{
+    return w->step.doubted ? min_i64(w->silent_us, WATCH_DOUBT_US) : w->silent_us;
+}
+
 /* An answer's head, an object, an event or a bookmark: mere bytes are none of them. */
 static void heard(struct watch *w)
 {
     w->stats.heard = now(w);
     if (w->step.state == WATCH_STREAM)
-        w->timers.timer_set(w->timer, w->silent_us);
+        w->timers.timer_set(w->timer, silence(w));
     else if (w->step.state == WATCH_INITIAL && !w->live)
         w->timers.timer_set(w->timer, WATCH_MARK_US);
 }
@@ -228,8 +234,10 @@ static bool on_object(void *self, enum frame_event event, enum decode_format for
 
     if (w->step.state == WATCH_PROBE)
         return true;
-    if (event != FRAME_OTHER)
+    if (event != FRAME_OTHER) {
+        w->step.doubted = false;
         heard(w);
+    }
     switch (event) {
     case FRAME_ITEM:
         /* Some write the kind behind the items: then the end tells. */
@@ -532,10 +540,12 @@ static void initial_silent(struct watch *w)
         drive(w, WATCH_IN_FAILED, &p);
 }
 
-/* Bytes went on after the last word: who has nothing to say sends none. One blank behind an event may come late. */
+/* Bytes went on after the last word: who has nothing to say sends none. One blank behind an event may come late; a stream that
+ * is doubted is asked first. */
 static bool trickles(const struct watch *w)
 {
-    return w->stats.connected && mono_since_us(w->stats.heard, w->fed_at) > w->silent_us / 2;
+    return w->stats.connected && !w->step.doubted &&
+           mono_since_us(w->stats.heard, w->fed_at) > w->silent_us / 2;
 }
 
 static void stream_mute(struct watch *w)
@@ -608,7 +618,7 @@ void watch_set_silence(struct watch *w, int64_t us)
     w->silent_us = max_i64(min_i64(us, WATCH_SILENT_US), WATCH_SILENT_MIN_US);
     if (w->silent_us != before && w->stats.connected)
         w->timers.timer_set(w->timer,
-                            max_i64(w->silent_us - mono_since_us(w->stats.heard, now(w)), 0));
+                            max_i64(silence(w) - mono_since_us(w->stats.heard, now(w)), 0));
 }
 
 int64_t watch_silence(const struct watch *w)

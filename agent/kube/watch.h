@@ -88,8 +88,8 @@ struct watch *watch_new(struct client *client, const struct watch_options *optio
                         const struct watch_handler *handler);
 void watch_free(struct watch *w);
 
-/* After what silence a stream is probed, in force at once: WATCH_SILENT_US until told, and never above
- * that nor under WATCH_SILENT_MIN_US. It costs two requests for each such time that is silent. */
+/* After what silence a stream is probed (one that goes on behind another sooner: WATCH_DOUBT_US), in force at once:
+ * WATCH_SILENT_US until told, and never above that nor under WATCH_SILENT_MIN_US. It costs two requests for each such time that is silent. */
 void watch_set_silence(struct watch *w, int64_t us);
 int64_t watch_silence(const struct watch *w);
 

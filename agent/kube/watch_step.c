@@ -173,6 +173,7 @@ static struct watch_move later(struct watch_step *s, int64_t wait_us)
 static struct watch_move stream(struct watch_step *s)
 {
     forget_refusals(s);
+    s->doubted = s->state == WATCH_STREAM || s->state == WATCH_STREAM_LATER;
     s->state = WATCH_STREAM;
     return (struct watch_move){.action = WATCH_DO_STREAM};
 }
@@ -236,6 +237,7 @@ static struct watch_move completed(struct watch_step *s)
 
 static struct watch_move marked(struct watch_step *s)
 {
+    s->doubted = false;
     s->state = WATCH_STREAM;
     s->too_large = 0;
     s->initial_failures = 0;

@@ -42,6 +42,9 @@
  * died unnoticed is silent, too, so the stream is cancelled before, and opened anew behind the answer: meanwhile, for the
  * time of two answers, the watch is not `connected`. A stream whose head has not come is given WATCH_SILENT_US.
  *
+ * A stream that goes on behind one that ended is probed after WATCH_DOUBT_US, once, if it says nothing: the server may be another
+ * one, or have been restored from a backup (its versions go back, and it is behind ours until it has made as many again).
+ *
  * But somebody in between may answer probes and keep back what streams bring. So where a probe finds another version than ours and no
  * stream has told of anything for WATCH_UNPROVEN_US, the list is taken anew, no older than what is known.
  */
@@ -55,6 +58,8 @@
 
 /* For so long it is believed that a stream tells nothing for that nothing happens (docs/FAULTS.md says why so long). */
 #define WATCH_UNPROVEN_US (120 * US_PER_S)
+/* Longer than between two words of a busy cluster; beside the minutes that a stream lasts a probe costs nothing. */
+#define WATCH_DOUBT_US (5 * US_PER_S)
 /* Unheard for so long, the server may be another release when it is back. */
 #define WATCH_ABSENCE_US (300 * US_PER_S)
 
@@ -124,11 +129,12 @@ struct watch_step {
     bool answers;          /* the head of the answer under way has come */
     bool moved_on;         /* the probe found a version that we were not told of */
 
-    /* What the driver goes by. `resumes` is set by it, too. */
+    /* What the driver goes by. It sets `resumes` before each move, and clears `doubted` with a stream's first word. */
     bool anew;      /* the next list is not to go by a version */
     bool resumes;   /* the list has got somewhere: it goes on with its next page */
     bool json_only; /* no protobuf from this server */
     bool refused;   /* no initial events from this server */
+    bool doubted; /* the stream goes on behind one that ended: does this server know our version? */
     uint64_t refusals;
 
     /* The machine's own. */

@@ -28,7 +28,7 @@ from faulty import BREAK, HANG, VANISH, Answer, Book, Proxy
 from fault_gates import Gates  # noqa: F401
 from recount import Recount
 from stage import POLICY, Stage
-from test_pocket import MINER, checks, wait_until
+from test_pocket import MINER, WEB, checks, wait_until
 
 FAULTY_SYSTEM = None
 LANES = 12
@@ -637,6 +637,71 @@ class Writes(unittest.TestCase):
                 self.assertEqual(s.replicas(), full if up else 0)
             grown = [b for (_, a), (_, b) in zip(s.patches, s.patches[1:]) if b > a]
             self.assertLessEqual(len(grown), 3, s.patches)
+
+
+class Slow(unittest.TestCase):
+    """Everything works, in its own time."""
+
+    def chance(self):
+        seed = int(os.environ.get("BRIM_SEED", time.time_ns()))
+        print("# %s: BRIM_SEED=%d" % (self.id(), seed), file=sys.stderr)
+        return random.Random(seed)
+
+    def turmoil(self, s, r):
+        for i in range(10):
+            s.paid("paid-%d" % (i % 3), r.randint(1, 6)) if i % 6 < 3 else s.unpaid("paid-%d" % (i % 3))
+            (s.change if i % 4 == 0 else s.change_back)() if i % 2 == 0 else s.scale(WEB, 1 + i % 4)
+            end = time.monotonic() + r.uniform(0.5, 8)
+            while time.monotonic() < end:
+                self.assertNotIn(s.status()["fillers"][0]["state"], ("foreign", "paused"))
+                time.sleep(0.3)
+
+    def test_answers_that_take_seconds(self):
+        r = self.chance()
+        with Stage() as s:
+            s.begin()
+            s.proxy.ask = lambda q: time.sleep(r.uniform(0, 3)) if r.random() < 0.7 else None
+            s.proxy.body = lambda q, status, data: time.sleep(r.uniform(0, 3)) if r.random() < 0.7 else None
+            self.turmoil(s, r)
+            s.settle(120)
+
+    def behind(self, is_behind):
+        """One of the two watches of pods tells everything up to three seconds late."""
+        r = self.chance()
+        with Stage() as s:
+            s.begin()
+            s.proxy.frame = lambda q, f: time.sleep(r.uniform(0, 3)) if q.of("pods") and is_behind(q) else None
+            s.proxy.cut()
+            self.turmoil(s, r)
+            s.proxy.frame = None
+            s.settle(120)
+
+    def test_the_watch_of_all_pods_is_behind_the_other(self):
+        self.behind(lambda q: q.of_all())
+
+    def test_the_watch_of_waiting_pods_is_behind_the_other(self):
+        self.behind(lambda q: not q.of_all())
+
+    def test_answers_that_are_halves(self):
+        """As if they were whole: of everything but watches."""
+        r = self.chance()
+        with Stage() as s:
+            s.begin()
+            s.proxy.body = lambda q, status, data: data[:r.randrange(len(data) + 1)] if data and r.random() < 0.3 else None
+            self.turmoil(s, r)
+            s.proxy.body = None
+            s.settle(120)
+
+    def test_patches_of_pods_that_take_from_no_time_to_half_a_minute(self):
+        r = self.chance()
+        with Stage() as s:
+            s.begin()
+            slowly = lambda q: time.sleep(r.uniform(2, 30)) if q.method == "PATCH" and not q.is_scale and r.random() < 0.4 else None
+            s.proxy.ask, s.proxy.body = slowly, lambda q, status, data: slowly(q)
+            self.turmoil(s, r)
+            time.sleep(30)
+            s.proxy.ask = s.proxy.body = None
+            s.settle(240)
 
 
 class System(unittest.TestCase):

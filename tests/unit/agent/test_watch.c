@@ -414,8 +414,8 @@ Test(watch, backs_off_to_half_a_minute_and_begins_anew_after_peace)
     t = expect(&r, "resourceVersion=10");
     cr_assert(fake_head(t, 200, "application/json", -1));
     for (int i = 0; i < 5; i++) {
-        fake_advance(&r.fake, 30 * US_PER_S);
         cr_assert(fake_data(t, EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"40\"}}")));
+        fake_advance(&r.fake, 30 * US_PER_S);
     }
     fake_break(t);
     before_us = r.fake.now.us;
@@ -520,6 +520,38 @@ Test(watch, probes_after_the_silence_that_it_was_told)
     watch_set_silence(r.watch, 1500 * US_PER_MS);
     fake_advance(&r.fake, 1);
     (void)expect(&r, "limit=1&");
+    rig_done(&r);
+}
+
+/* The server may be another one by now, or have been restored from a backup. */
+Test(watch, probes_soon_where_a_stream_goes_on_behind_one_that_ended_and_says_nothing)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    t = into_stream(&r);
+    fake_break(t);
+    cr_assert(fake_next_timer(&r.fake));
+    t = expect(&r, "watch=1");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    fake_advance(&r.fake, WATCH_DOUBT_US - 1);
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
+    fake_advance(&r.fake, 1);
+    fake_json(expect(&r, "limit=1&"), 200, LIST("10", "x", POD("a", "5")));
+    t = expect(&r, "watch=1");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    fake_advance(&r.fake, WATCH_SILENT_US - 1);
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM, "once");
+
+    /* It says something: no more doubt. */
+    fake_break(t);
+    cr_assert(fake_next_timer(&r.fake));
+    t = expect(&r, "watch=1");
+    cr_assert(fake_head(t, 200, "application/json", -1));
+    cr_assert(fake_data(t, EVENT("MODIFIED", POD("a", "11"))));
+    fake_advance(&r.fake, WATCH_SILENT_US - 1);
+    cr_assert_eq(watch_state(r.watch), WATCH_STREAM);
     rig_done(&r);
 }
 
