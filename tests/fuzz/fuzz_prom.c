@@ -117,7 +117,7 @@ static void read_both_ways(struct ksm *k, enum ksm_fact fact, struct sv text, si
         fuzz_fail("in pieces the answer is another one");
 }
 
-/* What stands in the next question, as a regular expression: uids and '|', no more of them than were told. */
+/* What stands in the next question, as a regular expression: uids or nodes' names, and '|', no more of them than were told. */
 static void check_names(struct ksm *k, enum ksm_fact fact, size_t most)
 {
     struct strbuf text;
@@ -127,8 +127,8 @@ static void check_names(struct ksm *k, enum ksm_fact fact, size_t most)
         if (text.len == 0 || text.len > most)
             fuzz_fail("more names than were told");
         for (size_t i = 0; i < text.len; i++) {
-            if (text.at[i] != '|' && text.at[i] != '-' && !isalnum((unsigned char)text.at[i]))
-                fuzz_fail("a name that is no uid");
+            if (memchr("|-.", text.at[i], 3) == NULL && !isalnum((unsigned char)text.at[i]))
+                fuzz_fail("a name that means something in a regular expression");
         }
         strbuf_clear(&text);
     }
