@@ -463,6 +463,9 @@ static struct shape *shape_for(struct sim *s, const struct pod *pod)
     return shape;
 }
 
+/* Nodes have few different counts: what the first of them add to a key is made once. */
+enum { COMPANY_KEYS = 64 };
+
 /*
  * How the pods of one workload stand on the nodes that fit: what a pod of it goes by that prefers
  * their company, or, as any Deployment's pod by default, avoids it.
@@ -472,6 +475,7 @@ struct company {
     bool packs;
     uint32_t least, most; /* pods of it on one node */
     double spread_weight;
+    double keys[COMPANY_KEYS]; /* company_key() of `least` and what follows */
 };
 
 /* Those that leave keep their company but are no reason to stay away (pod affinity counts all,
@@ -500,6 +504,23 @@ static int64_t company_score(const struct company *c, uint32_t count)
     return SCORE_FULL * (most + least - spread_raw(c, count)) / most;
 }
 
+/* What it adds to a node's key. */
+static double company_key(const struct company *c, uint32_t count)
+{
+    return KEY_SCORE * (double)(WEIGHT_COMPANY * company_score(c, count));
+}
+
+static void set_keys(struct company *c)
+{
+    for (uint32_t i = 0; i < COMPANY_KEYS && i <= c->most - c->least; i++)
+        c->keys[i] = company_key(c, c->least + i);
+}
+
+static double key_of_count(const struct company *c, uint32_t count)
+{
+    return count - c->least < COMPANY_KEYS ? c->keys[count - c->least] : company_key(c, count);
+}
+
 /* The scores are relative to the nodes that fit, so that it needs a look at all of them. */
 static uint32_t best_in_company(const struct sim *s, const struct shape *shape, uint32_t best,
                                 const struct workload *w, bool packs)
@@ -521,12 +542,13 @@ static uint32_t best_in_company(const struct sim *s, const struct shape *shape, 
     if (c.most <= c.least)
         return best;
     c.spread_weight = log(fitting + 2.0);
+    set_keys(&c);
     for (uint32_t id = 0; id < s->n_nodes; id++) {
         double key = shape->key[id];
 
         if (key == 0)
             continue;
-        key += KEY_SCORE * (double)(WEIGHT_COMPANY * company_score(&c, company_on(&c, id)));
+        key += key_of_count(&c, company_on(&c, id));
         if (key > best_key) {
             best_key = key;
             best = id;
