@@ -11,6 +11,7 @@
 
 #include "agent/history_metrics.h"
 #include "base/alloc.h"
+#include "storage/activity.h"
 #include "tests/fuzz/fuzz.h"
 
 static NORETURN void fail(const char *what)
@@ -23,10 +24,10 @@ static NORETURN void fail(const char *what)
 #define ROWS                                                                                       \
     "(SELECT count(*) FROM policy) + (SELECT count(*) FROM sample) + (SELECT count(*) FROM "       \
     "decision) + (SELECT count(*) FROM chunk) + (SELECT count(*) FROM gap) + (SELECT count(*) "    \
-    "FROM pack)"
+    "FROM pack) + (SELECT count(*) FROM activity)"
 #define EMPTY                                                                                      \
     "DELETE FROM policy; DELETE FROM sample; DELETE FROM decision; DELETE FROM chunk; DELETE "     \
-    "FROM gap; DELETE FROM pack"
+    "FROM gap; DELETE FROM pack; DELETE FROM activity"
 
 enum { NEXT_FILE = 0x1e };
 #define ALL_KINDS ((1u << RECORD_KIND_COUNT_) - 1)
@@ -193,6 +194,36 @@ static void check_again(struct sv file, bool replace)
     drop(before);
 }
 
+static bool follow(void *self, const struct activity_row *row)
+{
+    int64_t *last_ms = self;
+
+    if (row->first_ms <= *last_ms)
+        fail("what happened goes back");
+    for (size_t i = 1; i < row->n_bins; i++) {
+        if (row->bins[i].key <= row->bins[i - 1].key)
+            fail("bins are not in order");
+    }
+    *last_ms = row->first_ms;
+    return true;
+}
+
+/* What happened, of the journal and of the first policy. */
+static void check_activity(void)
+{
+    struct err err = {0};
+
+    for (int64_t policy = 0; policy < 2; policy++) {
+        for (int level = LEVEL_MINUTE; level <= LEVEL_DAY; level++) {
+            int64_t last_ms = INT64_MIN;
+
+            if (!activity_each(&histories[0], policy, (enum level)level, 0, RECORD_LAST_MS, follow,
+                               &last_ms, &err))
+                fail(err.text);
+        }
+    }
+}
+
 static void make_histories(void)
 {
     if (histories[0].db != NULL)
@@ -219,6 +250,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_copy(RECORD_CSV);
     check_copy(RECORD_JSONL);
     drop(give(&histories[0], RECORD_JSONL, ALL_KINDS));
+    check_activity();
     empty(&histories[0]);
     return 0;
 }

@@ -75,6 +75,8 @@ PARSERS = {
     "policy/policy_read.c": None,
     "policy/schedule.c": None,
     "policy/sim/trace.c": None,
+    "storage/activity.c": ["table_new", "table_free", "steps_of", "add_bin", "take_number", "unpack", "activity_check", "take_chunk",
+                           "activity_each", "look_at", "activity_look", "activity_put", "put_number", "bins_in", "pack", "put_table"],
     "storage/blocked.c": None,
     "storage/codec.c": None,
     "storage/import.c": None,
