@@ -15,7 +15,8 @@
 #include "storage/series.h"
 
 #define KINDS_TEXT                                                                                 \
-    "days, hours, minutes, samples, decisions, gaps, journal, activity; of an export also events " \
+    "days, hours, minutes, samples, decisions, gaps, journal, activity, groups; of an export "     \
+    "also events "                                                                                 \
     "and "                                                                                         \
     "blocked (pods)"
 
@@ -219,8 +220,8 @@ static const struct cli_flag import_flags[] = {
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL,
      "the history that takes it in, a new one or one that no agent writes to"},
     {"what", 0, CLI_VALUE, "KINDS", "", NULL,
-     "some of days, hours, minutes, samples, decisions, gaps, journal, activity; the others are "
-     "left out "
+     "some of days, hours, minutes, samples, decisions, gaps, journal, activity, groups; the "
+     "others are left out "
      "[all]"},
     {"replace", 0, CLI_SWITCH, NULL, NULL, NULL,
      "where the history has something else for the same time, take this in its place"},

@@ -38,6 +38,8 @@ static const struct cli_flag flags[] = {
      "replay the time with other settings of the policy, and say what they would have brought"},
     {"policy-file", 0, CLI_VALUE, "FILE", NULL, NULL,
      "the policy for target, price and advice [the one that the history keeps]"},
+    {"groups", 0, CLI_SWITCH, NULL, NULL, NULL,
+     "in CSV a row for each group of nodes that the history tells apart, instead of times"},
     {"output", 'o', CLI_VALUE, "FORMAT", "table", "table|wide|csv|json|html", "form of the answer"},
 };
 
@@ -57,17 +59,19 @@ static const struct cli_command command = {
         "  brim report --db history.db --since 30d --compare previous --zone Europe/Berlin "
         "--advice -o html >report.html\n"
         "  brim report --db history.db --by hour-of-week --price \"0.03 EUR\" -o wide\n"
+        "  brim report --db history.db --since 30d -o csv --groups\n"
         "  brim report --prometheus http://prometheus:9090 --since 30d --by-label cluster\n",
 };
 
-static void print(const struct report_story *story, struct sv format, struct strbuf *out)
+static void print(const struct report_story *story, struct sv format, bool groups,
+                  struct strbuf *out)
 {
     if (sv_eq(format, SV("html")))
         report_page(story, out);
     else
         report_print(story,
                      sv_eq(format, SV("wide"))   ? REPORT_WIDE
-                     : sv_eq(format, SV("csv"))  ? REPORT_CSV
+                     : sv_eq(format, SV("csv"))  ? (groups ? REPORT_GROUPS_CSV : REPORT_CSV)
                      : sv_eq(format, SV("json")) ? REPORT_JSON
                                                  : REPORT_TABLE,
                      out);
@@ -86,6 +90,26 @@ static struct report_scraped_options scraped_of(const struct cli *cli, const cha
                                            .clusters = clusters,
                                            .n_clusters = n,
                                            .shows = isatty(STDERR_FILENO) == 1};
+}
+
+static bool check_groups(const struct cli *cli, struct err *err)
+{
+    const char *output = cli_value(cli, "output");
+
+    if (!cli_on(cli, "groups"))
+        return true;
+    if (strcmp(output, "csv") != 0)
+        return err_set(
+            err, ERR_INPUT, 0,
+            "found --groups with -o %s, expected -o csv: the other forms have the groups "
+            "in any case",
+            output);
+    if (cli_value(cli, "prometheus") != NULL)
+        return err_set(err, ERR_INPUT, 0,
+                       "found --groups with --prometheus, expected --db: a history alone tells of "
+                       "groups of nodes");
+    return cli_value(cli, "compare")[0] == '\0' ||
+           err_set(err, ERR_INPUT, 0, "found --groups with --compare, expected one of them");
 }
 
 /* What makes sense beside --prometheus alone. */
@@ -132,12 +156,12 @@ static int answer(const struct cli *cli, struct report_answer *a)
     int code;
 
     ask.scraped = scraped.prom.url != NULL ? &scraped : NULL;
-    ok = check(cli, &err) && report_ask(&ask, a, &err);
+    ok = check(cli, &err) && check_groups(cli, &err) && report_ask(&ask, a, &err);
     free(clusters);
     if (!ok)
         return cmd_fail(command.name, &err);
     strbuf_init(&out, REPORT_MAX_TEXT);
-    print(&a->story, sv_from(cli_value(cli, "output")), &out);
+    print(&a->story, sv_from(cli_value(cli, "output")), cli_on(cli, "groups"), &out);
     code = cmd_print(&out);
     strbuf_done(&out);
     return code;

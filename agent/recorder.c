@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "agent/node_groups.h"
 #include "agent/turn.h"
 #include "agent/workload.h"
 #include "base/alloc.h"
@@ -31,6 +32,11 @@ struct recorder {
     uint64_t set_aside;        /* told */
     struct policy_texts texts; /* what is kept of policies, for a new file */
     struct found *found;       /* borrowed; NULL: not asked for */
+    struct grouping {
+        struct node_groups
+            *groups; /* of each filler by its index; NULL: its policy asks for none */
+        bool told;   /* that there are too many */
+    } groupings[PLANNER_MAX_FILLERS];
 };
 
 static int64_t now_ms(const struct recorder *r)
@@ -63,6 +69,13 @@ static void add_nodes(const struct turn *t, const struct turn_filler *tf, struct
     }
 }
 
+/* What is not known is a gap in the history, not a zero. */
+static bool is_known(const struct turn *t, const struct turn_filler *tf)
+{
+    return t->stepped && tf->input.known && tf->input.fresh &&
+           planner_has_shape(t->parts.facts->planner, tf->index);
+}
+
 static void sample(struct recorder *r, const struct turn_filler *tf)
 {
     const struct turn *t = r->turn;
@@ -90,13 +103,53 @@ static void sample(struct recorder *r, const struct turn_filler *tf)
             },
     };
 
-    /* What is not known is a gap in the history, not a zero. */
-    if (!t->stepped || !tf->input.known || !tf->input.fresh ||
-        !planner_has_shape(t->parts.facts->planner, tf->index))
+    if (!is_known(t, tf))
         return;
     (void)snprintf(s.policy, sizeof s.policy, "%.*s", SV_ARG(tf->policy->name));
     add_nodes(t, tf, &s);
     writer_sample(r->writer, &s);
+}
+
+/* Follows the policy: another label begins with nothing. */
+static struct grouping *grouping_of(struct recorder *r, const struct turn_filler *tf)
+{
+    struct grouping *g = &r->groupings[tf->index];
+    struct sv label = tf->policy->report.group_by;
+
+    if (g->groups != NULL && sv_eq(sv_from(node_groups_label(g->groups)), label))
+        return g;
+    node_groups_free(g->groups);
+    *g = (struct grouping){.groups = label.len != 0 ? node_groups_new(label) : NULL};
+    return g;
+}
+
+/* Once each time that there come to be too many. */
+static void tell_too_many(const struct turn_filler *tf, struct grouping *g)
+{
+    bool too_many = node_groups_overflown(g->groups);
+
+    if (too_many && !g->told)
+        log_warn("more groups of nodes than the history tells apart: the further ones count as one",
+                 F_SV("policy", tf->policy->name), F_STR("label", node_groups_label(g->groups)),
+                 F_INT("most", GROUPS_MAX));
+    g->told = too_many;
+}
+
+static void sample_groups(struct recorder *r, const struct turn_filler *tf)
+{
+    const struct turn *t = r->turn;
+    const struct fit *fit = planner_fit(t->parts.facts->planner, tf->index);
+    struct grouping *g = grouping_of(r, tf);
+    struct groups_sample s;
+
+    if (g->groups == NULL || fit == NULL || !is_known(t, tf))
+        return;
+    s.t_ms = now_ms(r);
+    s.merged = 0;
+    (void)snprintf(s.policy, sizeof s.policy, "%.*s", SV_ARG(tf->policy->name));
+    node_groups_sample(g->groups, facts_cluster(t->parts.facts), fit, &s);
+    tell_too_many(tf, g);
+    writer_groups(r->writer, &s);
 }
 
 /* Counts the steps in which the disk took nothing of what waits. */
@@ -212,8 +265,10 @@ static void step(void *self)
 
     loop_timer_set(r->timer, SAMPLES_STEP_MS * US_PER_MS);
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
-        if (r->turn->fillers[i] != NULL)
+        if (r->turn->fillers[i] != NULL) {
             sample(r, r->turn->fillers[i]);
+            sample_groups(r, r->turn->fillers[i]);
+        }
     }
     journal_cut(r->journal, now_ms(r));
     writer_wake(r->writer);
@@ -258,6 +313,8 @@ void recorder_free(struct recorder *r)
     journal_cut(r->journal, now_ms(r));
     journal_free(r->journal);
     policy_texts_done(&r->texts);
+    for (size_t i = 0; i < PLANNER_MAX_FILLERS; i++)
+        node_groups_free(r->groupings[i].groups);
     if (!writer_stop(r->writer))
         log_warn("the end of the history could not be written: the disk is too slow",
                  F_INT("waited_ms", STOP_WAIT_US / US_PER_MS));

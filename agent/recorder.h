@@ -1,6 +1,7 @@
 /*
  * recorder: hands what the loop knows to the disk thread: the event journal, a sample of each policy's
- * world every SAMPLES_STEP_MS and at each decision that is carried out, and the decisions.
+ * world every SAMPLES_STEP_MS and at each decision that is carried out, and the decisions. Of a policy
+ * that groups nodes (report.groupBy) also what each group is (node_groups.h), every SAMPLES_STEP_MS.
  *
  * Nothing here waits, whatever the disk does (storage/writer.h). Everything is on the loop's thread.
  * Wall times come in with each call.

@@ -237,7 +237,9 @@ static const struct field fields[] = {
           .max = "1000000", .def = "0", IN_POLICY(report.price_micro),
           .doc = "What a core costs for an hour, in any currency. 0: reports name no money."),
     FIELD("spec.report.groupBy", FIELD_LABEL_KEY, IN_POLICY(report.group_by),
-          .doc = "Reports tell paid pods apart by this label of theirs."),
+          .doc =
+              "The history keeps figures of groups of nodes, told apart by this label of theirs, "
+              "and reports show them: topology.kubernetes.io/zone."),
 
     FIELD("spec.advanced", FIELD_GROUP,
           .doc = "Constants of the controller. The defaults were found by simulation; a reason to "

@@ -71,7 +71,7 @@ struct pod_spec_shape {
 struct policy_report {
     int32_t target_ppm;  /* utilisation aimed at */
     int64_t price_micro; /* of a core for an hour, in millionths of whatever money; 0: none */
-    struct sv group_by;  /* key of a label of paid pods; empty: none */
+    struct sv group_by;  /* key of a label of nodes; empty: none */
 };
 
 /* spec.advanced: constants of the controller (docs/CONTROL.md). */

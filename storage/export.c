@@ -138,6 +138,31 @@ static bool read_of_policies(struct exporting *e, enum record_kind kind, char **
     return true;
 }
 
+static bool take_group(void *self, const struct groups_row *row)
+{
+    struct exporting *e = self;
+
+    record_from_group(&(struct record_group){.policy = e->policy, .row = *row}, &e->record);
+    return tell(e);
+}
+
+static bool read_groups(struct exporting *e, char **names, size_t n)
+{
+    static const enum level levels[] = {LEVEL_GROUP_DAY, LEVEL_GROUP_HOUR, LEVEL_GROUP_MINUTE,
+                                        LEVEL_SAMPLES};
+
+    for (size_t i = 0; i < n; i++) {
+        e->policy = sv_from(names[i]);
+        for (size_t k = 0; k < COUNT_OF(levels); k++) {
+            if (!groups_rows(e->history->groups, e->policy, levels[k], e->query->from_ms,
+                             e->query->until_ms, take_group, e, e->err) ||
+                e->failed)
+                return false;
+        }
+    }
+    return true;
+}
+
 /* ---- the others ---- */
 
 static bool take_decision(void *self, const struct decision_entry *d)
@@ -293,6 +318,8 @@ static bool read_kind(struct exporting *e, enum record_kind kind, char **names, 
         return read_journal(e);
     case RECORD_ACTIVITY:
         return read_activity(e, names, n);
+    case RECORD_GROUP:
+        return read_groups(e, names, n);
     case RECORD_EVENT:
         return read_events(e, &damage->journal);
     case RECORD_BLOCKED:
@@ -303,9 +330,14 @@ static bool read_kind(struct exporting *e, enum record_kind kind, char **names, 
     return true;
 }
 
+static int64_t damaged(const struct history *h)
+{
+    return samples_damaged(h->samples) + groups_damaged(h->groups);
+}
+
 static bool read_all(struct exporting *e, struct export_damage *damage)
 {
-    int64_t before = samples_damaged(e->history->samples);
+    int64_t before = damaged(e->history);
     char **names;
     size_t n;
     bool ok = true;
@@ -317,7 +349,7 @@ static bool read_all(struct exporting *e, struct export_damage *damage)
             ok = read_kind(e, (enum record_kind)kind, names, n, damage);
     }
     export_policies_free(names, n);
-    damage->samples = samples_damaged(e->history->samples) - before;
+    damage->samples = damaged(e->history) - before;
     return ok;
 }
 

@@ -19,7 +19,7 @@ struct export_query {
 
 /* What could not be read and is missing. */
 struct export_damage {
-    int64_t samples, journal; /* chunks */
+    int64_t samples, journal; /* chunks; figures of groups are among the samples */
 };
 
 /* Takes a record, or says in `err` why it does not. */

@@ -22,7 +22,8 @@ bool history_open(const struct db_options *options, struct history *ret_history,
     if (!schema_open(options, &h.db, err) || !samples_open(h.db, &h.samples, err) ||
         !decisions_open(h.db, h.samples, &h.decisions, err) || !chunks_open(h.db, &h.chunks, err) ||
         !packs_open(h.db, PACKS_FIGURES, &h.packs, err) ||
-        !packs_open(h.db, PACKS_ACTIVITY, &h.activity, err)) {
+        !packs_open(h.db, PACKS_ACTIVITY, &h.activity, err) ||
+        !groups_open(h.db, h.samples, &h.groups, err)) {
         history_close(&h);
         return false;
     }
@@ -32,6 +33,7 @@ bool history_open(const struct db_options *options, struct history *ret_history,
 
 void history_close(struct history *h)
 {
+    groups_close(h->groups);
     packs_close(h->activity);
     packs_close(h->packs);
     chunks_close(h->chunks);
@@ -114,13 +116,22 @@ static bool forget_gaps(struct history *h, int64_t before_ms, struct err *err)
 static bool forget_before(struct history *h, int64_t before_ms, struct err *err)
 {
     return samples_forget(h->samples, before_ms, err) &&
-           decisions_forget(h->decisions, before_ms, err) && forget_gaps(h, before_ms, err);
+           decisions_forget(h->decisions, before_ms, err) && forget_gaps(h, before_ms, err) &&
+           packs_forget(h->packs, LEVEL_GROUP_MINUTE, before_ms, err);
 }
 
 static bool forget_level(struct history *h, enum level level, int64_t before_ms, struct err *err)
 {
     return packs_forget(h->packs, level, before_ms, err) &&
            packs_forget(h->activity, level, before_ms, err);
+}
+
+static bool forget_hours(struct history *h, int64_t before_ms, struct err *err)
+{
+    return forget_level(h, LEVEL_HOUR, before_ms, err) &&
+           forget_level(h, LEVEL_DAY, before_ms, err) &&
+           packs_forget(h->packs, LEVEL_GROUP_HOUR, before_ms, err) &&
+           packs_forget(h->packs, LEVEL_GROUP_DAY, before_ms, err);
 }
 
 static bool finish(struct history *h, bool ok, struct err *err)
@@ -145,8 +156,7 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
     if (ok && keep->minutes_ms > 0)
         ok = forget_level(h, LEVEL_MINUTE, now_ms - keep->minutes_ms, err);
     if (ok && keep->hours_ms > 0)
-        ok = forget_level(h, LEVEL_HOUR, now_ms - keep->hours_ms, err) &&
-             forget_level(h, LEVEL_DAY, now_ms - keep->hours_ms, err);
+        ok = forget_hours(h, now_ms - keep->hours_ms, err);
     return finish(h, ok, err);
 }
 
@@ -183,6 +193,19 @@ static bool pack_hours(struct history *h, int64_t policy, int64_t hour_ms, struc
     return ok;
 }
 
+/* Groups of nodes, hour by hour; then what happened, at once. */
+static bool pack_others(struct history *h, int64_t now_ms, bool *ret_more, struct err *err)
+{
+    int64_t policy = 0, hour_ms = 0;
+
+    if (!groups_unpacked(h->groups, now_ms, &policy, &hour_ms, err))
+        return false;
+    *ret_more = hour_ms != INT64_MIN;
+    if (!*ret_more)
+        return activity_roll(h, now_ms, err);
+    return finish(h, db_begin(h->db, err) && groups_pack(h->groups, policy, hour_ms, err), err);
+}
+
 bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err *err)
 {
     int64_t policy = 0, hour_ms = 0;
@@ -190,9 +213,9 @@ bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err 
 
     if (!samples_unpacked(h->samples, now_ms, &policy, &hour_ms, err))
         return false;
-    *ret_more = hour_ms != INT64_MIN;
-    if (!*ret_more)
-        return activity_roll(h, now_ms, err);
+    if (hour_ms == INT64_MIN)
+        return pack_others(h, now_ms, ret_more, err);
+    *ret_more = true;
     ok = db_begin(h->db, err) && samples_pack(h->samples, policy, hour_ms, err) &&
          pack_hours(h, policy, hour_ms, err) &&
          pack_day(h, policy, packs_floor(hour_ms, PACKS_DAY_MS), now_ms, err);
@@ -218,7 +241,8 @@ static bool shrink_figures(struct history *h, struct err *err)
     bool any;
 
     return shrink_level(h, LEVEL_MINUTE, &any, err) &&
-           (any || shrink_level(h, LEVEL_HOUR, &any, err));
+           (any || (shrink_level(h, LEVEL_HOUR, &any, err) &&
+                    shrink_level(h, LEVEL_GROUP_HOUR, &any, err)));
 }
 
 static bool shrink(struct history *h, struct err *err)

@@ -6,6 +6,7 @@
 
 #include "storage/chunks.h"
 #include "storage/decisions.h"
+#include "storage/groups.h"
 #include "storage/packs.h"
 #include "storage/samples.h"
 
@@ -18,13 +19,14 @@ struct history {
     struct packs *activity; /* what happened (activity.h) */
     int64_t
         activity_hour_ms; /* up to which all was rolled up since it was opened; 0: nothing was */
+    struct groups *groups;
 };
 
 /* How much is kept; 0: without end. */
 struct history_keep {
-    int64_t samples_ms; /* samples, decisions and gaps */
+    int64_t samples_ms; /* samples, decisions, gaps, and figures of groups by the minute */
     int64_t minutes_ms; /* figures, and what happened, by the minute */
-    int64_t hours_ms;   /* … by the hour and by the day */
+    int64_t hours_ms;   /* … by the hour and by the day, of groups, too */
     int64_t journal_ms;
     int64_t journal_bytes;
 };
@@ -54,9 +56,9 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
                     struct err *err) MUST_CHECK;
 
 /*
- * Packs the samples of one hour that is not that of `now_ms`, and makes its figures (samples.h, rollup.h), in one transaction.
- * *ret_more: there may be another hour. Where there is none, what happened up to the hour of `now_ms` is rolled up (activity.h), in
- * transactions of its own.
+ * Packs the samples of one hour that is not that of `now_ms`, and makes its figures (samples.h, rollup.h), in one transaction; where all
+ * are packed, those of groups of nodes (groups.h). *ret_more: there may be another hour. Where there is none, what happened up to the
+ * hour of `now_ms` is rolled up (activity.h), in transactions of its own.
  */
 bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err *err) MUST_CHECK;
 

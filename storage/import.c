@@ -9,7 +9,7 @@
 #include "storage/codec.h"
 #include "storage/rollup.h"
 
-enum { MAX_FIGURES = 64 }; /* rows of one chunk */
+enum { MAX_FIGURES = 64, MAX_GROUP_ROWS = 4096 }; /* rows of one chunk */
 
 /* One that an import before left is no longer wanted. */
 #define MAKE_VALUES                                                                                \
@@ -47,6 +47,13 @@ struct chunk_figures {
     size_t n;
 };
 
+/* Rows of groups that belong together; their texts are copies. */
+struct chunk_groups {
+    char policy[SAMPLES_POLICY_SIZE];
+    struct groups_row *at;
+    size_t n, cap;
+};
+
 /* An hour whose figures came with the import. */
 struct figured {
     int64_t policy, hour_ms;
@@ -59,6 +66,7 @@ struct import {
     struct db_stmt *has_gap, *add_value;
     struct hour hour;
     struct chunk_figures figures;
+    struct chunk_groups groups;
     struct figured *figured;
     size_t n_figured, cap_figured, next_figured;
     bool committed;
@@ -536,6 +544,62 @@ static bool add_activity(struct import *im, const struct record *r, struct err *
     return same || activity_put(h, policy, a.level, a.first_ms, a.data, err);
 }
 
+/* ---- groups ---- */
+
+static bool same_chunk(const struct groups_row *a, const struct groups_row *b)
+{
+    int64_t span_ms = level_span_ms(a->level);
+
+    if (a->level != b->level)
+        return false;
+    return a->level == LEVEL_SAMPLES
+               ? a->first_ms == b->first_ms
+               : packs_floor(a->first_ms, span_ms) == packs_floor(b->first_ms, span_ms);
+}
+
+static void drop_groups(struct chunk_groups *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        free((char *)(uintptr_t)c->at[i].label.at);
+        free((char *)(uintptr_t)c->at[i].value.at);
+    }
+    c->n = 0;
+}
+
+static bool end_groups(struct import *im, struct err *err)
+{
+    struct chunk_groups *c = &im->groups;
+    struct groups_put_counts counts = {0};
+    bool ok = c->n == 0 || groups_put(im->history->groups, sv_from(c->policy), c->at, c->n,
+                                      im->options.replace, &counts, err);
+
+    im->counts.added[RECORD_GROUP] += counts.added;
+    im->counts.there[RECORD_GROUP] += counts.there;
+    im->counts.replaced[RECORD_GROUP] += counts.replaced;
+    drop_groups(c);
+    return ok;
+}
+
+static bool add_group(struct import *im, const struct record *r, struct err *err)
+{
+    struct chunk_groups *c = &im->groups;
+    struct record_group found;
+
+    if (!record_to_group(r, &found, err))
+        return false;
+    if (c->n != 0 &&
+        (!sv_eq(found.policy, sv_from(c->policy)) || !same_chunk(&c->at[0], &found.row) ||
+         c->n == MAX_GROUP_ROWS) &&
+        !end_groups(im, err))
+        return false;
+    if (c->n == 0)
+        (void)snprintf(c->policy, sizeof c->policy, "%.*s", SV_ARG(found.policy));
+    found.row.label = (struct sv){sv_dup(found.row.label), found.row.label.len};
+    found.row.value = (struct sv){sv_dup(found.row.value), found.row.value.len};
+    VEC_PUSH(c->at, c->n, c->cap, found.row);
+    return true;
+}
+
 bool import_add(struct import *im, const struct record *r, struct err *err)
 {
     switch (r->kind) {
@@ -553,6 +617,8 @@ bool import_add(struct import *im, const struct record *r, struct err *err)
         return add_chunk(im, r, err);
     case RECORD_ACTIVITY:
         return add_activity(im, r, err);
+    case RECORD_GROUP:
+        return add_group(im, r, err);
     case RECORD_EVENT:
     case RECORD_BLOCKED:
     case RECORD_KIND_COUNT_:
@@ -581,7 +647,8 @@ bool import_begin(struct history *h, const struct import_options *options,
 
 bool import_end(struct import *im, struct import_counts *ret_counts, struct err *err)
 {
-    if (!end_figures(im, err) || !end_hour(im, err) || !db_commit(im->history->db, err))
+    if (!end_figures(im, err) || !end_hour(im, err) || !end_groups(im, err) ||
+        !db_commit(im->history->db, err))
         return false;
     im->committed = true;
     *ret_counts = im->counts;
@@ -596,6 +663,8 @@ void import_free(struct import *im)
     db_stmt_free(im->add_value);
     if (!im->committed)
         db_rollback(im->history->db);
+    drop_groups(&im->groups);
+    free(im->groups.at);
     free(im->figured);
     free(im->figures.at);
     free(im->hour.at);

@@ -10,6 +10,7 @@
  *     decision            with this id
  *     journal             of this segment and number
  *     activity            in the chunk that begins at this time
+ *     group               of this group, time and step
  * A gap that is there is not added again.
  *
  * Samples of one policy come by time. Those of an hour whose figures came before them are packed at once; others stay rows, and readers

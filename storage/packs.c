@@ -42,7 +42,10 @@ int64_t level_step_ms(enum level level)
     static const int64_t steps[] = {[LEVEL_SAMPLES] = 0,
                                     [LEVEL_MINUTE] = PACKS_MINUTE_MS,
                                     [LEVEL_HOUR] = PACKS_HOUR_MS,
-                                    [LEVEL_DAY] = PACKS_DAY_MS};
+                                    [LEVEL_DAY] = PACKS_DAY_MS,
+                                    [LEVEL_GROUP_MINUTE] = PACKS_MINUTE_MS,
+                                    [LEVEL_GROUP_HOUR] = PACKS_HOUR_MS,
+                                    [LEVEL_GROUP_DAY] = PACKS_DAY_MS};
     _Static_assert(COUNT_OF(steps) == LEVEL_COUNT_, "a level has no step");
 
     return steps[level];
@@ -50,10 +53,11 @@ int64_t level_step_ms(enum level level)
 
 int64_t level_span_ms(enum level level)
 {
-    static const int64_t spans[] = {[LEVEL_SAMPLES] = PACKS_HOUR_MS,
-                                    [LEVEL_MINUTE] = PACKS_HOUR_MS,
-                                    [LEVEL_HOUR] = PACKS_DAY_MS,
-                                    [LEVEL_DAY] = 64 * PACKS_DAY_MS};
+    static const int64_t spans[] = {
+        [LEVEL_SAMPLES] = PACKS_HOUR_MS,      [LEVEL_MINUTE] = PACKS_HOUR_MS,
+        [LEVEL_HOUR] = PACKS_DAY_MS,          [LEVEL_DAY] = 64 * PACKS_DAY_MS,
+        [LEVEL_GROUP_MINUTE] = PACKS_HOUR_MS, [LEVEL_GROUP_HOUR] = PACKS_DAY_MS,
+        [LEVEL_GROUP_DAY] = 64 * PACKS_DAY_MS};
     _Static_assert(COUNT_OF(spans) == LEVEL_COUNT_, "a level has no span");
 
     return spans[level];

@@ -1,9 +1,9 @@
 /*
  * packs: the tables of packed values: chunks of the codec, by policy, level and time.
  *
- * There are two of one form. In "pack" a chunk at LEVEL_SAMPLES holds an hour's samples (samples.h), above figures (rollup.h); in
- * "activity" it holds what happened (activity.h), at levels above LEVEL_SAMPLES, and policy 0 is there what belongs to none. A
- * chunk belongs to the time from `first` on, a multiple of its level's span since 1970 in UTC.
+ * There are two of one form. In "pack" a chunk at LEVEL_SAMPLES holds an hour's samples (samples.h), above figures (rollup.h), or those of
+ * groups of nodes (groups.h); in "activity" it holds what happened (activity.h), at levels above LEVEL_SAMPLES, and policy 0 is there what
+ * belongs to none. A chunk belongs to the time from `first` on, a multiple of its level's span since 1970 in UTC.
  */
 #ifndef BRIM_STORAGE_PACKS_H
 #define BRIM_STORAGE_PACKS_H
@@ -11,7 +11,16 @@
 #include "storage/db.h"
 
 /* Files hold these numbers. */
-enum level { LEVEL_SAMPLES, LEVEL_MINUTE, LEVEL_HOUR, LEVEL_DAY, LEVEL_COUNT_ };
+enum level {
+    LEVEL_SAMPLES,
+    LEVEL_MINUTE,
+    LEVEL_HOUR,
+    LEVEL_DAY,
+    LEVEL_GROUP_MINUTE,
+    LEVEL_GROUP_HOUR,
+    LEVEL_GROUP_DAY,
+    LEVEL_COUNT_
+};
 
 #define PACKS_MINUTE_MS INT64_C(60000)
 #define PACKS_HOUR_MS   (60 * PACKS_MINUTE_MS)
@@ -19,7 +28,7 @@ enum level { LEVEL_SAMPLES, LEVEL_MINUTE, LEVEL_HOUR, LEVEL_DAY, LEVEL_COUNT_ };
 
 /* For how long a row of figures stands; of samples 0. */
 int64_t level_step_ms(enum level level);
-/* The time of one chunk: an hour, an hour, a day, 64 days. */
+/* The time of one chunk: an hour, an hour, a day, 64 days; of groups likewise. */
 int64_t level_span_ms(enum level level);
 
 /* The multiple of `unit_ms` at or before t. */

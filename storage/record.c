@@ -11,8 +11,8 @@
 static const char *const kind_names[] = {
     [RECORD_DAY] = "day",         [RECORD_HOUR] = "hour",         [RECORD_MINUTE] = "minute",
     [RECORD_SAMPLE] = "sample",   [RECORD_DECISION] = "decision", [RECORD_GAP] = "gap",
-    [RECORD_JOURNAL] = "journal", [RECORD_ACTIVITY] = "activity", [RECORD_EVENT] = "event",
-    [RECORD_BLOCKED] = "blocked",
+    [RECORD_JOURNAL] = "journal", [RECORD_ACTIVITY] = "activity", [RECORD_GROUP] = "group",
+    [RECORD_EVENT] = "event",     [RECORD_BLOCKED] = "blocked",
 };
 _Static_assert(COUNT_OF(kind_names) == RECORD_KIND_COUNT_, "a kind has no name");
 
@@ -31,6 +31,13 @@ enum { POLICY, REASON, BOUND, DETAIL };
 enum { GAP_DECISIONS = 2, GAP_WHY = 0 };
 enum { CHUNK_SEGMENT = 2, CHUNK_NUMBER, CHUNK_EVENTS, CHUNK_DATA = 0 };
 enum { ROLLED_STEP = 1, ROLLED_DATA = 1 };
+enum {
+    GROUP_MEANS = 2,
+    GROUP_MOST_PAID = GROUP_MEANS + GROUP_FIELD_COUNT_,
+    GROUP_MOST_NODES,
+    GROUP_STEP
+};
+enum { GROUP_LABEL = 1, GROUP_NAME };
 enum { EVENT_POD = 1, EVENT_CREATED, EVENT_CPU, EVENT_MEMORY, EVENT_PRIORITY, EVENT_FILLER };
 enum { EVENT_WHAT, EVENT_NODE_NAME, EVENT_REASON };
 enum { BLOCKED_CREATED = 2, BLOCKED_CPU, BLOCKED_END = 0 };
@@ -160,6 +167,27 @@ static void add_activity(struct record_table *t)
     add(t, RECORD_BYTES, "data", 0, true, ROLLED_DATA);
 }
 
+static void add_group(struct record_table *t)
+{
+    char name[RECORD_NAME_SIZE];
+
+    add(t, RECORD_TIME, "time", 0, true, TIME);
+    add(t, RECORD_NUMBER, "step_seconds", 0, true, GROUP_STEP);
+    add(t, RECORD_TEXT, "policy", 0, true, POLICY);
+    add(t, RECORD_TEXT, "label", 0, true, GROUP_LABEL);
+    add(t, RECORD_TEXT, "group", 0, true, GROUP_NAME);
+    add(t, RECORD_NUMBER, "covered_ms", 0, true, COVERED);
+    for (int k = 0; k < GROUP_FIELD_COUNT_; k++) {
+        bool cores = k != GROUP_NODES && k != GROUP_FIT;
+
+        (void)snprintf(name, sizeof name, "%s%s", group_field_name((enum group_field)k),
+                       unit_of(cores));
+        add(t, RECORD_NUMBER, name, MEAN, true, GROUP_MEANS + k);
+    }
+    add(t, RECORD_NUMBER, "paid_cores_max", CORES, true, GROUP_MOST_PAID);
+    add(t, RECORD_NUMBER, "nodes_max", MEAN, true, GROUP_MOST_NODES);
+}
+
 static void add_event(struct record_table *t)
 {
     add(t, RECORD_TIME, "time", 0, true, TIME);
@@ -190,7 +218,8 @@ void record_tables_init(struct record_tables *t)
         [RECORD_MINUTE] = add_figures,    [RECORD_SAMPLE] = add_sample,
         [RECORD_DECISION] = add_decision, [RECORD_GAP] = add_gap,
         [RECORD_JOURNAL] = add_chunk,     [RECORD_ACTIVITY] = add_activity,
-        [RECORD_EVENT] = add_event,       [RECORD_BLOCKED] = add_blocked,
+        [RECORD_GROUP] = add_group,       [RECORD_EVENT] = add_event,
+        [RECORD_BLOCKED] = add_blocked,
     };
     _Static_assert(COUNT_OF(adders) == RECORD_KIND_COUNT_, "a kind has no columns");
 
@@ -467,6 +496,97 @@ bool record_to_activity(const struct record *r, struct record_activity *ret_acti
         return err_set(err, ERR_INPUT, 0, "data: found %zu bytes, expected those of a chunk",
                        a.data.len);
     *ret_activity = a;
+    return true;
+}
+
+/* Of a sample the time until the next one. */
+static int64_t group_step_s(enum level level)
+{
+    return (level == LEVEL_SAMPLES ? SAMPLES_STEP_MS : level_step_ms(level)) / 1000;
+}
+
+void record_from_group(const struct record_group *group, struct record *to)
+{
+    const struct groups_row *row = &group->row;
+
+    record_clear(to, RECORD_GROUP);
+    to->number[TIME] = row->first_ms;
+    to->number[COVERED] = row->covered_ms;
+    to->text[POLICY] = group->policy;
+    to->text[GROUP_LABEL] = row->label;
+    to->text[GROUP_NAME] = row->value;
+    to->number[GROUP_STEP] = group_step_s(row->level);
+    memcpy(&to->number[GROUP_MEANS], row->mean_milli, sizeof row->mean_milli);
+    to->number[GROUP_MOST_PAID] = row->most_paid_milli;
+    to->number[GROUP_MOST_NODES] = row->most_nodes_milli;
+}
+
+static bool to_group_level(int64_t step_s, enum level *ret_level, struct err *err)
+{
+    static const enum level group_levels[] = {LEVEL_SAMPLES, LEVEL_GROUP_MINUTE, LEVEL_GROUP_HOUR,
+                                              LEVEL_GROUP_DAY};
+
+    for (size_t i = 0; i < COUNT_OF(group_levels); i++) {
+        if (group_step_s(group_levels[i]) == step_s) {
+            *ret_level = group_levels[i];
+            return true;
+        }
+    }
+    return err_set(err, ERR_INPUT, 0, "step_seconds: found %lld, expected 10, 60, 3600 or 86400",
+                   (long long)step_s);
+}
+
+/* A sample has whole nodes and pods, and nothing above it. */
+static bool expect_sample(struct groups_row *row, struct err *err)
+{
+    row->most_paid_milli = row->mean_milli[GROUP_PAID];
+    row->most_nodes_milli = row->mean_milli[GROUP_NODES];
+    return (row->mean_milli[GROUP_NODES] % 1000 == 0 && row->mean_milli[GROUP_FIT] % 1000 == 0) ||
+           err_set(err, ERR_INPUT, 0,
+                   "found a part of a node or pod in a sample, expected whole ones");
+}
+
+static bool expect_group(struct groups_row *row, struct err *err)
+{
+    int64_t step_ms = level_step_ms(row->level);
+
+    if (row->label.len == 0 || row->value.len == 0)
+        return err_set(err, ERR_INPUT, 0, "%s: found nothing, expected a name",
+                       row->label.len == 0 ? "label" : "group");
+    if (!expect_text("label", row->label, GROUPS_LABEL_SIZE - 1, err) ||
+        !expect_text("group", row->value, GROUPS_VALUE_SIZE - 1, err) ||
+        !expect("covered_ms", row->covered_ms, 1, step_ms > 0 ? step_ms : PACKS_DAY_MS, err) ||
+        !expect("paid_cores_max", row->most_paid_milli, row->mean_milli[GROUP_PAID], FIGURES_MAX,
+                err) ||
+        !expect("nodes_max", row->most_nodes_milli, row->mean_milli[GROUP_NODES], FIGURES_MAX, err))
+        return false;
+    for (int k = 0; k < GROUP_FIELD_COUNT_; k++) {
+        if (!expect(group_field_name((enum group_field)k), row->mean_milli[k], 0, FIGURES_MAX / 2,
+                    err))
+            return false;
+    }
+    if (step_ms == 0)
+        return expect_sample(row, err);
+    return row->first_ms == packs_floor(row->first_ms, step_ms) ||
+           err_set(err, ERR_INPUT, 0, "time: expected the begin of a full step of UTC");
+}
+
+bool record_to_group(const struct record *r, struct record_group *ret_group, struct err *err)
+{
+    char policy[SAMPLES_POLICY_SIZE];
+    struct record_group g = {.policy = r->text[POLICY],
+                             .row = {.first_ms = r->number[TIME],
+                                     .label = r->text[GROUP_LABEL],
+                                     .value = r->text[GROUP_NAME],
+                                     .covered_ms = r->number[COVERED],
+                                     .most_paid_milli = r->number[GROUP_MOST_PAID],
+                                     .most_nodes_milli = r->number[GROUP_MOST_NODES]}};
+
+    memcpy(g.row.mean_milli, &r->number[GROUP_MEANS], sizeof g.row.mean_milli);
+    if (!take_policy(g.policy, policy, err) ||
+        !to_group_level(r->number[GROUP_STEP], &g.row.level, err) || !expect_group(&g.row, err))
+        return false;
+    *ret_group = g;
     return true;
 }
 

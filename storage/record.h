@@ -12,6 +12,7 @@
  *     journal             the event journal's chunks as the file keeps them (wire.h), in base64
  *     activity            what happened, in the chunks in which the file keeps it (activity.h), in base64; without a policy: what the
  *                         journal told
+ *     group               groups of nodes (groups.h): figures of a day, hour or minute, or a sample that is not packed
  *     event               what the journal tells, for people; cannot be taken in
  *     blocked             paid pods that had to wait for filler (blocked.h), for people; cannot be taken in
  */
@@ -33,6 +34,7 @@ enum record_kind {
     RECORD_GAP,
     RECORD_JOURNAL,
     RECORD_ACTIVITY,
+    RECORD_GROUP,
     RECORD_EVENT,
     RECORD_BLOCKED,
     RECORD_KIND_COUNT_,
@@ -128,6 +130,14 @@ struct record_activity {
 void record_from_activity(const struct record_activity *a, struct record *to);
 bool record_to_activity(const struct record *r, struct record_activity *ret_activity,
                         struct err *err) MUST_CHECK;
+
+struct record_group {
+    struct sv policy;
+    struct groups_row row;
+};
+void record_from_group(const struct record_group *group, struct record *to);
+bool record_to_group(const struct record *r, struct record_group *ret_group,
+                     struct err *err) MUST_CHECK;
 
 void record_from_event(const struct event *e, struct record *to);
 

@@ -426,6 +426,11 @@ void report_done(struct report *r)
     for (size_t i = 0; i < r->n_clusters; i++)
         free(r->clusters[i].name);
     free(r->clusters);
+    for (size_t i = 0; i < r->n_groups; i++) {
+        free(r->groups[i].label);
+        free(r->groups[i].name);
+    }
+    free(r->groups);
     free(r->pieces);
     free(r->rows);
     free(r->week);
@@ -434,7 +439,8 @@ void report_done(struct report *r)
     r->latencies = r->lengths_of_waits = (struct report_lengths){0};
     r->pieces = r->rows = r->week = NULL;
     r->clusters = NULL;
-    r->n_pieces = r->n_rows = r->n_clusters = 0;
+    r->groups = NULL;
+    r->n_pieces = r->n_rows = r->n_clusters = r->n_groups = 0;
 }
 
 /* ---- for showing ---- */

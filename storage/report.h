@@ -172,6 +172,12 @@ struct report_cluster {
 };
 enum { REPORT_MAX_CLUSTERS = 1000, REPORT_LABEL_SIZE = 64 };
 
+/* A group of nodes (groups.h) in the whole time; of a history alone. */
+struct report_group {
+    char *label, *name;
+    struct groups_sum sum;
+};
+
 struct report {
     char policy[SAMPLES_POLICY_SIZE];
     struct report_query query; /* with since and until filled in; its policy is the name above */
@@ -195,6 +201,8 @@ struct report {
     char cluster_label[REPORT_LABEL_SIZE]; /* what tells clusters apart; empty: it is of one */
     struct report_cluster *clusters;       /* by name */
     size_t n_clusters;
+    struct report_group *groups; /* by label and name; those without a value last */
+    size_t n_groups;
 };
 
 /*

@@ -663,3 +663,35 @@ void report_chart_waits(const struct report *r, struct strbuf *out)
                           (long long)(r->total.wait_buckets[i] * 100 / most));
     add(out, "</tbody></table>\n");
 }
+
+/* ---- groups of nodes ---- */
+
+/* In tenths of a percent of the picture's width. */
+static int64_t put_bar(const char *class, int64_t from, int64_t milli, int64_t most_milli,
+                       struct strbuf *out)
+{
+    int64_t width = min_i64(milli * 1000 / most_milli, 1000 - from);
+
+    if (width > 0)
+        (void)strbuf_addf(out,
+                          "<rect class=\"%s\" x=\"%lld.%lld%%\" width=\"%lld.%lld%%\" "
+                          "height=\"12\"/>",
+                          class, (long long)(from / 10), (long long)(from % 10),
+                          (long long)(width / 10), (long long)(width % 10));
+    return from + max_i64(width, 0);
+}
+
+void report_chart_group(const struct report_group *g, int64_t most_milli, struct strbuf *out)
+{
+    int64_t paid = groups_mean_milli(&g->sum, GROUP_PAID);
+    int64_t filler = groups_mean_milli(&g->sum, GROUP_FILLER), at;
+    int64_t offered = groups_mean_milli(&g->sum, GROUP_ALLOCATABLE);
+
+    most_milli = max_i64(most_milli, 1);
+    add(out, "<svg width=\"100%\" height=\"12\" aria-hidden=\"true\">");
+    at = put_bar("paid", 0, paid, most_milli, out);
+    (void)put_bar("filler", at, filler, most_milli, out);
+    at = put_bar("filler-dots", at, filler, most_milli, out);
+    (void)put_bar("idle", at, offered - paid - filler, most_milli, out);
+    add(out, "</svg>");
+}

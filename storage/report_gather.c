@@ -755,6 +755,31 @@ static bool add_events(struct history *h, struct report *r, const struct begins 
     return report_count_events(h, r, &range, err);
 }
 
+/* ---- groups of nodes ---- */
+
+struct grouping {
+    struct report *report;
+    size_t cap;
+};
+
+static void take_group(void *self, const struct groups_total *total)
+{
+    struct grouping *g = self;
+    struct report *r = g->report;
+
+    VEC_PUSH(r->groups, r->n_groups, g->cap,
+             ((struct report_group){
+                 .label = sv_dup(total->label), .name = sv_dup(total->value), .sum = total->sum}));
+}
+
+static bool add_groups(struct history *h, struct report *r, struct err *err)
+{
+    struct grouping g = {.report = r};
+
+    return groups_read(h->groups, sv_from(r->policy), r->query.since_ms, r->query.until_ms,
+                       take_group, &g, err);
+}
+
 /* Where nobody said since when, the report begins with what was recorded: what is rolled up begins with its hour. */
 void report_cut_begin(struct report *r)
 {
@@ -805,7 +830,8 @@ static bool gather(void *self, struct report *r, struct err *err)
         return false;
     report_cut_begin(r);
     return begin_with_decisions(h, r, err) && add_gaps(h, r, err) &&
-           add_decisions(h, r, &begins, err) && add_events(h, r, &begins, err);
+           add_decisions(h, r, &begins, err) && add_events(h, r, &begins, err) &&
+           add_groups(h, r, err);
 }
 
 static bool span(void *self, int64_t *ret_first_ms, int64_t *ret_until_ms, struct err *err)

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "storage/report_chart.h"
 #include "storage/report_figure.h"
+#include "storage/report_group.h"
 #include "storage/report_style.h"
 
 static void add(struct strbuf *out, const char *text)
@@ -205,9 +207,9 @@ static void put_total(const struct report *r, enum report_figure f, struct strbu
     put_figure(r, &figures, f, out);
 }
 
-static const char *unit_of(enum report_figure f)
+static const char *unit_of_form(enum report_form form)
 {
-    switch (report_figure_kind(f)->form) {
+    switch (form) {
     case FORM_CORE_HOURS:
         return ", core-hours";
     case FORM_CORES:
@@ -222,6 +224,11 @@ static const char *unit_of(enum report_figure f)
         break;
     }
     return "";
+}
+
+static const char *unit_of(enum report_figure f)
+{
+    return unit_of_form(report_figure_kind(f)->form);
 }
 
 static void put_four(const struct report_story *s, struct strbuf *out)
@@ -379,6 +386,66 @@ static void put_clusters(const struct report *r, struct strbuf *out)
     add(out, "</tbody></table></div></section>\n");
 }
 
+static void put_group(const struct report *r, const struct report_group *g, int64_t most_milli,
+                      struct strbuf *out)
+{
+    struct report_group_figures figures;
+
+    report_group_figures(r, g, report_step(r), &figures);
+    add(out, "<tr><th scope=\"row\">");
+    report_html(out, sv_from(g->name));
+    add(out, "</th><td class=\"bar\">");
+    report_chart_group(g, most_milli, out);
+    add(out, "</td>");
+    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
+        add(out, "<td>");
+        if (figures.known[f])
+            put_value(r, report_group_kind((enum report_group_figure)f)->form, figures.at[f], out);
+        else
+            add(out, "–");
+        add(out, "</td>");
+    }
+    add(out, "</tr>\n");
+}
+
+/* Those of one label; returns where those of the next begin. */
+static size_t put_label(const struct report *r, size_t first, struct strbuf *out)
+{
+    const char *label = r->groups[first].label;
+    int64_t most_milli = 0;
+    size_t end = first;
+
+    for (; end < r->n_groups && strcmp(r->groups[end].label, label) == 0; end++)
+        most_milli = max_i64(most_milli, groups_mean_milli(&r->groups[end].sum, GROUP_ALLOCATABLE));
+    add(out, "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"Nodes by ");
+    report_html(out, sv_from(label));
+    add(out, " as a table\"><table class=\"groups\"><caption>By the label ");
+    report_html(out, sv_from(label));
+    add(out, ", of the whole time; filler is that of all policies</caption><thead><tr><th "
+             "scope=\"col\">group</th><td class=\"bar\"></td>");
+    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
+        const struct report_figure_kind *kind = report_group_kind((enum report_group_figure)f);
+
+        (void)strbuf_addf(out, "<th scope=\"col\">%s%s</th>", kind->label,
+                          f == GROUP_FIGURE_FIT ? "" : unit_of_form(kind->form));
+    }
+    add(out, "</tr></thead><tbody>\n");
+    for (size_t i = first; i < end; i++)
+        put_group(r, &r->groups[i], most_milli, out);
+    add(out, "</tbody></table></div>\n");
+    return end;
+}
+
+static void put_groups(const struct report *r, struct strbuf *out)
+{
+    if (r->n_groups == 0)
+        return;
+    add(out, "<section aria-labelledby=\"h-groups\"><h2 id=\"h-groups\">Groups of nodes</h2>\n");
+    for (size_t i = 0; i < r->n_groups;)
+        i = put_label(r, i, out);
+    add(out, "</section>\n");
+}
+
 static const char *why_text(const char *why)
 {
     static const char *const words[][2] = {
@@ -476,6 +543,7 @@ void report_page(const struct report_story *s, struct strbuf *out)
     add(out, "</section>\n");
     put_week(r, out);
     put_clusters(r, out);
+    put_groups(r, out);
     put_waits(r, out);
     put_figures(s, out);
     put_gaps(r, out);

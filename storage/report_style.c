@@ -31,7 +31,7 @@ const char report_style[] =
     "var(--rule);text-align:right;"
     "font-weight:400}thead th{color:var(--muted)}th:first-child{text-align:left;padding-left:0}\n"
     "td{white-space:nowrap}td.text,th.text{text-align:left}.bars{width:100%;max-width:40rem}.bars "
-    ".bar{width:60%;text-align:left}\n"
+    ".bar{width:60%;text-align:left}.groups .bar{min-width:9rem;text-align:left}\n"
     ".over{overflow-x:auto}.over:focus-visible,summary:focus-visible,a:focus-visible{outline:2px "
     "solid "
     "var(--link);outline-offset:2px}\n"

@@ -9,11 +9,12 @@
 /* `report` and `waits` of JSON are those of version … */
 enum { REPORT_VERSION = 2 };
 
-enum report_format { REPORT_TABLE, REPORT_WIDE, REPORT_CSV, REPORT_JSON };
+enum report_format { REPORT_TABLE, REPORT_WIDE, REPORT_CSV, REPORT_GROUPS_CSV, REPORT_JSON };
 
 /*
  * The table: the summary, the rows with a line of sums and, with another period beside it, the figures of both. CSV: the rows with a
- * head, times in UTC; with another period the figures of both instead. Cuts at the buffer's limit (`full`).
+ * head, times in UTC; with another period the figures of both instead; or one row for each group
+ * of nodes. Cuts at the buffer's limit (`full`).
  */
 void report_print(const struct report_story *story, enum report_format format, struct strbuf *out);
 

@@ -65,6 +65,14 @@ static const char *const migrations[] = {
     "  policy INTEGER NOT NULL, level INTEGER NOT NULL, first INTEGER NOT NULL,"
     "  begin INTEGER NOT NULL, until INTEGER NOT NULL, rows INTEGER NOT NULL, data BLOB NOT NULL,"
     "  PRIMARY KEY(policy, level, first));",
+
+    /* 8: groups of nodes by a label's value, and their samples of the running hour (groups.h). */
+    "CREATE TABLE node_group("
+    "  id INTEGER PRIMARY KEY, policy INTEGER NOT NULL, label TEXT NOT NULL, value TEXT NOT NULL,"
+    "  UNIQUE(policy, label, value));"
+    "CREATE TABLE group_sample("
+    "  policy INTEGER NOT NULL, t INTEGER NOT NULL, hold INTEGER NOT NULL, data BLOB NOT NULL,"
+    "  PRIMARY KEY(policy, t)) WITHOUT ROWID;",
 };
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
                "a migration has no number");

@@ -11,7 +11,7 @@
 
 enum {
     SCHEMA_APPLICATION = 0x6272696d, /* "brim" */
-    SCHEMA_VERSION = 7,              /* the last migration */
+    SCHEMA_VERSION = 8,              /* the last migration */
 };
 
 /*

@@ -15,7 +15,7 @@
 #include "storage/mount.h"
 #include "storage/queue.h"
 
-enum { ITEM_SAMPLE, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
+enum { ITEM_SAMPLE, ITEM_GROUPS, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
 
 /* So many hours of samples are packed after each commit: after a pause there may be many. */
 enum { PACKS_AT_ONCE = 4 };
@@ -58,6 +58,8 @@ struct writer {
     /* The loop's alone. */
     struct sample held[WRITER_MAX_POLICIES];
     size_t n_held;
+    struct groups_sample *held_groups[WRITER_MAX_POLICIES]; /* on the heap */
+    size_t n_held_groups;
     struct lost_decisions lost;
 
     /* The disk thread's alone. */
@@ -309,6 +311,8 @@ static bool add_item(struct writer *w, struct queue_item item, struct err *err)
     switch (item.kind) {
     case ITEM_SAMPLE:
         return samples_add(w->history.samples, item.data, err);
+    case ITEM_GROUPS:
+        return groups_add(w->history.groups, item.data, err);
     case ITEM_DECISION:
         return add_decision(w, item.data, err);
     case ITEM_PIECE:
@@ -543,6 +547,8 @@ static void work(struct writer *w)
 
 static void free_writer(struct writer *w)
 {
+    for (size_t i = 0; i < w->n_held_groups; i++)
+        free(w->held_groups[i]);
     queue_free(w->queue);
     (void)pthread_cond_destroy(&w->tried);
     (void)pthread_mutex_destroy(&w->lock);
@@ -622,6 +628,18 @@ static bool push(struct writer *w, int kind, const void *data, size_t size)
     return false;
 }
 
+static void push_held_groups(struct writer *w)
+{
+    size_t done = 0;
+
+    while (done < w->n_held_groups &&
+           push(w, ITEM_GROUPS, w->held_groups[done], groups_sample_bytes(w->held_groups[done])))
+        free(w->held_groups[done++]);
+    memmove(w->held_groups, w->held_groups + done,
+            (w->n_held_groups - done) * sizeof(struct groups_sample *));
+    w->n_held_groups -= done;
+}
+
 /* What was kept back while the queue was full goes first. */
 static void push_held(struct writer *w)
 {
@@ -633,6 +651,7 @@ static void push_held(struct writer *w)
         done++;
     memmove(w->held, w->held + done, (w->n_held - done) * sizeof *w->held);
     w->n_held -= done;
+    push_held_groups(w);
 }
 
 /* Waits for the thread; false if it did not end in time. */
@@ -701,6 +720,32 @@ void writer_sample(struct writer *w, const struct sample *sample)
         return;
     if (w->n_held < WRITER_MAX_POLICIES)
         w->held[w->n_held++] = *sample;
+    atomic_fetch_add(&w->merged, 1);
+}
+
+static struct groups_sample *held_groups_of(struct writer *w, const char *policy)
+{
+    for (size_t i = 0; i < w->n_held_groups; i++) {
+        if (strcmp(w->held_groups[i]->policy, policy) == 0)
+            return w->held_groups[i];
+    }
+    return NULL;
+}
+
+void writer_groups(struct writer *w, const struct groups_sample *sample)
+{
+    struct groups_sample *held;
+
+    push_held(w);
+    held = held_groups_of(w, sample->policy);
+    if (held != NULL)
+        groups_merge(held, sample);
+    else if (w->n_held_groups == 0 && push(w, ITEM_GROUPS, sample, groups_sample_bytes(sample)))
+        return;
+    else if (w->n_held_groups < WRITER_MAX_POLICIES) {
+        w->held_groups[w->n_held_groups] = xmalloc(sizeof *sample);
+        memcpy(w->held_groups[w->n_held_groups++], sample, groups_sample_bytes(sample));
+    }
     atomic_fetch_add(&w->merged, 1);
 }
 

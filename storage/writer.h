@@ -1,7 +1,7 @@
 /*
  * writer: the disk thread. It alone writes the history, and answers questions about it.
  *
- * The loop hands over samples, decisions and the journal's pieces; none of these calls waits, whatever the disk does. A full queue
+ * The loop hands over samples (of groups of nodes, too), decisions and the journal's pieces; none of these calls waits, whatever the disk does. A full queue
  * merges samples (they then stand for several) and drops decisions and events, which leaves a gap; all of it is counted.
  *
  * What was handed over is written in one transaction at the latest interval_us after, at once after a decision (but at most
@@ -85,6 +85,7 @@ uint64_t writer_first_id(struct writer *w, int64_t wait_us);
 
 /* The loop's thread alone. */
 void writer_sample(struct writer *w, const struct sample *sample);
+void writer_groups(struct writer *w, const struct groups_sample *sample);
 void writer_decision(struct writer *w, const struct decision_entry *entry);
 struct journal_sink writer_sink(struct writer *w);
 

@@ -88,6 +88,8 @@ static void add_param(struct report_job *job, const struct routes_param *p)
     }
     if (sv_eq(p->key, SV("advice")) && sv_eq(p->value, SV("1")))
         add_word(job, "--advice", SV(""));
+    if (sv_eq(p->key, SV("groups")) && sv_eq(p->value, SV("1")))
+        add_word(job, "--groups", SV(""));
 }
 
 static struct report_job *job_new(const struct report_desk *d, const struct routes_param *params,

@@ -4,7 +4,7 @@
  *
  * The child has a low priority, REPORT_DESK_LIMIT_S of time and REPORT_DESK_MAX_BODY bytes to answer in. At most REPORT_DESK_MAX_JOBS
  * wait; more are refused at once. What is asked for reaches the child as flags whose names are ours: policy, by, since, until, zone,
- * compare, target, price, advice=1 and format (html, json, csv, wide or table). Other parameters are left out.
+ * compare, target, price, advice=1, groups=1 and format (html, json, csv, wide or table). Other parameters are left out.
  */
 #ifndef BRIM_AGENT_SERVE_REPORT_DESK_H
 #define BRIM_AGENT_SERVE_REPORT_DESK_H

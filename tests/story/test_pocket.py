@@ -415,6 +415,99 @@ def brim(*args):
     return subprocess.run([BRIM, *args], capture_output=True, text=True, timeout=60)
 
 
+ZONE = "topology.kubernetes.io/zone"
+ZONES = """
+priorityClasses:
+  - {name: brim-filler, value: -100, preemptionPolicy: Never}
+nodes:
+  - {name: a, count: 2, cpu: 8, memory: 32Gi, labels: {topology.kubernetes.io/zone: eu-1a, pool: x}}
+  - {name: b, cpu: 8, memory: 32Gi, labels: {topology.kubernetes.io/zone: eu-1b, pool: x}}
+  - {name: c, cpu: 8, memory: 32Gi}
+workloads:
+  - {namespace: default, name: web, replicas: 3, cpu: 2, memory: 2Gi, grace: 1s, start: 1s, exit: 1s}
+  - {namespace: filler, name: miner, replicas: 0, cpu: 1, memory: 1Gi, grace: 1s, start: 1s, exit: 1s,
+     priorityClass: brim-filler, packs: true, gate: brim.dev/room}
+"""
+
+
+class Groups(unittest.TestCase):
+    """Figures by a label of nodes: in the history, in reports, and while labels, nodes and the policy change."""
+
+    def rows(self, p):
+        """None at the very beginning, while the file is being made."""
+        out = brim("history", "export", "--db", os.path.join(p.dir.name, "history.db"), "--what", "samples,groups", "-o", "jsonl")
+        if out.returncode == 3:
+            return []
+        self.assertEqual(out.returncode, 0, out.stderr)
+        return [json.loads(line) for line in out.stdout.splitlines()[1:]]
+
+    def newest(self, p):
+        """The groups of the newest sample, by name."""
+        groups = [r for r in self.rows(p) if r["kind"] == "group"]
+        last = max((g["time"] for g in groups), default="")
+        return {g["group"]: g for g in groups if g["time"] == last}
+
+    def nodes(self, p):
+        return {name: g["nodes"] for name, g in self.newest(p).items()}
+
+    def report(self, p, *args):
+        out = brim("report", "--db", os.path.join(p.dir.name, "history.db"), *args)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        return out.stdout
+
+    def add_up(self, p, nodes_stay):
+        """At each moment the groups come to what the cluster was."""
+        samples, groups, seen = {}, {}, 0
+        for row in self.rows(p):
+            if row["kind"] == "sample":
+                samples[row["time"]] = row
+            elif row["step_seconds"] == 10:
+                groups.setdefault(row["time"], []).append(row)
+        for time_, of in groups.items():
+            if time_ not in samples:
+                continue  # a decision's sample of the same millisecond took its place
+            s, seen = samples[time_], seen + 1
+            self.assertAlmostEqual(sum(g["allocatable_cores"] for g in of), s["allocatable_cores"], msg=time_)
+            self.assertAlmostEqual(sum(g["paid_cores"] for g in of), s["paid_cores"], msg=time_)
+            # Pods of a node that is gone are in no group until they are gone, too.
+            filler, all_filler = sum(g["filler_cores"] for g in of), s["ready_cores"] + s["starting_cores"] + s["leaving_cores"]
+            (self.assertAlmostEqual if nodes_stay else self.assertLessEqual)(filler, all_filler, msg=time_)
+        return seen
+
+    def test_reports_tell_groups_of_nodes_apart(self):
+        policy = POLICY % ("miner", "miner", 20)
+        with Pocket("--scenario", "empty") as probe:
+            path = probe.file("zones.yaml", ZONES)
+            with Pocket("--scenario", path) as p:
+                self.story(p, policy)
+
+    def story(self, p, policy):
+        with Agent(p, policy=policy + "  report: {groupBy: %s}\n" % ZONE, db=True) as agent:
+            wait_until(lambda: self.nodes(p) == {"eu-1a": 2, "eu-1b": 1, "<none>": 1}, 40, "the zones")
+            wait_until(lambda: sum(g["filler_cores"] for g in self.newest(p).values()) == 20, 60, "filler in the zones")
+            self.assertGreater(self.add_up(p, nodes_stay=True), 0)
+            # A node changes its zone, another one goes.
+            p.server.ask("PATCH", "/api/v1/nodes/a-0", {"metadata": {"labels": {ZONE: "eu-1c"}}}, checks.MERGE)
+            p.server.ask("DELETE", "/api/v1/nodes/c")
+            wait_until(lambda: self.nodes(p) == {"eu-1a": 1, "eu-1b": 1, "eu-1c": 1}, 40, "the node in its new zone")
+            # The policy asks for another label: what was recorded stays.
+            agent.policy(policy + "  report: {groupBy: pool}\n")
+            wait_until(lambda: self.nodes(p) == {"x": 3}, 40, "the other label")
+            with urllib.request.urlopen(agent.url + "/report?format=csv&groups=1", timeout=20 * PATIENCE) as answer:
+                lines = answer.read().decode().splitlines()
+            self.assertTrue(lines[0].startswith("label,group,recorded,peak_nodes,offered_core_hours,"), lines)
+            self.assertEqual([line.split(",")[:2] for line in lines[1:]],
+                             [["pool", "x"], [ZONE, "eu-1a"], [ZONE, "eu-1b"], [ZONE, "eu-1c"], [ZONE, "<none>"]])
+        self.assertGreaterEqual(self.add_up(p, nodes_stay=False), 3)
+        groups = json.loads(self.report(p, "-o", "json"))["groups"]
+        self.assertEqual([(g["label"], g["name"], g["peak_nodes"]) for g in groups],
+                         [("pool", "x", 3), (ZONE, "eu-1a", 2), (ZONE, "eu-1b", 1), (ZONE, "eu-1c", 1), (ZONE, "<none>", 1)])
+        for g in groups:
+            self.assertAlmostEqual(g["offered_core_hours"], g["paid_core_hours"] + g["filler_core_hours"] + g["free_core_hours"])
+        self.assertIn("\nnodes by %s\nGROUP " % ZONE, self.report(p))
+        self.assertIn("Groups of nodes</h2>", self.report(p, "-o", "html"))
+
+
 class Policies(unittest.TestCase):
     """Policy files that change while the agent runs, and annotations of the target."""
 

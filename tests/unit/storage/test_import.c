@@ -161,6 +161,32 @@ static void add_others(struct history *h, struct random *r)
     }
 }
 
+/* Of two labels, with names that must be quoted. */
+static void add_groups(struct history *h, struct random *r, const char *policy)
+{
+    static const char *const values[] = {"eu-1a", "eu,\"1\"b", GROUPS_NONE, GROUPS_OTHER};
+    int64_t t_ms = T0 + (int64_t)(random_u64(r) % 7200000);
+    struct err err = {0};
+
+    for (int i = 0; i < 400; i++, t_ms += random_in(r, 1, 40000)) {
+        struct groups_sample s = {.t_ms = t_ms, .merged = random_percent(r, 3) ? 5 : 0};
+
+        (void)snprintf(s.policy, sizeof s.policy, "%s", policy);
+        (void)snprintf(s.label, sizeof s.label, "%s", i < 200 ? "zone" : "example.org/pool");
+        for (size_t k = 0; k < COUNT_OF(values); k++) {
+            struct groups_one *g = &s.at[s.n];
+
+            if (random_percent(r, 20))
+                continue;
+            (void)snprintf(g->value, sizeof g->value, "%s", values[k]);
+            for (int n = 0; n < GROUP_FIELD_COUNT_; n++)
+                g->at[n] = random_in(r, 0, 100000);
+            s.n++;
+        }
+        cr_assert(groups_add(h->groups, &s, &err), "%s", err.text);
+    }
+}
+
 /* Hours are packed up to a time. */
 static void fill(struct history *h, struct random *r)
 {
@@ -170,6 +196,8 @@ static void fill(struct history *h, struct random *r)
 
     for (size_t i = 0; i < COUNT_OF(names); i++)
         add_samples(h, r, names[i]);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        add_groups(h, r, names[i]);
     add_decisions(h, r);
     add_others(h, r);
     for (int i = 0; i < 60 && more; i++)
@@ -198,6 +226,7 @@ Test(import, a_history_comes_out_as_it_went_in)
         cr_assert_str_eq(first, second);
         cr_assert_geq(counts.added[RECORD_SAMPLE], 600);
         rolled += counts.added[RECORD_ACTIVITY];
+        cr_assert_geq(counts.added[RECORD_GROUP], 100);
 
         /* Once more: all of it is there. */
         cr_assert(take_in(&copy, first, false, &again, &err), "%s", err.text);

@@ -1,6 +1,7 @@
 #include "storage/report_page.h"
 
 #include "storage/report_figure.h"
+#include "storage/report_group.h"
 #include "storage/report_text.h"
 #include "tests/unit/storage/reported.h"
 
@@ -465,6 +466,98 @@ Test(report_page, says_what_to_change)
     reported_done(&d);
 }
 
+/* Two zones and nodes without one, an hour of each; before, a pool that the policy grouped by. */
+static void add_groups(struct reported *d)
+{
+    struct groups_sample s = {.policy = "miner", .label = "zone", .n = 3};
+    struct groups_sample pool = {.policy = "miner", .label = "pool<b>,", .t_ms = T0, .n = 1};
+    struct err err = {0};
+
+    pool.at[0] =
+        (struct groups_one){.value = "a\"b", .at = {[GROUP_NODES] = 1, [GROUP_ALLOCATABLE] = 8000}};
+    s.at[0] = (struct groups_one){.value = "eu-1a",
+                                  .at = {[GROUP_NODES] = 2,
+                                         [GROUP_ALLOCATABLE] = 64000,
+                                         [GROUP_PAID] = 30000,
+                                         [GROUP_FILLER] = 24000,
+                                         [GROUP_FIT] = 30}};
+    s.at[1] = (struct groups_one){.value = "eu-1b",
+                                  .at = {[GROUP_NODES] = 1,
+                                         [GROUP_ALLOCATABLE] = 32000,
+                                         [GROUP_PAID] = 10000,
+                                         [GROUP_FILLER] = 6000,
+                                         [GROUP_FIT] = 21}};
+    s.at[2] = (struct groups_one){.value = GROUPS_NONE, .at = {[GROUP_FILLER] = 500}};
+    cr_assert(groups_add(d->history.groups, &pool, &err), "%s", err.text);
+    for (s.t_ms = T0 + HOUR; s.t_ms < T0 + 3 * HOUR; s.t_ms += SAMPLES_HOLD_MS) {
+        s.at[1].at[GROUP_PAID] = s.t_ms < T0 + 2 * HOUR ? 10000 : 20000;
+        cr_assert(groups_add(d->history.groups, &s, &err), "%s", err.text);
+    }
+}
+
+Test(report_page, tells_of_groups_of_nodes_in_every_form)
+{
+    static const struct {
+        const char *form;
+        enum report_format format;
+        const char *has;
+    } rows[] = {
+        {"table", REPORT_TABLE,
+         "\nnodes by pool<b>,\n"
+         "GROUP  RECORDED  NODES  OFFERED  PAID  FILLER  FREE  PAID%  USED%  PEAK  FIT\n"
+         "a\"b        0.3%      1      0.1   0.0     0.0   0.1   0.0%   0.0%   0.0  0.0\n"
+         "\nnodes by zone\n"
+         "GROUP   RECORDED  NODES  OFFERED  PAID  FILLER  FREE  PAID%  USED%  PEAK   FIT\n"
+         "eu-1a      66.7%      2    128.0  60.0    48.0  20.0  46.9%  84.4%  30.0  30.0\n"
+         "eu-1b      66.7%      1     64.0  30.0    12.0  22.0  46.9%  65.6%  20.0  21.0\n"
+         "<none>     66.7%      0      0.0   0.0     1.0   0.0      -      -   0.0   0.0\n"},
+        {"csv", REPORT_GROUPS_CSV,
+         "label,group,recorded,peak_nodes,offered_core_hours,paid_core_hours,filler_core_hours,"
+         "free_core_hours,utilisation_paid,utilisation,peak_paid_cores,mean_fit\n"
+         "\"pool<b>,\",\"a\"\"b\",0.003,1,0.067,0,0,0.067,0,0,0,0\n"
+         "zone,eu-1a,0.667,2,128,60,48,20,0.469,0.844,30,30\n"
+         "zone,eu-1b,0.667,1,64,30,12,22,0.469,0.656,20,21\n"
+         "zone,<none>,0.667,0,0,0,1,0,,,0,0\n"},
+        {"json", REPORT_JSON,
+         "{\"label\":\"zone\",\"name\":\"eu-1b\",\"recorded\":0.667,\"peak_nodes\":1,"
+         "\"offered_core_hours\":64,\"paid_core_hours\":30,\"filler_core_hours\":12,"
+         "\"free_core_hours\":22,\"utilisation_paid\":0.469,\"utilisation\":0.656,"
+         "\"peak_paid_cores\":20,\"mean_fit\":21}"},
+    };
+    struct reported d;
+    struct report r;
+    struct strbuf out;
+    struct report_story story = {.now = &r};
+
+    reported_open(&d);
+    reported_fill(&d, "miner", T0, T0 + 3 * HOUR, 40000);
+    add_groups(&d);
+    r = reported_make(&d, &(struct report_query){.by = REPORT_HOUR, .until_ms = T0 + 3 * HOUR});
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        strbuf_clear(&out);
+        report_print(&story, rows[i].format, &out);
+        cr_expect_not_null(strstr(strbuf_str(&out), rows[i].has), "%s: %s", rows[i].form,
+                           strbuf_str(&out));
+    }
+    strbuf_clear(&out);
+    report_page(&story, &out);
+    cr_expect_not_null(strstr(strbuf_str(&out), "<caption>By the label pool&lt;b&gt;,, of the"));
+    cr_expect_not_null(strstr(strbuf_str(&out), "<th scope=\"row\">&lt;none&gt;</th>"));
+    /* Half as many cores as in the largest zone: 15 and 6 of 64. */
+    cr_expect_not_null(strstr(
+        strbuf_str(&out),
+        "<th scope=\"row\">eu-1b</th><td class=\"bar\"><svg width=\"100%\" height=\"12\" "
+        "aria-hidden=\"true\"><rect class=\"paid\" x=\"0.0%\" width=\"23.4%\" height=\"12\"/>"
+        "<rect class=\"filler\" x=\"23.4%\" width=\"9.3%\" height=\"12\"/>"
+        "<rect class=\"filler-dots\" x=\"23.4%\" width=\"9.3%\" height=\"12\"/>"
+        "<rect class=\"idle\" x=\"32.7%\" width=\"17.1%\" height=\"12\"/></svg></td>"
+        "<td>66.7%</td><td>1</td><td>64.0</td>"));
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
+
 /* Markup in a name stays text, every element that is opened is closed, and there is nothing to run or to load. */
 Test(report_page, makes_a_page_that_needs_nothing_else)
 {
@@ -544,6 +637,13 @@ Test(report_page, has_figures_that_are_documented)
     n = fread(strbuf_room(&text, 1 << 19), 1, 1 << 19, f);
     strbuf_wrote(&text, n);
     (void)fclose(f);
+    for (int i = 0; i < GROUP_FIGURE_COUNT_; i++) {
+        const struct report_figure_kind *kind = report_group_kind((enum report_group_figure)i);
+        char row[128];
+
+        (void)snprintf(row, sizeof row, "| `%s` | %s |", kind->key, kind->head);
+        cr_expect_not_null(strstr(strbuf_str(&text), row), "%s", row);
+    }
     for (enum report_figure i = 0; i < FIGURE_COUNT_; i++) {
         char key[64];
 

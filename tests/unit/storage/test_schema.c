@@ -57,7 +57,9 @@ Test(schema, takes_a_file_of_the_first_schema_on)
                 "ALTER TABLE decision DROP COLUMN latency_us;"
                 "ALTER TABLE sample DROP COLUMN kept;ALTER TABLE sample DROP COLUMN more;DROP "
                 "TABLE pack;DROP TABLE policy_text;"
-                "DROP TABLE policy_found;DROP TABLE activity;PRAGMA user_version=1");
+                "DROP TABLE policy_found;DROP TABLE activity;DROP TABLE node_group;DROP TABLE "
+                "group_sample;PRAGMA "
+                "user_version=1");
     cr_assert(schema_open(&options, &db, &err), "%s", err.text);
     cr_assert(db_number(db, "PRAGMA user_version", &n, &err) && n == SCHEMA_VERSION);
     cr_assert(db_number(db, "SELECT kept FROM sample", &n, &err));
@@ -67,6 +69,31 @@ Test(schema, takes_a_file_of_the_first_schema_on)
     cr_assert(db_number(db, "SELECT count(*) FROM activity", &n, &err), "%s", err.text);
     cr_assert_eq(n, 0);
     db_close(db);
+    folder_done(&f);
+}
+
+/* A file from before groups of nodes were kept: what it has stays, and groups begin. */
+Test(schema, takes_a_file_without_groups_on)
+{
+    struct folder f = folder_new();
+    const struct db_options options = {.path = f.file};
+    struct groups_sample s = {.policy = "miner", .label = "zone", .t_ms = 5, .n = 1};
+    struct err err = {0};
+    struct history h;
+    int64_t n;
+
+    make(&f);
+    sql(f.file, "INSERT INTO policy VALUES(1,'miner');"
+                "INSERT INTO pack VALUES(1,2,0,0,3600000,1,x'00');"
+                "DROP TABLE node_group;DROP TABLE group_sample;PRAGMA user_version=7");
+    cr_assert(history_open(&options, &h, &err), "%s", err.text);
+    cr_assert(db_number(h.db, "PRAGMA user_version", &n, &err) && n == SCHEMA_VERSION);
+    cr_assert(db_number(h.db, "SELECT count(*) FROM pack", &n, &err) && n == 1);
+    (void)snprintf(s.at[0].value, sizeof s.at[0].value, "a");
+    cr_assert(groups_add(h.groups, &s, &err), "%s", err.text);
+    cr_assert(db_number(h.db, "SELECT policy FROM node_group WHERE value = 'a'", &n, &err));
+    cr_assert_eq(n, 1);
+    history_close(&h);
     folder_done(&f);
 }
 
