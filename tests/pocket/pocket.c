@@ -66,8 +66,8 @@ static const struct cli_command command = {
              "all history and end all watches, as an API server does that is restarted; SIGUSR2 "
              "the same, and no watch\n"
              "can resume from where it was: all is listed anew; SIGURG the same, and versions go "
-             "back by half of what\n"
-             "happened, as after a restore of etcd. SIGUSR1 prints what was measured since the "
+             "back to half of what\n"
+             "they were, as after a restore of etcd. SIGUSR1 prints what was measured since the "
              "last time,\n"
              "and lets events and probes begin when it comes first.",
     .flags = flags,
@@ -226,7 +226,7 @@ static void restart(struct pocket *p, int signal)
     if (signal == SIGUSR2)
         store_pass_version(s);
     if (signal == SIGURG)
-        store_put_back(s, STORE_FIRST_VERSION + (store_version(s) - STORE_FIRST_VERSION) / 2);
+        store_put_back(s, store_version(s) / 2);
     store_forget(s);
     p->api.closed++;
 }

@@ -5,6 +5,9 @@
 #include "base/alloc.h"
 #include "base/map.h"
 
+/* Versions begin here, so that 1 and its like are versions that were long ago. */
+#define FIRST_VERSION 1000
+
 /* Lists with a continue token that may still be used. */
 enum { KEPT = 16 };
 
@@ -145,12 +148,12 @@ struct store *store_new(size_t ring)
     struct store *s = xcalloc(1, sizeof *s);
 
     s->ring = ring;
-    s->version = STORE_FIRST_VERSION;
+    s->version = FIRST_VERSION;
     for (size_t i = 0; i < KIND_COUNT_; i++) {
         struct table *t = &s->tables[i];
 
         *t = (struct table){
-            .store = s, .ring = xcalloc(ring, sizeof *t->ring), .floor = STORE_FIRST_VERSION};
+            .store = s, .ring = xcalloc(ring, sizeof *t->ring), .floor = FIRST_VERSION};
         map_init(&t->map, &ops, t);
     }
     return s;

@@ -12,9 +12,6 @@
 
 #include "tests/pocket/object.h"
 
-/* Versions begin here, so that 1 and its like are versions that were long ago. */
-#define STORE_FIRST_VERSION 1000
-
 enum verb { VERB_ADDED, VERB_MODIFIED, VERB_DELETED };
 
 struct store_event {
