@@ -566,17 +566,18 @@ static bool put_hours(const struct making *m, struct report *r, struct err *err)
     return ok;
 }
 
-/* The journal is read from the segment before on, so that whoever waits at from_ms is known. */
+/* The journal is read from before on, so that whoever waits at the begin is known, and what room they are to have. */
 static bool count(const struct making *m, struct report *r, struct err *err)
 {
-    struct report_events range = {.from_ms = r->query.since_ms,
+    struct report_events range = {.read_ms = r->query.since_ms - ACTIVITY_REDO_MS,
+                                  .from_ms = r->query.since_ms,
                                   .spread_ms = r->query.until_ms,
-                                  .until_ms = min_i64(r->query.until_ms + PACKS_DAY_MS, m->now_ms)};
+                                  .until_ms =
+                                      min_i64(r->query.until_ms + ACTIVITY_REDO_MS, m->now_ms)};
 
     if (m->policy != 0)
         return report_count_decisions(m->history, r, r->query.since_ms, err);
-    return chunks_begin_before(m->history->chunks, r->query.since_ms, &range.read_ms, err) &&
-           report_count_events(m->history, r, &range, err);
+    return report_count_events(m->history, r, &range, err);
 }
 
 static bool roll_round(const struct making *m, int64_t from_ms, int64_t until_ms, struct err *err)
@@ -601,7 +602,7 @@ static bool roll(struct making *m, struct err *err)
     if (!activity_until(m->history, m->policy, m->now_ms, &done_ms, err))
         return false;
     if (done_ms != INT64_MIN)
-        from_ms = max_i64(from_ms, min_i64(done_ms, until_ms) - PACKS_DAY_MS);
+        from_ms = max_i64(from_ms, min_i64(done_ms, until_ms) - ACTIVITY_REDO_MS);
     for (; from_ms < until_ms; from_ms += ROUND_MS) {
         if (!roll_round(m, from_ms, min_i64(from_ms + ROUND_MS, until_ms), err))
             return false;

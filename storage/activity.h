@@ -6,8 +6,8 @@
  * has its first and its last direction. Of lengths (how fast yields were, how long pods waited) a histogram stays, so that their
  * quantiles are at most 6.25 % too high (bins.h).
  *
- * It is made when an hour is over, and made once more for a day after it: so waits that end within that day count whole. What was
- * made of more than is left stays as it was.
+ * It is made when an hour is over, and made once more in the ACTIVITY_REDO_MS after it: so waits that end within that time count
+ * whole. What was made of more than is left stays as it was.
  *
  * In a chunk each number that is not 0 is a row of the codec, with the columns 0: which step of the chunk, 1: its key (enum
  * activity_key, or ACTIVITY_LATENCIES or ACTIVITY_WAITS + the number of a bin), 2: the number; by key and step, and behind them bins by
@@ -46,6 +46,8 @@ enum activity_key {
     ACTIVITY_COUNT_ = ACTIVITY_UP_TO + 7,
 };
 
+#define ACTIVITY_REDO_MS (6 * PACKS_HOUR_MS)
+
 enum { ACTIVITY_LATENCIES = 1024, ACTIVITY_WAITS = 2048 }; /* in us; in ms */
 
 struct activity_bin {
@@ -75,7 +77,7 @@ bool activity_until(struct history *h, int64_t policy, int64_t t_ms, int64_t *re
 
 /*
  * Rolls up what there is up to the hour of `now_ms`, of all policies and of the journal, in transactions of its own. Once an hour is over:
- * O(events of the last day and of the segment before it); after a file was brought up to date: O(all that is kept). Else O(1).
+ * O(events of twice ACTIVITY_REDO_MS, and bytes of the segments they lie in); after a file was brought up to date: O(all that is kept). Else O(1).
  */
 bool activity_roll(struct history *h, int64_t now_ms, struct err *err) MUST_CHECK;
 

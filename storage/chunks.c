@@ -7,7 +7,6 @@ enum statement {
     GROW,
     LAST_SEGMENT,
     START,
-    BEFORE,
     RANGE,
     TOTALS,
     SEGMENTS,
@@ -27,10 +26,6 @@ static const char *const sql[] = {
              "WHERE segment = :segment AND number = :number AND bytes = :offset RETURNING number",
     [LAST_SEGMENT] = "SELECT max(segment) FROM chunk",
     [START] = "SELECT max(segment) FROM chunk WHERE number = 0 AND first <= :from",
-    [BEFORE] =
-        "SELECT coalesce((SELECT first FROM chunk WHERE number = 0 AND segment < :start ORDER "
-        "BY segment DESC LIMIT 1), (SELECT first FROM chunk WHERE number = 0 AND segment >= "
-        ":start ORDER BY segment LIMIT 1))",
     [RANGE] = "SELECT segment, number, first, data FROM chunk WHERE segment >= :start AND first < "
               ":until ORDER BY segment, number",
     [TOTALS] =
@@ -184,23 +179,6 @@ static bool start_of(struct chunks *c, int64_t from_ms, int64_t *ret_segment, st
     if (!db_step(s, &row, err))
         return false;
     *ret_segment = row ? db_i64(s, 0) : 0;
-    if (row)
-        db_reset(s);
-    return true;
-}
-
-bool chunks_begin_before(struct chunks *c, int64_t from_ms, int64_t *ret_begin_ms, struct err *err)
-{
-    struct db_stmt *s = c->stmt[BEFORE];
-    int64_t start;
-    bool row;
-
-    if (!start_of(c, from_ms, &start, err))
-        return false;
-    db_bind_i64(s, ":start", start);
-    if (!db_step(s, &row, err))
-        return false;
-    *ret_begin_ms = row ? db_i64(s, 0) : 0;
     if (row)
         db_reset(s);
     return true;

@@ -39,10 +39,6 @@ bool chunks_drop_oldest(struct chunks *c, struct err *err) MUST_CHECK;
 bool chunks_read(struct chunks *c, int64_t from_ms, int64_t until_ms, unpack_each_fn *each,
                  void *self, int64_t *ret_damaged, struct err *err) MUST_CHECK;
 
-/* The begin of the segment before the one that reading from `from` would begin with, or of that one if it is the first; 0: none. */
-bool chunks_begin_before(struct chunks *c, int64_t from_ms, int64_t *ret_begin_ms,
-                         struct err *err) MUST_CHECK;
-
 /* A chunk as the file keeps it; `data` is borrowed. */
 struct chunk {
     int64_t segment, number, first_ms, last_ms, events;

@@ -7,7 +7,9 @@
  *     bench_store --file FILE    packs the samples of a history that is there (a copy of it: it is changed)
  *
  * The load is a web site's by hour and weekday with noise, batch pods that come and go, and filler that follows after a while, on 50 nodes;
- * about one row in ten changes all of a policy's numbers. The file stands in TMPDIR. Lines of three words are for bench.py.
+ * about one row in ten changes all of a policy's numbers. Each change of filler is a decision, some hundreds a day; of pods the
+ * journal has PODS_A_DAY paid and as many filler ones, one in 50 blocked for a while. The year's size is told with what was rolled up of
+ * both, without the journal itself (it has a limit of its own). The file stands in TMPDIR. Lines of three words are for bench.py.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -31,6 +33,10 @@
 #define DAY_S    86400
 
 enum {
+    PODS_A_DAY = 1440,
+    POD_STEPS = DAY_S / PODS_A_DAY / 10, /* steps from one to the next */
+    POD_LIVES = 60,                      /* of them are alive at one time */
+    POD_BLOCKED = 50,                    /* each of so many waits */
     NODES = 50,
     NODE_MILLI = 32000,
     YEAR_DAYS = 365,
@@ -39,7 +45,9 @@ enum {
 };
 
 static const struct history_keep keep = {.samples_ms = 14 * PACKS_DAY_MS,
-                                         .minutes_ms = 90 * PACKS_DAY_MS};
+                                         .minutes_ms = 90 * PACKS_DAY_MS,
+                                         .journal_ms = 90 * PACKS_DAY_MS,
+                                         .journal_bytes = 64 << 20};
 
 static void check(bool ok, const struct err *err)
 {
@@ -76,6 +84,8 @@ struct load {
     int64_t t_s;
     int64_t web, batch, filler, want; /* pods: of 500 milli-cores, of 2 cores; replicas of 1 core */
     int64_t calm_s;                   /* for how long there was more room than filler */
+    uint64_t decisions, pods;
+    struct journal *journal;
 };
 
 /* Web pods follow the hour and the weekday every half a minute, batch comes in bursts. */
@@ -133,6 +143,98 @@ static void step(struct load *l, struct sample *s)
     l->t_s += STEP_S;
 }
 
+/* ---- decisions and pods ---- */
+
+static void decide(struct history *h, struct load *l, int64_t before, int64_t t_ms)
+{
+    bool yield = l->filler < before;
+    struct decision_entry d = {.t_ms = t_ms, .policy = "miner"};
+    struct err err = {0};
+
+    if (l->filler == before)
+        return;
+    d.id = ++l->decisions;
+    (void)snprintf(d.reason, sizeof d.reason, "%s", yield ? "yield" : "harvest");
+    (void)snprintf(d.bound, sizeof d.bound, "headroom");
+    d.at[DECISION_BEFORE] = before;
+    d.at[DECISION_REPLICAS] = l->filler;
+    if (yield)
+        d.at[DECISION_LATENCY] = 500 + (int64_t)(random_u64(&l->random) >> 50);
+    check(decisions_add(h->decisions, &d, &err), &err);
+}
+
+static bool take_piece(void *self, struct journal_piece *piece)
+{
+    struct err err = {0};
+
+    check(chunks_add(((struct history *)self)->chunks, piece, &err), &err);
+    free(piece);
+    return true;
+}
+
+static size_t room(void *self UNUSED)
+{
+    return 1 << 20;
+}
+
+static void begin_journal(struct load *l, const struct resource_names *names, struct history *h)
+{
+    const struct journal_sink sink = {
+        .take = take_piece, .room = room, .self = h, .limit = 1 << 20};
+
+    l->journal = journal_new(names, &sink);
+    journal_list_begin(l->journal, JOURNAL_NODES, START_MS);
+    for (int i = 0; i < NODES; i++) {
+        char name[16];
+        struct node_record node = {.ready = true};
+
+        (void)snprintf(name, sizeof name, "node%d", i);
+        node.name = sv_from(name);
+        node.allocatable.at[RESOURCE_CPU] = NODE_MILLI;
+        node.allocatable.at[RESOURCE_PODS] = 110;
+        journal_node(l->journal, &node, START_MS);
+    }
+    journal_list_end(l->journal, JOURNAL_NODES, START_MS);
+    journal_list_begin(l->journal, JOURNAL_PODS, START_MS);
+    journal_list_end(l->journal, JOURNAL_PODS, START_MS);
+}
+
+static void show_pod(struct load *l, uint64_t uid, bool filler, bool bound, bool waits,
+                     int64_t t_ms)
+{
+    char node[16] = "";
+    struct pod_record pod = {.uid = {uid, filler},
+                             .owner_kind = SV("ReplicaSet"),
+                             .priority = filler ? -100 : 0,
+                             .phase = bound ? PHASE_RUNNING : PHASE_PENDING,
+                             .created = {START_MS * 1000},
+                             .unschedulable = waits};
+
+    if (bound)
+        (void)snprintf(node, sizeof node, "node%d", (int)(uid % NODES));
+    pod.node = sv_from(node);
+    pod.request.at[RESOURCE_CPU] = filler ? 1000 : 500;
+    pod.request.at[RESOURCE_PODS] = 1;
+    journal_pod(l->journal, &pod, filler, false, t_ms);
+}
+
+/* Those of an hour ago go, a filler pod and a paid one come; by time, as the journal has it. */
+static void pods(struct load *l, int64_t t_ms)
+{
+    uint64_t uid = ++l->pods;
+    bool waits = uid % POD_BLOCKED == 0;
+
+    for (uint64_t filler = 0; filler < 2 && uid > POD_LIVES; filler++)
+        journal_pod_gone(l->journal, (struct uid){uid - POD_LIVES, filler}, t_ms);
+    show_pod(l, uid, true, false, false, t_ms);
+    show_pod(l, uid, false, false, false, t_ms);
+    show_pod(l, uid, true, true, false, t_ms + 10);
+    if (waits)
+        show_pod(l, uid, false, false, true, t_ms + 15);
+    show_pod(l, uid, false, true, false,
+             t_ms + 20 + (waits ? (int64_t)(random_u64(&l->random) % 5000) : 0));
+}
+
 static void pack(struct history *h, int64_t now_ms)
 {
     struct err err = {0};
@@ -145,20 +247,31 @@ static void pack(struct history *h, int64_t now_ms)
 static void fill(struct history *h, int64_t days)
 {
     struct load load = {.random = 1, .web = 500};
+    struct resource_names names;
     struct sample s = {0};
     struct err err = {0};
 
     check(db_exec(h->db, "PRAGMA synchronous=OFF", &err), &err);
+    resource_names_init(&names);
+    begin_journal(&load, &names, h);
     while (load.t_s < days * DAY_S) {
         check(db_begin(h->db, &err), &err);
         do {
+            int64_t before = load.filler;
+
             step(&load, &s);
             check(samples_add(h->samples, &s, &err), &err);
+            decide(h, &load, before, s.t_ms);
+            if (load.t_s / STEP_S % POD_STEPS == 0)
+                pods(&load, s.t_ms);
+            journal_cut(load.journal, s.t_ms + SAMPLES_STEP_MS - 1);
         } while (load.t_s % HOUR_S != 0);
         check(db_commit(h->db, &err), &err);
         pack(h, START_MS + load.t_s * 1000);
         check(history_forget(h, &keep, START_MS + load.t_s * 1000, &err), &err);
     }
+    journal_free(load.journal);
+    resource_names_done(&names);
 }
 
 static int64_t number(struct history *h, const char *sql)
@@ -283,11 +396,15 @@ static void tell_values(struct history *h)
     (void)printf("store.value_of_fields_that_change %.3f B\n",
                  (double)bytes / (double)(rows * (SAMPLE_WAITING + 1)));
     for (int level = LEVEL_MINUTE; level < LEVEL_COUNT_; level++) {
-        char sql[96];
+        static const char *const tables[] = {"pack", "activity"};
 
-        (void)snprintf(sql, sizeof sql, "SELECT sum(length(data)) FROM pack WHERE level = %d",
-                       level);
-        (void)printf("level %d: %" PRId64 " bytes\n", level, number(h, sql));
+        for (size_t i = 0; i < COUNT_OF(tables); i++) {
+            char sql[96];
+
+            (void)snprintf(sql, sizeof sql, "SELECT sum(length(data)) FROM %s WHERE level = %d",
+                           tables[i], level);
+            (void)printf("%s, level %d: %" PRId64 " bytes\n", tables[i], level, number(h, sql));
+        }
     }
 }
 
@@ -296,14 +413,17 @@ static void year(const char *path, int64_t days, const char *brim)
     const struct db_options options = {.path = path};
     struct history h;
     struct err err = {0};
-    int64_t begun = cpu_us();
+    int64_t begun = cpu_us(), journal;
 
     check(history_open(&options, &h, &err), &err);
     fill(&h, days);
     (void)printf("store.hour %.2f ms\n", (double)(cpu_us() - begun) / 1000 / (double)(days * 24));
     tell_values(&h);
+    journal = number(&h, "SELECT coalesce(sum(bytes), 0) FROM chunk");
+    (void)printf("%" PRIu64 " decisions, %" PRId64 " bytes of journal\n",
+                 (uint64_t)number(&h, "SELECT max(id) FROM decision"), journal);
     (void)printf("%s %.2f MB\n", days == YEAR_DAYS ? "store.year" : "the file, not of a year:",
-                 (double)db_bytes(h.db) / 1e6);
+                 (double)(db_bytes(h.db) - journal) / 1e6);
     (void)printf("store.read_hours %.2f ms\n", read_ms(&h, days, 1, 0));
     (void)printf("store.read_days %.2f ms\n", read_ms(&h, days, 24, 0));
     (void)printf("store.read_days_of_a_zone %.2f ms\n", read_ms(&h, days, 24, PACKS_HOUR_MS));
