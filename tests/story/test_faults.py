@@ -280,6 +280,10 @@ class Answers(unittest.TestCase):
             s.proxy.cut()
             wait_until(lambda: age(s, "waiting") > 15, 30, "its age")
             self.assertLess(age(s, "pods"), 15)
+            run = subprocess.run([test_pocket.BRIM, "status", "--agent", s.url], capture_output=True, text=True)
+            ages = re.search(r"Heard: +pods (\d+)\.\d s ago, pods without a node (\d+)\.\d s ago, nodes (\d+)\.\d s ago", run.stdout)
+            self.assertTrue(ages, run.stdout + run.stderr)
+            self.assertGreater(int(ages.group(2)), int(ages.group(1)))
             s.proxy.ask = None
             s.proxy.cut()
             wait_until(lambda: age(s, "waiting") < 15, 30, "it to be heard")
