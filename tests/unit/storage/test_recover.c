@@ -35,6 +35,7 @@ static void add_chunk(struct history *h, int i, struct err *err)
 static void make(const char *path)
 {
     const struct db_options options = {.path = path};
+    const struct pack activity = {.rows = 1, .data = SV("what happened")};
     const struct policies_text text = {SV("miner.yaml"), SV("kind: FillerPolicy")};
     struct history h;
     struct err err = {0};
@@ -59,6 +60,7 @@ static void make(const char *path)
     }
     for (int i = 0; i < CHUNKS; i++)
         add_chunk(&h, i, &err);
+    cr_assert(packs_put(h.activity, 0, LEVEL_HOUR, &activity, &err), "%s", err.text);
     cr_assert(db_commit(h.db, &err), "%s", err.text);
     cr_assert(policies_save(h.db, &text, 1, 1, &err), "%s", err.text);
     history_close(&h);
@@ -165,14 +167,18 @@ Test(recover, takes_all_of_a_file_that_is_whole)
     struct place p = place_in(&f);
     struct recover_result r;
     struct err err = {0};
+    bool activity = false;
     int holes = 0;
 
     make(p.whole);
     cr_assert(recover_make(p.whole, p.out, count_hole, &holes, &r, &err), "%s", err.text);
     cr_assert(holes == 0 && r.unread_pages == 0 && !r.new_first_page && !r.log_ignored);
-    for (size_t i = 0; i < r.n; i++)
+    for (size_t i = 0; i < r.n; i++) {
         cr_assert(r.tables[i].holes == 0 && r.tables[i].refused == 0 && !r.tables[i].missing, "%s",
                   r.tables[i].name);
+        activity |= strcmp(r.tables[i].name, "activity") == 0 && r.tables[i].rows == 1;
+    }
+    cr_assert(activity);
     cr_assert_eq(rows_in(p.out), SAMPLES + DECISIONS + CHUNKS);
     cr_assert_not(recover_make(p.whole, p.out, NULL, NULL, &r, &err));
     cr_assert_not_null(strstr(err.text, "is there already"), "%s", err.text);
