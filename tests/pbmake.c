@@ -1,14 +1,35 @@
 #include "tests/pbmake.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 
 static void varint(struct strbuf *out, uint64_t value)
 {
+    char text[10];
+    size_t n = 0;
+
     while (value >= 0x80) {
-        (void)strbuf_add_char(out, (char)(value | 0x80));
+        text[n++] = (char)(value | 0x80);
         value >>= 7;
     }
-    (void)strbuf_add_char(out, (char)value);
+    text[n++] = (char)value;
+    (void)strbuf_add(out, (struct sv){.at = text, .len = n});
+}
+
+static size_t varint_size(uint64_t value)
+{
+    size_t size = 1;
+
+    for (; value >= 0x80; value >>= 7)
+        size++;
+    return size;
+}
+
+/* Of a field with a number below 16. */
+static size_t field_size(size_t len)
+{
+    return 1 + varint_size(len) + len;
 }
 
 void pbmake_var(struct strbuf *out, unsigned number, uint64_t value)
@@ -37,12 +58,10 @@ void pbmake_message(struct strbuf *out, unsigned number, struct strbuf *message)
 
 void pbmake_entry(struct strbuf *out, unsigned number, const char *key, const char *value)
 {
-    CLEANUP(strbuf_done) struct strbuf entry;
-
-    strbuf_init(&entry, SIZE_MAX);
-    pbmake_str(&entry, 1, key);
-    pbmake_str(&entry, 2, value);
-    pbmake_message(out, number, &entry);
+    varint(out, (uint64_t)number << 3 | 2);
+    varint(out, field_size(strlen(key)) + field_size(strlen(value)));
+    pbmake_str(out, 1, key);
+    pbmake_str(out, 2, value);
 }
 
 void pbmake_quantity(struct strbuf *out, unsigned number, const char *key, const char *value)

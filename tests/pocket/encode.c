@@ -8,19 +8,16 @@
 /* Turns what was appended since `start` into the body of a length-delimited field. */
 static void wrap(struct strbuf *out, size_t start, unsigned number)
 {
-    size_t len = out->len - start;
-    struct strbuf head;
-    char *room;
+    size_t len = out->len - start, head_len;
+    char head[32];
 
-    strbuf_init(&head, 32);
-    pbmake_var(&head, number, len);
-    head.at[0] = (char)(head.at[0] | 2); /* the low bits of a tag's first byte are the wire type */
-    room = strbuf_room(out, head.len);
-    memmove(out->at + start + head.len, out->at + start, len);
-    memcpy(out->at + start, head.at, head.len);
-    if (room != NULL)
-        strbuf_wrote(out, head.len);
-    strbuf_done(&head);
+    /* Written behind, then brought in front. */
+    pbmake_var(out, number, len);
+    head_len = out->len - start - len;
+    memcpy(head, out->at + start + len, head_len);
+    head[0] = (char)(head[0] | 2); /* the low bits of a tag's first byte are the wire type */
+    memmove(out->at + start + head_len, out->at + start, len);
+    memcpy(out->at + start, head, head_len);
 }
 
 static void add_text(const cJSON *value, unsigned number, struct strbuf *out)

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "tests/pbmake.h"
 #include "tests/pocket/encode.h"
+#include "tests/pocket/scratch.h"
 
 /* No object of this cluster is near this. */
 enum { MAX_PART = 4 << 20 };
@@ -94,12 +95,15 @@ static void encode_part(enum kind kind, enum part part, struct sv members, bool 
     cJSON *json;
 
     strbuf_init(&text, SIZE_MAX);
+    (void)strbuf_room(&text, members.len + 2);
     (void)strbuf_add_char(&text, '{');
     (void)strbuf_add(&text, members);
     (void)strbuf_add_char(&text, '}');
+    scratch_begin();
     json = cJSON_ParseWithLength(text.at, text.len);
     encode_object(message_of(kind, part), json, partial, out);
     cJSON_Delete(json);
+    scratch_end();
     strbuf_done(&text);
 }
 
