@@ -643,25 +643,63 @@ void report_chart_week(const struct report *r, struct strbuf *out)
 
 /* ---- waits ---- */
 
-void report_chart_waits(const struct report *r, struct strbuf *out)
+/* Counts, and a bar for each. */
+struct bars {
+    const char *caption, *of, *counted; /* what is counted, and by what */
+    const char *mark;                   /* class of the bars */
+};
+
+static void put_bars(const struct bars *bars, const char *const *names, const int64_t *counts,
+                     size_t n, struct strbuf *out)
 {
-    static const char *const names[] = {"up to 1 s",  "1 to 5 s",   "5 to 10 s", "10 to 30 s",
-                                        "30 to 60 s", "1 to 5 min", "over 5 min"};
     int64_t most = 1;
 
-    _Static_assert(COUNT_OF(names) == REPORT_WAIT_BUCKETS, "a bucket has no name");
-    for (int i = 0; i < REPORT_WAIT_BUCKETS; i++)
-        most = max_i64(most, r->total.wait_buckets[i]);
-    add(out, "<table class=\"bars\"><caption>How long they waited</caption><thead><tr><th "
-             "scope=\"col\">wait</th><th scope=\"col\">pods</th><td></td></tr></thead><tbody>\n");
-    for (int i = 0; i < REPORT_WAIT_BUCKETS; i++)
+    for (size_t i = 0; i < n; i++)
+        most = max_i64(most, counts[i]);
+    (void)strbuf_addf(out,
+                      "<table class=\"bars\"><caption>%s</caption><thead><tr><th scope=\"col\">%s"
+                      "</th><th scope=\"col\">%s</th><td></td></tr></thead><tbody>\n",
+                      bars->caption, bars->of, bars->counted);
+    for (size_t i = 0; i < n; i++)
         (void)strbuf_addf(out,
                           "<tr><th scope=\"row\">%s</th><td>%lld</td><td class=\"bar\"><svg "
-                          "width=\"100%%\" height=\"12\" aria-hidden=\"true\"><rect class=\"wait\" "
+                          "width=\"100%%\" height=\"12\" aria-hidden=\"true\"><rect class=\"%s\" "
                           "width=\"%lld%%\" height=\"12\"/></svg></td></tr>\n",
-                          names[i], (long long)r->total.wait_buckets[i],
-                          (long long)(r->total.wait_buckets[i] * 100 / most));
+                          names[i], (long long)counts[i], bars->mark,
+                          (long long)(counts[i] * 100 / most));
     add(out, "</tbody></table>\n");
+}
+
+void report_chart_waits(const struct report *r, struct strbuf *out)
+{
+    static const struct bars bars = {"How long they waited", "wait", "pods", "wait"};
+    static const char *const names[] = {"up to 1 s",  "1 to 5 s",   "5 to 10 s", "10 to 30 s",
+                                        "30 to 60 s", "1 to 5 min", "over 5 min"};
+
+    _Static_assert(COUNT_OF(names) == REPORT_WAIT_BUCKETS, "a bucket has no name");
+    put_bars(&bars, names, r->total.wait_buckets, COUNT_OF(names), out);
+}
+
+/* ---- yields ---- */
+
+void report_chart_latencies(const struct report *r, struct strbuf *out)
+{
+    static const struct bars bars = {"How soon yields answered a paid pod that waited", "within",
+                                     "yields", "paid"};
+    static const char *const names[] = {"1 ms",   "5 ms",   "20 ms", "50 ms",
+                                        "100 ms", "500 ms", "1 s",   "longer"};
+    static const int64_t steps_us[] = {1000, 5000, 20000, 50000, 100000, 500000, 1000000};
+    int64_t counts[COUNT_OF(names)] = {0};
+
+    _Static_assert(COUNT_OF(steps_us) + 1 == COUNT_OF(names), "one is beyond the last");
+    for (size_t i = 0; i < r->latencies.n; i++) {
+        size_t at = 0;
+
+        while (at < COUNT_OF(steps_us) && r->latencies.at[i].length > steps_us[at])
+            at++;
+        counts[at] += r->latencies.at[i].n;
+    }
+    put_bars(&bars, names, counts, COUNT_OF(names), out);
 }
 
 /* ---- groups of nodes ---- */

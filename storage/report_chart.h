@@ -18,6 +18,9 @@ void report_chart_week(const struct report *r, struct strbuf *out);
 /* How long those waited that did. */
 void report_chart_waits(const struct report *r, struct strbuf *out);
 
+/* How soon yields answered. */
+void report_chart_latencies(const struct report *r, struct strbuf *out);
+
 /* A bar that is as long as the group is large beside `most`, the mean of the largest one, split into paid, filler and free. */
 void report_chart_group(const struct report_group *g, int64_t most_milli, struct strbuf *out);
 

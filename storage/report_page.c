@@ -318,6 +318,16 @@ static void put_wait(const struct report *r, const struct report_wait *wait, str
     add(out, "</td></tr>\n");
 }
 
+/* Only where some answered a pod that waited. */
+static void put_yields(const struct report *r, struct strbuf *out)
+{
+    if (r->total.answers == 0)
+        return;
+    add(out, "<section aria-labelledby=\"h-yields\"><h2 id=\"h-yields\">Yields</h2>\n");
+    report_chart_latencies(r, out);
+    add(out, "</section>\n");
+}
+
 static void put_waits(const struct report *r, struct strbuf *out)
 {
     add(out, "<section aria-labelledby=\"h-waits\"><h2 id=\"h-waits\">Waits</h2>\n");
@@ -505,7 +515,7 @@ static const char method[] =
     "no "
     "paid pod but those tied to them. What to change comes from replays of the event journal with "
     "the same controller; they simulate the scheduler and say what would probably have been.</p>\n"
-    "<p>Yield latency, the names of paid pods and former policies are not kept in the history. "
+    "<p>The names of paid pods and former policies are not kept in the history. "
     "docs/REPORT.md has every figure.</p>\n"
     "</section>\n";
 
@@ -545,6 +555,7 @@ void report_page(const struct report_story *s, struct strbuf *out)
     put_clusters(r, out);
     put_groups(r, out);
     put_waits(r, out);
+    put_yields(r, out);
     put_figures(s, out);
     put_gaps(r, out);
     add(out, method);

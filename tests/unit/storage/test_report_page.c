@@ -383,7 +383,9 @@ Test(report_page, says_that_decisions_are_gone_and_were_not_rolled_up)
                                          .policy = "miner",
                                          .reason = "yield",
                                          .bound = "fit",
-                                         .at = {[DECISION_BEFORE] = 9, [DECISION_REPLICAS] = 3}};
+                                         .at = {[DECISION_BEFORE] = 9,
+                                                [DECISION_REPLICAS] = 3,
+                                                [DECISION_LATENCY] = 4000}};
     const struct report_query q = {.since_ms = T0, .until_ms = T0 + 2 * HOUR, .by = REPORT_HOUR};
     struct reported d;
     struct report r;
@@ -404,6 +406,8 @@ Test(report_page, says_that_decisions_are_gone_and_were_not_rolled_up)
     cr_assert(report_say(&(struct report_story){.now = &r}, SAY_TURNED, &out));
     cr_assert_not_null(strstr(strbuf_str(&out), "in 1 yield "), "%s", strbuf_str(&out));
     cr_assert_null(strstr(strbuf_str(&out), "a part of the time"), "%s", strbuf_str(&out));
+    report_page(&(struct report_story){.now = &r}, &out);
+    cr_assert_not_null(strstr(strbuf_str(&out), ">5 ms</th><td>1</td>"), "%s", strbuf_str(&out));
     report_done(&r);
     /* As a file that an older brim wrote. */
     cr_assert(db_exec(d.history.db, "DELETE FROM activity", &err), "%s", err.text);
