@@ -485,25 +485,19 @@ static void from_piece(const struct report_row *piece, int64_t begin_ms, struct 
     at[ACTIVITY_LONGEST_END] = longest->bound ? 1 : longest->waits ? 2 : 0;
 }
 
-static int by_time(const void *a, const void *b)
+static int by_piece(const void *a, const void *b)
 {
     const struct report_length *x = a, *y = b;
 
-    return (x->t_ms > y->t_ms) - (x->t_ms < y->t_ms);
+    return (x->piece > y->piece) - (x->piece < y->piece);
 }
 
-/* Those of an hour go into its minutes; *at is how many of them are done. Lengths are in order of time. */
-static void add_lengths(struct table *minutes, const struct report_lengths *of, uint32_t first,
-                        size_t *at)
+/* Those of an hour, which begins with a piece, go into its minutes; *at is how many are done. Lengths are in order of pieces. */
+static void add_lengths(struct table *minutes, size_t piece, const struct report_lengths *of,
+                        uint32_t first, size_t *at)
 {
-    int64_t first_ms = minutes->at[0].first_ms;
-
-    for (; *at < of->n && of->at[*at].t_ms < first_ms + PACKS_HOUR_MS; ++*at) {
-        int64_t minute = (of->at[*at].t_ms - first_ms) / PACKS_MINUTE_MS;
-
-        if (minute >= 0)
-            add_bin(&minutes->at[minute], first + bins_of(of->at[*at].length), 1);
-    }
+    for (; *at < of->n && of->at[*at].piece < piece + HOUR_MINUTES; ++*at)
+        add_bin(&minutes->at[of->at[*at].piece - piece], first + bins_of(of->at[*at].length), 1);
 }
 
 /* Did a policy live in that hour? */
@@ -539,8 +533,8 @@ static bool roll_hour(const struct making *m, const struct report *r, size_t pie
                             p->harvests != 0 || p->first_way != 0;
         any |= p->yields != 0 || p->harvests != 0 || p->first_way != 0;
     }
-    add_lengths(minutes, &r->latencies, ACTIVITY_LATENCIES, &at->latency);
-    add_lengths(minutes, &r->lengths_of_waits, ACTIVITY_WAITS, &at->wait);
+    add_lengths(minutes, piece, &r->latencies, ACTIVITY_LATENCIES, &at->latency);
+    add_lengths(minutes, piece, &r->lengths_of_waits, ACTIVITY_WAITS, &at->wait);
     if (!any && !has_samples(m, hour_ms, &any, err))
         return false;
     return !any || put_hour(m->history, m->policy, minutes, err);
@@ -554,10 +548,10 @@ static bool put_hours(const struct making *m, struct report *r, struct err *err)
     if (!ok)
         return false;
     if (r->latencies.n > 0)
-        qsort(r->latencies.at, r->latencies.n, sizeof *r->latencies.at, by_time);
+        qsort(r->latencies.at, r->latencies.n, sizeof *r->latencies.at, by_piece);
     if (r->lengths_of_waits.n > 0)
         qsort(r->lengths_of_waits.at, r->lengths_of_waits.n, sizeof *r->lengths_of_waits.at,
-              by_time);
+              by_piece);
     for (size_t i = 0; ok && i < r->n_pieces; i += HOUR_MINUTES)
         ok = roll_hour(m, r, i, &at, err);
     ok = ok && db_commit(m->history->db, err);

@@ -129,118 +129,85 @@ static void fold_week(struct report *r)
 
 /* ---- lengths ---- */
 
-/* Some, and the row that they belong to. */
-struct answer {
-    size_t row;
-    int64_t length, n;
-};
-
-static int by_row_and_length(const void *a, const void *b)
+static int by_length(const void *a, const void *b)
 {
-    const struct answer *x = a, *y = b;
+    const struct report_length *x = a, *y = b;
 
-    return x->row != y->row ? (x->row > y->row) - (x->row < y->row)
-                            : (x->length > y->length) - (x->length < y->length);
+    return (x->length > y->length) - (x->length < y->length);
 }
 
-/* The least that so many percent of all do not exceed. */
-static int64_t percentile(const struct answer *of, int64_t all, int64_t percent)
-{
-    int64_t want = (all * percent + 99) / 100;
-
-    for (int64_t n = of->n; n < want; n += of->n)
-        of++;
-    return of->length;
-}
-
+/* What is told of one row's lengths: how many there are, how many were seen, and what half, or 99 of 100, do not exceed. */
 struct ranks {
-    int64_t n, p50, p99;
+    int64_t n, seen, p50, p99;
 };
 
-/* What is told of one row's. What was rolled up says no more than the longest: quantiles do not lie beyond it. */
-static struct ranks rank(const struct answer *of, const struct answer *end, int64_t longest)
+static int64_t want(int64_t n, int64_t percent)
 {
-    struct ranks ranks = {0};
+    return (n * percent + 99) / 100;
+}
 
-    for (const struct answer *a = of; a < end; a++)
-        ranks.n += a->n;
-    ranks.p50 = min_i64(percentile(of, ranks.n, 50), longest);
-    ranks.p99 = min_i64(percentile(of, ranks.n, 99), longest);
+static void see(struct ranks *ranks, const struct report_length *l)
+{
+    int64_t before = ranks->seen;
+
+    ranks->seen += l->n;
+    if (before < want(ranks->n, 50) && ranks->seen >= want(ranks->n, 50))
+        ranks->p50 = l->length;
+    if (before < want(ranks->n, 99) && ranks->seen >= want(ranks->n, 99))
+        ranks->p99 = l->length;
+}
+
+/* Of lengths by length, into the rows that the pieces belong to. What was rolled up may stand for less than it says. O(n). */
+static struct ranks *rank(const struct report_lengths *lengths, const size_t *rows, size_t n_rows)
+{
+    struct ranks *ranks = xcalloc(n_rows, sizeof *ranks);
+
+    for (size_t i = 0; i < lengths->n; i++)
+        ranks[rows[lengths->at[i].piece]].n += lengths->at[i].n;
+    for (size_t i = 0; i < lengths->n; i++)
+        see(&ranks[rows[lengths->at[i].piece]], &lengths->at[i]);
     return ranks;
 }
 
-static void tell_latencies(struct report_row *row, const struct answer *of,
-                           const struct answer *end)
+/* `of`: the row of each piece. */
+static void fold_lengths(struct report *r, const size_t *of, struct report_row *rows, size_t n_rows)
 {
-    struct ranks ranks = rank(of, end, row->latency_max_us);
+    CLEANUP(free_ptr)
+    struct ranks *latencies = rank(&r->latencies, of, n_rows),
+                 *waits = rank(&r->lengths_of_waits, of, n_rows);
 
-    row->answers = ranks.n;
-    row->latency_p50_us = ranks.p50;
-    row->latency_p99_us = ranks.p99;
-}
-
-static void tell_waits(struct report_row *row, const struct answer *of, const struct answer *end)
-{
-    struct ranks ranks = rank(of, end, row->longest_wait_ms);
-
-    row->wait_p50_ms = ranks.p50;
-    row->wait_p99_ms = ranks.p99;
-}
-
-static size_t whole_of(struct report *r UNUSED, int64_t t_ms UNUSED)
-{
-    return 0;
-}
-
-static size_t week_hour_of(struct report *r, int64_t t_ms)
-{
-    return (size_t)calendar_week_hour(report_piece_at(r, t_ms)->local_s);
-}
-
-static size_t row_of(struct report *r, int64_t t_ms)
-{
-    size_t from = 0, until = r->n_rows;
-
-    while (until - from > 1) {
-        size_t middle = from + (until - from) / 2;
-
-        if (r->rows[middle].first_ms <= t_ms)
-            from = middle;
-        else
-            until = middle;
+    for (size_t i = 0; i < n_rows; i++) {
+        rows[i].answers = latencies[i].n;
+        rows[i].latency_p50_us = min_i64(latencies[i].p50, rows[i].latency_max_us);
+        rows[i].latency_p99_us = min_i64(latencies[i].p99, rows[i].latency_max_us);
+        rows[i].wait_p50_ms = min_i64(waits[i].p50, rows[i].longest_wait_ms);
+        rows[i].wait_p99_ms = min_i64(waits[i].p99, rows[i].longest_wait_ms);
     }
-    return from;
 }
 
-typedef size_t place_fn(struct report *r, int64_t t_ms);
-typedef void tell_fn(struct report_row *row, const struct answer *of, const struct answer *end);
-
-/* Gives each row what is told of its lengths. O(n log n). */
-static void fold_lengths(struct report *r, const struct report_lengths *lengths, place_fn *place,
-                         tell_fn *tell, struct report_row *rows)
+static void sort_lengths(struct report_lengths *lengths)
 {
-    struct answer *of = xcalloc(lengths->n + 1, sizeof *of);
-    size_t n = 0;
-
-    for (size_t i = 0; i < lengths->n; i++) {
-        const struct report_length *l = &lengths->at[i];
-
-        if (report_piece_at(r, l->t_ms) != NULL)
-            of[n++] = (struct answer){.row = place(r, l->t_ms), .length = l->length, .n = l->n};
-    }
-    qsort(of, n, sizeof *of, by_row_and_length);
-    for (size_t i = 0, end; i < n; i = end) {
-        for (end = i; end < n && of[end].row == of[i].row; end++)
-            continue;
-        tell(&rows[of[i].row], of + i, of + end);
-    }
-    free(of);
+    if (lengths->n > 0)
+        qsort(lengths->at, lengths->n, sizeof *lengths->at, by_length);
 }
 
-static void fold_all_lengths(struct report *r, place_fn *place, struct report_row *rows)
+static void fold_all_lengths(struct report *r)
 {
-    fold_lengths(r, &r->latencies, place, tell_latencies, rows);
-    fold_lengths(r, &r->lengths_of_waits, place, tell_waits, rows);
+    CLEANUP(free_ptr) size_t *of = xcalloc(r->n_pieces, sizeof *of);
+    size_t row = 0;
+
+    sort_lengths(&r->latencies);
+    sort_lengths(&r->lengths_of_waits);
+    fold_lengths(r, of, &r->total, 1);
+    for (size_t i = 0; i < r->n_pieces; i++)
+        of[i] = (size_t)calendar_week_hour(r->pieces[i].local_s);
+    fold_lengths(r, of, r->week, CALENDAR_WEEK_HOURS);
+    for (size_t i = 0; i < r->n_pieces; i++) {
+        row += row + 1 < r->n_rows && r->pieces[i].first_ms >= r->rows[row + 1].first_ms;
+        of[i] = row;
+    }
+    if (r->n_rows > 0)
+        fold_lengths(r, of, r->rows, r->n_rows);
 }
 
 static void fold(struct report *r)
@@ -250,14 +217,12 @@ static void fold(struct report *r)
         add_piece(&r->total, &r->pieces[i]);
         r->offsets_differ |= r->pieces[i].offset_s != r->pieces[0].offset_s;
     }
-    fold_all_lengths(r, whole_of, &r->total);
     fold_week(r);
-    fold_all_lengths(r, week_hour_of, r->week);
-    if (r->query.by != REPORT_WEEK_HOUR) {
+    if (r->query.by != REPORT_WEEK_HOUR)
         fold_rows(r);
-        fold_all_lengths(r, row_of, r->rows);
+    fold_all_lengths(r);
+    if (r->query.by != REPORT_WEEK_HOUR)
         return;
-    }
     r->n_rows = CALENDAR_WEEK_HOURS;
     r->rows = xcalloc(r->n_rows, sizeof *r->rows);
     memcpy(r->rows, r->week, r->n_rows * sizeof *r->rows);

@@ -137,12 +137,13 @@ struct report_row {
     struct report_wait longest; /* of a piece: the one that waited longest; all 0: none did */
 };
 
-/* How long something took at some time, n times: how fast a yield was, in us, or how long a pod waited, in ms. */
+/* How long something took in a piece, n times: how fast a yield was, in us, or how long a pod waited, in ms. */
 struct report_length {
-    int64_t t_ms, length, n;
+    int64_t length, n;
+    size_t piece; /* its place */
 };
 struct report_lengths {
-    struct report_length *at; /* in any order */
+    struct report_length *at; /* in any order; of a report that is made, the shortest first */
     size_t n, cap;
 };
 

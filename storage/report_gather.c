@@ -265,11 +265,16 @@ static bool add_gaps(struct history *h, struct report *r, struct err *err)
 
 /* ---- decisions ---- */
 
-static void keep_length(struct report_lengths *lengths, int64_t t_ms, int64_t length, int64_t n)
+static void keep_length(struct report_lengths *lengths, size_t piece, int64_t length, int64_t n)
 {
     if (lengths->n < REPORT_KEEP_LENGTHS)
         VEC_PUSH(lengths->at, lengths->n, lengths->cap,
-                 ((struct report_length){.t_ms = t_ms, .length = length, .n = n}));
+                 ((struct report_length){.length = length, .n = n, .piece = piece}));
+}
+
+static size_t place_of(const struct report *r, const struct report_row *piece)
+{
+    return (size_t)(piece - r->pieces);
 }
 
 /* Directions that come after those the piece has. */
@@ -293,7 +298,7 @@ static bool take_decision(void *self, const struct decision_entry *d)
     if (piece == NULL)
         return true;
     if (latency_us > 0) {
-        keep_length(&r->latencies, d->t_ms, latency_us, 1);
+        keep_length(&r->latencies, place_of(r, piece), latency_us, 1);
         piece->latency_max_us = max_i64(piece->latency_max_us, latency_us);
     }
     piece->yields += strcmp(d->reason, "yield") == 0;
@@ -439,7 +444,7 @@ static void take_blocked(void *self, const struct blocked_pod *pod)
     piece->blocked++;
     report_add(&piece->wait_ms, wait_ms);
     piece->wait_buckets[wait_bucket(wait_ms)]++;
-    keep_length(&ev->report->lengths_of_waits, wait.reported_ms, wait_ms, 1);
+    keep_length(&ev->report->lengths_of_waits, place_of(ev->report, piece), wait_ms, 1);
     show_wait(ev->report, piece, &wait);
 }
 
@@ -558,18 +563,17 @@ static int way_of(int64_t way)
 }
 
 static void keep_bins(struct report_lengths *lengths, const struct activity_row *row,
-                      uint32_t first, int64_t longest, int64_t t_ms)
+                      uint32_t first, int64_t longest, size_t piece)
 {
     for (size_t i = 0; i < row->n_bins; i++) {
         const struct activity_bin *bin = &row->bins[i];
 
         if (bin->key >= first && bin->key < first + BINS_COUNT)
-            keep_length(lengths, t_ms, min_i64(bins_most(bin->key - first), longest), bin->n);
+            keep_length(lengths, piece, min_i64(bins_most(bin->key - first), longest), bin->n);
     }
 }
 
-static void add_decided(struct report *r, struct report_row *piece, const struct activity_row *row,
-                        int64_t t_ms)
+static void add_decided(struct report *r, struct report_row *piece, const struct activity_row *row)
 {
     const int64_t *at = row->at;
 
@@ -578,11 +582,10 @@ static void add_decided(struct report *r, struct report_row *piece, const struct
     piece->reversals += at[ACTIVITY_REVERSALS];
     join_ways(piece, way_of(at[ACTIVITY_FIRST_WAY]), way_of(at[ACTIVITY_LAST_WAY]));
     piece->latency_max_us = max_i64(piece->latency_max_us, at[ACTIVITY_LATENCY_MAX]);
-    keep_bins(&r->latencies, row, ACTIVITY_LATENCIES, at[ACTIVITY_LATENCY_MAX], t_ms);
+    keep_bins(&r->latencies, row, ACTIVITY_LATENCIES, at[ACTIVITY_LATENCY_MAX], place_of(r, piece));
 }
 
-static void add_happened(struct report *r, struct report_row *piece, const struct activity_row *row,
-                         int64_t t_ms)
+static void add_happened(struct report *r, struct report_row *piece, const struct activity_row *row)
 {
     const int64_t *at = row->at;
     int64_t reported_ms = row->first_ms + at[ACTIVITY_LONGEST_REPORTED];
@@ -606,7 +609,7 @@ static void add_happened(struct report *r, struct report_row *piece, const struc
         piece->wait_buckets[i] += at[ACTIVITY_UP_TO + i];
     if (at[ACTIVITY_BLOCKED] > 0)
         show_wait(r, piece, &longest);
-    keep_bins(&r->lengths_of_waits, row, ACTIVITY_WAITS, at[ACTIVITY_LONGEST], t_ms);
+    keep_bins(&r->lengths_of_waits, row, ACTIVITY_WAITS, at[ACTIVITY_LONGEST], place_of(r, piece));
 }
 
 /* A row counts in the piece that the middle of the time lies in that it tells of. */
@@ -623,9 +626,9 @@ static bool take_row(void *self, const struct activity_row *row)
     if (piece == NULL)
         return true;
     if (d->journal)
-        add_happened(d->report, piece, row, t_ms);
+        add_happened(d->report, piece, row);
     else
-        add_decided(d->report, piece, row, t_ms);
+        add_decided(d->report, piece, row);
     return true;
 }
 
