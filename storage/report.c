@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "storage/bins.h"
 #include "storage/report_gather.h"
 
 #define HOUR_MS INT64_C(3600000)
@@ -185,10 +186,30 @@ static void fold_lengths(struct report *r, const size_t *of, struct report_row *
     }
 }
 
+/* By their bins first: what was rolled up is in order then, and need not be compared. O(n) for it, else O(n log n). */
 static void sort_lengths(struct report_lengths *lengths)
 {
-    if (lengths->n > 0)
-        qsort(lengths->at, lengths->n, sizeof *lengths->at, by_length);
+    struct report_length *to = xcalloc(lengths->n + 1, sizeof *to);
+    size_t ends[BINS_COUNT + 1] = {0}, from = 0;
+
+    for (size_t i = 0; i < lengths->n; i++)
+        ends[bins_of(lengths->at[i].length) + 1]++;
+    for (size_t bin = 1; bin <= BINS_COUNT; bin++)
+        ends[bin] += ends[bin - 1];
+    for (size_t i = 0; i < lengths->n; i++)
+        to[ends[bins_of(lengths->at[i].length)]++] = lengths->at[i];
+    /* Each is now where the next bin begins. */
+    for (size_t bin = 0; bin < BINS_COUNT; from = ends[bin++]) {
+        size_t same = from;
+
+        while (same < ends[bin] && to[same].length == to[from].length)
+            same++;
+        if (same < ends[bin])
+            qsort(to + from, ends[bin] - from, sizeof *to, by_length);
+    }
+    free(lengths->at);
+    lengths->at = to;
+    lengths->cap = lengths->n + 1;
 }
 
 static void fold_all_lengths(struct report *r)

@@ -562,14 +562,15 @@ static int way_of(int64_t way)
     return way == 1 ? 1 : way == 2 ? -1 : 0;
 }
 
+/* No more than the longest comes out of it in the end (report.c). */
 static void keep_bins(struct report_lengths *lengths, const struct activity_row *row,
-                      uint32_t first, int64_t longest, size_t piece)
+                      uint32_t first, size_t piece)
 {
     for (size_t i = 0; i < row->n_bins; i++) {
         const struct activity_bin *bin = &row->bins[i];
 
         if (bin->key >= first && bin->key < first + BINS_COUNT)
-            keep_length(lengths, piece, min_i64(bins_most(bin->key - first), longest), bin->n);
+            keep_length(lengths, piece, bins_most(bin->key - first), bin->n);
     }
 }
 
@@ -582,7 +583,7 @@ static void add_decided(struct report *r, struct report_row *piece, const struct
     piece->reversals += at[ACTIVITY_REVERSALS];
     join_ways(piece, way_of(at[ACTIVITY_FIRST_WAY]), way_of(at[ACTIVITY_LAST_WAY]));
     piece->latency_max_us = max_i64(piece->latency_max_us, at[ACTIVITY_LATENCY_MAX]);
-    keep_bins(&r->latencies, row, ACTIVITY_LATENCIES, at[ACTIVITY_LATENCY_MAX], place_of(r, piece));
+    keep_bins(&r->latencies, row, ACTIVITY_LATENCIES, place_of(r, piece));
 }
 
 static void add_happened(struct report *r, struct report_row *piece, const struct activity_row *row)
@@ -609,7 +610,7 @@ static void add_happened(struct report *r, struct report_row *piece, const struc
         piece->wait_buckets[i] += at[ACTIVITY_UP_TO + i];
     if (at[ACTIVITY_BLOCKED] > 0)
         show_wait(r, piece, &longest);
-    keep_bins(&r->lengths_of_waits, row, ACTIVITY_WAITS, at[ACTIVITY_LONGEST], place_of(r, piece));
+    keep_bins(&r->lengths_of_waits, row, ACTIVITY_WAITS, place_of(r, piece));
 }
 
 /* A row counts in the piece that the middle of the time lies in that it tells of. */
