@@ -3,6 +3,7 @@
  *
  *     bench_store [BRIM]         a generated load, 365 days of it; BRIM is the program whose reports are timed, from its start to its end
  *     bench_store --days N       less of it
+ *     bench_store --groups N     the year with nodes told apart by a label that has N values
  *     bench_store --make FILE    a year, and the file stays
  *     bench_store --file FILE    packs the samples of a history that is there (a copy of it: it is changed)
  *
@@ -235,6 +236,43 @@ static void pods(struct load *l, int64_t t_ms)
              t_ms + 20 + (waits ? (int64_t)(random_u64(&l->random) % 5000) : 0));
 }
 
+/* ---- groups of nodes ---- */
+
+/* The same cluster by groups: pods are spread evenly, so that one that comes or goes changes one group. */
+static void groups_of(const struct load *l, const struct sample *s, int64_t n,
+                      struct groups_sample *to)
+{
+    int64_t filler = l->filler;
+
+    *to = (struct groups_sample){.policy = "miner", .label = "zone", .t_ms = s->t_ms};
+    for (int64_t i = 0; i < n; i++) {
+        struct groups_one *g = &to->at[to->n++];
+        int64_t allocatable = (int64_t)NODES * NODE_MILLI / n;
+        int64_t paid = (l->web + i) / n * 500 + (l->batch + 7 * i % n) / n * 2000;
+        int64_t room = allocatable > paid ? allocatable - paid : 0;
+        int64_t mine = filler / (n - i) < room / 1000 ? filler / (n - i) : room / 1000;
+
+        filler -= mine;
+        (void)snprintf(g->value, sizeof g->value, "zone-%d", (int)i);
+        g->at[GROUP_NODES] = NODES / n;
+        g->at[GROUP_ALLOCATABLE] = allocatable;
+        g->at[GROUP_PAID] = paid < allocatable ? paid : allocatable;
+        g->at[GROUP_FILLER] = mine * 1000;
+        g->at[GROUP_FIT] = room / 1000;
+    }
+}
+
+static void add_groups(struct history *h, const struct load *l, const struct sample *s, int64_t n)
+{
+    struct groups_sample groups;
+    struct err err = {0};
+
+    if (n == 0)
+        return;
+    groups_of(l, s, n, &groups);
+    check(groups_add(h->groups, &groups, &err), &err);
+}
+
 static void pack(struct history *h, int64_t now_ms)
 {
     struct err err = {0};
@@ -244,7 +282,7 @@ static void pack(struct history *h, int64_t now_ms)
         check(history_pack(h, now_ms, &more, &err), &err);
 }
 
-static void fill(struct history *h, int64_t days)
+static void fill(struct history *h, int64_t days, int64_t groups)
 {
     struct load load = {.random = 1, .web = 500};
     struct resource_names names;
@@ -265,6 +303,7 @@ static void fill(struct history *h, int64_t days)
             if (load.t_s / STEP_S % POD_STEPS == 0)
                 pods(&load, s.t_ms);
             journal_cut(load.journal, s.t_ms + SAMPLES_STEP_MS - 1);
+            add_groups(h, &load, &s, groups);
         } while (load.t_s % HOUR_S != 0);
         check(db_commit(h->db, &err), &err);
         pack(h, START_MS + load.t_s * 1000);
@@ -408,7 +447,7 @@ static void tell_values(struct history *h)
     }
 }
 
-static void year(const char *path, int64_t days, const char *brim)
+static void year(const char *path, int64_t days, int64_t groups, const char *brim)
 {
     const struct db_options options = {.path = path};
     struct history h;
@@ -416,7 +455,7 @@ static void year(const char *path, int64_t days, const char *brim)
     int64_t begun = cpu_us(), journal;
 
     check(history_open(&options, &h, &err), &err);
-    fill(&h, days);
+    fill(&h, days, groups);
     (void)printf("store.hour %.2f ms\n", (double)(cpu_us() - begun) / 1000 / (double)(days * 24));
     tell_values(&h);
     journal = number(&h, "SELECT coalesce(sum(bytes), 0) FROM chunk");
@@ -450,7 +489,7 @@ static void file(const char *path)
 int main(int argc, char **argv)
 {
     const char *tmp = getenv("TMPDIR");
-    int64_t days = YEAR_DAYS;
+    int64_t days = YEAR_DAYS, groups = 0;
     char path[256], log[264];
 
     if (argc == 3 && strcmp(argv[1], "--file") == 0) {
@@ -458,14 +497,17 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc == 3 && strcmp(argv[1], "--make") == 0) {
-        year(argv[2], days, NULL);
+        year(argv[2], days, 0, NULL);
         return 0;
     }
     if (argc == 3 && strcmp(argv[1], "--days") == 0 && !sv_to_i64(sv_from(argv[2]), &days))
         return 2;
+    if (argc == 3 && strcmp(argv[1], "--groups") == 0 &&
+        (!sv_to_i64(sv_from(argv[2]), &groups) || groups < 1 || groups > GROUPS_MAX))
+        return 2;
     (void)snprintf(path, sizeof path, "%s/brim-store-%ld.db", tmp != NULL ? tmp : "/tmp",
                    (long)getpid());
-    year(path, days, argc == 2 ? argv[1] : NULL);
+    year(path, days, groups, argc == 2 ? argv[1] : NULL);
     (void)unlink(path);
     for (int i = 0; i < 2; i++) {
         (void)snprintf(log, sizeof log, "%s-%s", path, i == 0 ? "wal" : "shm");
