@@ -315,8 +315,10 @@ static bool next_group(struct sv *data, int64_t *ret_id, int64_t milli[GROUP_FIE
     for (int k = 0; k < GROUP_FIELD_COUNT_; k++) {
         if (!wire_get_signed(data, &milli[k]))
             return false;
-        milli[k] = max_i64(0, min_i64(milli[k], FIGURES_MAX / MILLI));
-        milli[k] *= k == GROUP_NODES || k == GROUP_FIT ? MILLI : 1;
+        bool counts = k == GROUP_NODES || k == GROUP_FIT;
+        int64_t most = FIGURES_MAX / 2 / (counts ? MILLI : 1);
+
+        milli[k] = max_i64(0, min_i64(milli[k], most)) * (counts ? MILLI : 1);
     }
     return true;
 }
@@ -1061,15 +1063,21 @@ static bool put_sample(struct groups *g, int64_t id, struct sv policy,
 {
     struct moment m = {0};
     bool some = false;
-    int64_t group;
+    int64_t group, covered_ms;
 
     if (!load_moment(g, id, rows[0].first_ms, &m, err))
         return false;
+    covered_ms = m.n != 0 ? m.at[0].covered_ms : rows[0].covered_ms;
     for (size_t i = 0; i < n; i++) {
         struct groups_sum *to;
 
         if (!make_id(g, id, rows[i].label, rows[i].value, &group, err))
             return false;
+        if (rows[i].covered_ms != covered_ms)
+            return err_set(
+                err, ERR_INPUT, 0,
+                "covered_ms: found %lld, expected the %lld ms of the moment's first group",
+                (long long)rows[i].covered_ms, (long long)covered_ms);
         to = in_moment(&m, group);
         if (to != NULL && !put_sum(policy, &rows[i], replace, to, counts, &some, err))
             return false;
