@@ -24,10 +24,17 @@ static NORETURN void fail(const char *what)
 #define ROWS                                                                                       \
     "(SELECT count(*) FROM policy) + (SELECT count(*) FROM sample) + (SELECT count(*) FROM "       \
     "decision) + (SELECT count(*) FROM chunk) + (SELECT count(*) FROM gap) + (SELECT count(*) "    \
-    "FROM pack) + (SELECT count(*) FROM activity)"
+    "FROM pack) + (SELECT count(*) FROM activity) + (SELECT count(*) FROM node_group) + (SELECT "  \
+    "count(*) FROM group_sample)"
 #define EMPTY                                                                                      \
     "DELETE FROM policy; DELETE FROM sample; DELETE FROM decision; DELETE FROM chunk; DELETE "     \
-    "FROM gap; DELETE FROM pack; DELETE FROM activity"
+    "FROM gap; DELETE FROM pack; DELETE FROM activity; DELETE FROM node_group; DELETE FROM "       \
+    "group_sample"
+/* Tables of which neither says anything. */
+#define FORGOTTEN                                                                                  \
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND "    \
+    "name NOT IN ('policy', 'sample', 'decision', 'chunk', 'gap', 'pack', 'activity', "            \
+    "'node_group', 'group_sample', 'policy_text', 'policy_found')"
 
 enum { NEXT_FILE = 0x1e };
 #define ALL_KINDS ((1u << RECORD_KIND_COUNT_) - 1)
@@ -40,9 +47,12 @@ static struct history open_history(void)
     const struct db_options options = {.path = ":memory:"};
     struct history h = {0};
     struct err err = {0};
+    int64_t forgotten;
 
-    if (!history_open(&options, &h, &err))
+    if (!history_open(&options, &h, &err) || !db_number(h.db, FORGOTTEN, &forgotten, &err))
         fail(err.text);
+    if (forgotten != 0)
+        fail("a table is not emptied between inputs");
     return h;
 }
 
