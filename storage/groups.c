@@ -28,6 +28,7 @@ enum statement {
     FIND,
     NEW,
     KNOWN,
+    TOLD,
     NAMES,
     ADD,
     RANGE,
@@ -43,7 +44,8 @@ static const char *const sql[] = {
     [FIND] =
         "SELECT id FROM node_group WHERE policy = :policy AND label = :label AND value = :value",
     [NEW] = "INSERT INTO node_group(policy, label, value) VALUES(:policy, :label, :value)",
-    [KNOWN] = "SELECT count(*) FROM node_group WHERE policy = :policy",
+    [KNOWN] = "SELECT count(*) FROM node_group WHERE policy = :policy AND label = :label",
+    [TOLD] = "SELECT count(*) FROM node_group WHERE policy = :policy",
     [NAMES] = "SELECT id, label, value FROM node_group WHERE policy = :policy"
               " ORDER BY label, substr(value, 1, 1) = '<', value",
     [ADD] = "INSERT OR REPLACE INTO group_sample(policy, t, hold, data)"
@@ -162,17 +164,17 @@ static bool find_id(struct groups *g, int64_t policy, struct sv label, struct sv
     return true;
 }
 
-static bool count_known(struct groups *g, int64_t policy, int64_t *ret_n, struct err *err)
+/* Of a statement that has the policy, and the label where it asks for one. */
+static bool count_names(struct db_stmt *count, int64_t policy, int64_t *ret_n, struct err *err)
 {
-    struct db_stmt *known = g->stmt[KNOWN];
     bool row;
 
-    db_bind_i64(known, ":policy", policy);
-    if (!db_step(known, &row, err))
+    db_bind_i64(count, ":policy", policy);
+    if (!db_step(count, &row, err))
         return false;
-    *ret_n = row ? db_i64(known, 0) : 0;
+    *ret_n = row ? db_i64(count, 0) : 0;
     if (row)
-        db_reset(known);
+        db_reset(count);
     return true;
 }
 
@@ -187,7 +189,8 @@ static bool make_id(struct groups *g, int64_t policy, struct sv label, struct sv
         return false;
     if (*ret_id != 0)
         return true;
-    if (!count_known(g, policy, &known, err))
+    db_bind_text(g->stmt[KNOWN], ":label", label);
+    if (!count_names(g->stmt[KNOWN], policy, &known, err))
         return false;
     if (known >= GROUPS_KNOWN && !sv_eq(value, SV(GROUPS_OTHER)))
         return make_id(g, policy, label, SV(GROUPS_OTHER), ret_id, err);
@@ -206,7 +209,7 @@ static bool find_other(struct groups *g, int64_t policy, int64_t *ret_id, struct
     bool row;
 
     *ret_id = 0;
-    if (!count_known(g, policy, &known, err))
+    if (!count_names(g->stmt[TOLD], policy, &known, err))
         return false;
     if (known < GROUPS_TABLE_MAX)
         return true;

@@ -11,7 +11,7 @@
  * is not a label's value has a name that no value can have (GROUPS_NONE and the next). A sample holds until the next one of its policy,
  * or for SAMPLES_HOLD_MS (longer if it stands for several); a group that is not in it has no nodes then.
  *
- * More than GROUPS_MAX groups at one time do not come in here (agent/node_groups.h). Of one policy GROUPS_KNOWN are known; further ones
+ * More than GROUPS_MAX groups at one time do not come in here (agent/node_groups.h). Of one policy's label GROUPS_KNOWN are known; further ones
  * count as GROUPS_OTHER, and so do those of a chunk beyond GROUPS_TABLE_MAX.
  */
 #ifndef BRIM_STORAGE_GROUPS_H
@@ -22,7 +22,7 @@
 
 enum {
     GROUPS_MAX = 32,         /* with a name of their own at one time */
-    GROUPS_KNOWN = 1000,     /* of a policy, as long as its history is kept */
+    GROUPS_KNOWN = 1000,     /* of a policy's label, as long as the file is kept */
     GROUPS_LABEL_SIZE = 320, /* bytes of a label's key with its NUL: 253 + '/' + 63 */
     GROUPS_VALUE_SIZE = 64,
 };

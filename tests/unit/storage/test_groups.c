@@ -393,6 +393,37 @@ Test(groups, too_many_names_count_as_others)
     free(f);
 }
 
+/* A label that tells every node apart leaves the next one its names. */
+Test(groups, another_label_has_names_of_its_own)
+{
+    struct found *f = xcalloc(1, sizeof *f);
+    int64_t later_ms = T0 + 65 * PACKS_DAY_MS; /* in another chunk of days */
+    char name[GROUPS_VALUE_SIZE];
+    struct groups_sample s;
+    struct err err = {0};
+    struct kept k;
+
+    open_kept(&k);
+    cr_assert(db_begin(k.history.db, &err), "%s", err.text);
+    for (int i = 0; i < GROUPS_KNOWN + 10; i++) {
+        s = sample_at(T0 + i * INT64_C(1000), "kubernetes.io/hostname");
+        (void)snprintf(name, sizeof name, "node-%d", i);
+        add_group(&s, name, 1, 1000, 0);
+        keep(&k, &s);
+    }
+    s = sample_at(later_ms, ZONE);
+    add_group(&s, "eu-1a", 2, 5000, 0);
+    keep(&k, &s);
+    cr_assert(db_commit(k.history.db, &err), "%s", err.text);
+    cr_assert_eq(rows_of(&k, "node_group"), GROUPS_KNOWN + 2);
+    pack_all(&k, later_ms + PACKS_DAY_MS);
+    read_all(&k, later_ms, later_ms + PACKS_DAY_MS, f);
+    cr_assert_eq(f->n, 1);
+    cr_assert_eq(sum_of(f, "eu-1a")->most_paid_milli, 5000);
+    done_kept(&k);
+    free(f);
+}
+
 Test(groups, samples_that_had_to_wait_are_merged)
 {
     struct groups_sample a = sample_at(T0, ZONE), b = sample_at(T0 + 10000, ZONE),
