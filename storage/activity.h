@@ -4,7 +4,8 @@
  * Two things are rolled up alike: a policy's decisions, and, as policy 0, what the event journal tells. Both are counted as a report
  * counts them (report_gather.h), and what is rolled up adds up to the same: counts, sums and the longest exactly, reversals too, since each row
  * has its first and its last direction. Of lengths (how fast yields were, how long pods waited) a histogram stays, so that their
- * quantiles are at most 6.25 % too high (bins.h).
+ * quantiles are at most 6.25 % too high (bins.h). What became of blocked pods may now and then differ by a pod: one that waits where
+ * reading begins is stated anew there, and judged by the room of that moment.
  *
  * It is made when an hour is over, and made once more in the ACTIVITY_REDO_MS after it: so waits that end within that time count
  * whole. What was made of more than is left stays as it was.

@@ -301,12 +301,16 @@ static void put_value(const struct report_figures *figures, enum report_figure f
         put_number(report_figure_kind(f)->form, figures->at[f], out);
 }
 
-/* Quoted where it has to be: groups are named by labels, but a file may say anything. */
+/*
+ * Quoted where it has to be: groups are named by labels, but a file may say anything. What a spreadsheet would take for a formula, and
+ * no label is, gets a quotation mark in front.
+ */
 static void put_csv_text(const char *text, struct strbuf *out)
 {
-    bool quoted = strpbrk(text, ",\"") != NULL;
+    bool quoted = strpbrk(text, ",\"") != NULL,
+         formula = *text != '\0' && strchr("=+-@", *text) != NULL;
 
-    (void)strbuf_addf(out, "%s", quoted ? "\"" : "");
+    (void)strbuf_addf(out, "%s%s", quoted ? "\"" : "", formula ? "'" : "");
     for (size_t len; *text != '\0'; text += len) {
         len = strcspn(text, "\"");
         (void)strbuf_add_shown(out, (struct sv){text, len});

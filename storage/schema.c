@@ -108,8 +108,12 @@ static bool judge(const struct db *db, const struct kind *k, bool read_only, str
             "%s: was written by a newer brim: found schema %lld, this one knows up to %d",
             db_path(db), (long long)k->version, SCHEMA_VERSION);
     if (k->version < 0 || (read_only && k->version < SCHEMA_VERSION))
-        return err_set(err, ERR_STORAGE, 0, "%s: found schema %lld, expected %d", db_path(db),
-                       (long long)k->version, SCHEMA_VERSION);
+        return err_set(err, ERR_STORAGE, 0, "%s: found schema %lld, expected %d%s", db_path(db),
+                       (long long)k->version, SCHEMA_VERSION,
+                       k->version < 0
+                           ? ""
+                           : ": it is of an older brim, and brought up to date when an agent of "
+                             "this one opens it");
     return true;
 }
 

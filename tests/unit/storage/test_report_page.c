@@ -378,14 +378,13 @@ Test(report_page, says_it_in_sentences)
 /* Figures of the first hour are left, and decisions of the second. */
 Test(report_page, says_that_decisions_are_gone_and_were_not_rolled_up)
 {
-    const struct decision_entry yield = {.id = 1,
-                                         .t_ms = T0 + HOUR + 5,
-                                         .policy = "miner",
-                                         .reason = "yield",
-                                         .bound = "fit",
-                                         .at = {[DECISION_BEFORE] = 9,
-                                                [DECISION_REPLICAS] = 3,
-                                                [DECISION_LATENCY] = 4000}};
+    const struct decision_entry yield = {
+        .id = 1,
+        .t_ms = T0 + HOUR + 5,
+        .policy = "miner",
+        .reason = "yield",
+        .bound = "fit",
+        .at = {[DECISION_BEFORE] = 9, [DECISION_REPLICAS] = 3, [DECISION_LATENCY] = 4000}};
     const struct report_query q = {.since_ms = T0, .until_ms = T0 + 2 * HOUR, .by = REPORT_HOUR};
     struct reported d;
     struct report r;
@@ -497,6 +496,35 @@ static void add_groups(struct reported *d)
         s.at[1].at[GROUP_PAID] = s.t_ms < T0 + 2 * HOUR ? 10000 : 20000;
         cr_assert(groups_add(d->history.groups, &s, &err), "%s", err.text);
     }
+}
+
+/* No label's value looks like that, but an imported file may say it. */
+Test(report_page, a_name_in_csv_is_no_formula)
+{
+    static const char *const names[] = {"=HYPERLINK(\"x\")", "+1", "-1", "@x"};
+    struct groups_sample s = {.policy = "miner", .label = "zone", .t_ms = T0};
+    struct reported d;
+    struct report r;
+    struct report_story story = {.now = &r};
+    struct strbuf out;
+    struct err err = {0};
+
+    reported_open(&d);
+    reported_fill(&d, "miner", T0, T0 + HOUR, 40000);
+    for (; s.n < COUNT_OF(names); s.n++)
+        (void)snprintf(s.at[s.n].value, sizeof s.at[s.n].value, "%s", names[s.n]);
+    cr_assert(groups_add(d.history.groups, &s, &err), "%s", err.text);
+    r = reported_make(&d, &(struct report_query){.by = REPORT_HOUR, .until_ms = T0 + HOUR});
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    report_print(&story, REPORT_GROUPS_CSV, &out);
+    cr_expect_not_null(strstr(strbuf_str(&out), "\nzone,\"'=HYPERLINK(\"\"x\"\")\","), "%s",
+                       strbuf_str(&out));
+    cr_expect_not_null(strstr(strbuf_str(&out), "\nzone,'+1,"));
+    cr_expect_not_null(strstr(strbuf_str(&out), "\nzone,'-1,"));
+    cr_expect_not_null(strstr(strbuf_str(&out), "\nzone,'@x,"));
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
 }
 
 Test(report_page, tells_of_groups_of_nodes_in_every_form)

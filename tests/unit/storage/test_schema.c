@@ -109,6 +109,8 @@ Test(schema, refuses_what_is_not_its_own_by_name)
          "written by a newer brim: found schema 99"},
         {"newer, reading", "PRAGMA user_version=99", true, true,
          "written by a newer brim: found schema 99"},
+        {"older, reading", "PRAGMA user_version=6", true, true,
+         "it is of an older brim, and brought up to date when an agent of this one opens it"},
         {"another application", "PRAGMA application_id=7", true, false, "another application"},
         {"plain database", "CREATE TABLE t(a)", false, false, "another application"},
         {"empty, reading", "PRAGMA page_size=4096;VACUUM", false, true,
