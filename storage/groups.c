@@ -109,13 +109,25 @@ size_t groups_sample_bytes(const struct groups_sample *s)
     return offsetof(struct groups_sample, at) + s->n * sizeof *s->at;
 }
 
-static struct groups_one *find_one(struct groups_sample *s, const char *value)
+static const struct groups_one *find_one(const struct groups_sample *s, const char *value)
 {
     for (size_t i = 0; i < s->n; i++) {
         if (strcmp(s->at[i].value, value) == 0)
             return &s->at[i];
     }
     return NULL;
+}
+
+/* Means, rounded at once: what stays the same does so however often. NULL: it had no nodes then. */
+static void merge_one(struct groups_one *to, const struct groups_one *later, int64_t mine,
+                      int64_t theirs)
+{
+    for (int k = 0; k < GROUP_FIELD_COUNT_; k++) {
+        __int128 sum =
+            (__int128)to->at[k] * mine + (later != NULL ? (__int128)later->at[k] * theirs : 0);
+
+        to->at[k] = (int64_t)((sum + (mine + theirs) / 2) / (mine + theirs));
+    }
 }
 
 /* A group that is there in one of both had no nodes in the other. */
@@ -127,21 +139,14 @@ void groups_merge(struct groups_sample *into, const struct groups_sample *later)
         memcpy(into, later, groups_sample_bytes(later));
         return;
     }
-    for (size_t i = 0; i < into->n; i++) {
-        for (int k = 0; k < GROUP_FIELD_COUNT_; k++)
-            into->at[i].at[k] = (int64_t)((__int128)into->at[i].at[k] * mine / (mine + theirs));
-    }
     for (size_t i = 0; i < later->n; i++) {
-        struct groups_one *to = find_one(into, later->at[i].value);
-
-        if (to == NULL && into->n < COUNT_OF(into->at)) {
-            to = &into->at[into->n++];
-            *to = (struct groups_one){0};
-            memcpy(to->value, later->at[i].value, sizeof to->value);
+        if (find_one(into, later->at[i].value) == NULL && into->n < COUNT_OF(into->at)) {
+            into->at[into->n] = (struct groups_one){0};
+            memcpy(into->at[into->n++].value, later->at[i].value, sizeof later->at[i].value);
         }
-        for (int k = 0; to != NULL && k < GROUP_FIELD_COUNT_; k++)
-            to->at[k] += (int64_t)((__int128)later->at[i].at[k] * theirs / (mine + theirs));
     }
+    for (size_t i = 0; i < into->n; i++)
+        merge_one(&into->at[i], find_one(later, into->at[i].value), mine, theirs);
     into->merged += theirs;
 }
 

@@ -445,6 +445,19 @@ Test(groups, samples_that_had_to_wait_are_merged)
     cr_assert_eq(a.t_ms, T0 + 20000);
 }
 
+/* A full disk may keep samples waiting for long. */
+Test(groups, what_stays_the_same_is_the_same_however_often_it_is_merged)
+{
+    struct groups_sample held = sample_at(T0, ZONE), next = sample_at(T0 + 10000, ZONE);
+
+    add_group(&held, "x", 3, 7001, 13);
+    add_group(&next, "x", 3, 7001, 13);
+    for (int i = 0; i < 1000; i++)
+        groups_merge(&held, &next);
+    cr_assert_eq(held.merged, 1000);
+    cr_assert_eq(memcmp(held.at[0].at, next.at[0].at, sizeof next.at[0].at), 0);
+}
+
 /* Each byte of a chunk in turn is another one: it is left out and counted, and nothing breaks. */
 Test(groups, a_damaged_chunk_is_left_out_and_counted)
 {
