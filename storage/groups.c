@@ -10,7 +10,7 @@
 #include "storage/groups_table.h"
 #include "storage/wire.h"
 
-enum { MILLI = 1000, MAX_ROW = 64 << 10, MAX_MERGED_MS = 24 * 3600 * 1000 };
+enum { MILLI = 1000, MAX_ROW = 64 << 10, MAX_MERGED_MS = GROUPS_MAX_HOLD_MS - SAMPLES_HOLD_MS };
 
 static const char *const field_names[] = {
     [GROUP_NODES] = "nodes", [GROUP_ALLOCATABLE] = "allocatable",
@@ -44,7 +44,8 @@ static const char *const sql[] = {
     [FIND] =
         "SELECT id FROM node_group WHERE policy = :policy AND label = :label AND value = :value",
     [NEW] = "INSERT INTO node_group(policy, label, value) VALUES(:policy, :label, :value)",
-    [KNOWN] = "SELECT count(*) FROM node_group WHERE policy = :policy AND label = :label",
+    [KNOWN] = "SELECT count(*) FROM node_group WHERE policy = :policy AND label = :label"
+              " AND value <> '" GROUPS_OTHER "'",
     [TOLD] = "SELECT count(*) FROM node_group WHERE policy = :policy",
     [NAMES] = "SELECT id, label, value FROM node_group WHERE policy = :policy"
               " ORDER BY label, substr(value, 1, 1) = '<', value",
@@ -183,9 +184,9 @@ static bool count_names(struct db_stmt *count, int64_t policy, int64_t *ret_n, s
     return true;
 }
 
-/* The number of a group, which is made where there is none; of what is too much that of all others. */
-static bool make_id(struct groups *g, int64_t policy, struct sv label, struct sv value,
-                    int64_t *ret_id, struct err *err)
+/* A group's number; 0 where there is no place for a further one. */
+static bool number_id(struct groups *g, int64_t policy, struct sv label, struct sv value,
+                      int64_t *ret_id, struct err *err)
 {
     struct db_stmt *add = g->stmt[NEW];
     int64_t known;
@@ -198,11 +199,19 @@ static bool make_id(struct groups *g, int64_t policy, struct sv label, struct sv
     if (!count_names(g->stmt[KNOWN], policy, &known, err))
         return false;
     if (known >= GROUPS_KNOWN && !sv_eq(value, SV(GROUPS_OTHER)))
-        return make_id(g, policy, label, SV(GROUPS_OTHER), ret_id, err);
+        return true;
     db_bind_i64(add, ":policy", policy);
     db_bind_text(add, ":label", label);
     db_bind_text(add, ":value", value);
     return db_run(add, err) && find_id(g, policy, label, value, ret_id, err);
+}
+
+/* The number of a group, which is made where there is none; of what is too much that of all others. */
+static bool make_id(struct groups *g, int64_t policy, struct sv label, struct sv value,
+                    int64_t *ret_id, struct err *err)
+{
+    return number_id(g, policy, label, value, ret_id, err) &&
+           (*ret_id != 0 || number_id(g, policy, label, SV(GROUPS_OTHER), ret_id, err));
 }
 
 /* Of a policy with more groups than a chunk has places: the group that takes those that find none; else 0. */
@@ -296,23 +305,54 @@ static bool put_row(struct groups *g, int64_t policy, int64_t t_ms, int64_t hold
     return db_run(add, err);
 }
 
+/* A sample's groups by their numbers: those that count as the same are one. */
+struct numbered {
+    int64_t id[GROUPS_MAX + 1];
+    int64_t at[GROUPS_MAX + 1][GROUP_FIELD_COUNT_];
+    size_t n;
+};
+
+static void add_numbered(struct numbered *to, int64_t id, const int64_t at[GROUP_FIELD_COUNT_])
+{
+    size_t i = 0;
+
+    while (i < to->n && to->id[i] != id)
+        i++;
+    to->n += i == to->n;
+    to->id[i] = id;
+    for (int k = 0; k < GROUP_FIELD_COUNT_; k++)
+        to->at[i][k] += at[k];
+}
+
+static bool put_numbered(struct groups *g, int64_t policy, int64_t t_ms, int64_t hold_ms,
+                         const struct numbered *from, struct err *err)
+{
+    struct strbuf data;
+    bool ok;
+
+    strbuf_init(&data, MAX_ROW);
+    for (size_t i = 0; i < from->n; i++)
+        put_group(&data, from->id[i], from->at[i]);
+    ok = put_row(g, policy, t_ms, hold_ms, strbuf_sv(&data), err);
+    strbuf_done(&data);
+    return ok;
+}
+
 bool groups_add(struct groups *g, const struct groups_sample *s, struct err *err)
 {
     int64_t merged_ms =
         s->merged < MAX_MERGED_MS / SAMPLES_STEP_MS ? s->merged * SAMPLES_STEP_MS : MAX_MERGED_MS;
-    struct strbuf data;
+    struct numbered all = {0};
     int64_t policy, id;
-    bool ok = samples_policy(g->samples, sv_from(s->policy), &policy, err);
 
-    strbuf_init(&data, MAX_ROW);
-    for (size_t i = 0; ok && i < s->n; i++) {
-        ok = make_id(g, policy, sv_from(s->label), sv_from(s->at[i].value), &id, err);
-        if (ok)
-            put_group(&data, id, s->at[i].at);
+    if (!samples_policy(g->samples, sv_from(s->policy), &policy, err))
+        return false;
+    for (size_t i = 0; i < s->n; i++) {
+        if (!make_id(g, policy, sv_from(s->label), sv_from(s->at[i].value), &id, err))
+            return false;
+        add_numbered(&all, id, s->at[i].at);
     }
-    ok = ok && put_row(g, policy, s->t_ms, SAMPLES_HOLD_MS + merged_ms, strbuf_sv(&data), err);
-    strbuf_done(&data);
-    return ok;
+    return put_numbered(g, policy, s->t_ms, SAMPLES_HOLD_MS + merged_ms, &all, err);
 }
 
 /* A row's next group, in thousandths; false at its end, or where it is damaged. */
@@ -354,7 +394,7 @@ static void end_row(struct row *row, int64_t next_ms, int64_t from_ms, int64_t u
 
 static int64_t hold_of(int64_t hold_ms)
 {
-    return max_i64(0, min_i64(hold_ms, MAX_MERGED_MS + SAMPLES_HOLD_MS));
+    return max_i64(0, min_i64(hold_ms, GROUPS_MAX_HOLD_MS));
 }
 
 /* Rows with first <= t < before, as far as they hold in from <= t < until. */
@@ -416,6 +456,7 @@ struct making {
     int64_t other; /* the group that takes those for which there is no place */
 };
 
+/* NULL where there is no place even in `other`: the chunk is full of groups of another label. */
 static struct groups_sum *sum_of(struct groups_table *t, size_t row, int64_t id, int64_t other)
 {
     size_t group;
@@ -426,7 +467,16 @@ static struct groups_sum *sum_of(struct groups_table *t, size_t row, int64_t id,
     group = groups_table_group(t, id);
     if (group == GROUPS_TABLE_MAX)
         group = groups_table_group(t, other);
-    return groups_table_at(t, row, group < GROUPS_TABLE_MAX ? group : 0);
+    return group < GROUPS_TABLE_MAX ? groups_table_at(t, row, group) : NULL;
+}
+
+static void add_beside(struct groups_table *t, size_t row, int64_t id, int64_t other,
+                       const struct groups_sum *from)
+{
+    struct groups_sum *to = sum_of(t, row, id, other);
+
+    if (to != NULL)
+        groups_sum_beside(to, from);
 }
 
 /* Of a row its groups that share a place count together, as one. */
@@ -439,6 +489,8 @@ static void take_moment(struct making *m, size_t row, struct sv data, int64_t ms
         const struct groups_sum *at = sum_of(m->minutes, row, id, m->other);
         struct groups_sum one = {0};
 
+        if (at == NULL)
+            continue;
         groups_sum_add(&one, milli, ms);
         groups_sum_beside(&now[at - groups_table_at(m->minutes, row, 0)], &one);
     }
@@ -524,7 +576,7 @@ static void keep_longer(struct groups_table *to, struct groups_table *from, int6
         to->covered[row] = from->covered[i];
         memset(groups_table_at(to, row, 0), 0, GROUPS_TABLE_MAX * sizeof *to->at);
         for (size_t k = 0; k < from->n; k++)
-            groups_sum_beside(sum_of(to, row, from->id[k], other), groups_table_at(from, i, k));
+            add_beside(to, row, from->id[k], other, groups_table_at(from, i, k));
     }
 }
 
@@ -546,7 +598,7 @@ static void fold(struct groups_table *from, struct groups_table *to, int64_t ste
         for (size_t i = 0; i < from->rows; i++)
             groups_sum_join(&all, groups_table_at(from, i, k), 1, 1);
         if (all.covered_ms != 0)
-            groups_sum_beside(sum_of(to, row, from->id[k], other), &all);
+            add_beside(to, row, from->id[k], other, &all);
     }
 }
 
@@ -776,7 +828,7 @@ static void read_span(void *self, struct sv data, int64_t from_ms, int64_t until
 static bool read_all(struct reading *r, int64_t from_ms, int64_t until_ms)
 {
     /* One that began before may hold into the range. */
-    const struct reach in = {.first_ms = from_ms - MAX_MERGED_MS - SAMPLES_HOLD_MS,
+    const struct reach in = {.first_ms = from_ms - GROUPS_MAX_HOLD_MS,
                              .before_ms = until_ms,
                              .from_ms = from_ms,
                              .until_ms = until_ms};
@@ -959,6 +1011,22 @@ static bool refuse_row(struct sv policy, const struct groups_row *row, struct er
                    SV_ARG(policy), SV_ARG(row->value), text);
 }
 
+static bool refuse_more(struct sv policy, const struct groups_row *row, int most, const char *where,
+                        struct err *err)
+{
+    return err_set(err, ERR_LIMIT, 0,
+                   "group: found %.*s beside %d others of %.*s, expected at most %d %s",
+                   SV_ARG(row->value), most, SV_ARG(policy), most, where);
+}
+
+/* What is told apart in the rows stays apart: there is no other group for what is too much. */
+static bool find_place(struct groups *g, int64_t id, struct sv policy, const struct groups_row *row,
+                       int64_t *ret_group, struct err *err)
+{
+    return number_id(g, id, row->label, row->value, ret_group, err) &&
+           (*ret_group != 0 || refuse_more(policy, row, GROUPS_KNOWN, "in the history", err));
+}
+
 /* Puts a sum where another may be. *ret_new: something has changed. */
 static bool put_sum(struct sv policy, const struct groups_row *row, bool replace,
                     struct groups_sum *to, struct groups_put_counts *counts, bool *ret_new,
@@ -985,18 +1053,22 @@ static bool put_figures(struct groups *g, int64_t id, struct sv policy,
                         struct groups_put_counts *counts, struct groups_table *t, struct err *err)
 {
     enum level level = rows[0].level;
-    int64_t chunk_ms = packs_floor(rows[0].first_ms, level_span_ms(level)), group, other;
+    int64_t chunk_ms = packs_floor(rows[0].first_ms, level_span_ms(level)), group;
     bool some = false;
 
-    if (!find_other(g, id, &other, err) || !load(g, id, level, chunk_ms, t, err))
+    if (!load(g, id, level, chunk_ms, t, err))
         return false;
     for (size_t i = 0; i < n; i++) {
         size_t row = groups_table_row(t, (rows[i].first_ms - chunk_ms) / level_step_ms(level));
+        struct groups_sum *to;
 
-        if (row == GROUPS_TABLE_ROWS || !make_id(g, id, rows[i].label, rows[i].value, &group, err))
+        if (row == GROUPS_TABLE_ROWS || !find_place(g, id, policy, &rows[i], &group, err))
             return false;
+        to = sum_of(t, row, group, 0);
+        if (to == NULL)
+            return refuse_more(policy, &rows[i], GROUPS_TABLE_MAX, "at that time", err);
         t->covered[row] = max_i64(t->covered[row], rows[i].covered_ms);
-        if (!put_sum(policy, &rows[i], replace, sum_of(t, row, group, other), counts, &some, err))
+        if (!put_sum(policy, &rows[i], replace, to, counts, &some, err))
             return false;
     }
     return !some || store(g, id, level, chunk_ms, t, err);
@@ -1079,7 +1151,7 @@ static bool put_sample(struct groups *g, int64_t id, struct sv policy,
     for (size_t i = 0; i < n; i++) {
         struct groups_sum *to;
 
-        if (!make_id(g, id, rows[i].label, rows[i].value, &group, err))
+        if (!find_place(g, id, policy, &rows[i], &group, err))
             return false;
         if (rows[i].covered_ms != covered_ms)
             return err_set(
@@ -1087,7 +1159,9 @@ static bool put_sample(struct groups *g, int64_t id, struct sv policy,
                 "covered_ms: found %lld, expected the %lld ms of the moment's first group",
                 (long long)rows[i].covered_ms, (long long)covered_ms);
         to = in_moment(&m, group);
-        if (to != NULL && !put_sum(policy, &rows[i], replace, to, counts, &some, err))
+        if (to == NULL)
+            return refuse_more(policy, &rows[i], GROUPS_TABLE_MAX, "at that time", err);
+        if (!put_sum(policy, &rows[i], replace, to, counts, &some, err))
             return false;
     }
     return !some || store_moment(g, id, rows[0].first_ms, &m, err);

@@ -12,7 +12,8 @@
  * or for SAMPLES_HOLD_MS (longer if it stands for several); a group that is not in it has no nodes then.
  *
  * More than GROUPS_MAX groups at one time do not come in here (agent/node_groups.h). Of one policy's label GROUPS_KNOWN are known; further ones
- * count as GROUPS_OTHER, and so do those of a chunk beyond GROUPS_TABLE_MAX.
+ * count as GROUPS_OTHER, and so do those of a chunk beyond GROUPS_TABLE_MAX, or are left out where all its places are those of another
+ * label.
  */
 #ifndef BRIM_STORAGE_GROUPS_H
 #define BRIM_STORAGE_GROUPS_H
@@ -25,6 +26,8 @@ enum {
     GROUPS_KNOWN = 1000,     /* of a policy's label, as long as the file is kept */
     GROUPS_LABEL_SIZE = 320, /* bytes of a label's key with its NUL: 253 + '/' + 63 */
     GROUPS_VALUE_SIZE = 64,
+    /* Of a sample that stands for others. */
+    GROUPS_MAX_HOLD_MS = 24 * 3600 * 1000 + SAMPLES_HOLD_MS,
 };
 
 #define GROUPS_NONE  "<none>"  /* nodes without the label */
@@ -125,7 +128,7 @@ struct groups_put_counts {
 };
 /*
  * Puts rows of one policy that belong to one chunk (of LEVEL_SAMPLES: to one moment) where they belong. ERR_CONFLICT where there is
- * something else and it may not be replaced. Within the caller's transaction.
+ * something else and it may not be replaced, ERR_LIMIT where there are too many groups. Within the caller's transaction.
  */
 bool groups_put(struct groups *g, struct sv policy, const struct groups_row *rows, size_t n,
                 bool replace, struct groups_put_counts *counts, struct err *err) MUST_CHECK;

@@ -555,7 +555,8 @@ static bool expect_group(struct groups_row *row, struct err *err)
                        row->label.len == 0 ? "label" : "group");
     if (!expect_text("label", row->label, GROUPS_LABEL_SIZE - 1, err) ||
         !expect_text("group", row->value, GROUPS_VALUE_SIZE - 1, err) ||
-        !expect("covered_ms", row->covered_ms, 1, step_ms > 0 ? step_ms : PACKS_DAY_MS, err) ||
+        !expect("covered_ms", row->covered_ms, 1, step_ms > 0 ? step_ms : GROUPS_MAX_HOLD_MS,
+                err) ||
         !expect("paid_cores_max", row->most_paid_milli, row->mean_milli[GROUP_PAID], FIGURES_MAX,
                 err) ||
         !expect("nodes_max", row->most_nodes_milli, row->mean_milli[GROUP_NODES], FIGURES_MAX, err))

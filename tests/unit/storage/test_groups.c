@@ -424,6 +424,58 @@ Test(groups, another_label_has_names_of_its_own)
     free(f);
 }
 
+/* From so many on, GROUPS_MAX at a time, every step_ms. */
+static void keep_names(struct kept *k, int64_t t_ms, int64_t step_ms, int first, int n)
+{
+    struct groups_sample s = sample_at(t_ms, ZONE);
+    char name[GROUPS_VALUE_SIZE];
+
+    for (int i = first; i < first + n; i++) {
+        (void)snprintf(name, sizeof name, "node-%d", i);
+        add_group(&s, name, 1, 1000, 0);
+        if (s.n == GROUPS_MAX || i == first + n - 1) {
+            keep(k, &s);
+            s = sample_at(s.t_ms + step_ms, ZONE);
+        }
+    }
+}
+
+Test(groups, those_that_are_too_many_at_one_moment_are_one)
+{
+    CLEANUP(free_ptr) struct found *f = xcalloc(1, sizeof *f);
+    struct kept k;
+
+    open_kept(&k);
+    keep_names(&k, T0, 30000, 0, GROUPS_KNOWN);
+    keep_names(&k, T0 + 1800000, 30000, GROUPS_KNOWN, 3);
+    read_all(&k, T0 + 1800000, T0 + 1830000, f);
+    cr_assert_eq(f->n, 1);
+    cr_assert_eq(sum_of(f, GROUPS_OTHER)->covered_ms, 30000);
+    cr_assert_eq(groups_mean_milli(sum_of(f, GROUPS_OTHER), GROUP_PAID), 3000);
+    cr_assert_eq(sum_of(f, GROUPS_OTHER)->most_nodes_milli, 3000);
+    done_kept(&k);
+}
+
+Test(groups, a_chunk_that_is_full_says_nothing_wrong_of_another_label)
+{
+    CLEANUP(free_ptr) struct found *f = xcalloc(1, sizeof *f);
+    struct groups_sample s = sample_at(T0 + PACKS_HOUR_MS, "pool");
+    struct kept k;
+
+    open_kept(&k);
+    keep_names(&k, T0, 30000, 0, 2 * GROUPS_TABLE_MAX);
+    pack_all(&k, T0 + PACKS_HOUR_MS);
+    add_group(&s, "large", 1, 1000, 0);
+    keep(&k, &s);
+    pack_all(&k, T0 + 2 * PACKS_HOUR_MS);
+    read_all(&k, T0 + PACKS_HOUR_MS, T0 + 2 * PACKS_HOUR_MS, f);
+    for (size_t i = 0; i < f->n; i++)
+        cr_assert_str_eq(f->at[i].label, "pool");
+    read_all(&k, T0, T0 + PACKS_HOUR_MS, f);
+    cr_assert_eq(f->n, GROUPS_TABLE_MAX);
+    done_kept(&k);
+}
+
 Test(groups, samples_that_had_to_wait_are_merged)
 {
     struct groups_sample a = sample_at(T0, ZONE), b = sample_at(T0 + 10000, ZONE),

@@ -242,6 +242,119 @@ Test(import, a_history_comes_out_as_it_went_in)
     cr_assert_gt(rolled, 0);
 }
 
+/* What a history exports goes into another one, and comes out of that alike. */
+static void expect_copy(struct history *h)
+{
+    CLEANUP(free_ptr) char *first = text_of(h, &everything, RECORD_CSV), *second = NULL;
+    struct folder f = folder_new();
+    struct import_counts counts;
+    struct history copy;
+    struct err err = {0};
+
+    open_file(f.file, &copy);
+    cr_assert(take_in(&copy, first, false, &counts, &err), "%s", err.text);
+    cr_assert_gt(counts.added[RECORD_GROUP], 0);
+    second = text_of(&copy, &everything, RECORD_CSV);
+    cr_assert_str_eq(first, second);
+    history_close(&copy);
+    folder_done(&f);
+}
+
+Test(import, a_sample_of_groups_that_stands_for_a_day_comes_back)
+{
+    struct groups_sample s = {.policy = "miner",
+                              .label = "zone",
+                              .t_ms = T0,
+                              .merged = 100000,
+                              .n = 1,
+                              .at = {{.value = "eu-1a", .at = {2, 64000, 30000, 8000, 4}}}};
+    struct folder f = folder_new();
+    struct history h;
+    struct err err = {0};
+
+    open_file(f.file, &h);
+    cr_assert(groups_add(h.groups, &s, &err), "%s", err.text);
+    expect_copy(&h);
+    history_close(&h);
+    folder_done(&f);
+}
+
+Test(import, as_many_groups_as_a_history_knows_come_back)
+{
+    enum { HOURS = GROUPS_KNOWN / GROUPS_MAX + 9 };
+    struct folder f = folder_new();
+    struct history h;
+    struct err err = {0};
+    bool more = true;
+
+    open_file(f.file, &h);
+    cr_assert(db_begin(h.db, &err), "%s", err.text);
+    for (int i = 0; i < HOURS; i++) {
+        struct groups_sample s = {
+            .policy = "miner", .label = "host", .t_ms = T0 + i * PACKS_HOUR_MS, .n = GROUPS_MAX};
+
+        for (size_t k = 0; k < s.n; k++) {
+            s.at[k] = (struct groups_one){.at = {1, 4000, 1000, 500, 3}};
+            (void)snprintf(s.at[k].value, sizeof s.at[k].value, "node-%d-%zu", i, k);
+        }
+        cr_assert(groups_add(h.groups, &s, &err), "%s", err.text);
+    }
+    cr_assert(db_commit(h.db, &err), "%s", err.text);
+    while (more)
+        cr_assert(history_pack(&h, T0 + HOURS * PACKS_HOUR_MS, &more, &err), "%s", err.text);
+    expect_copy(&h);
+    history_close(&h);
+    folder_done(&f);
+}
+
+/* One hour, or with a step of ten seconds one moment, of so many groups. */
+static char *many_groups(int step_s, size_t n)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+
+    (void)fputs("kind,time,step_seconds,policy,label,group,covered_ms,nodes,allocatable_cores,"
+                "paid_cores,filler_cores,fit,paid_cores_max,nodes_max\n",
+                to);
+    for (size_t i = 0; i < n; i++)
+        (void)fprintf(to,
+                      "group,2026-10-01T09:00:00.000Z,%d,miner,zone,eu-%zu,30000,2,64,30,24,30,30,"
+                      "2\n",
+                      step_s, 100 + i);
+    (void)fclose(to);
+    return text;
+}
+
+Test(import, groups_that_find_no_place_are_refused)
+{
+    static const int steps[] = {10, 60, 3600};
+
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        CLEANUP(free_ptr) char *most = many_groups(steps[i], 60);
+        CLEANUP(free_ptr) char *more = many_groups(steps[i], 61);
+        CLEANUP(free_ptr) char *given = NULL;
+        struct folder f = folder_new();
+        struct import_counts counts;
+        struct history h;
+        struct err err = {0};
+
+        open_file(f.file, &h);
+        for (int replace = 0; replace < 2; replace++) {
+            err = (struct err){0};
+            cr_assert_not(take_in(&h, more, replace != 0, &counts, &err));
+            cr_assert_eq(err.kind, ERR_LIMIT, "%s", err.text);
+            cr_assert_not_null(strstr(err.text, "found eu-160 beside 60 others"), "%s", err.text);
+        }
+        cr_assert(take_in(&h, most, false, &counts, &err), "%s", err.text);
+        cr_assert_eq(counts.added[RECORD_GROUP], 60);
+        given = text_of(&h, &everything, RECORD_CSV);
+        cr_assert_not_null(strstr(given, "eu-159,30000,2,64,"), "%s", given);
+        history_close(&h);
+        folder_done(&f);
+    }
+}
+
 /* What came packed is packed again, so that the copy is no larger. */
 Test(import, hours_with_figures_are_packed)
 {
