@@ -158,7 +158,7 @@ static void check_nobody(const struct core *c, uint64_t seed, int run, bool rest
 static void run_slowly(struct random *r, int run, bool restarts)
 {
     struct core c;
-    int64_t next_us = 0;
+    int64_t next_us = 0, web = 0;
 
     core_init(&c);
     c.random = r;
@@ -171,11 +171,13 @@ static void run_slowly(struct random *r, int run, bool restarts)
         if (us < next_us || us >= SLOW_RUN_S * US_PER_S)
             continue;
         next_us = us + random_in(r, US_PER_S, 20 * US_PER_S);
-        core_scale_web(&c, random_in(r, 1, 6));
+        web = random_in(r, 1, 6);
+        core_scale_web(&c, web);
         if (restarts && random_percent(r, 10))
             core_restart(&c);
     }
-    core_scale_web(&c, 2);
+    /* A count of a process before this one is kept until the load is another one. */
+    core_scale_web(&c, web == 2 ? 3 : 2);
     c.slow_us = 0;
     core_run(&c);
     core_check_end(&c);
