@@ -431,23 +431,7 @@ static bool each_span(struct groups *g, int64_t policy, const struct reach *in, 
 bool groups_unpacked(struct groups *g, int64_t now_ms, int64_t *ret_policy, int64_t *ret_hour_ms,
                      struct err *err)
 {
-    struct db_stmt *unpacked = g->stmt[UNPACKED];
-    int64_t hour_ms = packs_floor(now_ms, PACKS_HOUR_MS), t_ms;
-    bool row;
-
-    db_bind_i64(unpacked, ":hour", hour_ms);
-    db_bind_i64(unpacked, ":next", hour_ms + PACKS_HOUR_MS);
-    if (!db_step(unpacked, &row, err))
-        return false;
-    *ret_hour_ms = INT64_MIN;
-    if (!row)
-        return true;
-    /* An absent number reads as 0, and a time of 0 is early. */
-    t_ms = db_text(unpacked, 1).at != NULL ? db_i64(unpacked, 1) : db_i64(unpacked, 2);
-    *ret_policy = db_i64(unpacked, 0);
-    *ret_hour_ms = packs_floor(t_ms, PACKS_HOUR_MS);
-    db_reset(unpacked);
-    return true;
+    return packs_unpacked(g->stmt[UNPACKED], now_ms, ret_policy, ret_hour_ms, err);
 }
 
 struct making {

@@ -70,6 +70,27 @@ int64_t packs_floor(int64_t t_ms, int64_t unit_ms)
     return t_ms - (rest < 0 ? rest + unit_ms : rest);
 }
 
+bool packs_unpacked(struct db_stmt *unpacked, int64_t now_ms, int64_t *ret_policy,
+                    int64_t *ret_hour_ms, struct err *err)
+{
+    int64_t hour_ms = packs_floor(now_ms, PACKS_HOUR_MS), t_ms;
+    bool row;
+
+    db_bind_i64(unpacked, ":hour", hour_ms);
+    db_bind_i64(unpacked, ":next", hour_ms + PACKS_HOUR_MS);
+    if (!db_step(unpacked, &row, err))
+        return false;
+    *ret_hour_ms = INT64_MIN;
+    if (!row)
+        return true;
+    /* An absent number reads as 0, and a time of 0 is early. */
+    t_ms = db_text(unpacked, 1).at != NULL ? db_i64(unpacked, 1) : db_i64(unpacked, 2);
+    *ret_policy = db_i64(unpacked, 0);
+    *ret_hour_ms = packs_floor(t_ms, PACKS_HOUR_MS);
+    db_reset(unpacked);
+    return true;
+}
+
 bool packs_open(struct db *db, enum packs_table table, struct packs **ret_packs, struct err *err)
 {
     struct packs *p = xcalloc(1, sizeof *p);

@@ -34,6 +34,13 @@ int64_t level_span_ms(enum level level);
 /* The multiple of `unit_ms` at or before t. */
 int64_t packs_floor(int64_t t_ms, int64_t unit_ms);
 
+/*
+ * Runs a question for what can be packed, with :hour and :next, the begin and the end of the hour of `now_ms`: its row is a policy, the first time before
+ * :hour that it has rows of, and the first from :next on (a clock was set back). Tells the hour of the earlier; INT64_MIN: there is no row.
+ */
+bool packs_unpacked(struct db_stmt *unpacked, int64_t now_ms, int64_t *ret_policy,
+                    int64_t *ret_hour_ms, struct err *err) MUST_CHECK;
+
 struct pack {
     int64_t first_ms;           /* of its span */
     int64_t begin_ms, until_ms; /* of what is in it: from the first row to the end of the last */
