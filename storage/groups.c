@@ -530,7 +530,6 @@ static bool load(struct groups *g, int64_t policy, enum level level, int64_t fir
 static bool store(struct groups *g, int64_t policy, enum level level, int64_t first_ms,
                   const struct groups_table *t, struct err *err)
 {
-    int64_t step_ms = level_step_ms(level);
     struct strbuf data;
     bool ok;
 
@@ -538,13 +537,8 @@ static bool store(struct groups *g, int64_t policy, enum level level, int64_t fi
         return true;
     strbuf_init(&data, DB_MAX_VALUE);
     groups_table_pack(t, &data);
-    ok = packs_put(g->packs, policy, level,
-                   &(struct pack){.first_ms = first_ms,
-                                  .begin_ms = first_ms + t->step[0] * step_ms,
-                                  .until_ms = first_ms + (t->step[t->rows - 1] + 1) * step_ms,
-                                  .rows = (int64_t)t->rows,
-                                  .data = strbuf_sv(&data)},
-                   err);
+    ok =
+        packs_put_steps(g->packs, policy, level, first_ms, t->step, t->rows, strbuf_sv(&data), err);
     strbuf_done(&data);
     return ok;
 }

@@ -129,6 +129,19 @@ bool packs_put(struct packs *p, int64_t policy, enum level level, const struct p
     return db_run(s, err);
 }
 
+bool packs_put_steps(struct packs *p, int64_t policy, enum level level, int64_t first_ms,
+                     const int64_t *steps, size_t n, struct sv data, struct err *err)
+{
+    int64_t step_ms = level_step_ms(level);
+    const struct pack pack = {.first_ms = first_ms,
+                              .begin_ms = first_ms + steps[0] * step_ms,
+                              .until_ms = first_ms + (steps[n - 1] + 1) * step_ms,
+                              .rows = (int64_t)n,
+                              .data = data};
+
+    return packs_put(p, policy, level, &pack, err);
+}
+
 static void bind_place(struct db_stmt *s, int64_t policy, enum level level, int64_t first_ms)
 {
     db_bind_i64(s, ":policy", policy);

@@ -35,8 +35,9 @@ int64_t level_span_ms(enum level level);
 int64_t packs_floor(int64_t t_ms, int64_t unit_ms);
 
 /*
- * Runs a question for what can be packed, with :hour and :next, the begin and the end of the hour of `now_ms`: its row is a policy, the first time before
- * :hour that it has rows of, and the first from :next on (a clock was set back). Tells the hour of the earlier; INT64_MIN: there is no row.
+ * Runs a question for what can be packed, with :hour and :next, the begin and the end of the hour of `now_ms`. Its row is a policy, the
+ * first time before :hour that it has rows of, and the first from :next on (a clock was set back). Tells the hour of the former, or else
+ * of the latter; INT64_MIN: there is no row.
  */
 bool packs_unpacked(struct db_stmt *unpacked, int64_t now_ms, int64_t *ret_policy,
                     int64_t *ret_hour_ms, struct err *err) MUST_CHECK;
@@ -60,6 +61,9 @@ void packs_close(struct packs *p);
 /* Takes the place of what is at `first_ms`. */
 bool packs_put(struct packs *p, int64_t policy, enum level level, const struct pack *pack,
                struct err *err) MUST_CHECK;
+/* One with a row at each of `n` steps of the level, which rise and are not none. */
+bool packs_put_steps(struct packs *p, int64_t policy, enum level level, int64_t first_ms,
+                     const int64_t *steps, size_t n, struct sv data, struct err *err) MUST_CHECK;
 
 /* Leaves nothing at `first_ms`. */
 bool packs_drop(struct packs *p, int64_t policy, enum level level, int64_t first_ms,

@@ -125,7 +125,6 @@ static void pack_table(const struct table *t, struct strbuf *to)
 static bool put_table(struct history *h, int64_t policy, enum level level, int64_t first_ms,
                       const struct table *t, struct err *err)
 {
-    int64_t step_ms = level_step_ms(level);
     struct strbuf data;
     bool ok;
 
@@ -133,13 +132,8 @@ static bool put_table(struct history *h, int64_t policy, enum level level, int64
         return packs_drop(h->packs, policy, level, first_ms, err);
     strbuf_init(&data, DB_MAX_VALUE);
     pack_table(t, &data);
-    ok = packs_put(h->packs, policy, level,
-                   &(struct pack){.first_ms = first_ms,
-                                  .begin_ms = first_ms + t->step[0] * step_ms,
-                                  .until_ms = first_ms + (t->step[t->rows - 1] + 1) * step_ms,
-                                  .rows = (int64_t)t->rows,
-                                  .data = strbuf_sv(&data)},
-                   err);
+    ok =
+        packs_put_steps(h->packs, policy, level, first_ms, t->step, t->rows, strbuf_sv(&data), err);
     strbuf_done(&data);
     return ok;
 }
