@@ -13,6 +13,18 @@ import sys
 TAP = re.compile(r"^(not )?ok\b[^#\n]*(#\s*SKIP)?", re.M | re.I)
 
 
+def tell(test):
+    """What a failed program said of each test that failed, and the end of what it wrote to stderr."""
+    lines, telling = [], False
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", test.get("stdout", "")).splitlines():
+        if re.match(r"(not )?ok\b", line):
+            telling = line.startswith("not ")
+        if telling:
+            lines.append(line)
+    for line in lines[:20] + test.get("stderr", "").splitlines()[-20:]:
+        print("    " + line)
+
+
 def count(path):
     passed = failed = skipped = 0
     with open(path, encoding="utf-8") as log:
@@ -30,6 +42,7 @@ def count(path):
             passed, failed, skipped = passed + good, failed + bad, skipped + skips
             if bad:
                 print(f"failed: {name} ({result})")
+                tell(test)
             if skips:
                 print(f"skipped: {name}: {skips}")
     return passed, failed, skipped

@@ -89,7 +89,7 @@ static void create_batch(struct sim *s, struct workload *w)
 
 struct ranked {
     struct pod *pod;
-    uint32_t neighbours;            /* pods of the owner on its node */
+    uint32_t neighbours;            /* active pods of the owner on its node, itself among them */
     int64_t ready_log, created_log; /* floor(log2) of the ages in ns; -1: no age */
     int64_t ready_s, created_s;
 };
@@ -149,32 +149,55 @@ static int goes_first(const void *left, const void *right)
     return a->pod->serial < b->pod->serial ? 1 : -1;
 }
 
-void replicas_rank(const struct sim *s, struct pod **pods, size_t n)
+static struct ranked rank_of(const struct sim *s, struct pod *pod)
 {
-    CLEANUP(free_ptr) struct ranked *ranked = xcalloc(n, sizeof *ranked);
-    CLEANUP(free_ptr) uint32_t *on_node = xcalloc(s->n_nodes + 1, sizeof *on_node);
+    int64_t ready_s = sim_seconds(s, pod->view.ready_at);
+    int64_t created_s = sim_seconds(s, pod->view.created);
 
-    for (size_t i = 0; i < n; i++) {
-        if (pods[i]->node != NULL)
-            on_node[pods[i]->node->view.id]++;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct pod *pod = pods[i];
-        int64_t ready_s = sim_seconds(s, pod->view.ready_at);
-        int64_t created_s = sim_seconds(s, pod->view.created);
+    return (struct ranked){
+        .pod = pod,
+        .neighbours = pod->node != NULL ? pod->owner->on_node[pod->node->view.id].staying : 0,
+        .ready_s = ready_s,
+        .created_s = created_s,
+        .ready_log = log_age(s, ready_s),
+        .created_log = log_age(s, created_s),
+    };
+}
 
-        ranked[i] = (struct ranked){
-            .pod = pods[i],
-            .neighbours = pod->node != NULL ? on_node[pod->node->view.id] : 0,
-            .ready_s = ready_s,
-            .created_s = created_s,
-            .ready_log = log_age(s, ready_s),
-            .created_log = log_age(s, created_s),
-        };
+/* A heap with the one that goes last on top: lets that at `at` sink to its place among n. */
+static void sink(struct ranked *heap, size_t n, size_t at)
+{
+    const struct ranked falling = heap[at];
+
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && goes_first(&heap[child], &heap[child + 1]) < 0)
+            child++;
+        if (goes_first(&heap[child], &falling) < 0)
+            break;
+        heap[at] = heap[child];
     }
-    qsort(ranked, n, sizeof *ranked, goes_first);
-    for (size_t i = 0; i < n; i++)
-        pods[i] = ranked[i].pod;
+    heap[at] = falling;
+}
+
+void replicas_rank(const struct sim *s, struct pod **pods, size_t n, size_t wanted)
+{
+    CLEANUP(free_ptr) struct ranked *first = xcalloc(wanted, sizeof *first);
+
+    for (size_t i = 0; i < wanted; i++)
+        first[i] = rank_of(s, pods[i]);
+    for (size_t i = wanted / 2; i-- > 0;)
+        sink(first, wanted, i);
+    for (size_t i = wanted; i < n; i++) {
+        const struct ranked next = rank_of(s, pods[i]);
+
+        if (goes_first(&next, &first[0]) < 0) {
+            first[0] = next;
+            sink(first, wanted, 0);
+        }
+    }
+    qsort(first, wanted, sizeof *first, goes_first);
+    for (size_t i = 0; i < wanted; i++)
+        pods[i] = first[i].pod;
 }
 
 static void delete_some(struct sim *s, struct workload *w, int32_t n)
@@ -187,7 +210,7 @@ static void delete_some(struct sim *s, struct workload *w, int32_t n)
             active[n_active++] = w->pods.at[i];
     }
     if ((size_t)n < n_active)
-        replicas_rank(s, active, n_active);
+        replicas_rank(s, active, n_active, (size_t)n);
     for (size_t i = 0; i < n_active && i < (size_t)n; i++)
         call(s, w, HAPPEN_DELETE, active[i]);
     free(active);

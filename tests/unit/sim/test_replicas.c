@@ -66,6 +66,8 @@ Test(replicas, deletes_in_the_order_of_the_real_controller)
         struct pod pods[2 + 8] = {0};
         struct pod *list[COUNT_OF(pods)];
         struct node *nodes[3];
+        struct crowd on_node[8] = {0};
+        struct workload owner = {.on_node = on_node, .on_node_cap = COUNT_OF(on_node)};
         size_t n = 2 + rows[i].crowd;
 
         world_start(&w, 1);
@@ -81,6 +83,7 @@ Test(replicas, deletes_in_the_order_of_the_real_controller)
 
             /* The crowd is what it takes to be the last. */
             pods[j].serial = j;
+            pods[j].owner = &owner;
             pods[j].node = s->bound ? nodes[j < 2 ? s->node : 1] : NULL;
             pods[j].view =
                 (struct sim_pod){.uid = {.lo = s->uid},
@@ -90,14 +93,47 @@ Test(replicas, deletes_in_the_order_of_the_real_controller)
                                  .deletion_cost = j < 2 ? s->cost : 1000,
                                  .ready_at = {.us = SECONDS(s->ready_at)},
                                  .created = {.us = SECONDS(s->created)}};
+            if (pods[j].node != NULL)
+                on_node[pods[j].node->view.id].staying++;
             /* Either order of coming gives the same. */
             list[n - 1 - j] = &pods[j];
         }
-        replicas_rank(w.sim, list, n);
+        replicas_rank(w.sim, list, n, 2);
         cr_expect(list[0] == &pods[0], "%s", rows[i].name);
         cr_expect(list[1] == &pods[1], "%s: the crowd came between", rows[i].name);
         world_end(&w);
     }
+}
+
+/* Any number of the first is the beginning of the whole order. */
+Test(replicas, the_first_few_are_the_beginning_of_all_in_order)
+{
+    enum { N = 200 };
+    struct world w;
+    struct random random = random_start("replicas::the_first_few");
+    struct pod *pods = xcalloc(N, sizeof *pods);
+    struct pod *all[N], *few[N];
+
+    world_start(&w, 1);
+    world_run(&w, 1000);
+    for (size_t i = 0; i < N; i++) {
+        pods[i].serial = i;
+        /* By uid and by serial in the same direction: the real order has cycles where they differ. */
+        pods[i].view = (struct sim_pod){.uid = {.lo = N - i},
+                                        .phase = PHASE_RUNNING,
+                                        .deletion_cost = (int32_t)random_in(&random, 0, 20),
+                                        .created = {.us = SECONDS(random_in(&random, 0, 3))}};
+        all[i] = &pods[i];
+    }
+    replicas_rank(w.sim, all, N, N);
+    for (size_t wanted = 1; wanted <= N; wanted++) {
+        for (size_t i = 0; i < N; i++)
+            few[i] = &pods[i];
+        replicas_rank(w.sim, few, N, wanted);
+        cr_assert_arr_eq(few, all, wanted * sizeof few[0], "the first %zu of %d", wanted, N);
+    }
+    free(pods);
+    world_end(&w);
 }
 
 Test(replicas, are_made_by_20_a_second_after_a_burst_of_30)
