@@ -259,15 +259,6 @@ static bool take_signals(struct pocket *p)
     return true;
 }
 
-static void idle(struct pocket *p, struct pollfd *fds, nfds_t n, const struct timespec *wait)
-{
-    struct mono before = p->clock.mono(p->clock.self);
-
-    (void)ppoll(fds, n, wait, NULL);
-    if (p->stress != NULL)
-        stress_idled(p->stress, mono_since_us(before, p->clock.mono(p->clock.self)));
-}
-
 static void serve(struct pocket *p)
 {
     do {
@@ -280,7 +271,7 @@ static void serve(struct pocket *p)
         if (p->stress != NULL)
             wait_us = stress_idle_us(p->stress, wait_us);
         wait.tv_nsec = wait_us * 1000;
-        idle(p, fds, COUNT_OF(fds), &wait);
+        (void)ppoll(fds, COUNT_OF(fds), &wait, NULL);
         world_advance(p->world, p->clock.mono(p->clock.self));
         if (p->stress != NULL)
             stress_run(p->stress);

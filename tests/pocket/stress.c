@@ -15,9 +15,9 @@ enum { MAX_PATH = 600, GUESSES = 64 };
 /* A yield that did not come is given up, and counted, so that the next one is tried. */
 #define GIVE_UP_US (30 * US_PER_S)
 
-/* Of one probe: the whole time, and how much of it the server had nothing to do. */
+/* Of one probe: until the patch was at the socket, and until it was read. */
 struct sample {
-    int64_t us, idle_us;
+    int64_t us, read_us;
 };
 
 enum probe_state { PROBE_NONE, PROBE_CREATED, PROBE_TOLD };
@@ -36,7 +36,7 @@ struct stress {
     const struct sim_pod *probe;
     uint64_t probes, missed, lucky; /* lucky: got room without a patch */
     struct mono made_at, told_at, next_at;
-    int64_t idle_us, idle_told_us; /* since the beginning: now, and when the probe was told */
+    struct wall told_wall; /* the same moment as told_at */
     struct sample *samples;
     size_t n_samples, cap_samples;
 };
@@ -243,23 +243,19 @@ void stress_told(struct stress *s, const struct object *o)
         return;
     s->state = PROBE_TOLD;
     s->told_at = now(s);
-    s->idle_told_us = s->idle_us;
+    s->told_wall = s->config.clock.wall(s->config.clock.self);
 }
 
-void stress_heard(struct stress *s, struct sv path)
+void stress_heard(struct stress *s, struct sv path, struct wall arrived)
 {
     struct mono t = now(s);
 
     if (s->state != PROBE_TOLD || !sv_eq(path, sv_from(s->path)))
         return;
     VEC_PUSH(s->samples, s->n_samples, s->cap_samples,
-             ((struct sample){mono_since_us(s->told_at, t), s->idle_us - s->idle_told_us}));
+             ((struct sample){.us = max_i64(arrived.us - s->told_wall.us, 0),
+                              .read_us = mono_since_us(s->told_at, t)}));
     probe_end(s, t);
-}
-
-void stress_idled(struct stress *s, int64_t us)
-{
-    s->idle_us += us;
 }
 
 /* ---- turns ---- */
@@ -300,9 +296,9 @@ static int by_time(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int by_idle(const void *a, const void *b)
+static int by_read(const void *a, const void *b)
 {
-    int64_t x = ((const struct sample *)a)->idle_us, y = ((const struct sample *)b)->idle_us;
+    int64_t x = ((const struct sample *)a)->read_us, y = ((const struct sample *)b)->read_us;
 
     return (x > y) - (x < y);
 }
@@ -330,13 +326,13 @@ void stress_report(struct stress *s, FILE *to)
                   ",\"p99_us\":%" PRId64 ",\"p999_us\":%" PRId64 ",\"max_us\":%" PRId64,
                   s->events - s->reported_events, s->n_samples, quantile(s, 500).us,
                   quantile(s, 990).us, quantile(s, 999).us, quantile(s, 1000).us);
-    sort(s, by_idle);
+    sort(s, by_read);
     (void)fprintf(to,
-                  ",\"idle_p50_us\":%" PRId64 ",\"idle_p99_us\":%" PRId64
-                  ",\"idle_p999_us\":%" PRId64 ",\"idle_max_us\":%" PRId64 ",\"missed\":%" PRIu64
+                  ",\"read_p50_us\":%" PRId64 ",\"read_p99_us\":%" PRId64
+                  ",\"read_p999_us\":%" PRId64 ",\"read_max_us\":%" PRId64 ",\"missed\":%" PRIu64
                   ",\"lucky\":%" PRIu64 "}\n",
-                  quantile(s, 500).idle_us, quantile(s, 990).idle_us, quantile(s, 999).idle_us,
-                  quantile(s, 1000).idle_us, s->missed, s->lucky);
+                  quantile(s, 500).read_us, quantile(s, 990).read_us, quantile(s, 999).read_us,
+                  quantile(s, 1000).read_us, s->missed, s->lucky);
     (void)fflush(to);
     s->reported_events = s->events;
     s->n_samples = 0;

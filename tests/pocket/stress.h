@@ -4,11 +4,11 @@
  * Events: a rate of changes of paid pods: two thirds are changed in place, the others come (bound to a node) and go, one for one.
  * Probes: paid pods of one core that may not preempt, one at a time, while the scheduler finds no room for them. The time of
  * each runs from the moment that the frame which reports the pod unschedulable is handed to the connection (just before it is written,
- * the first of several watches counts) to the moment that the head of a merge patch of the target's scale was read. So it
- * holds whatever the server itself takes to come round to reading; how much of it the server had nothing to do and waited is told
- * beside it: what is left of that is the controller's, the kernel's and the machine's. A probe that is bound before any patch came is no sample: it was
- * served by room that came free for another reason. So that there is little of such, and no patch that is not a probe's, what comes
- * and goes beside probes asks for no cpu. Probes stay: each takes one core that was filler's.
+ * the first of several watches counts) to the moment that a merge patch of the target's scale reached the server's socket, as the
+ * kernel noted it: a server of one thread may be busy with others then, an API server has threads for each. Beside it is told when
+ * this server came round to reading it. A probe that is bound before any patch came is no sample: it was served by room that came
+ * free for another reason. So that there is little of such, and no patch that is not a probe's, what comes and goes beside probes
+ * asks for no cpu. Probes stay: each takes one core that was filler's.
  */
 #ifndef BRIM_POCKET_STRESS_H
 #define BRIM_POCKET_STRESS_H
@@ -38,13 +38,10 @@ void stress_run(struct stress *s);
 /* How long until something is due; at most `max_us`. */
 int64_t stress_idle_us(const struct stress *s, int64_t max_us);
 
-/* The server had nothing to do for so long. */
-void stress_idled(struct stress *s, int64_t us);
-
 /* A frame with this object goes out. */
 void stress_told(struct stress *s, const struct object *o);
-/* The head of a merge patch was read. */
-void stress_heard(struct stress *s, struct sv path);
+/* The head of a merge patch was read; its first byte had reached the socket at `arrived`. */
+void stress_heard(struct stress *s, struct sv path, struct wall arrived);
 
 /* Prints one line of JSON about the probes since the last report, and of the events; times in microseconds. */
 void stress_report(struct stress *s, FILE *to);

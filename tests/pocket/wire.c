@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "tests/pocket/arrivals.h"
 
 /* A connection's buffers; a list is sent in pieces of about this size. */
 enum { CONNECTION_MEMORY = 512 << 10, STREAM_BLOCK = 256 << 10 };
@@ -38,6 +39,7 @@ struct wire {
     struct api *api;
     struct MHD_Daemon *daemon;
     struct exchange *sleepers;
+    struct arrivals *arrivals;
     char address[64];
     int fd;
 };
@@ -167,6 +169,33 @@ static enum MHD_Result answer(struct exchange *x, const char *path, const char *
     return MHD_YES;
 }
 
+static int socket_of(struct MHD_Connection *c)
+{
+    return MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static void heard(struct exchange *x, const char *path)
+{
+    const struct clock clock = clock_system();
+    struct wall arrived =
+        arrivals_take(x->wire->arrivals, socket_of(x->connection), clock.wall(clock.self));
+
+    if (sv_starts(header(x, "Content-Type"), SV(TYPE_MERGE_PATCH)))
+        stress_heard(x->wire->api->stress, sv_from(path), arrived);
+}
+
+static void on_connection(void *self, struct MHD_Connection *c, void **connection_self,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct wire *w = self;
+
+    (void)connection_self;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        arrivals_open(w->arrivals, socket_of(c));
+    else
+        arrivals_close(w->arrivals, socket_of(c));
+}
+
 /* The library calls with the headers, with each piece of the body, and at the end; and again after a sleep. */
 static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *path,
                                   const char *method, const char *version, const char *upload,
@@ -182,8 +211,8 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
         x->patient_until = mono_plus_us(x->began, PATIENCE_US);
         strbuf_init(&x->body, API_MAX_BODY);
         *request_self = x;
-        if (w->api->stress != NULL && sv_starts(header(x, "Content-Type"), SV(TYPE_MERGE_PATCH)))
-            stress_heard(w->api->stress, sv_from(path));
+        if (w->api->stress != NULL)
+            heard(x, path);
         return MHD_YES;
     }
     if (*upload_len != 0) {
@@ -257,14 +286,15 @@ bool wire_start(const struct wire_config *config, struct api *api, struct wire *
 
     w->api = api;
     w->fd = -1;
+    w->arrivals = arrivals_new();
     if (!open_socket(w, config->listen, err)) {
         wire_stop(w);
         return false;
     }
-    w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0),
-                                 0, NULL, NULL, on_request, w, MHD_OPTION_LISTEN_SOCKET, w->fd,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_done, w, MHD_OPTION_ARRAY, options,
-                                 MHD_OPTION_END);
+    w->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL,
+        on_request, w, MHD_OPTION_LISTEN_SOCKET, w->fd, MHD_OPTION_NOTIFY_COMPLETED, on_done, w,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, w, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (w->daemon == NULL) {
         wire_stop(w);
         return err_set(err, ERR_SYSTEM, 0, "listen %s: the server could not be started%s",
@@ -297,6 +327,7 @@ void wire_stop(struct wire *w)
     }
     if (w->fd >= 0)
         (void)close(w->fd);
+    arrivals_free(w->arrivals);
     free(w);
 }
 
@@ -340,5 +371,7 @@ void wire_run(struct wire *w)
             wake(x);
         x = next;
     }
+    if (w->api->stress != NULL)
+        arrivals_look(w->arrivals);
     (void)MHD_run(w->daemon);
 }
