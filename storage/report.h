@@ -16,8 +16,8 @@
  *
  * A range that decisions (the journal) tell of from its begin on is counted out of these; of a longer one, what was rolled up
  * (activity.h) up to the last full hour, and single decisions (events) after it. Both come to the same, but for quantiles (at most 6.25 % too
- * high) and the list of waits (the longest of each hour), and where a zone's pieces begin within an hour whose minutes are gone: it
- * counts where it begins.
+ * high) and the list of waits (the longest of each hour), and where a zone's pieces begin within an hour whose minutes are gone: what
+ * happened in it counts where its middle lies, amounts in proportion.
  *
  *     report.c            the query, the pieces, the rows
  *     report_gather.c     samples, decisions and events into pieces

@@ -57,19 +57,26 @@ static void add_column(struct report_row *to, const struct report_row *piece)
     report_add(&to->wait_ms, piece->wait_ms);
 }
 
+/* An hour that comes twice, since the clock is put back, is two columns, as it is two rows. */
+static bool same_column(const struct columns *c, const struct report_row *column,
+                        const struct report_row *piece, int64_t local_s)
+{
+    return column->local_s == local_s &&
+           (c->unit > CALENDAR_HOUR || column->offset_s == piece->offset_s);
+}
+
 static void fold(struct columns *c)
 {
-    int64_t last_s = 0;
-
     c->n = 0;
     for (size_t i = 0; i < c->r->n_pieces; i++) {
         const struct report_row *piece = &c->r->pieces[i];
         int64_t local_s = calendar_floor(c->unit, piece->local_s);
 
-        if (c->n == 0 || local_s != last_s)
+        if (c->n == 0 || !same_column(c, &c->at[c->n - 1], piece, local_s))
             VEC_PUSH(c->at, c->n, c->cap,
-                     ((struct report_row){.first_ms = piece->first_ms, .local_s = local_s}));
-        last_s = local_s;
+                     ((struct report_row){.first_ms = piece->first_ms,
+                                          .local_s = local_s,
+                                          .offset_s = piece->offset_s}));
         add_column(&c->at[c->n - 1], piece);
     }
 }
@@ -405,7 +412,10 @@ static void put_use_line(const struct columns *c, const struct report_row *row, 
 {
     char name[CALENDAR_TEXT_SIZE];
 
-    calendar_text(c->unit, row->local_s, name);
+    if (c->r->offsets_differ && c->unit <= CALENDAR_HOUR)
+        calendar_text_offset(c->unit, row->local_s, row->offset_s, name);
+    else
+        calendar_text(c->unit, row->local_s, name);
     (void)strbuf_addf(out, "<tr><th scope=\"row\">%s</th>", name);
     for (int k = 0; k < REPORT_PART_COUNT_ && row->covered_ms > 0; k++)
         put_amount_cell(mean_milli(row, (enum report_part)k), out);
