@@ -73,11 +73,6 @@ struct groups_sum {
 /* The mean, rounded; 0 where nothing was recorded. */
 int64_t groups_mean_milli(const struct groups_sum *sum, enum group_field field);
 
-struct groups_total {
-    struct sv label, value;
-    struct groups_sum sum;
-};
-
 struct groups;
 
 /* Borrows both; `samples` has the policies' names. */
@@ -97,40 +92,7 @@ bool groups_unpacked(struct groups *g, int64_t now_ms, int64_t *ret_policy, int6
  */
 bool groups_pack(struct groups *g, int64_t policy, int64_t hour_ms, struct err *err) MUST_CHECK;
 
-/*
- * What each group of the policy came to from <= t < until, by label and value; those of no value come last. Days, hours and minutes that
- * lie in the range count as they are; of a minute that an edge cuts, or a longer time of which nothing finer is left, a share. A policy
- * that nobody knows has none. What cannot be read is left out and counted.
- */
-typedef void groups_each_fn(void *self, const struct groups_total *total);
-bool groups_read(struct groups *g, struct sv policy, int64_t from_ms, int64_t until_ms,
-                 groups_each_fn *each, void *self, struct err *err) MUST_CHECK;
+/* How many chunks could not be read until now. */
 int64_t groups_damaged(const struct groups *g);
-
-/* One row as it is kept: of a level (LEVEL_GROUP_…), or a sample that is not packed yet (LEVEL_SAMPLES), which holds for covered_ms. */
-struct groups_row {
-    enum level level;
-    int64_t first_ms;
-    struct sv label, value;
-    int64_t covered_ms;
-    int64_t mean_milli[GROUP_FIELD_COUNT_];
-    int64_t most_paid_milli, most_nodes_milli;
-};
-
-/* Those of a level that touch from <= t < until, by time, label and value; `each` returns false to end. */
-typedef bool groups_row_fn(void *self, const struct groups_row *row);
-bool groups_rows(struct groups *g, struct sv policy, enum level level, int64_t from_ms,
-                 int64_t until_ms, groups_row_fn *each, void *self, struct err *err) MUST_CHECK;
-
-/* How rows found what was there. */
-struct groups_put_counts {
-    int64_t added, there, replaced;
-};
-/*
- * Puts rows of one policy that belong to one chunk (of LEVEL_SAMPLES: to one moment) where they belong. ERR_CONFLICT where there is
- * something else and it may not be replaced, ERR_LIMIT where there are too many groups. Within the caller's transaction.
- */
-bool groups_put(struct groups *g, struct sv policy, const struct groups_row *rows, size_t n,
-                bool replace, struct groups_put_counts *counts, struct err *err) MUST_CHECK;
 
 #endif

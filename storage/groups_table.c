@@ -87,6 +87,19 @@ size_t groups_table_group(struct groups_table *t, int64_t id)
     return i;
 }
 
+struct groups_sum *groups_table_sum(struct groups_table *t, size_t row, int64_t id, int64_t other)
+{
+    size_t group;
+
+    /* It has a place before there are too few. */
+    if (other != 0)
+        (void)groups_table_group(t, other);
+    group = groups_table_group(t, id);
+    if (group == GROUPS_TABLE_MAX)
+        group = groups_table_group(t, other);
+    return group < GROUPS_TABLE_MAX ? groups_table_at(t, row, group) : NULL;
+}
+
 /* ---- into bytes ---- */
 
 static int64_t value_of(const struct groups_sum *sum, int64_t covered_ms, int kind)

@@ -1,5 +1,5 @@
 /*
- * groups_table: the figures of all groups of a policy in one chunk, out of its bytes and into them. Internal to groups.c. Pure.
+ * groups_table: the figures of all groups of a policy in one chunk, out of its bytes and into them. Internal as groups_file.h. Pure.
  *
  * In a chunk (codec.h) a row is a minute, hour or day; columns:
  *     0: how many steps after the chunk's first time the row begins      1: ms that were recorded
@@ -40,6 +40,9 @@ void groups_sum_beside(struct groups_sum *to, const struct groups_sum *from);
 size_t groups_table_row(struct groups_table *t, int64_t step);
 /* Likewise of a group; GROUPS_TABLE_MAX. */
 size_t groups_table_group(struct groups_table *t, int64_t id);
+
+/* Of a group in a row, or, where there is no place for it, of another one; NULL where there is none for that either. */
+struct groups_sum *groups_table_sum(struct groups_table *t, size_t row, int64_t id, int64_t other);
 
 /* At least one row. */
 void groups_table_pack(const struct groups_table *t, struct strbuf *out);

@@ -22,6 +22,7 @@
 #include "storage/chunks.h"
 #include "storage/decisions.h"
 #include "storage/figures.h"
+#include "storage/groups_rows.h"
 #include "storage/history.h"
 
 /* In the order in which they are written: figures before the samples that they are made of (import.h). */

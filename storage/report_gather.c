@@ -8,6 +8,7 @@
 #include "storage/activity.h"
 #include "storage/bins.h"
 #include "storage/blocked.h"
+#include "storage/groups_read.h"
 #include "storage/series.h"
 
 enum { HOURS = 24 };

@@ -26,6 +26,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "storage/groups_read.h"
 #include "storage/report.h"
 #include "storage/series.h"
 

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/num.h"
+#include "storage/groups_read.h"
 #include "storage/groups_table.h"
 #include "storage/history.h"
 #include "storage/writer.h"
