@@ -5,6 +5,7 @@ usage: test_pocket.py POCKET BRIM [STORY…]
 """
 
 import contextlib
+import datetime
 import json
 import os
 import random
@@ -86,6 +87,7 @@ class Agent:
                 policy = re.sub(r"(?m)^  settle: .*$", "  settle: %s" % settle, f.read())
         self.path = pocket.file("policy.yaml", policy)
         self.log = open(os.path.join(pocket.dir.name, "agent.log"), "w+")
+        self.ends = 0  # its exit status
         self.url = "http://127.0.0.1:%d" % free_port()
         self.process = subprocess.Popen([BRIM, "agent", "--kubeconfig", pocket.kubeconfig, "--policy",
                                          self.path, "--listen", self.url[7:],
@@ -113,6 +115,10 @@ class Agent:
             f.write(text)
         os.replace(self.path + ".new", self.path)
 
+    def kill(self):
+        self.process.kill()
+        self.ends = self.process.wait()
+
     def status(self):
         with urllib.request.urlopen(self.url + "/api/v1/status", timeout=5 * PATIENCE) as answer:
             return json.load(answer)
@@ -124,7 +130,7 @@ class Agent:
         self.process.terminate()
         status = self.process.wait(30)
         self.log.close()
-        if status != 0 and exc[0] is None:
+        if status != self.ends and exc[0] is None:
             raise AssertionError("brim ended with %d" % status)
 
 
@@ -143,6 +149,10 @@ def free_port():
         with socket.socket() as s, contextlib.suppress(OSError):
             s.bind(("127.0.0.1", port))
             return port
+
+
+def ms(text):
+    return round(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def create_paid_pod(pocket, name, cpu):
@@ -415,6 +425,8 @@ def brim(*args):
     return subprocess.run([BRIM, *args], capture_output=True, text=True, timeout=60)
 
 
+RENDER = "/apis/apps/v1/namespaces/filler/deployments/render"
+RACKS, NAMED = 40, 32  # of a label's values; of groups that have a name at one time
 ZONE = "topology.kubernetes.io/zone"
 ZONES = """
 priorityClasses:
@@ -460,18 +472,25 @@ class Groups(unittest.TestCase):
         samples, groups, seen = {}, {}, 0
         for row in self.rows(p):
             if row["kind"] == "sample":
-                samples[row["time"]] = row
+                samples[row["policy"], row["time"]] = row
             elif row["step_seconds"] == 10:
-                groups.setdefault(row["time"], []).append(row)
-        for time_, of in groups.items():
-            if time_ not in samples:
+                groups.setdefault((row["policy"], row["time"]), []).append(row)
+        policies = {policy for policy, _ in samples}
+        for at, of in groups.items():
+            if at not in samples:
                 continue  # a decision's sample of the same millisecond took its place
-            s, seen = samples[time_], seen + 1
-            self.assertAlmostEqual(sum(g["allocatable_cores"] for g in of), s["allocatable_cores"], msg=time_)
-            self.assertAlmostEqual(sum(g["paid_cores"] for g in of), s["paid_cores"], msg=time_)
+            s, seen = samples[at], seen + 1
+            self.assertEqual(len({g["label"] for g in of}), 1, at)
+            self.assertAlmostEqual(sum(g["allocatable_cores"] for g in of), s["allocatable_cores"], msg=at)
+            self.assertAlmostEqual(sum(g["paid_cores"] for g in of), s["paid_cores"], msg=at)
+            # A group's filler is that of all policies, whose samples of one step may be some milliseconds apart.
+            step = {policy: row for (policy, time_), row in samples.items() if abs(ms(time_) - ms(at[1])) < 50}
+            if set(step) != policies:
+                continue
+            filler = sum(row["ready_cores"] + row["starting_cores"] + row["leaving_cores"] for row in step.values())
             # Pods of a node that is gone are in no group until they are gone, too.
-            filler, all_filler = sum(g["filler_cores"] for g in of), s["ready_cores"] + s["starting_cores"] + s["leaving_cores"]
-            (self.assertAlmostEqual if nodes_stay else self.assertLessEqual)(filler, all_filler, msg=time_)
+            held = sum(g["filler_cores"] for g in of)
+            (self.assertAlmostEqual if nodes_stay else self.assertLessEqual)(held, filler, msg=at)
         return seen
 
     def test_reports_tell_groups_of_nodes_apart(self):
@@ -506,6 +525,55 @@ class Groups(unittest.TestCase):
             self.assertAlmostEqual(g["offered_core_hours"], g["paid_core_hours"] + g["filler_core_hours"] + g["free_core_hours"])
         self.assertIn("\nnodes by %s\nGROUP " % ZONE, self.report(p))
         self.assertIn("Groups of nodes</h2>", self.report(p, "-o", "html"))
+
+    def test_more_groups_than_have_names_two_policies_and_a_label_that_comes_back(self):
+        nodes = "".join("  - {name: n%02d, cpu: 2, memory: 8Gi, labels: {rack: r%02d, zone: z%d}}\n" % (i, i, i % 2) for i in range(RACKS))
+        workload = "  - {namespace: filler, name: %s, replicas: 0, cpu: 1, memory: 1Gi, grace: 1s, start: 1s, exit: 1s, priorityClass: brim-filler}\n"
+        scenario = ("priorityClasses:\n  - {name: brim-filler, value: -100, preemptionPolicy: Never}\nnodes:\n%sworkloads:\n%s" %
+                    (nodes, "".join(workload % name for name in ("miner", "render"))))
+        miner, render = POLICY % ("miner", "miner", 6), POLICY % ("render", "render", 5) + "  report: {groupBy: zone}\n"
+
+        def newest(policy):
+            groups = [r for r in self.rows(p) if r["kind"] == "group" and r["policy"] == policy]
+            last = max((g["time"] for g in groups), default="")
+            return {(g["label"], g["group"]): g["nodes"] for g in groups if g["time"] == last}
+
+        def grouped(label):
+            return miner + "  report: {groupBy: %s}\n---\n" % label + render
+
+        racks = {("rack", "r%02d" % i): 1 for i in range(NAMED)}
+        racks["rack", "<other>"] = RACKS - NAMED
+        zones = {("zone", "z0"): RACKS // 2, ("zone", "z1"): RACKS // 2}
+        with Pocket("--scenario", "empty") as probe:
+            path = probe.file("racks.yaml", scenario)
+            with Pocket("--scenario", path) as p:
+                with Agent(p, policy=grouped("rack"), db=True) as agent:
+                    wait_until(lambda: (newest("miner"), newest("render")) == (racks, zones), 40, "racks beside zones")
+                    wait_until(lambda: (replicas(p, MINER), replicas(p, RENDER)) == (6, 5), 60, "filler")
+                    agent.policy(grouped("zone"))
+                    wait_until(lambda: newest("miner") == zones, 40, "the other label")
+                    agent.policy(grouped("rack"))
+                    wait_until(lambda: newest("miner") == racks, 40, "the label that came back")
+                    told = re.findall("more groups of nodes than the history tells apart.*policy=miner label=rack", agent.text())
+                    self.assertEqual(len(told), 2, "once each time the policy asks for it")
+                    agent.kill()
+                self.check_racks(p, racks, zones)
+                with Agent(p, policy=grouped("rack"), db=True):
+                    before = len(self.rows(p))
+                    wait_until(lambda: len(self.rows(p)) > before, 40, "groups after a start")
+                self.check_racks(p, racks, zones)
+
+    def check_racks(self, p, racks, zones):
+        """Nothing is told of one policy that is the other's, and groups come to the whole."""
+        self.assertGreater(self.add_up(p, nodes_stay=True), 3)
+        for policy, expected in (("miner", {**racks, **zones}), ("render", zones)):
+            told = json.loads(self.report(p, "-o", "json", "--policy", policy))
+            self.assertEqual({(g["label"], g["name"]): g["peak_nodes"] for g in told["groups"]}, expected)
+            recorded = sum({g["label"]: g["recorded"] for g in told["groups"]}.values())
+            # Samples begin with the first decision, those of groups at the next step.
+            self.assertTrue(0.5 < recorded <= told["total"]["recorded"] + 0.002, recorded)
+            self.assertAlmostEqual(sum(g["offered_core_hours"] for g in told["groups"]),
+                                   told["total"]["offered_core_hours"] * recorded / told["total"]["recorded"], delta=0.03)
 
 
 class Policies(unittest.TestCase):
