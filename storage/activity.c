@@ -24,8 +24,14 @@ _Static_assert(ACTIVITY_LATENCIES + BINS_COUNT <= ACTIVITY_WAITS, "bins share ke
 #define MAX_AREA  (INT64_C(1) << 61)
 #define MAX_BIN   (INT64_C(1) << 31)
 
-/* So much is counted at one time. */
-#define ROUND_MS (7 * PACKS_DAY_MS)
+/*
+ * A round reads about so many events of the journal, and all of its time's if that is no longer than ACTIVITY_REDO_MS: a million take a
+ * second.
+ */
+#define ROUND_EVENTS 1e6
+
+/* Rounds of which there is nothing to tell are passed over in one: weeks of a policy that is gone. */
+enum { EMPTY_ROUNDS = 64 };
 
 /* All rows of one chunk, by their step. */
 struct table {
@@ -435,6 +441,7 @@ struct making {
     int64_t policy;   /* 0: the journal */
     int64_t begin_ms; /* from when on there is something to tell */
     int64_t now_ms;
+    int64_t round_ms; /* whole hours */
 };
 
 static void minutes_of(struct report *r, int64_t from_ms, int64_t until_ms)
@@ -519,7 +526,7 @@ struct places {
 };
 
 static bool roll_hour(const struct making *m, const struct report *r, size_t piece,
-                      struct places *at, struct err *err)
+                      struct places *at, bool *ret_any, struct err *err)
 {
     int64_t hour_ms = r->pieces[piece].first_ms;
     CLEANUP(table_free_ptr) struct table *minutes = table_new(hour_ms, LEVEL_MINUTE);
@@ -537,10 +544,11 @@ static bool roll_hour(const struct making *m, const struct report *r, size_t pie
     add_lengths(minutes, piece, &r->lengths_of_waits, ACTIVITY_WAITS, &at->wait);
     if (!any && !has_samples(m, hour_ms, &any, err))
         return false;
+    *ret_any |= any;
     return !any || put_hour(m->history, m->policy, minutes, err);
 }
 
-static bool put_hours(const struct making *m, struct report *r, struct err *err)
+static bool put_hours(const struct making *m, struct report *r, bool *ret_any, struct err *err)
 {
     struct places at = {0};
     bool ok = db_begin(m->history->db, err);
@@ -553,7 +561,7 @@ static bool put_hours(const struct making *m, struct report *r, struct err *err)
         qsort(r->lengths_of_waits.at, r->lengths_of_waits.n, sizeof *r->lengths_of_waits.at,
               by_piece);
     for (size_t i = 0; ok && i < r->n_pieces; i += HOUR_MINUTES)
-        ok = roll_hour(m, r, i, &at, err);
+        ok = roll_hour(m, r, i, &at, ret_any, err);
     ok = ok && db_commit(m->history->db, err);
     if (!ok)
         db_rollback(m->history->db);
@@ -574,7 +582,8 @@ static bool count(const struct making *m, struct report *r, struct err *err)
     return report_count_events(m->history, r, &range, err);
 }
 
-static bool roll_round(const struct making *m, int64_t from_ms, int64_t until_ms, struct err *err)
+static bool roll_round(const struct making *m, int64_t from_ms, int64_t until_ms, bool *ret_any,
+                       struct err *err)
 {
     struct report r = {0};
     bool ok;
@@ -582,24 +591,80 @@ static bool roll_round(const struct making *m, int64_t from_ms, int64_t until_ms
     if (m->policy != 0 && !samples_policy_name(m->history->samples, m->policy, r.policy, err))
         return false;
     minutes_of(&r, from_ms, until_ms);
-    ok = count(m, &r, err) && put_hours(m, &r, err);
+    ok = count(m, &r, err) && put_hours(m, &r, ret_any, err);
     report_done(&r);
     return ok;
 }
 
-/* What begins now, or later, is told when it is over. */
-static bool roll(struct making *m, struct err *err)
-{
-    int64_t until_ms = packs_floor(m->now_ms, PACKS_HOUR_MS), done_ms;
-    int64_t from_ms = packs_floor(m->begin_ms, PACKS_HOUR_MS);
+/* Of one policy, or of the journal: all before is rolled up. */
+struct rolled {
+    int64_t policy, until_ms;
+};
 
-    if (!activity_until(m->history, m->policy, m->now_ms, &done_ms, err))
+struct activity_progress {
+    int64_t hour_ms; /* where what is under way ends, or what was done last ended */
+    bool done;
+    struct rolled *at;
+    size_t n, cap;
+};
+
+void activity_progress_free(struct activity_progress *p)
+{
+    if (p == NULL)
+        return;
+    free(p->at);
+    free(p);
+}
+
+/* What was rolled up last is made once more: waits that had not ended then may have. */
+static void begin_again(struct activity_progress *p, int64_t hour_ms)
+{
+    for (size_t i = 0; i < p->n; i++)
+        p->at[i].until_ms = min_i64(p->at[i].until_ms, hour_ms) - ACTIVITY_REDO_MS;
+    p->hour_ms = hour_ms;
+    p->done = false;
+}
+
+/* What begins now, or later, is told when it is over. */
+static bool find_rolled(struct history *h, const struct making *m, struct rolled **ret_rolled,
+                        struct err *err)
+{
+    struct activity_progress *p = h->activity_progress;
+    struct rolled fresh = {.policy = m->policy, .until_ms = INT64_MIN};
+    int64_t done_ms;
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->at[i].policy == m->policy) {
+            *ret_rolled = &p->at[i];
+            return true;
+        }
+    }
+    if (!activity_until(h, m->policy, m->now_ms, &done_ms, err))
         return false;
     if (done_ms != INT64_MIN)
-        from_ms = max_i64(from_ms, min_i64(done_ms, until_ms) - ACTIVITY_REDO_MS);
-    for (; from_ms < until_ms; from_ms += ROUND_MS) {
-        if (!roll_round(m, from_ms, min_i64(from_ms + ROUND_MS, until_ms), err))
+        fresh.until_ms = min_i64(done_ms, p->hour_ms) - ACTIVITY_REDO_MS;
+    VEC_PUSH(p->at, p->n, p->cap, fresh);
+    *ret_rolled = &p->at[p->n - 1];
+    return true;
+}
+
+/* A round, if one is left. */
+static bool roll(const struct making *m, bool *ret_any, struct err *err)
+{
+    int64_t hour_ms = m->history->activity_progress->hour_ms;
+    struct rolled *r;
+    bool told = false;
+
+    if (!find_rolled(m->history, m, &r, err))
+        return false;
+    r->until_ms = max_i64(r->until_ms, packs_floor(m->begin_ms, PACKS_HOUR_MS));
+    *ret_any = r->until_ms < hour_ms;
+    for (int i = 0; i < EMPTY_ROUNDS && !told && r->until_ms < hour_ms; i++) {
+        int64_t until_ms = min_i64(r->until_ms + m->round_ms, hour_ms);
+
+        if (!roll_round(m, r->until_ms, until_ms, &told, err))
             return false;
+        r->until_ms = until_ms;
     }
     return true;
 }
@@ -623,34 +688,72 @@ static void add_number(void *self, struct sv name)
         n->failed = true;
 }
 
-static bool roll_policies(struct history *h, int64_t begin_ms, int64_t now_ms, struct err *err)
+static bool roll_policies(struct history *h, int64_t begin_ms, int64_t now_ms, bool *ret_any,
+                          struct err *err)
 {
     struct numbers policies = {.history = h, .err = err};
     bool ok = samples_policies(h->samples, add_number, &policies, err) && !policies.failed;
 
-    for (size_t i = 0; ok && i < policies.n; i++)
-        ok = roll(
-            &(struct making){
-                .history = h, .policy = policies.at[i], .begin_ms = begin_ms, .now_ms = now_ms},
-            err);
+    for (size_t i = 0; ok && !*ret_any && i < policies.n; i++)
+        ok = roll(&(struct making){.history = h,
+                                   .policy = policies.at[i],
+                                   .begin_ms = begin_ms,
+                                   .now_ms = now_ms,
+                                   .round_ms = ACTIVITY_ROUND_MS},
+                  ret_any, err);
     free(policies.at);
     return ok;
 }
 
-bool activity_roll(struct history *h, int64_t now_ms, struct err *err)
+static int64_t journal_round_ms(const struct chunks_totals *journal)
 {
-    int64_t hour_ms = packs_floor(now_ms, PACKS_HOUR_MS), first_ms, last_ms;
-    struct chunks_totals journal;
+    double span_ms = (double)journal->last_ms - (double)journal->first_ms;
+    double ms =
+        ROUND_EVENTS / (double)max_i64(1, journal->events) * span_ms - 2.0 * ACTIVITY_REDO_MS;
 
-    if (hour_ms == h->activity_hour_ms)
-        return true;
-    if (!samples_span(h->samples, &first_ms, &last_ms, err) ||
-        !chunks_totals(h->chunks, &journal, err) ||
-        (last_ms != 0 && !roll_policies(h, first_ms, now_ms, err)) ||
-        (journal.segments != 0 &&
-         !roll(&(struct making){.history = h, .begin_ms = journal.first_ms, .now_ms = now_ms},
-               err)))
+    if (ms <= (double)ACTIVITY_REDO_MS)
+        return ACTIVITY_REDO_MS;
+    return ms < (double)ACTIVITY_ROUND_MS ? packs_floor((int64_t)ms, PACKS_HOUR_MS)
+                                          : ACTIVITY_ROUND_MS;
+}
+
+static bool roll_journal(struct history *h, int64_t now_ms, bool *ret_any, struct err *err)
+{
+    struct chunks_totals journal;
+    struct making m = {.history = h, .now_ms = now_ms};
+
+    if (!chunks_totals(h->chunks, &journal, err))
         return false;
-    h->activity_hour_ms = hour_ms;
+    m.begin_ms = journal.first_ms;
+    m.round_ms = journal_round_ms(&journal);
+    return journal.segments == 0 || roll(&m, ret_any, err);
+}
+
+/* The first round that is left, of whichever. */
+static bool roll_any(struct history *h, int64_t now_ms, bool *ret_any, struct err *err)
+{
+    int64_t first_ms, last_ms;
+
+    return samples_span(h->samples, &first_ms, &last_ms, err) &&
+           (last_ms == 0 || roll_policies(h, first_ms, now_ms, ret_any, err)) &&
+           (*ret_any || roll_journal(h, now_ms, ret_any, err));
+}
+
+bool activity_roll(struct history *h, int64_t now_ms, bool *ret_more, struct err *err)
+{
+    int64_t hour_ms = packs_floor(now_ms, PACKS_HOUR_MS);
+    struct activity_progress *p = h->activity_progress;
+    bool any = false;
+
+    if (p == NULL) {
+        p = h->activity_progress = xcalloc(1, sizeof *p);
+        p->hour_ms = hour_ms;
+    }
+    if (hour_ms < p->hour_ms || (p->done && hour_ms != p->hour_ms))
+        begin_again(p, hour_ms);
+    if (!p->done && !roll_any(h, now_ms, &any, err))
+        return false;
+    p->done = !any;
+    *ret_more = any;
     return true;
 }

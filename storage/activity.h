@@ -47,7 +47,8 @@ enum activity_key {
     ACTIVITY_COUNT_ = ACTIVITY_UP_TO + 7,
 };
 
-#define ACTIVITY_REDO_MS (6 * PACKS_HOUR_MS)
+#define ACTIVITY_REDO_MS  (6 * PACKS_HOUR_MS)
+#define ACTIVITY_ROUND_MS (7 * PACKS_DAY_MS)
 
 enum { ACTIVITY_LATENCIES = 1024, ACTIVITY_WAITS = 2048 }; /* in us; in ms */
 
@@ -77,10 +78,18 @@ bool activity_until(struct history *h, int64_t policy, int64_t t_ms, int64_t *re
                     struct err *err) MUST_CHECK;
 
 /*
- * Rolls up what there is up to the hour of `now_ms`, of all policies and of the journal, in transactions of its own. Once an hour is over:
- * O(events of twice ACTIVITY_REDO_MS, and bytes of the segments they lie in); after a file was brought up to date: O(all that is kept). Else O(1).
+ * Rolls up what there is up to the hour of `now_ms`, of all policies and then of the journal, the oldest first: one round a call, of
+ * ACTIVITY_ROUND_MS of one of them or, of a full journal, of less, in a transaction of its own. *ret_more: there may be another one. A round that failed is the next one
+ * again. Once an hour is over each of them takes a round: O(events of twice ACTIVITY_REDO_MS, and bytes of the segments they lie in); after a
+ * file was brought up to date there are as many as what is kept needs, each O(events of its time and of twice ACTIVITY_REDO_MS). Else O(1).
+ *
+ * How far it came is known from the file, but for time of which there is nothing to tell: that is in memory.
  */
-bool activity_roll(struct history *h, int64_t now_ms, struct err *err) MUST_CHECK;
+bool activity_roll(struct history *h, int64_t now_ms, bool *ret_more, struct err *err) MUST_CHECK;
+
+/* How far rolling up has come since a history was opened; NULL: it was not begun. */
+struct activity_progress;
+void activity_progress_free(struct activity_progress *p);
 
 /*
  * For those who take in a chunk as the file keeps it. Is it such a chunk, of rows of this level? Is there one for that time, and is it the same?

@@ -34,6 +34,7 @@ bool history_open(const struct db_options *options, struct history *ret_history,
 void history_close(struct history *h)
 {
     groups_close(h->groups);
+    activity_progress_free(h->activity_progress);
     packs_close(h->activity);
     packs_close(h->packs);
     chunks_close(h->chunks);
@@ -193,7 +194,7 @@ static bool pack_hours(struct history *h, int64_t policy, int64_t hour_ms, struc
     return ok;
 }
 
-/* Groups of nodes, hour by hour; then what happened, at once. */
+/* Groups of nodes, hour by hour; then what happened, round by round. */
 static bool pack_others(struct history *h, int64_t now_ms, bool *ret_more, struct err *err)
 {
     int64_t policy = 0, hour_ms = 0;
@@ -202,7 +203,7 @@ static bool pack_others(struct history *h, int64_t now_ms, bool *ret_more, struc
         return false;
     *ret_more = hour_ms != INT64_MIN;
     if (!*ret_more)
-        return activity_roll(h, now_ms, err);
+        return activity_roll(h, now_ms, ret_more, err);
     return finish(h, db_begin(h->db, err) && groups_pack(h->groups, policy, hour_ms, err), err);
 }
 

@@ -10,6 +10,8 @@
 #include "storage/packs.h"
 #include "storage/samples.h"
 
+struct activity_progress;
+
 struct history {
     struct db *db;
     struct samples *samples;
@@ -17,8 +19,7 @@ struct history {
     struct chunks *chunks;
     struct packs *packs;
     struct packs *activity; /* what happened (activity.h) */
-    int64_t
-        activity_hour_ms; /* up to which all was rolled up since it was opened; 0: nothing was */
+    struct activity_progress *activity_progress;
     struct groups *groups;
 };
 
@@ -57,8 +58,8 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
 
 /*
  * Packs the samples of one hour that is not that of `now_ms`, and makes its figures (samples.h, rollup.h), in one transaction; where all
- * are packed, those of groups of nodes (groups.h). *ret_more: there may be another hour. Where there is none, what happened up to the
- * hour of `now_ms` is rolled up (activity.h), in transactions of its own.
+ * are packed, those of groups of nodes (groups.h); where there is no such hour, a round of what happened up to the hour of `now_ms` is
+ * rolled up (activity.h). *ret_more: there may be another hour, or round.
  */
 bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err *err) MUST_CHECK;
 

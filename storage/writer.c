@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/num.h"
 #include "storage/aside.h"
 #include "storage/lock.h"
 #include "storage/mount.h"
@@ -17,8 +18,14 @@
 
 enum { ITEM_SAMPLE, ITEM_GROUPS, ITEM_DECISION, ITEM_PIECE, ITEM_GAP };
 
-/* So many hours of samples are packed after each commit: after a pause there may be many. */
+/*
+ * So many hours of samples are packed after each commit, or rounds of what happened rolled up, unless they take longer than commits
+ * are apart: after a pause, or in a file of an older brim, there may be many.
+ */
 enum { PACKS_AT_ONCE = 4 };
+
+/* Where that fails it is tried again after an interval, and then ever later. */
+#define PACK_RETRY_MOST_US (INT64_C(600) * US_PER_S)
 
 /* How long a file is looked over for damage after it was opened: 256 MiB take a second, from a slow disk some. */
 #define CHECK_US (INT64_C(10) * US_PER_S)
@@ -67,7 +74,8 @@ struct writer {
     struct lock *file_lock; /* NULL: not ours yet */
     uint64_t id_shift;
     int64_t not_before_us, forget_at_us, settle_at_us;
-    uint64_t damaged_before; /* in files that are closed */
+    int64_t pack_at_us, pack_retry_us; /* mono; how long was waited last; 0: packing did not fail */
+    uint64_t damaged_before;           /* in files that are closed */
     bool checked;
     int64_t check_until_us;
     int64_t unreadable_us; /* mono; since when the disk refuses to read; 0: it does not */
@@ -378,18 +386,48 @@ static void forget_old(struct writer *w)
         note_error(w, &err);
 }
 
-/* Packs samples whose hour has passed. What was committed is safe in any case. */
-static void pack_old(struct writer *w, int64_t now_ms)
+/* At the limit of size old history makes room. */
+static bool made_room(struct writer *w, struct err *err)
 {
-    struct err err = {0};
-    bool more = true;
+    return err->code == DB_FULL && db_at_limit(w->history.db) && history_shrink(&w->history, err);
+}
 
-    for (int i = 0; i < PACKS_AT_ONCE && more; i++) {
-        if (!history_pack(&w->history, now_ms, &more, &err)) {
-            note_error(w, &err);
-            return;
+static int64_t burst_us(const struct writer *w)
+{
+    return w->options.interval_us / WRITER_BURST_PART;
+}
+
+static void pack_later(struct writer *w, const struct err *err)
+{
+    note_error(w, err);
+    w->pack_retry_us = w->pack_retry_us == 0 ? w->options.interval_us
+                                             : min_i64(2 * w->pack_retry_us, PACK_RETRY_MOST_US);
+    w->pack_at_us = mono_us(w) + w->pack_retry_us;
+}
+
+/*
+ * Packs samples whose hour has passed. What was committed is safe in any case: so the next commit is not kept waiting for long, and the
+ * end of the thread for no more than the round under way. Is something left?
+ */
+static bool pack_old(struct writer *w, int64_t now_ms)
+{
+    int64_t begun_us = mono_us(w);
+    struct err err = {0};
+    bool left = true;
+
+    if (begun_us < w->pack_at_us)
+        return false;
+    for (int i = 0; i < PACKS_AT_ONCE && left && !atomic_load(&w->stop); i++) {
+        if (i > 0 && mono_us(w) - begun_us >= burst_us(w))
+            break;
+        if (!history_pack(&w->history, now_ms, &left, &err) &&
+            !(made_room(w, &err) && history_pack(&w->history, now_ms, &left, &err))) {
+            pack_later(w, &err);
+            return false;
         }
+        w->pack_retry_us = 0;
     }
+    return left;
 }
 
 /* What reading or tidying up has found to be damaged. */
@@ -429,15 +467,14 @@ static bool flush(struct writer *w, struct err *err)
 {
     size_t n = queue_len(w->queue);
     int64_t sampled_ms = INT64_MIN;
-    bool chunk = false, ok;
+    bool chunk = false, left, ok;
 
     if (!have_history(w, err))
         return false;
     if (n == 0)
         return true;
     ok = write_batch(w, n, &chunk, err);
-    if (!ok && err->code == DB_FULL && db_at_limit(w->history.db) &&
-        history_shrink(&w->history, err))
+    if (!ok && made_room(w, err))
         ok = write_batch(w, n, &chunk, err);
     if (!ok && db_damage(w->history.db) != NULL && replace_damaged(w, err))
         ok = write_batch(w, n, &chunk, err);
@@ -452,9 +489,9 @@ static bool flush(struct writer *w, struct err *err)
     queue_pop(w->queue, n);
     note_commit(w);
     look_at_clock(w);
-    if (sampled_ms != INT64_MIN)
-        pack_old(w, sampled_ms);
-    if (chunk || mono_us(w) >= w->forget_at_us)
+    left = sampled_ms != INT64_MIN && pack_old(w, sampled_ms);
+    /* What is not rolled up yet is the oldest. */
+    if (!left && (chunk || mono_us(w) >= w->forget_at_us))
         forget_old(w);
     leave_damaged(w);
     return true;
@@ -541,8 +578,7 @@ static void work(struct writer *w)
     tell_tried(w);
     check_file(w);
     ok = ok && write_queued(w);
-    w->not_before_us =
-        mono_us(w) + (ok ? w->options.interval_us / WRITER_BURST_PART : w->options.interval_us);
+    w->not_before_us = mono_us(w) + (ok ? burst_us(w) : w->options.interval_us);
 }
 
 static void free_writer(struct writer *w)

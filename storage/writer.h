@@ -9,7 +9,9 @@
  * after interval_us. So after kill -9 or power loss at most the last interval is missing, plus the time one commit takes, if the loop cuts the journal and takes
  * its sample at least each interval and then calls writer_wake().
  *
- * Samples whose hour has passed are packed, and their figures made (history_pack()), after a commit, in transactions of their own.
+ * Samples whose hour has passed are packed, and their figures made (history_pack()), after a commit, in transactions of their own: a few
+ * at a time, so that the next commit and the end are not kept waiting. Until all are, nothing is forgotten. Where it fails it is tried again
+ * after interval_us, and then ever later, up to ten minutes.
  *
  * A file that cannot be opened or written (full, read-only, of a newer brim, of another application) costs history and nothing else: the
  * thread tries again, status says why. So does one that another agent writes (lock.h): it is taken over when that one has ended. A file is

@@ -1,10 +1,20 @@
 #include "storage/activity.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "storage/bins.h"
+#include "storage/writer.h"
 #include "tests/unit/storage/reported.h"
 #include "tests/unit/storage/world.h"
 
 #define T0 INT64_C(1790035200000) /* 2026-09-22T00:00:00Z */
+
+enum { WEEKS = 53 };
+#define YEAR_END (T0 + (WEEKS - 1) * 7 * DAY + HOUR)
 
 Test(activity, bins_are_at_most_a_sixteenth_wide)
 {
@@ -102,6 +112,13 @@ static void pack(struct life *l, int64_t now_ms)
 
     while (more)
         cr_assert(history_pack(&l->d.history, now_ms, &more, &err), "%s", err.text);
+}
+
+/* As a file is when it was opened. */
+static void restart(struct life *l)
+{
+    activity_progress_free(l->d.history.activity_progress);
+    l->d.history.activity_progress = NULL;
 }
 
 /* An hour with samples, decisions and events; then it is over. */
@@ -275,7 +292,7 @@ Test(activity, takes_in_what_an_older_file_has)
         live(&l, T0 + i * HOUR);
     exact = reported_make(&l.d, &q);
     cr_assert(db_exec(l.d.history.db, "DELETE FROM activity", &err), "%s", err.text);
-    l.d.history.activity_hour_ms = 0;
+    restart(&l);
     pack(&l, T0 + 30 * HOUR);
     forget(&l, T0 + 30 * HOUR);
     rolled = reported_make(&l.d, &q);
@@ -291,6 +308,187 @@ Test(activity, takes_in_what_an_older_file_has)
     life_end(&l);
 }
 
+static bool add_row(void *self, const struct activity_row *row)
+{
+    struct activity_row *sum = self;
+
+    for (int k = 0; k < ACTIVITY_COUNT_; k++)
+        sum->at[k] += row->at[k];
+    return true;
+}
+
+static struct activity_row told_of_the_journal(struct life *l)
+{
+    struct activity_row sum = {0};
+    struct err err = {0};
+
+    cr_assert(activity_each(&l->d.history, 0, LEVEL_DAY, T0, YEAR_END, add_row, &sum, &err), "%s",
+              err.text);
+    return sum;
+}
+
+/*
+ * A year in which each week has an hour with something to tell, as a brim kept it that did not roll up. What rolling up comes to in one go
+ * is put by.
+ */
+static struct activity_row live_an_older_year(struct life *l)
+{
+    struct activity_row expected;
+    struct err err = {0};
+
+    for (int week = 0; week < WEEKS; week++) {
+        l->world.now_ms = T0 + week * 7 * DAY;
+        live(l, l->world.now_ms);
+    }
+    cr_assert(db_exec(l->d.history.db, "DELETE FROM activity", &err), "%s", err.text);
+    restart(l);
+    pack(l, YEAR_END);
+    expected = told_of_the_journal(l);
+    cr_assert(db_exec(l->d.history.db,
+                      "ALTER TABLE activity RENAME TO expected;DROP TABLE node_group;"
+                      "DROP TABLE group_sample;PRAGMA user_version=6",
+                      &err),
+              "%s", err.text);
+    history_close(&l->d.history);
+    return expected;
+}
+
+static void reopen(struct life *l)
+{
+    struct err err = {0};
+
+    cr_assert(history_open(&(struct db_options){.path = l->d.folder.file}, &l->d.history, &err),
+              "%s", err.text);
+}
+
+static int64_t count(struct life *l, const char *sql)
+{
+    struct err err = {0};
+    int64_t n;
+
+    cr_assert(db_number(l->d.history.db, sql, &n, &err), "%s", err.text);
+    return n;
+}
+
+/* Chunks of what is put by that are not there so; of the journal no more than where they lie is compared. */
+#define OF_CHUNKS "SELECT policy, level, first, begin, until, rows, iif(policy, data, '') FROM "
+#define MISSING   "SELECT count(*) FROM (" OF_CHUNKS "expected EXCEPT " OF_CHUNKS "activity)"
+#define TOO_MANY  "SELECT count(*) FROM (" OF_CHUNKS "activity EXCEPT " OF_CHUNKS "expected)"
+
+/* Whether a pod counts as blocked may depend on where reading begins. */
+static void same_as_in_one_go(struct life *l, const struct activity_row *expected)
+{
+    static const enum activity_key same[] = {ACTIVITY_COVERED, ACTIVITY_STARTS, ACTIVITY_STOPS,
+                                             ACTIVITY_PODS};
+    struct activity_row sum = told_of_the_journal(l);
+
+    cr_assert_gt(count(l, "SELECT count(*) FROM expected"), WEEKS);
+    cr_assert_eq(count(l, MISSING), 0);
+    cr_assert_eq(count(l, TOO_MANY), 0);
+    for (size_t i = 0; i < COUNT_OF(same); i++)
+        cr_assert_eq(sum.at[same[i]], expected->at[same[i]], "%d: %lld", same[i],
+                     (long long)sum.at[same[i]]);
+    cr_assert_gt(expected->at[ACTIVITY_PODS], 0);
+    cr_assert_leq(llabs(sum.at[ACTIVITY_BLOCKED] - expected->at[ACTIVITY_BLOCKED]),
+                  2 + expected->at[ACTIVITY_BLOCKED] / 50, "%lld blocked, expected %lld",
+                  (long long)sum.at[ACTIVITY_BLOCKED], (long long)expected->at[ACTIVITY_BLOCKED]);
+}
+
+/* A call is a round, and one that never came to the next goes on where it was. */
+Test(activity, takes_in_an_older_year_round_by_round)
+{
+    enum { HOURS_A_ROUND = ACTIVITY_ROUND_MS / PACKS_HOUR_MS };
+    struct activity_row expected;
+    struct err err = {0};
+    struct life l;
+    int64_t before = 0, after;
+    bool more = true;
+    int calls = 0;
+
+    life_begin(&l, "older year");
+    expected = live_an_older_year(&l);
+    reopen(&l);
+    for (; more; calls++) {
+        cr_assert(history_pack(&l.d.history, YEAR_END, &more, &err), "%s", err.text);
+        after = count(&l, "SELECT coalesce(sum(rows), 0) FROM activity WHERE level = 2");
+        cr_assert(after >= before && after - before <= HOURS_A_ROUND, "%lld to %lld",
+                  (long long)before, (long long)after);
+        before = after;
+        if (random_percent(&l.random, 10)) {
+            history_close(&l.d.history);
+            reopen(&l);
+        }
+    }
+    cr_assert_geq(calls, WEEKS);
+    cr_assert_geq(before, (WEEKS - 1) * HOURS_A_ROUND);
+    same_as_in_one_go(&l, &expected);
+    life_end(&l);
+}
+
+/* A part of an agent's life: samples until something else was committed for some times, or until it is killed. */
+static void write_on(const char *path, int64_t t_ms, uint64_t commits)
+{
+    const struct writer_options options = {.path = path, .interval_us = 20000};
+    struct writer_status status = {0};
+    struct writer *w;
+
+    cr_assert(writer_start(&options, &w, NULL));
+    for (int i = 0; status.commits < commits; i++) {
+        struct sample s = {.policy = "miner", .t_ms = t_ms + i};
+
+        writer_sample(w, &s);
+        writer_wake(w);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        writer_status(w, &status);
+        cr_assert_eq(status.errors, 0, "%s", status.error);
+    }
+    cr_assert(writer_stop(w));
+}
+
+static void write_until_killed(struct life *l, int64_t t_ms)
+{
+    pid_t parent = getpid(), child = fork();
+
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
+            write_on(l->d.folder.file, t_ms, UINT64_MAX);
+        _exit(1);
+    }
+    (void)nanosleep(&(struct timespec){.tv_nsec = random_in(&l->random, 1, 200) * 1000000}, NULL);
+    cr_assert_eq(kill(child, SIGKILL), 0);
+    cr_assert_eq(waitpid(child, NULL, 0), child);
+}
+
+/* Agents that are killed, and that end in good order after some commits, take turns until all is rolled up. */
+Test(activity, an_older_year_holds_up_neither_commits_nor_the_end_and_no_kill_loses_of_it)
+{
+    enum { LIVES = 300 };
+    struct activity_row expected;
+    struct err err = {0};
+    struct life l;
+    int64_t left = INT64_MAX, samples = 0;
+    int lives = 0;
+
+    life_begin(&l, "lives");
+    expected = live_an_older_year(&l);
+    for (; left != 0; lives++) {
+        cr_assert_lt(lives, LIVES, "%lld chunks are left", (long long)left);
+        write_until_killed(&l, YEAR_END + 10000 * lives);
+        write_on(l.d.folder.file, YEAR_END + 10000 * lives + 5000, 3);
+        reopen(&l);
+        cr_assert(db_integrity(l.d.history.db, &err), "%s", err.text);
+        cr_assert_gt(count(&l, "SELECT count(*) FROM sample"), samples);
+        samples = count(&l, "SELECT count(*) FROM sample");
+        left = count(&l, MISSING);
+        history_close(&l.d.history);
+    }
+    cr_assert_geq(lives, 3);
+    reopen(&l);
+    same_as_in_one_go(&l, &expected);
+    life_end(&l);
+}
+
 /* What was made of more than there is now stays: rolling up once more does not take it away. */
 Test(activity, is_not_made_less_by_what_was_dropped)
 {
@@ -303,7 +501,7 @@ Test(activity, is_not_made_less_by_what_was_dropped)
         live(&l, T0 + i * HOUR);
     before = reported_make(&l.d, &q);
     forget(&l, T0 + 5 * HOUR);
-    l.d.history.activity_hour_ms = 0;
+    restart(&l);
     live(&l, T0 + 5 * HOUR);
     after = reported_make(&l.d, &q);
     cr_assert_gt(before.total.yields, 0);

@@ -362,6 +362,40 @@ Test(writer, goes_on_after_the_disk_was_full)
     folder_done(&f);
 }
 
+/* What cannot be rolled up, here since the table takes nothing, is not tried after every commit. */
+Test(writer, packs_ever_later_while_it_fails)
+{
+    struct folder f = folder_new();
+    const struct writer_options options = {.path = f.file, .interval_us = 20000};
+    struct writer_status status = {0};
+    struct writer *w = start(&options);
+    sqlite3 *db;
+
+    writer_stop(w);
+    cr_assert_eq(sqlite3_open(f.file, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db,
+                              "DROP TABLE activity;CREATE TABLE activity(policy, level, first, "
+                              "begin, until, rows CHECK(rows < 0), data, "
+                              "PRIMARY KEY(policy, level, first))",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    w = start(&options);
+    for (int64_t i = 0; status.commits < 100; i++) {
+        struct sample s = sample_at(i < 60 ? i * 60000 : 3600000 + i);
+
+        writer_sample(w, &s);
+        writer_wake(w);
+        nap_us(1000);
+        writer_status(w, &status);
+    }
+    cr_assert(status.errors > 0 && status.errors < status.commits / 4, "%llu of %llu",
+              (unsigned long long)status.errors, (unsigned long long)status.commits);
+    writer_stop(w);
+    cr_assert_gt(number(f.file, "SELECT count(*) FROM sample"), 0);
+    folder_done(&f);
+}
+
 static sqlite3 *other;
 
 static void lock_file(void *self)
