@@ -17,10 +17,14 @@
 enum { MAX_URL = 128 << 10, MAX_HEADER_LINE = 128 << 10 };
 
 /* Watches bring bursts of many events; a stream's buffer lives as long as the watch. */
-enum { STREAM_BUFFER = 128 << 10, PLAIN_BUFFER = 16 << 10 };
+enum { STREAM_BUFFER = 64 << 10, PLAIN_BUFFER = 16 << 10 };
 
 /* So much of a batched answer is read at once, in so many reads at most. */
 enum { BATCH_BYTES = 256 << 10, BATCH_READS = 64 };
+
+/* A transfer that has brought so much (a batched one: BATCH_BYTES) lets the others have their turn; libcurl alone would read a
+ * hundred buffers, which is 90 ms of decoding in a list of all pods. */
+enum { SLICE_BYTES = 64 << 10 };
 
 #define CONNECT_TIMEOUT_MS 10000L
 /* A dead peer is noticed after 30 s + 3 * 15 s at the latest, as with the reference client. */
@@ -34,6 +38,7 @@ struct channel {
     struct transport_curl *transport;
     CURLM *multi;
     struct loop_timer *timer;
+    struct loop_timer *resume; /* runs while transfers are paused */
     struct transfer *transfers;
     int depth;
     bool drop;                    /* streams are to end at the next turn */
@@ -82,6 +87,8 @@ struct transfer {
     bool batched;
     bool dropped; /* begun before drop() */
     size_t received;
+    size_t slice; /* since it was paused last */
+    bool paused;
     char text[CURL_ERROR_SIZE];
 };
 
@@ -150,6 +157,14 @@ static size_t on_header(char *at, size_t size, size_t count, void *self)
     return t->state == TRANSFER_CANCELLED ? 0 : line.len;
 }
 
+static void end_slice(struct transfer *t)
+{
+    t->slice = 0;
+    t->paused = curl_easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK;
+    if (t->paused)
+        loop_timer_set(t->channel->resume, 0);
+}
+
 static size_t on_body(char *at, size_t size, size_t count, void *self)
 {
     struct transfer *t = self;
@@ -168,7 +183,12 @@ static size_t on_body(char *at, size_t size, size_t count, void *self)
     t->channel->read += bytes.len;
     if (!t->handler.data(t->handler.self, bytes, &t->err))
         return CURL_WRITEFUNC_ERROR;
-    return t->state == TRANSFER_CANCELLED ? CURL_WRITEFUNC_ERROR : bytes.len;
+    if (t->state == TRANSFER_CANCELLED)
+        return CURL_WRITEFUNC_ERROR;
+    t->slice += bytes.len;
+    if (t->slice >= (t->batched ? BATCH_BYTES : SLICE_BYTES))
+        end_slice(t);
+    return bytes.len;
 }
 
 /* ---- settings ---- */
@@ -472,6 +492,21 @@ static void on_timer(void *self)
     turn(self, CURL_SOCKET_TIMEOUT, 0);
 }
 
+static void on_resume(void *self)
+{
+    struct channel *ch = self;
+
+    ch->depth++;
+    for (struct transfer *t = ch->transfers; t != NULL; t = t->next) {
+        if (!t->paused || t->state != TRANSFER_ADDED)
+            continue;
+        t->paused = false; /* before it goes on: what lies there may be more than a slice */
+        (void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
+    }
+    ch->depth--;
+    turn(ch, CURL_SOCKET_TIMEOUT, 0);
+}
+
 static int set_timer(CURLM *multi UNUSED, long delay_ms, void *self)
 {
     struct channel *ch = self;
@@ -638,6 +673,7 @@ static bool channel_init(struct channel *ch, struct transport_curl *tc, long con
     if (ch->multi == NULL)
         return false;
     ch->timer = loop_timer_new(tc->loop, on_timer, ch);
+    ch->resume = loop_timer_new(tc->loop, on_resume, ch);
     return curl_multi_setopt(ch->multi, CURLMOPT_SOCKETFUNCTION, set_socket) == CURLM_OK &&
            curl_multi_setopt(ch->multi, CURLMOPT_SOCKETDATA, ch) == CURLM_OK &&
            curl_multi_setopt(ch->multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
@@ -687,6 +723,7 @@ static void channel_done(struct channel *ch)
     }
     (void)curl_multi_cleanup(ch->multi);
     loop_timer_free(ch->timer);
+    loop_timer_free(ch->resume);
 }
 
 void transport_curl_free(struct transport_curl *tc)

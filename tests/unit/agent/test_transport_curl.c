@@ -245,7 +245,15 @@ static void rig_done(struct rig *r)
     server_stop(&r->server);
 }
 
-enum act { CANCEL_NEVER, CANCEL_IN_HEAD, CANCEL_IN_DATA, REFUSE_HEAD, REFUSE_DATA, STOP_IN_HEAD };
+enum act {
+    CANCEL_NEVER,
+    CANCEL_IN_HEAD,
+    CANCEL_IN_DATA,
+    REFUSE_HEAD,
+    REFUSE_DATA,
+    STOP_IN_HEAD,
+    STOP_IN_DATA
+};
 
 /* One exchange, as its callbacks saw it. */
 struct exchange {
@@ -253,8 +261,10 @@ struct exchange {
     struct transfer *transfer;
     int heads, dones;
     bool batched;
-    int turns;           /* of the loop that brought data */
-    int64_t shortest_us; /* between two of them; 0: there were no two */
+    int turns;            /* of the loop that brought data */
+    int64_t shortest_us;  /* between two of them; 0: there were no two */
+    size_t in_turn, most; /* bytes in the turn that runs, in any turn */
+    bool slow;            /* the server has more by the time that what came is read */
     struct mono read;
     int status, retry_after_s;
     char type[64];
@@ -304,10 +314,16 @@ static bool on_data(void *self, struct sv bytes, struct err *err)
     x->turns += since_us != 0;
     if (x->body.len != 0 && since_us != 0 && (x->shortest_us == 0 || since_us < x->shortest_us))
         x->shortest_us = since_us;
+    x->in_turn = since_us != 0 ? bytes.len : x->in_turn + bytes.len;
+    x->most = x->in_turn > x->most ? x->in_turn : x->most;
     x->read = now;
     (void)strbuf_add(&x->body, bytes);
+    if (x->slow)
+        (void)usleep(1000);
     if (x->act == CANCEL_IN_DATA) {
         cancel(x);
+        loop_stop(x->rig->loop);
+    } else if (x->act == STOP_IN_DATA && x->body.len >= 65536) {
         loop_stop(x->rig->loop);
     } else if (x->act == REFUSE_DATA) {
         return err_set(err, ERR_PROTOCOL, 2, "refused");
@@ -530,6 +546,35 @@ Test(transport_curl, reads_in_batches_what_may_come_so)
     cr_assert_eq(cancelled.dones, 0);
     strbuf_done(&x.body);
     strbuf_done(&huge.body);
+    strbuf_done(&cancelled.body);
+    strbuf_done(&after.body);
+    rig_done(&r);
+}
+
+Test(transport_curl, lets_others_have_their_turn_while_a_long_answer_comes)
+{
+    enum { SLICE = 64 << 10, BATCH = 256 << 10, BUFFER = 64 << 10 };
+    struct rig r;
+    struct exchange huge = {.slow = true}, batched = {.slow = true, .batched = true},
+                    cancelled = {.act = STOP_IN_DATA}, after = {0};
+
+    rig_init(&r);
+    exchange(&huge, &r, "/huge", CHANNEL_WATCH, true);
+    cr_expect_eq(huge.body.len, 5242880);
+    cr_expect_leq(huge.most, SLICE + BUFFER);
+    cr_expect_geq(huge.most, SLICE, "the server gave less than that at a time");
+    exchange(&batched, &r, "/huge", CHANNEL_WATCH, true);
+    cr_expect_eq(batched.body.len, 5242880);
+    cr_expect_leq(batched.most, BATCH + BUFFER);
+    /* One that is paused may be cancelled. */
+    begin(&cancelled, &r, "/huge", CHANNEL_WATCH, true);
+    loop_run(r.loop);
+    cancel(&cancelled);
+    exchange(&after, &r, "/chunks", CHANNEL_WATCH, true);
+    cr_assert_str_eq(strbuf_str(&after.body), "abcdefgh");
+    cr_assert_eq(cancelled.dones, 0);
+    strbuf_done(&huge.body);
+    strbuf_done(&batched.body);
     strbuf_done(&cancelled.body);
     strbuf_done(&after.body);
     rig_done(&r);
