@@ -90,11 +90,11 @@ def http_get(port, path):
 class Brim(Process):
     """`brim agent` under the lab's care."""
 
-    def __init__(self, lab, name, kubeconfig, policy, args=()):
+    def __init__(self, lab, name, kubeconfig, policy, args=(), env=None):
         self.lab, self.port = lab, free_port()
         argv = [BRIM, "agent", "--kubeconfig", kubeconfig, "--policy", policy, "--listen", "127.0.0.1:%d" % self.port] + list(args)
-        env = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"}
-        super().__init__(name, argv, lab.log_path(name), env)
+        inherited = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"}
+        super().__init__(name, argv, lab.log_path(name), dict(inherited, **(env or {})))
         lab.processes[name] = self  # stopped with the lab; its end is noticed by every wait
 
     def get(self, path):
@@ -228,12 +228,12 @@ class T:
             f.write(text)
         return path
 
-    def agent(self, lab, policy=None, kubeconfig=None, args=(), start=True):
-        """`brim agent` with this policy text, as the service account of the example; ready when this returns."""
+    def agent(self, lab, policy=None, kubeconfig=None, args=(), start=True, env=None):
+        """`brim agent` with this policy text, as the service account of the example; ready when this returns. `env` is added."""
         path = self.file(lab, "policy-%d.yaml" % len(self.agents), policy or policy_text())
         name = "brim-%s-%d" % (self.name[:40], len(self.agents))
         kubeconfig = kubeconfig or lab.service_account_kubeconfig("brim", "brim")
-        agent = Brim(lab, name, kubeconfig, path, args)
+        agent = Brim(lab, name, kubeconfig, path, args, env)
         self.agents.append(agent)
         if start:
             agent.start()
