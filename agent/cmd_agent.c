@@ -6,6 +6,7 @@
 #include "agent/recorder.h"
 #include "agent/report_ask.h"
 #include "agent/serve/httpd.h"
+#include "agent/serve/metrics/metrics_ask.h"
 #include "agent/wire.h"
 #include "base/log.h"
 #include "policy/planner.h"
@@ -16,6 +17,9 @@ static const struct cli_flag flags[] = {
      "*.json"},
     {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL,
      "where metrics, probes and the API are served"},
+    {"metrics-api", 0, CLI_VALUE, "GROUPS", NULL, NULL,
+     "also serve custom.metrics.k8s.io, external.metrics.k8s.io: \"custom\", \"external\" or "
+     "\"custom,external\""},
     {"db", 0, CLI_VALUE, "FILE", NULL, NULL,
      "keep history in this SQLite file (reports, replay); without it none is kept"},
     {"keep-samples", 0, CLI_VALUE, "TIME", "14d", NULL,
@@ -139,6 +143,17 @@ static bool read_retention(const struct cli *cli, struct history_keep *keep, str
            (forever || read_keep(cli, "keep-hours", keep->minutes_ms, &keep->hours_ms, err));
 }
 
+static bool read_metrics_groups(const struct cli *cli, unsigned *ret_groups, struct err *err)
+{
+    const char *text = cli_value(cli, "metrics-api");
+
+    if (text != NULL && !metrics_groups_parse(sv_from(text), ret_groups))
+        return err_set(err, ERR_INPUT, 0,
+                       "--metrics-api: found '%s', expected custom, external or custom,external",
+                       text);
+    return true;
+}
+
 static bool begin(const struct cli *cli, struct err *err)
 {
     struct agent_options options = {
@@ -152,6 +167,7 @@ static bool begin(const struct cli *cli, struct err *err)
     log_setup(level_of(sv_from(cli_value(cli, "log-level"))),
               sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
     if (read_retention(cli, &options.keep, err) &&
+        read_metrics_groups(cli, &options.metrics_groups, err) &&
         read_policies(cli_value(cli, "policy"), &options, err))
         return agent_run(&options, err);
     policy_list_done(&options.policies);

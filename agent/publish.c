@@ -192,6 +192,10 @@ static void fill_target(const struct turn_filler *tf, struct snapshot_filler *s)
     copy(s->target_kind, sizeof s->target_kind, p->target_kind);
     copy(s->target_ns, sizeof s->target_ns, p->target_ns);
     copy(s->target_name, sizeof s->target_name, p->target_name);
+    copy(s->target_resource, sizeof s->target_resource,
+         sv_from(workload_view(tf->workload)->resource));
+    copy(s->service, sizeof s->service, p->service);
+    s->stale_after_us = p->stale_after_us;
     s->min = p->min;
     s->max = p->max;
 }

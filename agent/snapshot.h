@@ -67,6 +67,9 @@ struct snapshot_filler {
     char policy[SNAPSHOT_NAME_SIZE];
     char target_api_version[SNAPSHOT_NAME_SIZE];
     char target_kind[64], target_ns[SNAPSHOT_NAME_SIZE], target_name[SNAPSHOT_NAME_SIZE];
+    char target_resource[64];         /* "deployments"; "": not known yet */
+    char service[SNAPSHOT_NAME_SIZE]; /* the Service that carries its metrics; "": none */
+    int64_t stale_after_us;
     int64_t min, max;
     bool known; /* room is known: both watches complete and the shape is; else the figures up to
                    damped mean nothing */

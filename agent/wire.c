@@ -593,6 +593,7 @@ static bool build(struct agent *a, struct err *err)
     if (!httpd_start(a->options->listen, a->slot, clock_system(), &a->httpd, err) ||
         (a->options->db != NULL && !httpd_serve_reports(a->httpd, NULL, a->options->db, err)))
         return false;
+    httpd_serve_metrics(a->httpd, a->options->metrics_groups);
     if (!transport_curl_new(a->loop, &a->config, &a->curl, err))
         return false;
     a->transport = transport_curl_transport(a->curl);

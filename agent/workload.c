@@ -130,6 +130,7 @@ static bool take_scale(struct workload *w, const struct scale *s)
     (void)snprintf(w->selector, sizeof w->selector, "%.*s", SV_ARG(s->selector));
     w->view.known = true;
     w->view.state = WORKLOAD_FOUND;
+    w->view.resource = scaler_resource(w->scaler);
     w->view.uid = uid_parse(s->uid);
     w->view.replicas = s->replicas;
     w->view.status_replicas = s->status_replicas;
@@ -411,6 +412,7 @@ struct workload *workload_new(struct client *client, const struct policy *policy
     w->view.owner_problem = w->owner_problem;
     w->view.pause_problem = w->pause_problem;
     w->view.problem = w->problem;
+    w->view.resource = scaler_resource(w->scaler);
     w->timer = w->timers->timer_new(w->timers->self, poll, w);
     workload_refresh(w);
     return w;

@@ -38,7 +38,9 @@ const char *workload_state_name(enum workload_state state);
 
 struct workload_view {
     enum workload_state state;
-    bool known; /* it was found once and has not been missing since: the next four are its */
+    const char
+        *resource; /* "deployments": how paths spell the target's kind; NULL: not known yet */
+    bool known;    /* it was found once and has not been missing since: the next four are its */
     struct uid uid;
     int64_t replicas;        /* spec.replicas, as last read or written */
     int64_t status_replicas; /* pods that exist */

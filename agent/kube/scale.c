@@ -401,6 +401,11 @@ void scaler_free(struct scaler *s)
     free(s);
 }
 
+const char *scaler_resource(const struct scaler *s)
+{
+    return s->plural;
+}
+
 struct scale_op *scale_get(struct scaler *s, scale_fn *fn, void *self)
 {
     return simple(s, OP_GET, fn, self);

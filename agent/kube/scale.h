@@ -69,6 +69,9 @@ struct scale_op;
 struct scaler *scaler_new(struct client *client, const struct target *target);
 void scaler_free(struct scaler *s);
 
+/* "deployments": the plural of the target's kind. NULL: the server was not asked yet. */
+const char *scaler_resource(const struct scaler *s);
+
 struct scale_op *scale_get(struct scaler *s, scale_fn *fn, void *self);
 
 /* `uid` from an earlier scale; n >= 0. They go over the control channel. */

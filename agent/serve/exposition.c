@@ -8,13 +8,15 @@
 
 enum metric_type { TYPE_GAUGE, TYPE_COUNTER, TYPE_HISTOGRAM, TYPE_INFO };
 
-/* A page that is being written. */
+/* A page that is being written; or samples that are handed over, and then the rest means nothing. */
 struct page {
     enum exposition_format format;
     const struct snapshot *s; /* may be NULL */
     const struct process_figures *process;
     struct mono now;
     struct strbuf *out;
+    exposition_take *take; /* NULL: a page */
+    void *self;
 };
 
 /* Where a metric's samples come from. */
@@ -93,9 +95,29 @@ static void add_series(struct page *p, const struct metric *m, const char *suffi
     (void)strbuf_add_char(p->out, ' ');
 }
 
+/* value / 10^digits in thousandths. */
+static int64_t in_milli(int64_t value, int digits)
+{
+    for (; digits > 3; digits--)
+        value /= 10;
+    for (; digits < 3; digits++) {
+        if (__builtin_mul_overflow(value, 10, &value))
+            return INT64_MAX;
+    }
+    return value;
+}
+
 static void add_sample(struct page *p, const struct metric *m, struct pair first,
                        struct pair second, int64_t value, int digits)
 {
+    if (p->take != NULL) {
+        p->take(p->self,
+                &(struct exposition_sample){.policy = first.value,
+                                            .label = second.name,
+                                            .label_text = second.value,
+                                            .milli = in_milli(value > 0 ? value : 0, digits)});
+        return;
+    }
     add_series(p, m, "", first, second);
     add_number(p->out, value, digits);
     (void)strbuf_add_char(p->out, '\n');
@@ -634,6 +656,34 @@ void exposition_document(struct strbuf *out)
 const char *exposition_metric_name(size_t i)
 {
     return i < COUNT_OF(metrics) ? metrics[i].name : NULL;
+}
+
+static bool is_gauge_of_policies(const struct metric *m)
+{
+    return m->type == TYPE_GAUGE && sv_starts(sv_from(m->labels), SV("policy"));
+}
+
+const char *exposition_gauge(size_t i)
+{
+    for (size_t k = 0; k < COUNT_OF(metrics); k++) {
+        if (is_gauge_of_policies(&metrics[k]) && i-- == 0)
+            return metrics[k].name;
+    }
+    return NULL;
+}
+
+bool exposition_samples(struct sv gauge, const struct snapshot *s, exposition_take *take,
+                        void *self)
+{
+    struct page p = {.s = s, .take = take, .self = self};
+
+    for (size_t i = 0; i < COUNT_OF(metrics); i++) {
+        if (!is_gauge_of_policies(&metrics[i]) || !sv_eq(sv_from(metrics[i].name), gauge))
+            continue;
+        write_samples(&p, &metrics[i]);
+        return true;
+    }
+    return false;
 }
 
 bool exposition_head(enum exposition_format format, const char *name, struct strbuf *out)

@@ -42,6 +42,24 @@ void exposition_document(struct strbuf *out);
  */
 const char *exposition_metric_name(size_t i);
 
+/*
+ * Gauges that tell of policies one by one: what the metrics APIs serve. One of their samples; it
+ * points into the snapshot and the table.
+ */
+struct exposition_sample {
+    const char *policy;             /* the very field of its filler: may be compared as a pointer */
+    const char *label, *label_text; /* the label beside `policy`; NULL: none */
+    int64_t milli;                  /* cut, not rounded; at least 0; saturated */
+};
+typedef void exposition_take(void *self, const struct exposition_sample *sample);
+
+/* The i-th of these gauges, NULL beyond the last. O(metrics). */
+const char *exposition_gauge(size_t i);
+/* Hands over each sample of the gauge that the page would have, by policy in the snapshot's order.
+ * False where no such gauge is called so. */
+bool exposition_samples(struct sv gauge, const struct snapshot *s, exposition_take *take,
+                        void *self);
+
 /* HELP, TYPE and, in OpenMetrics, UNIT of a metric as the page has them. False where no metric is called so. */
 bool exposition_head(enum exposition_format format, const char *name, struct strbuf *out);
 

@@ -5,6 +5,7 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,6 +39,7 @@ struct httpd {
     char *listen_host;
     bool loopback;
     uint16_t port;
+    atomic_uint metrics_groups;
     _Atomic(struct report_desk *) desk; /* NULL: no history is kept */
     struct peer peers[HTTPD_MAX_CONNECTIONS];
     struct line lines[HTTPD_MAX_CONNECTIONS];
@@ -270,16 +272,26 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct routes_answe
     struct MHD_Response *r =
         MHD_create_response_from_buffer(a->body.len, a->body.at, MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result;
+    char seconds[12];
 
     if (r == NULL) {
         strbuf_done(&a->body);
         return MHD_NO; /* closes the connection */
     }
-    (void)MHD_add_response_header(r, "Content-Type", a->content_type);
+    if (a->status != 304)
+        (void)MHD_add_response_header(r, "Content-Type", a->content_type);
     (void)MHD_add_response_header(r, "Cache-Control", "no-store");
     (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     if (a->allow != NULL)
         (void)MHD_add_response_header(r, "Allow", a->allow);
+    if (a->vary_accept)
+        (void)MHD_add_response_header(r, "Vary", "Accept");
+    if (a->etag[0] != '\0')
+        (void)MHD_add_response_header(r, "ETag", a->etag);
+    if (a->retry_after_s != 0) {
+        (void)snprintf(seconds, sizeof seconds, "%d", a->retry_after_s);
+        (void)MHD_add_response_header(r, "Retry-After", seconds);
+    }
     if (sv_starts(sv_from(a->content_type), SV("text/html"))) {
         (void)MHD_add_response_header(r, "Content-Security-Policy", page_policy);
         (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
@@ -312,6 +324,7 @@ static struct report_job *answer(struct httpd *h, struct MHD_Connection *c, cons
             .n_params = params.n,
             .accept = header(c, "Accept"),
             .host = header(c, "Host"),
+            .if_none_match = header(c, "If-None-Match"),
             .loopback = h->loopback,
             .listen_host = sv_from(h->listen_host),
             .now = h->clock.mono(h->clock.self),
@@ -319,6 +332,7 @@ static struct report_job *answer(struct httpd *h, struct MHD_Connection *c, cons
             .process = &process,
             .nodes = snapshot_slot_nodes(h->slot),
             .has_reports = desk != NULL,
+            .metrics_groups = atomic_load(&h->metrics_groups),
         },
         s, ret_answer);
     snapshot_unref(s);
@@ -465,6 +479,11 @@ bool httpd_serve_reports(struct httpd *h, const char *program, const char *db, s
         return false;
     atomic_store(&h->desk, desk);
     return true;
+}
+
+void httpd_serve_metrics(struct httpd *h, unsigned groups)
+{
+    atomic_store(&h->metrics_groups, groups);
 }
 
 uint16_t httpd_port(const struct httpd *h)

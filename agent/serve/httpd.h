@@ -48,6 +48,9 @@ bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock cl
 bool httpd_serve_reports(struct httpd *h, const char *program, const char *db,
                          struct err *err) MUST_CHECK;
 
+/* From now on these of the metrics APIs answer: bits 1 << enum metrics_group. Before, none does. */
+void httpd_serve_metrics(struct httpd *h, unsigned groups);
+
 /* The port that is bound. */
 uint16_t httpd_port(const struct httpd *h);
 

@@ -1,9 +1,12 @@
 #include "agent/serve/routes.h"
 
 #include "agent/serve/exposition.h"
+#include "agent/serve/kube_status.h"
+#include "agent/serve/metrics/metrics_api.h"
+#include "agent/serve/metrics/metrics_ask.h"
+#include "agent/serve/metrics/metrics_fail.h"
 #include "agent/serve/nodes_json.h"
 #include "agent/serve/status_json.h"
-#include "base/jsonw.h"
 
 static const char type_text[] = "text/plain; charset=utf-8";
 static const char type_json[] = "application/json";
@@ -28,23 +31,12 @@ static void fail_text(struct routes_answer *a, int status, const char *text)
     (void)strbuf_addf(&a->body, "%s\n", text);
 }
 
-/* metav1.Status, which clients of the Kubernetes API know how to show. */
 static void fail_json(struct routes_answer *a, int status, const char *reason, const char *message)
 {
-    struct jsonw w;
-
     a->status = status;
     a->content_type = type_json;
-    jsonw_init(&w, &a->body);
-    jsonw_object(&w, NULL);
-    jsonw_cstr(&w, "kind", "Status");
-    jsonw_cstr(&w, "apiVersion", "v1");
-    jsonw_cstr(&w, "status", "Failure");
-    jsonw_cstr(&w, "message", message);
-    jsonw_cstr(&w, "reason", reason);
-    jsonw_i64(&w, "code", status);
-    jsonw_end(&w);
-    (void)strbuf_add_char(&a->body, '\n');
+    kube_status_write(&(struct kube_status){.code = status, .reason = reason, .message = message},
+                      &a->body);
 }
 
 static const struct routes_param *param(const struct routes_request *rq, const char *key)
@@ -242,12 +234,27 @@ static bool host_allowed(const struct routes_request *rq)
            (rq->listen_host.len != 0 && sv_eq(host, rq->listen_host));
 }
 
+/* Of the metrics APIs, which are there only if one of them was turned on. */
+static bool answer_metrics_api(const struct routes_request *rq, const struct snapshot *s,
+                               struct routes_answer *a)
+{
+    if (rq->metrics_groups == 0 || !metrics_ask_is(rq->path))
+        return false;
+    if (!host_allowed(rq))
+        metrics_fail(a, METRICS_FORBIDDEN, &(struct metrics_ask){0}, "%s", other_host);
+    else
+        metrics_api_answer(rq, s, a);
+    return true;
+}
+
 static void answer(const struct routes_request *rq, const struct snapshot *s,
                    struct routes_answer *a)
 {
     bool api = sv_eq(rq->path, SV("/api")) || sv_starts(rq->path, SV("/api/"));
     const struct route *r = find_route(rq->path);
 
+    if (answer_metrics_api(rq, s, a))
+        return;
     if (!sv_eq(rq->method, SV("GET")) && !sv_eq(rq->method, SV("HEAD"))) {
         a->allow = "GET, HEAD";
         if (api)

@@ -16,9 +16,12 @@
  *     /api/v1/nodes          JSON (nodes_json.h); ?names=1 with their names; 503 for the first
  *                            seconds after nobody has asked for long
  *
- * Only GET and HEAD (else 405). Errors below /api are JSON in the form of a Kubernetes Status. When
- * the server listens on a loopback address, /api and /report answer only requests whose Host names that
- * machine, so that a web page that makes its own name point to 127.0.0.1 cannot read it (DNS
+ *     /apis/...              the metrics APIs of Kubernetes (metrics/metrics_api.h), as far as they were
+ *                            turned on
+ *
+ * Only GET and HEAD (else 405). Errors below /api and /apis are JSON in the form of a Kubernetes Status.
+ * When the server listens on a loopback address, /api, /apis and /report answer only requests whose Host
+ * names that machine, so that a web page that makes its own name point to 127.0.0.1 cannot read it (DNS
  * rebinding).
  */
 #ifndef BRIM_AGENT_SERVE_ROUTES_H
@@ -52,21 +55,25 @@ struct routes_request {
     struct sv method, path; /* path: percent-decoded, without query */
     const struct routes_param *params;
     size_t n_params;
-    struct sv accept, host; /* headers; empty where absent */
-    bool loopback;          /* the server listens on a loopback address */
-    struct sv listen_host;  /* that address as it was given, without port */
+    struct sv accept, host, if_none_match; /* headers; empty where absent */
+    bool loopback;                         /* the server listens on a loopback address */
+    struct sv listen_host;                 /* that address as it was given, without port */
     struct mono now;
     struct wall now_wall;
     const struct process_figures *process;
     struct nodes_board *nodes; /* of the snapshots' slot */
     bool has_reports;          /* a history is kept, and a desk is there */
+    unsigned metrics_groups;   /* that are turned on: bits 1 << enum metrics_group */
 };
 
 struct routes_answer {
     int status;
     const char *content_type;
     const char *allow;  /* the Allow header of a 405, else NULL */
-    struct strbuf body; /* the caller's to strbuf_done() */
+    char etag[20];      /* with its quotes; "": none */
+    bool vary_accept;   /* another Accept may get another body */
+    int retry_after_s;  /* the Retry-After header of a 503; 0: none */
+    struct strbuf body; /* the caller's to strbuf_done(); empty with a 304 alone */
     bool wants_report;  /* the answer is to come from the desk; the rest means nothing */
 };
 

@@ -275,6 +275,10 @@ bool httpd_serve_reports(struct httpd *h UNUSED, const char *program UNUSED, con
     return false;
 }
 
+void httpd_serve_metrics(struct httpd *h UNUSED, unsigned groups UNUSED)
+{
+}
+
 void httpd_stop(struct httpd *h UNUSED)
 {
     machine->slot = NULL;

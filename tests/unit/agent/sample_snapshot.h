@@ -16,6 +16,10 @@ static inline void sample_filler(struct snapshot_filler *f, const char *policy)
     (void)snprintf(f->target_kind, sizeof f->target_kind, "Deployment");
     (void)snprintf(f->target_ns, sizeof f->target_ns, "filler");
     (void)snprintf(f->target_name, sizeof f->target_name, "%s", policy);
+    (void)snprintf(f->target_api_version, sizeof f->target_api_version, "apps/v1");
+    (void)snprintf(f->target_resource, sizeof f->target_resource, "deployments");
+    (void)snprintf(f->service, sizeof f->service, "%s-room", policy);
+    f->stale_after_us = 90 * US_PER_S;
     f->max = 150;
     f->known = f->has_replicas = true;
     f->allocatable_milli = 184000;
