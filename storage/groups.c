@@ -210,16 +210,40 @@ static void fold(struct groups_table *from, struct groups_table *to, int64_t ste
     }
 }
 
+/* The tables of an hour, its day, and the 64 days around; one more. */
+struct packing {
+    struct groups_table made, there, above, spare;
+};
+
+/* A damaged chunk is made anew of the finer ones that are left. */
+static bool restore(struct groups *g, int64_t policy, enum level level, int64_t chunk_ms,
+                    struct packing *p, struct groups_table *to, int64_t other, struct err *err)
+{
+    int64_t step_ms = level_step_ms(level), steps = level_span_ms(level) / step_ms;
+    bool damaged;
+
+    for (int64_t i = 0; i < steps; i++) {
+        if (!groups_file_load(g, policy, (enum level)(level - 1), chunk_ms + i * step_ms, &p->spare,
+                              &damaged, err))
+            return false;
+        if (p->spare.rows != 0)
+            fold(&p->spare, to, i, other);
+    }
+    return true;
+}
+
 /* From a chunk to its row in the next coarser one. */
 static bool raise_level(struct groups *g, int64_t policy, enum level level, int64_t first_ms,
-                        struct groups_table *from, struct groups_table *to, int64_t other,
-                        struct err *err)
+                        struct packing *p, int64_t other, struct err *err)
 {
     int64_t chunk_ms = packs_floor(first_ms, level_span_ms(level));
+    bool day = level == LEVEL_GROUP_DAY, damaged;
+    struct groups_table *from = day ? &p->there : &p->made, *to = day ? &p->above : &p->there;
 
     if (from->rows == 0)
         return true;
-    if (!groups_file_load(g, policy, level, chunk_ms, to, err))
+    if (!groups_file_load(g, policy, level, chunk_ms, to, &damaged, err) ||
+        (damaged && !restore(g, policy, level, chunk_ms, p, to, other, err)))
         return false;
     fold(from, to, (first_ms - chunk_ms) / level_step_ms(level), other);
     return groups_file_store(g, policy, level, chunk_ms, to, err);
@@ -253,11 +277,6 @@ static bool carry(struct groups *g, int64_t policy, int64_t hour_ms, struct err 
     return ok;
 }
 
-/* The tables of an hour, its day, and the 64 days around. */
-struct packing {
-    struct groups_table made, there, above;
-};
-
 static bool make_hour(struct groups *g, int64_t policy, int64_t hour_ms, struct packing *p,
                       struct err *err)
 {
@@ -265,16 +284,16 @@ static bool make_hour(struct groups *g, int64_t policy, int64_t hour_ms, struct 
     int64_t end_ms = hour_ms + PACKS_HOUR_MS, day_ms = packs_floor(hour_ms, PACKS_DAY_MS);
     struct groups_reach in = {
         .first_ms = hour_ms, .before_ms = end_ms, .from_ms = hour_ms, .until_ms = end_ms};
+    bool damaged;
 
     if (!groups_file_other(g, policy, &m.other, err) ||
         !groups_file_spans(g, policy, &in, take_span, &m, err) ||
-        !groups_file_load(g, policy, LEVEL_GROUP_MINUTE, hour_ms, &p->there, err))
+        !groups_file_load(g, policy, LEVEL_GROUP_MINUTE, hour_ms, &p->there, &damaged, err))
         return false;
     keep_longer(&p->made, &p->there, m.other);
-    if (!groups_file_store(g, policy, LEVEL_GROUP_MINUTE, hour_ms, &p->made, err) ||
-        !raise_level(g, policy, LEVEL_GROUP_HOUR, hour_ms, &p->made, &p->there, m.other, err))
-        return false;
-    return raise_level(g, policy, LEVEL_GROUP_DAY, day_ms, &p->there, &p->above, m.other, err);
+    return groups_file_store(g, policy, LEVEL_GROUP_MINUTE, hour_ms, &p->made, err) &&
+           raise_level(g, policy, LEVEL_GROUP_HOUR, hour_ms, p, m.other, err) &&
+           raise_level(g, policy, LEVEL_GROUP_DAY, day_ms, p, m.other, err);
 }
 
 bool groups_pack(struct groups *g, int64_t policy, int64_t hour_ms, struct err *err)

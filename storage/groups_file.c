@@ -223,16 +223,19 @@ bool groups_file_put(struct groups *g, int64_t policy, int64_t t_ms, int64_t hol
 
 bool groups_file_next_group(struct sv *data, int64_t *ret_id, int64_t milli[GROUP_FIELD_COUNT_])
 {
-    if (!wire_get_signed(data, ret_id))
+    struct sv rest = *data;
+
+    if (!wire_get_signed(&rest, ret_id))
         return false;
     for (int k = 0; k < GROUP_FIELD_COUNT_; k++) {
-        if (!wire_get_signed(data, &milli[k]))
-            return false;
         bool counts = k == GROUP_NODES || k == GROUP_FIT;
         int64_t most = FIGURES_MAX / 2 / (counts ? MILLI : 1);
 
+        if (!wire_get_signed(&rest, &milli[k]))
+            return false;
         milli[k] = max_i64(0, min_i64(milli[k], most)) * (counts ? MILLI : 1);
     }
+    *data = rest;
     return true;
 }
 
@@ -344,6 +347,7 @@ struct loading {
     struct groups *groups;
     struct groups_table *to;
     enum level level;
+    bool damaged;
 };
 
 static bool load_pack(void *self, const struct pack *pack)
@@ -353,17 +357,21 @@ static bool load_pack(void *self, const struct pack *pack)
     if (!groups_table_unpack(pack->data, level_step_ms(l->level), l->to)) {
         *l->to = (struct groups_table){0};
         l->groups->damaged++;
+        l->damaged = true;
     }
     return false;
 }
 
 bool groups_file_load(struct groups *g, int64_t policy, enum level level, int64_t first_ms,
-                      struct groups_table *to, struct err *err)
+                      struct groups_table *to, bool *ret_damaged, struct err *err)
 {
     struct loading l = {.groups = g, .to = to, .level = level};
 
     *to = (struct groups_table){0};
-    return packs_each(g->packs, policy, level, first_ms, first_ms + 1, load_pack, &l, err);
+    if (!packs_each(g->packs, policy, level, first_ms, first_ms + 1, load_pack, &l, err))
+        return false;
+    *ret_damaged = l.damaged;
+    return true;
 }
 
 bool groups_file_store(struct groups *g, int64_t policy, enum level level, int64_t first_ms,

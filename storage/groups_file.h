@@ -53,7 +53,7 @@ struct groups_name *groups_names_find(struct groups_names *names, int64_t id);
 
 /* One group more into a row's data: amounts as in groups_sample. */
 void groups_file_put_group(struct strbuf *data, int64_t id, const int64_t at[GROUP_FIELD_COUNT_]);
-/* A row's next group, in thousandths; false at its end, or where it is damaged. */
+/* A row's next group, in thousandths; false at its end, or where it is damaged: then there is more of it. */
 bool groups_file_next_group(struct sv *data, int64_t *ret_id, int64_t milli[GROUP_FIELD_COUNT_]);
 
 /* Takes the place of the one at that time. */
@@ -83,7 +83,7 @@ bool groups_file_next_at(struct groups *g, int64_t policy, int64_t t_ms, int64_t
 
 /* The chunk at first_ms; empty where there is none, and where it is damaged, which is counted. */
 bool groups_file_load(struct groups *g, int64_t policy, enum level level, int64_t first_ms,
-                      struct groups_table *to, struct err *err) MUST_CHECK;
+                      struct groups_table *to, bool *ret_damaged, struct err *err) MUST_CHECK;
 /* Takes its place; of no rows it stays as it is. */
 bool groups_file_store(struct groups *g, int64_t policy, enum level level, int64_t first_ms,
                        const struct groups_table *t, struct err *err) MUST_CHECK;

@@ -6,13 +6,20 @@
 #include "base/num.h"
 #include "storage/groups_file.h"
 
-enum { MAX_PARTS = 4 };
+/* What a level tells of one time, for a part of it of which nothing finer is left. */
+struct share {
+    int64_t whole_ms;
+    size_t n;
+    int64_t id[GROUPS_TABLE_MAX];
+    struct groups_sum at[GROUPS_TABLE_MAX];
+};
 
-/* A time whose level tells of more than is asked for: at the two ends of a range. */
-struct part {
-    int64_t begin_ms, from_ms, until_ms;
-    struct groups_table *whole; /* the chunk that it is in, on the heap */
-    size_t row;
+/* A time that a level does not tell, for the next finer one. */
+struct hole {
+    int64_t from_ms, until_ms;
+    struct share *share; /* what the level says of a longer time around; NULL: nothing */
+    bool owns;
+    bool lost; /* figures of it are damaged */
 };
 
 struct reading {
@@ -20,97 +27,134 @@ struct reading {
     int64_t policy;
     struct groups_names names;
     struct groups_table *table;
-    enum level level;
-    int64_t from_ms, until_ms;
-    struct part parts[MAX_PARTS];
-    size_t n_parts;
+    struct groups_damage damage;
     struct err *err;
 };
 
-static void add_share(struct reading *r, struct groups_table *t, size_t row, int64_t part_ms,
-                      int64_t whole_ms)
-{
-    for (size_t k = 0; k < t->n; k++) {
-        const struct groups_sum *from = groups_table_at(t, row, k);
-        struct groups_name *to =
-            from->covered_ms != 0 ? groups_names_find(&r->names, t->id[k]) : NULL;
+/* One level of a range. */
+struct pass {
+    struct reading *r;
+    enum level level;
+    const struct hole *in;
+    int64_t told_ms; /* up to here it is told, or a hole */
+    struct hole *holes;
+    size_t n, cap;
+};
 
-        if (to != NULL)
-            groups_sum_join(&to->sum, from, part_ms, whole_ms);
-    }
+static void add_one(struct reading *r, int64_t id, const struct groups_sum *from, int64_t part_ms,
+                    int64_t whole_ms)
+{
+    struct groups_name *to = from->covered_ms != 0 ? groups_names_find(&r->names, id) : NULL;
+
+    if (to != NULL)
+        groups_sum_join(&to->sum, from, part_ms, whole_ms);
 }
 
-static void keep_part(struct reading *r, size_t row, int64_t begin_ms, int64_t from_ms,
-                      int64_t until_ms)
+/* Up to until_ms nothing is told. */
+static void add_hole(struct pass *p, int64_t until_ms, bool lost)
 {
-    struct part *part;
+    struct hole hole = *p->in;
 
-    if (r->n_parts == MAX_PARTS)
+    hole.from_ms = p->told_ms;
+    hole.until_ms = min_i64(until_ms, p->in->until_ms);
+    hole.lost |= lost;
+    hole.owns = false;
+    if (hole.from_ms >= hole.until_ms)
         return;
-    part = &r->parts[r->n_parts++];
-    *part =
-        (struct part){.begin_ms = begin_ms, .from_ms = from_ms, .until_ms = until_ms, .row = row};
-    part->whole = xmalloc(sizeof *part->whole);
-    *part->whole = *r->table;
+    p->told_ms = hole.until_ms;
+    VEC_PUSH(p->holes, p->n, p->cap, hole);
 }
 
-static bool read_chunk(void *self, const struct pack *pack)
+/* An edge cuts a row: the next finer level tells of its part, else it is a share. */
+static void cut_row(struct pass *p, size_t row, int64_t until_ms, int64_t step_ms)
 {
-    struct reading *r = self;
-    int64_t step_ms = level_step_ms(r->level);
+    struct groups_table *t = p->r->table;
+    struct hole hole = {.from_ms = p->told_ms, .until_ms = until_ms, .owns = true};
 
-    if (!groups_table_unpack(pack->data, step_ms, r->table)) {
-        r->groups->damaged++;
+    hole.share = xmalloc(sizeof *hole.share);
+    hole.share->whole_ms = step_ms;
+    hole.share->n = t->n;
+    memcpy(hole.share->id, t->id, t->n * sizeof *t->id);
+    memcpy(hole.share->at, groups_table_at(t, row, 0), t->n * sizeof *t->at);
+    p->told_ms = until_ms;
+    VEC_PUSH(p->holes, p->n, p->cap, hole);
+}
+
+static void take_row(struct pass *p, size_t row, int64_t begin_ms)
+{
+    int64_t step_ms = level_step_ms(p->level);
+    int64_t until_ms = min_i64(p->in->until_ms, begin_ms + step_ms), part_ms;
+    struct groups_table *t = p->r->table;
+
+    if (p->told_ms >= until_ms || begin_ms >= until_ms)
+        return;
+    part_ms = until_ms - max_i64(p->told_ms, begin_ms);
+    p->told_ms = until_ms - part_ms;
+    if (part_ms < step_ms && p->level != LEVEL_GROUP_MINUTE) {
+        cut_row(p, row, until_ms, step_ms);
+        return;
+    }
+    for (size_t k = 0; k < t->n; k++)
+        add_one(p->r, t->id[k], groups_table_at(t, row, k), part_ms, step_ms);
+    p->told_ms = until_ms;
+}
+
+/* Of a chunk that can be read it is known where it tells of nothing; what came before it is a hole. */
+static bool take_chunk(void *self, const struct pack *pack)
+{
+    struct pass *p = self;
+    int64_t step_ms = level_step_ms(p->level), end_ms = pack->first_ms + level_span_ms(p->level);
+
+    add_hole(p, pack->first_ms, false);
+    if (!groups_table_unpack(pack->data, step_ms, p->r->table)) {
+        p->r->groups->damaged++;
+        p->r->damage.parts++;
+        add_hole(p, max_i64(pack->begin_ms, pack->first_ms), false);
+        add_hole(p, min_i64(pack->until_ms, end_ms), true);
+        add_hole(p, end_ms, false);
         return true;
     }
-    for (size_t i = 0; i < r->table->rows; i++) {
-        int64_t begin_ms = pack->first_ms + r->table->step[i] * step_ms;
-        int64_t from_ms = max_i64(r->from_ms, begin_ms);
-        int64_t until_ms = min_i64(r->until_ms, begin_ms + step_ms);
+    for (size_t i = 0; i < p->r->table->rows; i++) {
+        int64_t begin_ms = pack->first_ms + p->r->table->step[i] * step_ms;
 
-        if (from_ms >= until_ms)
-            continue;
-        if (until_ms - from_ms < step_ms && r->level != LEVEL_GROUP_MINUTE)
-            keep_part(r, i, begin_ms, from_ms, until_ms);
+        if (p->in->share == NULL && !p->in->lost)
+            add_hole(p, begin_ms, false);
+        take_row(p, i, begin_ms);
+    }
+    if (p->in->share != NULL || p->in->lost)
+        p->told_ms = max_i64(p->told_ms, min_i64(end_ms, p->in->until_ms));
+    return true;
+}
+
+/* No level tells of it but for a share. */
+static void end_hole(struct reading *r, const struct hole *hole)
+{
+    const struct share *s = hole->share;
+    int64_t ms = hole->until_ms - hole->from_ms;
+
+    for (size_t k = 0; s != NULL && k < s->n; k++)
+        add_one(r, s->id[k], &s->at[k], ms, s->whole_ms);
+    if (s == NULL && hole->lost)
+        r->damage.missing_ms += ms;
+}
+
+/* From the coarsest level down: what one does not tell is asked of the next finer one. */
+static bool read_level(struct reading *r, enum level level, const struct hole *in)
+{
+    struct pass p = {.r = r, .level = level, .in = in, .told_ms = in->from_ms};
+    bool ok = packs_each(r->groups->packs, r->policy, level, in->from_ms, in->until_ms, take_chunk,
+                         &p, r->err);
+
+    add_hole(&p, in->until_ms, false);
+    for (size_t i = 0; i < p.n; i++) {
+        if (level == LEVEL_GROUP_MINUTE)
+            end_hole(r, &p.holes[i]);
         else
-            add_share(r, r->table, i, until_ms - from_ms, step_ms);
+            ok = ok && read_level(r, (enum level)(level - 1), &p.holes[i]);
+        if (p.holes[i].owns)
+            free(p.holes[i].share);
     }
-    return true;
-}
-
-static bool read_level(struct reading *r, enum level level, int64_t from_ms, int64_t until_ms);
-
-/* From the finer chunk of that time; where it is gone, a share of what is told of the whole. */
-static bool read_part(struct reading *r, const struct part *part, enum level level)
-{
-    enum level finer = (enum level)(level - 1);
-    bool has;
-
-    if (!packs_has(r->groups->packs, r->policy, finer, part->begin_ms, &has, r->err))
-        return false;
-    if (has)
-        return read_level(r, finer, part->from_ms, part->until_ms);
-    add_share(r, part->whole, part->row, part->until_ms - part->from_ms, level_step_ms(level));
-    return true;
-}
-
-static bool read_level(struct reading *r, enum level level, int64_t from_ms, int64_t until_ms)
-{
-    struct part parts[MAX_PARTS];
-    size_t n;
-    bool ok;
-
-    r->level = level;
-    r->from_ms = from_ms;
-    r->until_ms = until_ms;
-    r->n_parts = 0;
-    ok = packs_each(r->groups->packs, r->policy, level, from_ms, until_ms, read_chunk, r, r->err);
-    n = r->n_parts;
-    memcpy(parts, r->parts, n * sizeof *parts);
-    for (size_t i = 0; i < n; i++) {
-        ok = ok && read_part(r, &parts[i], level);
-        free(parts[i].whole);
-    }
+    free(p.holes);
     return ok;
 }
 
@@ -125,10 +169,15 @@ static void read_span(void *self, struct sv data, int64_t from_ms, int64_t until
         if (to != NULL)
             groups_sum_add(&to->sum, milli, until_ms - from_ms);
     }
+    if (data.len == 0)
+        return;
+    r->damage.parts++;
+    r->damage.missing_ms += until_ms - from_ms;
 }
 
 static bool read_all(struct reading *r, int64_t from_ms, int64_t until_ms)
 {
+    const struct hole all = {.from_ms = from_ms, .until_ms = until_ms};
     /* One that began before may hold into the range. */
     const struct groups_reach in = {.first_ms = from_ms - GROUPS_MAX_HOLD_MS,
                                     .before_ms = until_ms,
@@ -136,12 +185,14 @@ static bool read_all(struct reading *r, int64_t from_ms, int64_t until_ms)
                                     .until_ms = until_ms};
 
     return groups_names_read(r->groups, r->policy, &r->names, r->err) &&
-           read_level(r, LEVEL_GROUP_DAY, from_ms, until_ms) &&
-           groups_file_spans(r->groups, r->policy, &in, read_span, r, r->err);
+           (r->names.n == 0 ||
+            (read_level(r, LEVEL_GROUP_DAY, &all) &&
+             groups_file_spans(r->groups, r->policy, &in, read_span, r, r->err)));
 }
 
 bool groups_read(struct groups *g, struct sv policy, int64_t from_ms, int64_t until_ms,
-                 groups_each_fn *each, void *self, struct err *err)
+                 groups_each_fn *each, void *self, struct groups_damage *ret_damage,
+                 struct err *err)
 {
     struct reading r = {.groups = g, .err = err};
     bool ok = samples_find_policy(g->samples, policy, &r.policy, err);
@@ -156,6 +207,8 @@ bool groups_read(struct groups *g, struct sv policy, int64_t from_ms, int64_t un
                                               .value = sv_from(name->value),
                                               .sum = name->sum});
     }
+    if (ok)
+        *ret_damage = r.damage;
     groups_names_done(&r.names);
     free(r.table);
     return ok;

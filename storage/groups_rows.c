@@ -185,9 +185,9 @@ static bool put_figures(struct groups *g, int64_t id, struct sv policy,
 {
     enum level level = rows[0].level;
     int64_t chunk_ms = packs_floor(rows[0].first_ms, level_span_ms(level)), group;
-    bool some = false;
+    bool some = false, damaged;
 
-    if (!groups_file_load(g, id, level, chunk_ms, t, err))
+    if (!groups_file_load(g, id, level, chunk_ms, t, &damaged, err))
         return false;
     for (size_t i = 0; i < n; i++) {
         size_t row = groups_table_row(t, (rows[i].first_ms - chunk_ms) / level_step_ms(level));

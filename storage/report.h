@@ -32,6 +32,7 @@
 
 #include "base/strbuf.h"
 #include "storage/calendar.h"
+#include "storage/groups_read.h"
 #include "storage/history.h"
 #include "storage/series.h"
 
@@ -204,6 +205,7 @@ struct report {
     size_t n_clusters;
     struct report_group *groups; /* by label and name; those without a value last */
     size_t n_groups;
+    struct groups_damage groups_damage;
 };
 
 /*

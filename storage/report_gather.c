@@ -8,7 +8,6 @@
 #include "storage/activity.h"
 #include "storage/bins.h"
 #include "storage/blocked.h"
-#include "storage/groups_read.h"
 #include "storage/series.h"
 
 enum { HOURS = 24 };
@@ -782,7 +781,7 @@ static bool add_groups(struct history *h, struct report *r, struct err *err)
     struct grouping g = {.report = r};
 
     return groups_read(h->groups, sv_from(r->policy), r->query.since_ms, r->query.until_ms,
-                       take_group, &g, err);
+                       take_group, &g, &r->groups_damage, err);
 }
 
 /* Where nobody said since when, the report begins with what was recorded: what is rolled up begins with its hour. */

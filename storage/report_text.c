@@ -627,6 +627,8 @@ static void print_json(const struct report_story *s, struct strbuf *out)
     json_time(&w, "until", r->query.until_ms);
     json_terms(&r->query.terms, &w);
     jsonw_i64(&w, "damaged_chunks", r->damaged_chunks);
+    jsonw_i64(&w, "damaged_groups", r->groups_damage.parts);
+    jsonw_milli(&w, "missing_groups_seconds", r->groups_damage.missing_ms);
     json_summary(s, &w);
     jsonw_array(&w, "rows");
     for (size_t i = 0; i < r->n_rows; i++) {

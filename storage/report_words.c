@@ -471,24 +471,44 @@ static bool say_before(const struct report_story *s, struct strbuf *out)
     return true;
 }
 
+static void put_damage(const struct report *r, struct strbuf *out)
+{
+    const struct groups_damage *groups = &r->groups_damage;
+
+    if (r->damaged_chunks != 0) {
+        put_count(out, r->damaged_chunks, "part", "parts");
+        add(out, " of the event journal cannot be read: pods of that time are missing.");
+    }
+    if (groups->parts == 0)
+        return;
+    add(out, r->damaged_chunks != 0 ? " " : "");
+    put_count(out, groups->parts, "part", "parts");
+    add(out, " of the figures of groups of nodes cannot be read: ");
+    if (groups->missing_ms > 0) {
+        add(out, "of ");
+        report_put_duration(out, groups->missing_ms);
+        add(out, " nothing else tells.");
+    } else {
+        add(out, "finer or coarser ones stand in their place.");
+    }
+}
+
 static bool say_gaps(const struct report *r, struct strbuf *out)
 {
     int64_t missing_ms = r->total.span_ms - r->total.covered_ms;
+    bool damaged = r->damaged_chunks != 0 || r->groups_damage.parts != 0;
 
-    if (missing_ms <= 0 && r->damaged_chunks == 0)
-        return false;
     if (missing_ms > 0) {
         report_put_duration(out, missing_ms);
         add(out, " were not recorded, in ");
         put_count(out, r->all_gaps, "gap", "gaps");
         add(out, "; no figure counts them.");
     }
-    if (r->damaged_chunks != 0) {
+    if (damaged) {
         add(out, missing_ms > 0 ? " " : "");
-        put_count(out, r->damaged_chunks, "part", "parts");
-        add(out, " of the event journal cannot be read: pods of that time are missing.");
+        put_damage(r, out);
     }
-    return true;
+    return missing_ms > 0 || damaged;
 }
 
 static void put_dispute(const struct report *r, struct strbuf *out)

@@ -26,7 +26,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "storage/groups_read.h"
 #include "storage/report.h"
 #include "storage/series.h"
 
@@ -430,13 +429,14 @@ static void skip_total(void *self UNUSED, const struct groups_total *total UNUSE
 static double read_groups_ms(struct history *h)
 {
     int64_t best = INT64_MAX;
+    struct groups_damage damage;
     struct err err = {0};
 
     for (int i = 0; i < READS; i++) {
         int64_t begun = cpu_us();
 
         check(groups_read(h->groups, SV("miner"), START_MS + PACKS_MINUTE_MS, INT64_C(1) << 42,
-                          skip_total, NULL, &err),
+                          skip_total, NULL, &damage, &err),
               &err);
         best = cpu_us() - begun < best ? cpu_us() - begun : best;
     }

@@ -92,13 +92,22 @@ static void take(void *self, const struct groups_total *total)
     t->sum = total->sum;
 }
 
-static void read_all(struct kept *k, int64_t from_ms, int64_t until_ms, struct found *f)
+static struct groups_damage read_some(struct kept *k, int64_t from_ms, int64_t until_ms,
+                                      struct found *f)
 {
+    struct groups_damage damage;
     struct err err = {0};
 
     f->n = 0;
-    cr_assert(groups_read(k->history.groups, SV("miner"), from_ms, until_ms, take, f, &err), "%s",
-              err.text);
+    cr_assert(
+        groups_read(k->history.groups, SV("miner"), from_ms, until_ms, take, f, &damage, &err),
+        "%s", err.text);
+    return damage;
+}
+
+static void read_all(struct kept *k, int64_t from_ms, int64_t until_ms, struct found *f)
+{
+    cr_assert_eq(read_some(k, from_ms, until_ms, f).parts, 0);
     cr_assert_eq(groups_damaged(k->history.groups), 0);
 }
 
@@ -511,28 +520,141 @@ Test(groups, what_stays_the_same_is_the_same_however_often_it_is_merged)
     cr_assert_eq(memcmp(held.at[0].at, next.at[0].at, sizeof next.at[0].at), 0);
 }
 
-/* Each byte of a chunk in turn is another one: it is left out and counted, and nothing breaks. */
-Test(groups, a_damaged_chunk_is_left_out_and_counted)
+/* ---- damage ---- */
+
+enum { DAMAGE_DAYS = 3, DAMAGE_HOURS = 24 * DAMAGE_DAYS };
+
+/* Each day's hours rise by a core, and the second half of each has 600 milli-cores more. */
+static void keep_hours(struct kept *k, int64_t from_ms, int64_t until_ms)
+{
+    struct err err = {0};
+
+    cr_assert(db_begin(k->history.db, &err), "%s", err.text);
+    for (int64_t t_ms = from_ms; t_ms < until_ms; t_ms += 30 * SAMPLES_STEP_MS) {
+        struct groups_sample s = sample_at(t_ms, ZONE);
+        int64_t hour = (t_ms - T0) / PACKS_HOUR_MS % 24;
+
+        s.merged = 27; /* until the next */
+        add_group(&s, "eu-1a", 2,
+                  1000 * (hour + 1) + ((t_ms - T0) % PACKS_HOUR_MS >= PACKS_HOUR_MS / 2 ? 600 : 0),
+                  0);
+        keep(k, &s);
+    }
+    cr_assert(db_commit(k->history.db, &err), "%s", err.text);
+    pack_all(k, until_ms + PACKS_HOUR_MS);
+}
+
+/* The checksums of chunks are others. */
+static void spoil(struct kept *k, const char *which)
+{
+    char sql[400];
+    struct err err = {0};
+
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE pack SET data = substr(data, 1, length(data) - 1) || "
+                   "CASE WHEN substr(data, -1) = x'00' THEN x'01' ELSE x'00' END WHERE %s",
+                   which);
+    cr_assert(db_exec(k->history.db, sql, &err), "%s", err.text);
+}
+
+#define MINUTES "level = 4"
+#define HOURS_  "level = 5"
+#define DAYS_   "level = 6"
+#define SECOND  " AND first = 1790035200000" /* the second day */
+#define FIFTH   " AND first = 1790049600000" /* its fifth hour */
+
+Test(groups, other_levels_tell_where_a_chunk_is_damaged)
+{
+    static const struct {
+        const char *name, *which;
+        int64_t from_min, until_min, parts, covered_min, missing_min, paid;
+    } rows[] = {
+        {"nothing", "0", 0, 60 * DAMAGE_HOURS, 0, 60 * DAMAGE_HOURS, 0, 12800},
+        {"days: hours tell", DAYS_, 0, 60 * DAMAGE_HOURS, 1, 60 * DAMAGE_HOURS, 0, 12800},
+        {"days, with edges", DAYS_, 390, 720, 1, 330, 0, 10055},
+        {"hours: days tell", HOURS_, 0, 60 * DAMAGE_HOURS, 0, 60 * DAMAGE_HOURS, 0, 12800},
+        {"hours, with edges: minutes tell", HOURS_, 390, 720, 1, 330, 0, 10055},
+        {"minutes, within an hour: a share of it", MINUTES, 390, 420, 1, 30, 0, 7300},
+        {"minutes and hours: a share of the day", "level IN (4, 5)", 360, 720, 7, 360, 0, 12800},
+        {"days and hours of a day: minutes tell", DAYS_ " OR " HOURS_ SECOND, 0, 60 * DAMAGE_HOURS,
+         2, 60 * DAMAGE_HOURS, 0, 12800},
+        {"all of an hour", DAYS_ " OR " HOURS_ SECOND " OR " MINUTES FIFTH, 0, 60 * DAMAGE_HOURS, 3,
+         60 * DAMAGE_HOURS - 60, 60, 12906},
+        {"all", "level IN (4, 5, 6)", 0, 60 * DAMAGE_HOURS, 1 + DAMAGE_DAYS + DAMAGE_HOURS, 0,
+         60 * DAMAGE_HOURS, 0},
+    };
+    CLEANUP(free_ptr) struct found *f = xcalloc(1, sizeof *f);
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct groups_damage damage;
+        const struct groups_sum *sum;
+        struct kept k;
+
+        open_kept(&k);
+        keep_hours(&k, T0, T0 + DAMAGE_DAYS * PACKS_DAY_MS);
+        spoil(&k, rows[i].which);
+        damage = read_some(&k, T0 + rows[i].from_min * PACKS_MINUTE_MS,
+                           T0 + rows[i].until_min * PACKS_MINUTE_MS, f);
+        sum = sum_of(f, "eu-1a");
+        cr_expect_eq(damage.parts, rows[i].parts, "%s: %lld", rows[i].name,
+                     (long long)damage.parts);
+        cr_expect_eq(damage.missing_ms, rows[i].missing_min * PACKS_MINUTE_MS, "%s: %lld",
+                     rows[i].name, (long long)damage.missing_ms);
+        cr_expect_eq(sum->covered_ms, rows[i].covered_min * PACKS_MINUTE_MS, "%s: %lld",
+                     rows[i].name, (long long)sum->covered_ms);
+        cr_expect_eq(groups_mean_milli(sum, GROUP_PAID), rows[i].paid, "%s: %lld", rows[i].name,
+                     (long long)groups_mean_milli(sum, GROUP_PAID));
+        done_kept(&k);
+    }
+}
+
+/* What is packed later does not take the place of what a damaged chunk told of. */
+Test(groups, a_damaged_chunk_is_made_anew_of_finer_ones)
+{
+    CLEANUP(free_ptr) struct found *f = xcalloc(1, sizeof *f);
+    int64_t second_ms = T0 + PACKS_DAY_MS, noon_ms = second_ms + PACKS_DAY_MS / 2;
+    struct groups_damage damage;
+    struct kept k;
+
+    open_kept(&k);
+    keep_hours(&k, T0, noon_ms);
+    spoil(&k, "level IN (5, 6)");
+    keep_hours(&k, noon_ms, second_ms + PACKS_DAY_MS);
+    /* Hours of the first day stay damaged: nothing was added to them. */
+    damage = read_some(&k, T0, second_ms + PACKS_DAY_MS, f);
+    cr_assert_eq(damage.parts, 1);
+    cr_assert_eq(damage.missing_ms, 0);
+    cr_assert_eq(sum_of(f, "eu-1a")->covered_ms, 2 * PACKS_DAY_MS);
+    cr_assert_eq(groups_mean_milli(sum_of(f, "eu-1a"), GROUP_PAID), 12800);
+    done_kept(&k);
+    open_kept(&k);
+    keep_hours(&k, T0, noon_ms);
+    spoil(&k, "level = 6 OR (level = 5" SECOND ")");
+    keep_hours(&k, noon_ms, second_ms + PACKS_DAY_MS);
+    cr_assert_eq(read_some(&k, T0, second_ms + PACKS_DAY_MS, f).parts, 0);
+    cr_assert_eq(sum_of(f, "eu-1a")->covered_ms, 2 * PACKS_DAY_MS);
+    cr_assert_eq(groups_mean_milli(sum_of(f, "eu-1a"), GROUP_PAID), 12800);
+    done_kept(&k);
+}
+
+Test(groups, a_damaged_sample_is_counted)
 {
     struct groups_sample s = sample_at(T0, ZONE);
-    struct found *f = xcalloc(1, sizeof *f);
+    CLEANUP(free_ptr) struct found *f = xcalloc(1, sizeof *f);
+    struct groups_damage damage;
     struct err err = {0};
     struct kept k;
 
     open_kept(&k);
     add_group(&s, "eu-1a", 2, 1000, 0);
     keep(&k, &s);
-    pack_all(&k, T0 + PACKS_DAY_MS);
     cr_assert(db_exec(k.history.db,
-                      "UPDATE pack SET data = substr(data, 1, length(data) - 1) || x'00'", &err),
+                      "UPDATE group_sample SET data = substr(data, 1, length(data) - 1)", &err),
               "%s", err.text);
-    f->n = 0;
-    cr_assert(groups_read(k.history.groups, SV("miner"), T0, T0 + PACKS_HOUR_MS, take, f, &err),
-              "%s", err.text);
-    cr_assert_eq(f->n, 0);
-    cr_assert_geq(groups_damaged(k.history.groups), 1);
+    damage = read_some(&k, T0, T0 + 20000, f);
+    cr_assert_eq(damage.parts, 1);
+    cr_assert_eq(damage.missing_ms, 20000);
     done_kept(&k);
-    free(f);
 }
 
 Test(groups, a_table_comes_out_of_its_bytes_as_it_went_in)

@@ -590,6 +590,42 @@ Test(report_page, tells_of_groups_of_nodes_in_every_form)
     reported_done(&d);
 }
 
+Test(report_page, says_what_is_missing_of_groups)
+{
+    static const char sentence[] = "2 parts of the figures of groups of nodes cannot be read: of 1 "
+                                   "min 0 s nothing else tells.";
+    struct reported d;
+    struct report r;
+    struct report_story story = {.now = &r};
+    struct strbuf out;
+    struct err err = {0};
+
+    reported_open(&d);
+    reported_fill(&d, "miner", T0, T0 + 3 * HOUR, 40000);
+    add_groups(&d);
+    cr_assert(db_exec(d.history.db,
+                      "UPDATE group_sample SET data = substr(data, 1, length(data) - 1) WHERE t IN "
+                      "(SELECT t FROM group_sample ORDER BY t DESC LIMIT 2)",
+                      &err),
+              "%s", err.text);
+    r = reported_make(&d, &(struct report_query){.by = REPORT_HOUR, .until_ms = T0 + 3 * HOUR});
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    report_print(&story, REPORT_TABLE, &out);
+    cr_expect_not_null(strstr(strbuf_str(&out), sentence), "%s", strbuf_str(&out));
+    strbuf_clear(&out);
+    report_print(&story, REPORT_JSON, &out);
+    cr_expect_not_null(
+        strstr(strbuf_str(&out), "\"damaged_groups\":2,\"missing_groups_seconds\":60,"), "%s",
+        strbuf_str(&out));
+    cr_expect_not_null(strstr(strbuf_str(&out), sentence));
+    strbuf_clear(&out);
+    report_page(&story, &out);
+    cr_expect_not_null(strstr(strbuf_str(&out), sentence));
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
+
 /* Markup in a name stays text, every element that is opened is closed, and there is nothing to run or to load. */
 Test(report_page, makes_a_page_that_needs_nothing_else)
 {
