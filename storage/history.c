@@ -1,5 +1,6 @@
 #include "storage/history.h"
 
+#include "base/num.h"
 #include "storage/activity.h"
 #include "storage/codec.h"
 #include "storage/rollup.h"
@@ -13,7 +14,15 @@ enum { SHRINK_PART = 10, HOLD_HOURS = 25 };
     "SELECT first, last, why, decisions FROM gap WHERE last >= :from AND first < :until ORDER BY " \
     "id"
 #define ALL_PACKS   "SELECT data FROM pack UNION ALL SELECT data FROM activity"
+#define CHANGES     "SELECT total_changes()"
 #define FORGET_GAPS "DELETE FROM gap WHERE last < :before"
+
+#define FORGET_GROUP_NAMES                                                                         \
+    "DELETE FROM node_group WHERE policy NOT IN (SELECT policy FROM pack WHERE level >= 4"         \
+    " UNION SELECT policy FROM group_sample)"
+
+_Static_assert(LEVEL_GROUP_MINUTE == 4 && LEVEL_COUNT_ == LEVEL_GROUP_DAY + 1,
+               "levels of groups come last");
 
 bool history_open(const struct db_options *options, struct history *ret_history, struct err *err)
 {
@@ -223,38 +232,68 @@ bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err 
     return finish(h, ok, err);
 }
 
-/* Drops the oldest tenth of a level's time, and at least one of its chunks. */
-static bool shrink_level(struct history *h, enum level level, bool *ret_any, struct err *err)
+/* From the first row of a level to the end of the last, of figures and of what happened; both 0: there are none. */
+static bool level_span(struct history *h, enum level level, int64_t *ret_begin_ms,
+                       int64_t *ret_until_ms, struct err *err)
 {
-    int64_t begin, until, part;
+    int64_t begin, until, told_begin, told_until;
 
-    if (!packs_span(h->packs, level, &begin, &until, err))
+    if (!packs_span(h->packs, level, &begin, &until, err) ||
+        !packs_span(h->activity, level, &told_begin, &told_until, err))
         return false;
-    *ret_any = until != 0;
-    part = (until - begin) / SHRINK_PART;
-    return !*ret_any ||
-           forget_level(h, level,
-                        begin + (part > level_span_ms(level) ? part : level_span_ms(level)), err);
+    *ret_begin_ms = until == 0 ? told_begin : told_until == 0 ? begin : min_i64(begin, told_begin);
+    *ret_until_ms = max_i64(until, told_until);
+    return true;
 }
 
+/* Drops the oldest tenth of a level's time, and at least one of its chunks, but never the newest. */
+static bool shrink_level(struct history *h, enum level level, bool *ret_any, struct err *err)
+{
+    int64_t begin, until, before, span_ms = level_span_ms(level);
+
+    if (!level_span(h, level, &begin, &until, err))
+        return false;
+    before = min_i64(begin + max_i64((until - begin) / SHRINK_PART, span_ms),
+                     packs_floor(until - 1, span_ms));
+    *ret_any = until != 0 && begin < before;
+    return !*ret_any || forget_level(h, level, before, err);
+}
+
+/* What tells least goes first: minutes, and only where none but the newest are left what is coarser. */
 static bool shrink_figures(struct history *h, struct err *err)
 {
-    bool any;
+    static const enum level order[][2] = {
+        {LEVEL_MINUTE, LEVEL_MINUTE}, {LEVEL_HOUR, LEVEL_GROUP_HOUR}, {LEVEL_DAY, LEVEL_GROUP_DAY}};
+    bool any = false, others = false;
 
-    return shrink_level(h, LEVEL_MINUTE, &any, err) &&
-           (any || (shrink_level(h, LEVEL_HOUR, &any, err) &&
-                    shrink_level(h, LEVEL_GROUP_HOUR, &any, err)));
+    for (size_t i = 0; !any && !others && i < COUNT_OF(order); i++) {
+        if (!shrink_level(h, order[i][0], &any, err) || !shrink_level(h, order[i][1], &others, err))
+            return false;
+    }
+    return true;
+}
+
+/* Names of groups that nothing is kept of. */
+static bool forget_group_names(struct history *h, struct err *err)
+{
+    return db_exec(h->db, FORGET_GROUP_NAMES, err);
 }
 
 static bool shrink(struct history *h, struct err *err)
 {
-    int64_t first, last;
+    int64_t first, last, before = 0, after = 0;
     bool ok;
 
     if (!db_begin(h->db, err))
         return false;
-    ok = chunks_drop_oldest(h->chunks, err) && samples_span(h->samples, &first, &last, err) &&
-         forget_before(h, first + (last - first) / SHRINK_PART, err) && shrink_figures(h, err);
+    ok = db_number(h->db, CHANGES, &before, err) && chunks_drop_oldest(h->chunks, err) &&
+         samples_span(h->samples, &first, &last, err) &&
+         forget_before(h, first + (last - first) / SHRINK_PART, err) && shrink_figures(h, err) &&
+         forget_group_names(h, err) && db_number(h->db, CHANGES, &after, err);
+    if (ok && before == after)
+        ok = err_set(err, ERR_STORAGE, DB_FULL,
+                     "%s: stands at its limit of size, and nothing but the newest is left to drop",
+                     db_path(h->db));
     return finish(h, ok, err);
 }
 

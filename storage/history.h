@@ -64,8 +64,9 @@ bool history_forget(struct history *h, const struct history_keep *keep, int64_t 
 bool history_pack(struct history *h, int64_t now_ms, bool *ret_more, struct err *err) MUST_CHECK;
 
 /*
- * Makes room in a file that stands at its limit: drops the journal's oldest segment and the oldest tenth of the time of samples and
- * of minutes, and of hours where there are no minutes left.
+ * Makes room in a file that stands at its limit: drops the journal's oldest segment, the oldest tenth of the time of samples and of minutes;
+ * where there are no minutes but the newest that of hours, and then that of days; and names of groups of a policy of whose groups nothing
+ * is left. The newest chunk of each level stays, and the journal's newest segment. DB_FULL where nothing could be dropped.
  */
 bool history_shrink(struct history *h, struct err *err) MUST_CHECK;
 

@@ -471,6 +471,109 @@ Test(history, makes_room_at_its_limit_of_size)
     folder_done(&f);
 }
 
+static int64_t number(struct history *h, const char *sql)
+{
+    struct err err = {0};
+    int64_t n = 0;
+
+    cr_assert(db_number(h->db, sql, &n, &err), "%s", err.text);
+    return n;
+}
+
+/* Chunks of a level, one after the other. */
+static bool put_figures(struct history *h, int64_t policy, enum level level, int64_t from,
+                        int64_t n, struct err *err)
+{
+    static const char data[3000];
+    bool ok = true;
+
+    for (int64_t i = from; ok && i < from + n; i++)
+        ok = packs_put_steps(h->packs, policy, level, i * level_span_ms(level),
+                             (const int64_t[]){0}, 1, (struct sv){data, sizeof data}, err);
+    return ok;
+}
+
+#define LEFT(LEVEL)   "SELECT count(*) FROM pack WHERE level = " #LEVEL
+#define OLDEST(LEVEL) "SELECT min(first) FROM pack WHERE level = " #LEVEL
+
+/* Minutes go first, then hours, then days with the names of what nobody tells of any more; the newest of each stays, and then that is said. */
+Test(history, makes_room_from_the_finest_to_the_coarsest)
+{
+    struct folder f = folder_new();
+    struct err err = {0};
+    struct history h;
+    int64_t miner, gone, days, hours, shrunk = 0;
+
+    open_at(&f, 1 << 20, &h);
+    cr_assert(db_exec(h.db, "INSERT INTO policy(name) VALUES('miner'), ('gone')", &err), "%s",
+              err.text);
+    cr_assert(samples_find_policy(h.samples, SV("miner"), &miner, &err) &&
+              samples_find_policy(h.samples, SV("gone"), &gone, &err));
+    cr_assert(db_exec(h.db,
+                      "INSERT INTO node_group(policy, label, value) SELECT id, 'zone', 'a' FROM "
+                      "policy",
+                      &err),
+              "%s", err.text);
+    cr_assert(put_figures(&h, miner, LEVEL_MINUTE, 0, 20, &err) &&
+                  put_figures(&h, miner, LEVEL_HOUR, 0, 20, &err) &&
+                  put_figures(&h, miner, LEVEL_GROUP_HOUR, 0, 20, &err) &&
+                  put_figures(&h, miner, LEVEL_GROUP_DAY, 0, 20, &err) &&
+                  put_figures(&h, gone, LEVEL_GROUP_DAY, 0, 1, &err) &&
+                  put_figures(&h, miner, LEVEL_DAY, 0, 20, &err),
+              "%s", err.text);
+    while (history_shrink(&h, &err)) {
+        days = number(&h, LEFT(3));
+        hours = number(&h, LEFT(2));
+        cr_assert(number(&h, LEFT(1)) == 1 || hours == 20);
+        cr_assert(hours == 1 || days == 20);
+        cr_assert_lt(shrunk++, 100);
+    }
+    cr_assert_gt(shrunk, 6);
+    cr_assert_eq(err.code, DB_FULL, "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "nothing but the newest"), "%s", err.text);
+    for (int level = LEVEL_MINUTE; level <= LEVEL_GROUP_DAY; level++) {
+        char sql[96];
+
+        if (level == LEVEL_GROUP_MINUTE)
+            continue;
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT count(*) = 1 AND min(first) > 0 FROM pack WHERE level = %d", level);
+        cr_assert_eq(number(&h, sql), 1, "level %d", level);
+    }
+    cr_assert_eq(number(&h, "SELECT count(*) FROM node_group"), 1);
+    history_close(&h);
+    folder_done(&f);
+}
+
+/* A file full of days, which nothing finer makes room for, goes on taking the newest. */
+Test(history, goes_on_recording_when_days_fill_it)
+{
+    struct folder f = folder_new();
+    struct random r = random_start("days");
+    struct err err = {0};
+    struct history h;
+    int64_t t_ms = 1000, oldest;
+    int full = 0;
+
+    open_at(&f, 1 << 20, &h);
+    cr_assert(add_batch(&h, &r, &t_ms, &err), "%s", err.text);
+    for (int64_t i = 0; i < 2000; i++) {
+        if (put_figures(&h, 1, LEVEL_DAY, i, 1, &err))
+            continue;
+        cr_assert_eq(err.code, DB_FULL, "%s", err.text);
+        oldest = number(&h, OLDEST(3));
+        cr_assert(history_shrink(&h, &err), "%s", err.text);
+        cr_assert_gt(number(&h, OLDEST(3)), oldest);
+        cr_assert(put_figures(&h, 1, LEVEL_DAY, i, 1, &err), "after shrink %d: %s", full, err.text);
+        cr_assert(add_batch(&h, &r, &t_ms, &err), "%s", err.text);
+        full++;
+    }
+    cr_assert_gt(full, 3);
+    cr_assert_leq(db_bytes(h.db), 1 << 20);
+    history_close(&h);
+    folder_done(&f);
+}
+
 Test(history, damaged_parts_are_counted)
 {
     struct random random = {.seed = 3, .state = 3};
