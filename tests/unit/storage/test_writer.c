@@ -401,6 +401,7 @@ static sqlite3 *other;
 static void lock_file(void *self)
 {
     cr_assert_eq(sqlite3_open(((struct folder *)self)->file, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_busy_timeout(other, 30000), SQLITE_OK); /* a commit is under way, maybe */
     cr_assert_eq(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 }
 
