@@ -56,7 +56,7 @@ typedef void exposition_take(void *self, const struct exposition_sample *sample)
 /* The i-th of these gauges, NULL beyond the last. O(metrics). */
 const char *exposition_gauge(size_t i);
 /* Hands over each sample of the gauge that the page would have, by policy in the snapshot's order.
- * False where no such gauge is called so. */
+ * False where no such gauge is called so. `s` NULL: there is no sample. */
 bool exposition_samples(struct sv gauge, const struct snapshot *s, exposition_take *take,
                         void *self);
 

@@ -6,6 +6,7 @@
 #include "agent/serve/metrics/metrics_ask.h"
 #include "agent/serve/metrics/metrics_discovery.h"
 #include "agent/serve/metrics/metrics_fail.h"
+#include "agent/serve/metrics/metrics_values.h"
 
 /* Does one of the tags, or "*", name the body that is there? Compared weakly (RFC 9110, 13.1.2). */
 static bool is_known(struct sv if_none_match, struct sv etag)
@@ -88,7 +89,11 @@ void metrics_api_answer(const struct routes_request *rq, const struct snapshot *
         metrics_discovery_resources(ask.group, ask.version, s, &a->body);
         return;
     case METRICS_SERIES:
+        metrics_values_series(rq, &ask, s, a);
+        return;
     case METRICS_OBJECTS:
+        metrics_values_objects(rq, &ask, s, a);
+        return;
     case METRICS_NOTHING:
     case METRICS_WHAT_COUNT_:
         metrics_fail(a, METRICS_NOT_FOUND, &ask, "there is nothing at this address");

@@ -8,12 +8,14 @@
 /* "deployments.apps", and with a metric behind it. */
 enum { RESOURCE_SIZE = 2 * SNAPSHOT_NAME_SIZE, FULL_NAME_SIZE = RESOURCE_SIZE + 64 };
 
+enum { MAX_SUBRESOURCES = 64 << 10 }; /* the table of metrics as JSON; 200 bytes each */
+
 struct resource {
     const char *name;
     bool namespaced;
 };
 
-static const struct resource fixed[] = {{"namespaces", false}, {"pods", true}, {"services", true}};
+static const struct resource fixed[] = {{"namespaces", false}, {"services", true}};
 
 static struct sv api_group(const char *api_version)
 {
@@ -48,17 +50,20 @@ static bool named_before(const struct snapshot *s, size_t i, const char *resourc
     return false;
 }
 
-/* Calls fn for each resource of the custom metrics, targets last, none twice. */
-static void each_resource(const struct snapshot *s, struct jsonw *w,
-                          void (*fn)(const struct resource *r, struct jsonw *w))
+typedef void resource_fn(const struct resource *r, struct sv metrics, struct jsonw *w);
+
+/* Calls fn for each resource of the custom metrics, targets last, none twice. `metrics` is handed
+ * on. */
+static void each_resource(const struct snapshot *s, struct sv metrics, struct jsonw *w,
+                          resource_fn *fn)
 {
     char name[RESOURCE_SIZE];
 
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
-        fn(&fixed[i], w);
+        fn(&fixed[i], metrics, w);
     for (size_t i = 0; s != NULL && i < s->n_fillers; i++) {
         if (target_resource(&s->fillers[i], name) && !named_before(s, i, name))
-            fn(&(struct resource){.name = name, .namespaced = true}, w);
+            fn(&(struct resource){.name = name, .namespaced = true}, metrics, w);
     }
 }
 
@@ -146,7 +151,7 @@ static void add_plain(const char *name, bool namespaced, const char *kind, struc
     jsonw_end(w);
 }
 
-static void add_plain_resource(const struct resource *r, struct jsonw *w)
+static void add_plain_resource(const struct resource *r, struct sv metrics UNUSED, struct jsonw *w)
 {
     char name[FULL_NAME_SIZE];
     const char *metric;
@@ -170,7 +175,7 @@ void metrics_discovery_resources(enum metrics_group group, const char *version,
     jsonw_array(&w, "resources");
     switch (group) {
     case METRICS_CUSTOM:
-        each_resource(s, &w, add_plain_resource);
+        each_resource(s, (struct sv){0}, &w, add_plain_resource);
         break;
     case METRICS_EXTERNAL:
         for (size_t i = 0; (metric = exposition_gauge(i)) != NULL; i++)
@@ -194,10 +199,26 @@ static void add_response_kind(const char *kind, struct jsonw *w)
     jsonw_end(w);
 }
 
-static void add_aggregated_resource(const struct resource *r, struct jsonw *w)
+/* The metrics as subresources: the same of every resource, and most of the document. */
+static void add_subresources(struct strbuf *out)
 {
+    struct jsonw w;
     const char *metric;
 
+    jsonw_init(&w, out);
+    jsonw_array(&w, NULL);
+    for (size_t i = 0; (metric = exposition_gauge(i)) != NULL; i++) {
+        jsonw_object(&w, NULL);
+        jsonw_cstr(&w, "subresource", metric);
+        add_response_kind("MetricValueList", &w);
+        add_get(&w);
+        jsonw_end(&w);
+    }
+    jsonw_end(&w);
+}
+
+static void add_aggregated_resource(const struct resource *r, struct sv metrics, struct jsonw *w)
+{
     jsonw_object(w, NULL);
     jsonw_cstr(w, "resource", r->name);
     add_response_kind("", w);
@@ -205,15 +226,7 @@ static void add_aggregated_resource(const struct resource *r, struct jsonw *w)
     jsonw_cstr(w, "singularResource", "");
     jsonw_array(w, "verbs");
     jsonw_end(w);
-    jsonw_array(w, "subresources");
-    for (size_t i = 0; (metric = exposition_gauge(i)) != NULL; i++) {
-        jsonw_object(w, NULL);
-        jsonw_cstr(w, "subresource", metric);
-        add_response_kind("MetricValueList", w);
-        add_get(w);
-        jsonw_end(w);
-    }
-    jsonw_end(w);
+    jsonw_raw(w, "subresources", metrics);
     jsonw_end(w);
 }
 
@@ -229,7 +242,8 @@ static void add_aggregated_metric(const char *metric, struct jsonw *w)
 }
 
 static void add_aggregated_version(enum metrics_group group, const char *version,
-                                   const struct snapshot *s, struct jsonw *w)
+                                   const struct snapshot *s, struct sv subresources,
+                                   struct jsonw *w)
 {
     const char *metric;
 
@@ -238,7 +252,7 @@ static void add_aggregated_version(enum metrics_group group, const char *version
     jsonw_array(w, "resources");
     switch (group) {
     case METRICS_CUSTOM:
-        each_resource(s, w, add_aggregated_resource);
+        each_resource(s, subresources, w, add_aggregated_resource);
         break;
     case METRICS_EXTERNAL:
         for (size_t i = 0; (metric = exposition_gauge(i)) != NULL; i++)
@@ -253,7 +267,7 @@ static void add_aggregated_version(enum metrics_group group, const char *version
 }
 
 static void add_aggregated_group(enum metrics_group group, const struct snapshot *s,
-                                 struct jsonw *w)
+                                 struct sv subresources, struct jsonw *w)
 {
     const char *version;
 
@@ -264,7 +278,7 @@ static void add_aggregated_group(enum metrics_group group, const struct snapshot
     jsonw_end(w);
     jsonw_array(w, "versions");
     for (size_t i = 0; (version = metrics_group_version(group, i)) != NULL; i++)
-        add_aggregated_version(group, version, s, w);
+        add_aggregated_version(group, version, s, subresources, w);
     jsonw_end(w);
     jsonw_end(w);
 }
@@ -272,9 +286,12 @@ static void add_aggregated_group(enum metrics_group group, const struct snapshot
 void metrics_discovery_aggregated(unsigned groups, const char *api_version,
                                   const struct snapshot *s, struct strbuf *out)
 {
+    struct strbuf subresources;
     struct jsonw w;
     char full[64];
 
+    strbuf_init(&subresources, MAX_SUBRESOURCES);
+    add_subresources(&subresources);
     (void)snprintf(full, sizeof full, "apidiscovery.k8s.io/%s", api_version);
     begin(&w, out, "APIGroupDiscoveryList", full);
     jsonw_object(&w, "metadata");
@@ -282,8 +299,9 @@ void metrics_discovery_aggregated(unsigned groups, const char *api_version,
     jsonw_array(&w, "items");
     for (int g = 0; g < METRICS_GROUP_COUNT_; g++) {
         if ((groups & 1U << g) != 0)
-            add_aggregated_group((enum metrics_group)g, s, &w);
+            add_aggregated_group((enum metrics_group)g, s, strbuf_sv(&subresources), &w);
     }
     jsonw_end(&w);
     end(&w, out);
+    strbuf_done(&subresources);
 }

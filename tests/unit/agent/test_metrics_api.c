@@ -2,7 +2,6 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/serve/exposition.h"
 #include "agent/serve/metrics/metrics_ask.h"
@@ -224,8 +223,8 @@ Test(metrics_api, lists_resources_of_each_version)
         const char *path, *group_version, *kind;
         size_t resources; /* a metric */
     } rows[] = {
-        {CUSTOM, "custom.metrics.k8s.io/v1beta2", "MetricValueList", 4},
-        {V1BETA1, "custom.metrics.k8s.io/v1beta1", "MetricValueList", 4},
+        {CUSTOM, "custom.metrics.k8s.io/v1beta2", "MetricValueList", 3},
+        {V1BETA1, "custom.metrics.k8s.io/v1beta1", "MetricValueList", 3},
         {EXTERNAL, "external.metrics.k8s.io/v1beta1", "ExternalMetricValueList", 1},
     };
     struct snapshot *s = alive();
@@ -239,7 +238,7 @@ Test(metrics_api, lists_resources_of_each_version)
         cr_expect_str_eq(text_at(json, "groupVersion"), rows[i].group_version);
         cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")),
                      rows[i].resources * n_gauges(), "%s", rows[i].path);
-        check_resources(json, rows[i].kind, rows[i].resources == 4);
+        check_resources(json, rows[i].kind, rows[i].resources == 3);
         cJSON_Delete(json);
     }
     snapshot_unref(s);
@@ -252,12 +251,12 @@ Test(metrics_api, a_resource_of_two_targets_is_listed_once)
 
     sample_filler(&s->fillers[1], "other");
     json = get(CUSTOM, s);
-    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 4 * n_gauges());
+    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 3 * n_gauges());
     cJSON_Delete(json);
     (void)snprintf(s->fillers[1].target_api_version, sizeof s->fillers[1].target_api_version,
                    "batch.example/v1");
     json = get(CUSTOM, s);
-    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 5 * n_gauges());
+    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 4 * n_gauges());
     cJSON_Delete(json);
     snapshot_unref(s);
 }
@@ -266,7 +265,7 @@ Test(metrics_api, is_alive_before_the_first_turn)
 {
     cJSON *json = get(CUSTOM, NULL);
 
-    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 3 * n_gauges());
+    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 2 * n_gauges());
     check_resources(json, "MetricValueList", false);
     cJSON_Delete(json);
 }
@@ -294,7 +293,7 @@ static void check_aggregated_group(const cJSON *item, bool custom)
     cJSON_ArrayForEach(version, in(item, "versions"))
     {
         cr_expect_str_eq(text_at(version, "freshness"), "Current");
-        cr_expect_eq((size_t)cJSON_GetArraySize(in(version, "resources")), custom ? 4 : n_gauges());
+        cr_expect_eq((size_t)cJSON_GetArraySize(in(version, "resources")), custom ? 3 : n_gauges());
         cJSON_ArrayForEach(r, in(version, "resources")) check_aggregated_resource(r, custom);
     }
 }
@@ -422,4 +421,412 @@ Test(metrics_api, is_not_there_unless_it_is_turned_on)
         cr_expect_eq(a.status, 404);
         strbuf_done(&a.body);
     }
+}
+
+/* ---- values ---- */
+
+#define AT "\"timestamp\":\"2026-09-21T14:13:20Z\""
+#define SERIES(labels, metric, value)                                                              \
+    "{\"metricName\":\"" metric "\",\"metricLabels\":{\"policy\":\"miner\"" labels "}," AT         \
+    ",\"value\":\"" value "\"}"
+#define OBJECT_AS(object, metric, selector, value)                                                 \
+    "{\"describedObject\":{" object "},\"metric\":{\"name\":\"" metric "\",\"selector\":" selector \
+    "}," AT ",\"value\":\"" value "\"}"
+#define OBJECT(object, metric, value) OBJECT_AS(object, metric, "null", value)
+#define DEPLOYMENT                                                                                 \
+    "\"kind\":\"Deployment\",\"namespace\":\"filler\",\"name\":\"miner\",\"apiVersion\":\"apps/"   \
+    "v1\""
+#define SERVICE                                                                                    \
+    "\"kind\":\"Service\",\"namespace\":\"filler\",\"name\":\"miner-room\",\"apiVersion\":\"v1\""
+#define NAMESPACE "\"kind\":\"Namespace\",\"name\":\"filler\",\"apiVersion\":\"v1\""
+
+/* What is asked and the items that come. */
+static const struct value_row {
+    const char *url, *items;
+} value_rows[] = {
+    {EXTERNAL "/namespaces/any/brim_replicas", SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/*/brim_replicas", SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/x/brim_replicas/", SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/x/cpu_capacity_remaining",
+     SERIES("", "cpu_capacity_remaining", "171250m")},
+    {EXTERNAL "/namespaces/x/cpu_capacity_reserved", SERIES("", "cpu_capacity_reserved", "250m")},
+    {EXTERNAL "/namespaces/x/brim_settle_seconds", SERIES("", "brim_settle_seconds", "22600m")},
+    /* 139 / 120 = 1.15833…: rounded up, 120 pods would ask for 140 */
+    {EXTERNAL "/namespaces/x/brim_scale_ratio", SERIES("", "brim_scale_ratio", "1158m")},
+    {EXTERNAL "/namespaces/x/brim_headroom_cores",
+     SERIES(",\"kind\":\"surge\"", "brim_headroom_cores", "30")},
+    {EXTERNAL "/namespaces/x/brim_paused",
+     SERIES(",\"direction\":\"up\"", "brim_paused", "1") "," SERIES(",\"direction\":\"down\"",
+                                                                    "brim_paused", "0")},
+    {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=policy=miner",
+     SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=policy in (a,miner),!state",
+     SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=", SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/x/brim_replicas?limit=1&labelSelector=policy=miner&labelSelector=a=b",
+     SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/x/brim_replicas?watch=false", SERIES("", "brim_replicas", "130")},
+    {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=policy=other", ""},
+    {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=policy!=miner", ""},
+    {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=pool", ""},
+    {EXTERNAL "/namespaces/x/brim_filler_pods?labelSelector=state=leaving",
+     SERIES(",\"state\":\"leaving\"", "brim_filler_pods", "2")},
+    {EXTERNAL "/namespaces/x/brim_filler_pods?labelSelector=policy=miner,state in (ready,leaving)",
+     SERIES(",\"state\":\"ready\"", "brim_filler_pods", "120") "," SERIES(",\"state\":\"leaving\"",
+                                                                          "brim_filler_pods", "2")},
+    {CUSTOM "/namespaces/filler/deployments.apps/miner/brim_desired_replicas",
+     OBJECT(DEPLOYMENT, "brim_desired_replicas", "139")},
+    {CUSTOM "/namespaces/filler/deployments.apps/*/brim_desired_replicas",
+     OBJECT(DEPLOYMENT, "brim_desired_replicas", "139")},
+    {CUSTOM "/namespaces/other/deployments.apps/*/brim_desired_replicas", ""},
+    {CUSTOM "/namespaces/filler/services/miner-room/cpu_capacity_allocatable",
+     OBJECT(SERVICE, "cpu_capacity_allocatable", "184")},
+    {CUSTOM "/namespaces/filler/services/*/cpu_capacity_allocatable",
+     OBJECT(SERVICE, "cpu_capacity_allocatable", "184")},
+    {CUSTOM "/namespaces/filler/metrics/cpu_capacity_remaining",
+     OBJECT(NAMESPACE, "cpu_capacity_remaining", "171250m")},
+    {CUSTOM "/namespaces/filler/cpu_capacity_remaining",
+     OBJECT(NAMESPACE, "cpu_capacity_remaining", "171250m")},
+    {CUSTOM "/namespaces/*/cpu_capacity_remaining",
+     OBJECT(NAMESPACE, "cpu_capacity_remaining", "171250m")},
+    {CUSTOM "/namespaces/filler/metrics/brim_replicas?metricLabelSelector=policy=miner",
+     OBJECT_AS(NAMESPACE, "brim_replicas",
+               "{\"matchExpressions\":[{\"key\":\"policy\",\"operator\":\"In\",\"values\":["
+               "\"miner\"]}]}",
+               "130")},
+    {CUSTOM "/namespaces/filler/services/miner-room/"
+            "brim_filler_pods?metricLabelSelector=state notin "
+            "(starting,leaving,unschedulable,gated,admitted),policy,!x",
+     OBJECT_AS(SERVICE, "brim_filler_pods",
+               "{\"matchExpressions\":[{\"key\":\"state\",\"operator\":\"NotIn\",\"values\":["
+               "\"starting\",\"leaving\",\"unschedulable\",\"gated\",\"admitted\"]},"
+               "{\"key\":\"policy\",\"operator\":\"Exists\"},"
+               "{\"key\":\"x\",\"operator\":\"DoesNotExist\"}]}",
+               "120")},
+    {CUSTOM "/namespaces/filler/deployments.apps/*/brim_replicas?metricLabelSelector=policy=x", ""},
+    /* A labelSelector says nothing of one object. */
+    {CUSTOM "/namespaces/filler/deployments.apps/miner/brim_replicas?labelSelector=a=b",
+     OBJECT(DEPLOYMENT, "brim_replicas", "130")},
+    {V1BETA1 "/namespaces/filler/deployments.apps/miner/brim_desired_replicas",
+     "{\"describedObject\":{" DEPLOYMENT "},\"metricName\":\"brim_desired_replicas\"," AT
+     ",\"value\":\"139\",\"selector\":null}"},
+    {V1BETA1 "/namespaces/filler/metrics/brim_paused?metricLabelSelector=direction=up",
+     "{\"describedObject\":{" NAMESPACE "},\"metricName\":\"brim_paused\"," AT
+     ",\"value\":\"1\",\"selector\":{\"matchExpressions\":[{\"key\":\"direction\",\"operator\":"
+     "\"In\",\"values\":[\"up\"]}]}}"},
+};
+
+static void check_list(const cJSON *json, const struct value_row *row)
+{
+    bool external = strncmp(row->url, EXTERNAL, strlen(EXTERNAL)) == 0,
+         beta1 = strncmp(row->url, V1BETA1, strlen(V1BETA1)) == 0;
+    char text[2048];
+    cJSON *want;
+
+    cr_expect_str_eq(text_at(json, "kind"),
+                     external ? "ExternalMetricValueList" : "MetricValueList");
+    cr_expect_str_eq(text_at(json, "apiVersion"), external ? "external.metrics.k8s.io/v1beta1"
+                                                  : beta1  ? "custom.metrics.k8s.io/v1beta1"
+                                                           : "custom.metrics.k8s.io/v1beta2");
+    cr_expect(cJSON_IsObject(in(json, "metadata")));
+    cr_assert((size_t)snprintf(text, sizeof text, "[%s]", row->items) < sizeof text);
+    want = cJSON_Parse(text);
+    cr_assert(want != NULL, "%s", text);
+    if (!cJSON_Compare(in(json, "items"), want, true)) {
+        char *found = cJSON_PrintUnformatted(in(json, "items"));
+
+        cr_expect(false, "%s: %s, not %s", row->url, found, text);
+        free(found);
+    }
+    cJSON_Delete(want);
+}
+
+Test(metrics_api, answers_with_values)
+{
+    struct snapshot *s = alive();
+
+    for (size_t i = 0; i < COUNT_OF(value_rows); i++) {
+        cJSON *json = get(value_rows[i].url, s);
+
+        check_list(json, &value_rows[i]);
+        cJSON_Delete(json);
+    }
+    snapshot_unref(s);
+}
+
+static int status_of(const char *url, const struct snapshot *s)
+{
+    struct question q;
+    int status;
+
+    question(url, &q);
+    cJSON_Delete(ask(&q, s, &status));
+    return status;
+}
+
+Test(metrics_api, says_why_there_is_no_value)
+{
+    static const struct {
+        const char *url;
+        int want;
+    } rows[] = {
+        {EXTERNAL "/namespaces/x/nothing", 404},
+        {EXTERNAL "/namespaces/x/brim_nodes", 404}, /* not of a policy */
+        {EXTERNAL "/namespaces/x/brim_decisions_total", 404},
+        {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=policy in (a", 400},
+        {EXTERNAL "/namespaces/x/brim_replicas?labelSelector==a", 400},
+        {EXTERNAL "/namespaces/x/brim_replicas?labelSelector=a=\xff", 400},
+        {EXTERNAL "/namespaces/x/nothing?labelSelector==a", 404},
+        {CUSTOM "/namespaces/filler/deployments.apps/miner/nothing", 404},
+        {CUSTOM "/namespaces/filler/deployments.apps/other/brim_replicas", 404},
+        {CUSTOM "/namespaces/filler/deployments/miner/brim_replicas", 404},
+        {CUSTOM "/namespaces/filler/deployments.extensions/miner/brim_replicas", 404},
+        {CUSTOM "/namespaces/other/deployments.apps/miner/brim_replicas", 404},
+        {CUSTOM "/namespaces/*/deployments.apps/miner/brim_replicas", 404},
+        {CUSTOM "/deployments.apps/miner/brim_replicas", 404},
+        {CUSTOM "/services/miner-room/brim_replicas", 404},
+        {CUSTOM "/namespaces/filler/services/miner/brim_replicas", 404},
+        {CUSTOM "/namespaces/other/services/miner-room/brim_replicas", 404},
+        {CUSTOM "/namespaces/other/metrics/brim_replicas", 404},
+        {CUSTOM "/namespaces/other/brim_replicas", 404},
+        {CUSTOM "/namespaces/filler/metrics/nothing", 404},
+        {CUSTOM "/namespaces/filler/namespaces/filler/brim_replicas", 404},
+        {CUSTOM "/namespaces/filler/metrics/filler/brim_replicas", 404},
+        {CUSTOM "/nodes/n1/brim_replicas", 404},
+        {CUSTOM "/nodes/*/brim_replicas", 404},
+        {CUSTOM "/namespaces/filler/metrics/brim_filler_pods", 400}, /* one of six */
+        {CUSTOM "/namespaces/filler/deployments.apps/*/brim_filler_pods", 400},
+        {CUSTOM "/namespaces/filler/metrics/brim_replicas?metricLabelSelector=policy=x", 404},
+        {CUSTOM "/namespaces/filler/metrics/brim_replicas?metricLabelSelector=(", 400},
+        {CUSTOM "/namespaces/filler/metrics/brim_replicas?metricLabelSelector=a>1", 400},
+        {CUSTOM "/namespaces/filler/services/*/brim_replicas?labelSelector=app=x", 400},
+    };
+    struct snapshot *s = alive();
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int status = status_of(rows[i].url, s);
+
+        cr_expect_eq(status, rows[i].want, "%s: %d", rows[i].url, status);
+    }
+    snapshot_unref(s);
+}
+
+Test(metrics_api, an_error_names_what_was_asked_for)
+{
+    struct snapshot *s = alive();
+    struct question q;
+    const cJSON *details;
+    cJSON *json;
+    int status;
+
+    question(CUSTOM "/namespaces/filler/deployments.apps/other/brim_replicas", &q);
+    json = ask(&q, s, &status);
+    details = in(json, "details");
+    cr_expect_str_eq(text_at(details, "group"), "custom.metrics.k8s.io");
+    cr_expect_str_eq(text_at(details, "kind"), "deployments.apps");
+    cr_expect_str_eq(text_at(details, "name"), "other");
+    cr_expect_str_eq(text_at(json, "message"),
+                     "the metric brim_replicas of deployments.apps other is not known");
+    cJSON_Delete(json);
+    question(EXTERNAL "/namespaces/x/brim_replicas?labelSelector=policy in (a", &q);
+    json = ask(&q, s, &status);
+    cr_expect_str_eq(text_at(json, "message"),
+                     "labelSelector: column 13: found the end, expected ',' or ')'");
+    cJSON_Delete(json);
+    question(CUSTOM "/namespaces/filler/metrics/brim_paused", &q);
+    json = ask(&q, s, &status);
+    cr_expect_str_eq(text_at(json, "message"),
+                     "2 series of brim_paused belong to filler: choose one with "
+                     "metricLabelSelector, such as policy=miner,direction=down");
+    cJSON_Delete(json);
+    snapshot_unref(s);
+}
+
+/* Of each metric alone what the page shows of it: nothing where it shows nothing. */
+Test(metrics_api, what_is_not_known_is_no_data)
+{
+    static const struct {
+        const char *url;
+        int want;
+    } rows[] = {
+        {EXTERNAL "/namespaces/x/cpu_capacity_remaining", 200},
+        {CUSTOM "/namespaces/filler/deployments.apps/*/brim_desired_replicas", 200},
+        {CUSTOM "/namespaces/filler/deployments.apps/miner/brim_desired_replicas", 404},
+        {CUSTOM "/namespaces/filler/services/miner-room/cpu_capacity_remaining", 404},
+        {CUSTOM "/namespaces/filler/metrics/cpu_capacity_remaining", 404},
+    };
+    struct snapshot *s = alive();
+
+    s->fillers[0].known = s->fillers[0].has_replicas = false;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct question q;
+        int status;
+        cJSON *json;
+
+        question(rows[i].url, &q);
+        json = ask(&q, s, &status);
+        cr_expect_eq(status, rows[i].want, "%s: %d", rows[i].url, status);
+        cr_expect(status != 200 || cJSON_GetArraySize(in(json, "items")) == 0, "%s", rows[i].url);
+        cJSON_Delete(json);
+    }
+    snapshot_unref(s);
+}
+
+Test(metrics_api, data_that_is_not_fresh_is_not_served)
+{
+    static const char *const urls[] = {
+        EXTERNAL "/namespaces/x/brim_replicas",
+        CUSTOM "/namespaces/filler/deployments.apps/miner/brim_replicas",
+        CUSTOM "/namespaces/filler/deployments.apps/*/brim_replicas",
+        CUSTOM "/namespaces/filler/metrics/brim_replicas",
+        CUSTOM "/namespaces/filler/services/miner-room/brim_replicas",
+    };
+
+    for (size_t i = 0; i < COUNT_OF(urls); i++) {
+        struct snapshot *s = alive();
+        struct question q;
+        int status;
+
+        cr_expect_eq(status_of(urls[i], NULL), 503, "%s", urls[i]);
+        s->ready = false;
+        cr_expect_eq(status_of(urls[i], s), 503, "%s", urls[i]);
+        s->ready = true;
+        s->fillers[0].reason = REASON_STALE;
+        cr_expect_eq(status_of(urls[i], s), 503, "%s", urls[i]);
+        s->fillers[0].reason = REASON_HOLD;
+
+        /* However long the loop has not turned. */
+        question(urls[i], &q);
+        q.rq.now = mono_plus_us(s->watches[0].heard, s->fillers[0].stale_after_us);
+        cJSON_Delete(ask(&q, s, &status));
+        cr_expect_eq(status, 200, "%s: %d", urls[i], status);
+        q.rq.now.us++;
+        cJSON_Delete(ask(&q, s, &status));
+        cr_expect_eq(status, 503, "%s: %d", urls[i], status);
+        snapshot_unref(s);
+    }
+}
+
+/* Nobody else's silence counts: the other policy waits longer. */
+Test(metrics_api, each_policy_is_stale_by_its_own_measure)
+{
+    struct snapshot *s = alive();
+    struct question q;
+    int status;
+
+    sample_filler(&s->fillers[1], "patient");
+    s->fillers[1].stale_after_us = 600 * US_PER_S;
+    question(EXTERNAL "/namespaces/x/brim_replicas?labelSelector=policy=patient", &q);
+    q.rq.now = mono_plus_us(SAMPLE_NOW, 100 * US_PER_S);
+    cJSON_Delete(ask(&q, s, &status));
+    cr_expect_eq(status, 200);
+    question(EXTERNAL "/namespaces/x/brim_replicas", &q);
+    q.rq.now = mono_plus_us(SAMPLE_NOW, 100 * US_PER_S);
+    cJSON_Delete(ask(&q, s, &status));
+    cr_expect_eq(status, 503);
+    snapshot_unref(s);
+}
+
+Test(metrics_api, two_policies_of_one_namespace_are_told_apart)
+{
+    static const struct {
+        const char *url;
+        int want;
+        int items;
+    } rows[] = {
+        {EXTERNAL "/namespaces/x/brim_replicas", 200, 2},
+        {CUSTOM "/namespaces/filler/deployments.apps/*/brim_replicas", 200, 2},
+        {CUSTOM "/namespaces/filler/services/*/brim_replicas", 200, 2},
+        {CUSTOM "/namespaces/filler/metrics/brim_replicas", 400, 0},
+        {CUSTOM "/namespaces/*/brim_replicas", 400, 0},
+        {CUSTOM "/namespaces/*/brim_replicas?metricLabelSelector=policy=other", 200, 1},
+        {CUSTOM "/namespaces/filler/metrics/brim_replicas?metricLabelSelector=policy=other", 200,
+         1},
+    };
+    struct snapshot *s = alive();
+
+    sample_filler(&s->fillers[1], "other");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct question q;
+        int status;
+        cJSON *json;
+
+        question(rows[i].url, &q);
+        json = ask(&q, s, &status);
+        cr_expect_eq(status, rows[i].want, "%s: %d", rows[i].url, status);
+        cr_expect_eq(cJSON_GetArraySize(in(json, "items")), rows[i].items, "%s", rows[i].url);
+        cJSON_Delete(json);
+    }
+    snapshot_unref(s);
+}
+
+/* The page's figures are these, to the thousandth: none is missing, none is made up. */
+Test(metrics_api, tells_of_what_the_page_shows)
+{
+    struct snapshot *s = alive();
+    const struct process_figures process = {0};
+    struct strbuf page;
+    const char *metric;
+
+    strbuf_init(&page, 1 << 20);
+    exposition_write(EXPOSITION_TEXT, s, &process, SAMPLE_NOW, &page);
+    for (size_t i = 0; (metric = exposition_gauge(i)) != NULL; i++) {
+        char url[256], line[128];
+        cJSON *json;
+        int shown = 0;
+
+        (void)snprintf(line, sizeof line, "\n%s{policy=\"", metric);
+        for (const char *at = page.at; (at = strstr(at, line)) != NULL; at++)
+            shown++;
+        (void)snprintf(url, sizeof url, EXTERNAL "/namespaces/x/%s", metric);
+        json = get(url, s);
+        cr_expect_eq(cJSON_GetArraySize(in(json, "items")), shown, "%s", metric);
+        cr_expect_gt(shown, 0, "%s", metric);
+        cJSON_Delete(json);
+    }
+    strbuf_done(&page);
+    snapshot_unref(s);
+}
+
+Test(metrics_api, amounts_are_canonical)
+{
+    static const struct {
+        int64_t milli;
+        const char *want;
+    } rows[] = {{0, "0"},        {1, "1m"},         {999, "999m"},
+                {1000, "1"},     {1500, "1500m"},   {12000, "12"},
+                {1000000, "1k"}, {1234000, "1234"}, {1234567, "1234567m"},
+                {-1, "0"},       {INT64_MIN, "0"},  {INT64_MAX, "9223372036854775807m"}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct snapshot *s = alive();
+        cJSON *json;
+
+        s->fillers[0].remaining_milli = rows[i].milli;
+        json = get(EXTERNAL "/namespaces/x/cpu_capacity_remaining", s);
+        cr_expect_str_eq(text_at(cJSON_GetArrayItem(in(json, "items"), 0), "value"), rows[i].want);
+        cJSON_Delete(json);
+        snapshot_unref(s);
+    }
+}
+
+Test(metrics_api, a_path_of_any_length_is_answered)
+{
+    struct snapshot *s = alive();
+    char *url = malloc(16384);
+
+    for (size_t len = 1; len < 10240; len *= 3) {
+        int n = snprintf(url, 256, "%s", CUSTOM "/namespaces/filler/deployments.apps/");
+
+        memset(url + n, 'a', len);
+        (void)snprintf(url + n + len, 256, "/brim_replicas");
+        cr_expect_eq(status_of(url, s), 404, "%zu", len);
+        (void)snprintf(url, 256, "%s", EXTERNAL "/namespaces/x/");
+        n = (int)strlen(url);
+        memset(url + n, 'm', len);
+        url[(size_t)n + len] = '\0';
+        cr_expect_eq(status_of(url, s), 404, "%zu", len);
+    }
+    free(url);
+    snapshot_unref(s);
 }
