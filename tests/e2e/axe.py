@@ -30,7 +30,9 @@ RUN = """
 <script>
 axe.run(document, {runOnly: %s, resultTypes: ["violations"]}).then(function (r) {
   var wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  var told = JSON.stringify({wide: wide, rules: r.passes.length, found: r.violations.map(function (v) {
+  var cut = Array.from(document.querySelectorAll(".over")).filter(function (o) {
+    return !o.closest("details") && o.scrollWidth > o.clientWidth + 1; }).length;
+  var told = JSON.stringify({wide: wide, cut: cut, rules: r.passes.length, found: r.violations.map(function (v) {
     return v.id + ": " + v.nodes.map(function (n) { return n.target.join(" "); }).slice(0, 5).join(", "); })});
   (window.frameElement ? parent : window).document.body.dataset.axe = told;
 });
@@ -75,7 +77,7 @@ def dressed(page, conditions):
 
 
 def look(page, axe, width, conditions):
-    """{"wide": px beyond the window, "rules": how many passed, "found": [violations]}"""
+    """{"wide": px beyond the window, "cut": tables that are wider than their place, "rules": how many passed, "found": [violations]}"""
     with tempfile.TemporaryDirectory(prefix="brim-axe-") as folder:
         inner, outer = os.path.join(folder, "page.html"), os.path.join(folder, "outer.html")
         with open(inner, "w", encoding="utf-8") as f:

@@ -33,6 +33,19 @@ def samples():
     return "\n".join([",".join(names)] + [",".join(str(line[name]) for name in names) for line in lines]) + "\n"
 
 
+def groups():
+    """As many groups of one label as have a name, some with the longest names, and two of another label."""
+    names = ["a-zone-with-as-long-a-name-as-a-label-may-have-63-characters-%02d" % i for i in range(3)]
+    names += ["rack-%02d" % i for i in range(29)] + ["<other>"]
+    lines = ["kind,time,step_seconds,policy,label,group,covered_ms,nodes,allocatable_cores,paid_cores,filler_cores,fit,paid_cores_max,nodes_max"]
+    for day in range(DAYS):
+        t = (START + datetime.timedelta(day)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for label, of in (("example.com/a-label-with-a-long-name", names), ("pool", ["blue", "green"])):
+            lines += ["group,%s,86400,miner,%s,%s,86400000,%d,%d,%d,%d,3,%d,%d" % (t, label, name, i % 3 + 1, 1000 * (i % 3 + 1), i * 20, i * 7,
+                                                                               i * 20 + 4, i % 3 + 1) for i, name in enumerate(of)]
+    return "\n".join(lines) + "\n"
+
+
 @test(timeout=240)
 def the_page_is_for_everybody(t):
     missing = axe.missing()
@@ -41,15 +54,16 @@ def the_page_is_for_everybody(t):
     with tempfile.TemporaryDirectory(prefix="brim-page-") as folder:
         db, csv = os.path.join(folder, "h.db"), os.path.join(folder, "h.csv")
         with open(csv, "w", encoding="utf-8") as f:
-            f.write(samples())
+            f.write(samples() + groups())
         code, out, err = brim("history", "import", "--db", db, csv)
         t.check(code == 0, "import: %s%s" % (out, err))
         code, page, err = brim("report", "--db", db, "--since", "14d", "--compare", "previous", "--price", "0.03 EUR", "--target",
                                "85%", "-o", "html")
-        t.check(code == 0 and "</html>" in page, "report: %s" % err)
+        t.check(code == 0 and "</html>" in page and "rack-28" in page, "report: %s" % err)
     for name, width, conditions in axe.LOOKS:
         seen = axe.look(page, script, width, conditions)
         t.check(seen["rules"] > 20 and not seen["found"], "%s: %s" % (name, seen))
+        t.check(name not in ("light", "dark", "print") or seen["cut"] == 0, "%s: %d tables are cut off" % (name, seen["cut"]))
         t.check(seen["wide"] == 0, "%s: %d px wider than the window" % (name, seen["wide"]))
     # The look itself sees what is wrong.
     seen = axe.look(page.replace(' lang="en"', ""), script, *axe.LOOKS[0][1:])
