@@ -80,8 +80,8 @@ class Pocket:
 class Agent:
     """`brim agent` beside a pocket cluster."""
 
-    def __init__(self, pocket, settle="25s", policy=None, db=False):
-        """`policy`: the files' text; `db`: with the history that agents beside this pocket cluster share."""
+    def __init__(self, pocket, settle="25s", policy=None, db=False, args=()):
+        """`policy`: the files' text; `args`: further flags; `db`: with the history that agents beside this pocket cluster share."""
         if policy is None:
             with open(os.path.join(ROOT, "deploy", "examples", "003", "policy.yaml")) as f:
                 policy = re.sub(r"(?m)^  settle: .*$", "  settle: %s" % settle, f.read())
@@ -90,7 +90,7 @@ class Agent:
         self.ends = 0  # its exit status
         self.url = "http://127.0.0.1:%d" % free_port()
         self.process = subprocess.Popen([BRIM, "agent", "--kubeconfig", pocket.kubeconfig, "--policy",
-                                         self.path, "--listen", self.url[7:],
+                                         self.path, "--listen", self.url[7:], *args,
                                          *(["--db", os.path.join(pocket.dir.name, "history.db")] if db else [])],
                                         stderr=self.log)
         self.wait_log("listen=")
