@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/num.h"
 #include "storage/groups_file.h"
+#include "storage/groups_places.h"
 
 enum { MAX_MERGED_MS = GROUPS_MAX_HOLD_MS - SAMPLES_HOLD_MS };
 
@@ -121,19 +122,47 @@ bool groups_add(struct groups *g, const struct groups_sample *s, struct err *err
 
 /* ---- packing ---- */
 
+/* Where a policy has more groups than a chunk has places, each of its labels has a group of those that find none. */
+static bool read_names(struct groups *g, int64_t policy, struct groups_names *names,
+                       struct err *err)
+{
+    int64_t id;
+
+    if (!groups_names_read(g, policy, names, err))
+        return false;
+    if (names->n < GROUPS_TABLE_MAX)
+        return true;
+    for (size_t i = 0; i < names->n; i++) {
+        if (names->at[i].other == 0 &&
+            (i == 0 || strcmp(names->at[i].label, names->at[i - 1].label) != 0) &&
+            !groups_file_number(g, policy, sv_from(names->at[i].label), SV(GROUPS_OTHER), &id, err))
+            return false;
+    }
+    groups_names_done(names);
+    return groups_names_read(g, policy, names, err);
+}
+
+static void add_beside(struct groups_table *t, size_t row, int64_t id,
+                       const struct groups_names *names, const struct groups_sum *from)
+{
+    size_t place = groups_places_make(t, names, id);
+
+    if (place < GROUPS_TABLE_MAX)
+        groups_sum_beside(groups_table_at(t, row, place), from);
+}
+
 struct making {
     struct groups_table *minutes;
     int64_t hour_ms;
-    int64_t other; /* the group that takes those for which there is no place */
+    const struct groups_names *names;
 };
 
-static void add_beside(struct groups_table *t, size_t row, int64_t id, int64_t other,
-                       const struct groups_sum *from)
+static void make_places(struct making *m, struct sv data)
 {
-    struct groups_sum *to = groups_table_sum(t, row, id, other);
+    int64_t id, milli[GROUP_FIELD_COUNT_];
 
-    if (to != NULL)
-        groups_sum_beside(to, from);
+    while (groups_file_next_group(&data, &id, milli))
+        (void)groups_places_make(m->minutes, m->names, id);
 }
 
 /* Of a row its groups that share a place count together, as one. */
@@ -142,14 +171,15 @@ static void take_moment(struct making *m, size_t row, struct sv data, int64_t ms
     struct groups_sum now[GROUPS_TABLE_MAX] = {0};
     int64_t id, milli[GROUP_FIELD_COUNT_];
 
+    make_places(m, data);
     while (groups_file_next_group(&data, &id, milli)) {
-        const struct groups_sum *at = groups_table_sum(m->minutes, row, id, m->other);
+        size_t place = groups_places_find(m->minutes, m->names, id);
         struct groups_sum one = {0};
 
-        if (at == NULL)
+        if (place == GROUPS_TABLE_MAX)
             continue;
         groups_sum_add(&one, milli, ms);
-        groups_sum_beside(&now[at - groups_table_at(m->minutes, row, 0)], &one);
+        groups_sum_beside(&now[place], &one);
     }
     for (size_t i = 0; i < m->minutes->n; i++) {
         if (now[i].covered_ms != 0)
@@ -174,7 +204,8 @@ static void take_span(void *self, struct sv data, int64_t from_ms, int64_t until
 }
 
 /* Takes over the rows of a chunk that was there, where they tell of more. */
-static void keep_longer(struct groups_table *to, struct groups_table *from, int64_t other)
+static void keep_longer(struct groups_table *to, struct groups_table *from,
+                        const struct groups_names *names)
 {
     for (size_t i = 0; i < from->rows; i++) {
         size_t row = groups_table_row(to, from->step[i]);
@@ -184,12 +215,13 @@ static void keep_longer(struct groups_table *to, struct groups_table *from, int6
         to->covered[row] = from->covered[i];
         memset(groups_table_at(to, row, 0), 0, GROUPS_TABLE_MAX * sizeof *to->at);
         for (size_t k = 0; k < from->n; k++)
-            add_beside(to, row, from->id[k], other, groups_table_at(from, i, k));
+            add_beside(to, row, from->id[k], names, groups_table_at(from, i, k));
     }
 }
 
 /* One row for all rows of a finer chunk, unless it is there and tells of more: what it was made of is gone. */
-static void fold(struct groups_table *from, struct groups_table *to, int64_t step, int64_t other)
+static void fold(struct groups_table *from, struct groups_table *to, int64_t step,
+                 const struct groups_names *names)
 {
     size_t row = groups_table_row(to, step);
     int64_t covered_ms = 0;
@@ -206,18 +238,20 @@ static void fold(struct groups_table *from, struct groups_table *to, int64_t ste
         for (size_t i = 0; i < from->rows; i++)
             groups_sum_join(&all, groups_table_at(from, i, k), 1, 1);
         if (all.covered_ms != 0)
-            add_beside(to, row, from->id[k], other, &all);
+            add_beside(to, row, from->id[k], names, &all);
     }
 }
 
 /* The tables of an hour, its day, and the 64 days around; one more. */
 struct packing {
     struct groups_table made, there, above, spare;
+    struct groups_names names;
 };
 
 /* A damaged chunk is made anew of the finer ones that are left. */
 static bool restore(struct groups *g, int64_t policy, enum level level, int64_t chunk_ms,
-                    struct packing *p, struct groups_table *to, int64_t other, struct err *err)
+                    struct packing *p, struct groups_table *to, const struct groups_names *names,
+                    struct err *err)
 {
     int64_t step_ms = level_step_ms(level), steps = level_span_ms(level) / step_ms;
     bool damaged;
@@ -227,14 +261,14 @@ static bool restore(struct groups *g, int64_t policy, enum level level, int64_t 
                               &damaged, err))
             return false;
         if (p->spare.rows != 0)
-            fold(&p->spare, to, i, other);
+            fold(&p->spare, to, i, names);
     }
     return true;
 }
 
 /* From a chunk to its row in the next coarser one. */
 static bool raise_level(struct groups *g, int64_t policy, enum level level, int64_t first_ms,
-                        struct packing *p, int64_t other, struct err *err)
+                        struct packing *p, const struct groups_names *names, struct err *err)
 {
     int64_t chunk_ms = packs_floor(first_ms, level_span_ms(level));
     bool day = level == LEVEL_GROUP_DAY, damaged;
@@ -243,9 +277,9 @@ static bool raise_level(struct groups *g, int64_t policy, enum level level, int6
     if (from->rows == 0)
         return true;
     if (!groups_file_load(g, policy, level, chunk_ms, to, &damaged, err) ||
-        (damaged && !restore(g, policy, level, chunk_ms, p, to, other, err)))
+        (damaged && !restore(g, policy, level, chunk_ms, p, to, names, err)))
         return false;
-    fold(from, to, (first_ms - chunk_ms) / level_step_ms(level), other);
+    fold(from, to, (first_ms - chunk_ms) / level_step_ms(level), names);
     return groups_file_store(g, policy, level, chunk_ms, to, err);
 }
 
@@ -280,26 +314,29 @@ static bool carry(struct groups *g, int64_t policy, int64_t hour_ms, struct err 
 static bool make_hour(struct groups *g, int64_t policy, int64_t hour_ms, struct packing *p,
                       struct err *err)
 {
-    struct making m = {.minutes = &p->made, .hour_ms = hour_ms};
+    struct making m = {.minutes = &p->made, .hour_ms = hour_ms, .names = &p->names};
     int64_t end_ms = hour_ms + PACKS_HOUR_MS, day_ms = packs_floor(hour_ms, PACKS_DAY_MS);
     struct groups_reach in = {
         .first_ms = hour_ms, .before_ms = end_ms, .from_ms = hour_ms, .until_ms = end_ms};
     bool damaged;
 
-    if (!groups_file_other(g, policy, &m.other, err) ||
+    if (!read_names(g, policy, &p->names, err) ||
         !groups_file_spans(g, policy, &in, take_span, &m, err) ||
         !groups_file_load(g, policy, LEVEL_GROUP_MINUTE, hour_ms, &p->there, &damaged, err))
         return false;
-    keep_longer(&p->made, &p->there, m.other);
+    keep_longer(&p->made, &p->there, m.names);
     return groups_file_store(g, policy, LEVEL_GROUP_MINUTE, hour_ms, &p->made, err) &&
-           raise_level(g, policy, LEVEL_GROUP_HOUR, hour_ms, p, m.other, err) &&
-           raise_level(g, policy, LEVEL_GROUP_DAY, day_ms, p, m.other, err);
+           raise_level(g, policy, LEVEL_GROUP_HOUR, hour_ms, p, m.names, err) &&
+           raise_level(g, policy, LEVEL_GROUP_DAY, day_ms, p, m.names, err);
 }
 
 bool groups_pack(struct groups *g, int64_t policy, int64_t hour_ms, struct err *err)
 {
-    CLEANUP(free_ptr) struct packing *p = xcalloc(1, sizeof *p);
+    struct packing *p = xcalloc(1, sizeof *p);
+    bool ok = make_hour(g, policy, hour_ms, p, err) && carry(g, policy, hour_ms, err) &&
+              groups_file_drop(g, policy, hour_ms, hour_ms + PACKS_HOUR_MS, err);
 
-    return make_hour(g, policy, hour_ms, p, err) && carry(g, policy, hour_ms, err) &&
-           groups_file_drop(g, policy, hour_ms, hour_ms + PACKS_HOUR_MS, err);
+    groups_names_done(&p->names);
+    free(p);
+    return ok;
 }

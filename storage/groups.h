@@ -12,8 +12,8 @@
  * or for SAMPLES_HOLD_MS (longer if it stands for several); a group that is not in it has no nodes then.
  *
  * More than GROUPS_MAX groups at one time do not come in here (agent/node_groups.h). Of one policy's label GROUPS_KNOWN are known; further ones
- * count as GROUPS_OTHER, and so do those of a chunk beyond GROUPS_TABLE_MAX, or are left out where all its places are those of another
- * label.
+ * count as GROUPS_OTHER, and so do those of a chunk beyond GROUPS_TABLE_MAX: of several labels in one chunk those that offered the least
+ * of the label that has the most.
  */
 #ifndef BRIM_STORAGE_GROUPS_H
 #define BRIM_STORAGE_GROUPS_H

@@ -9,20 +9,7 @@
 
 enum { MILLI = 1000 };
 
-enum statement {
-    FIND,
-    NEW,
-    KNOWN,
-    TOLD,
-    NAMES,
-    ADD,
-    RANGE,
-    AFTER,
-    NEWEST,
-    DROP,
-    UNPACKED,
-    STATEMENT_COUNT_
-};
+enum statement { FIND, NEW, KNOWN, NAMES, ADD, RANGE, AFTER, DROP, UNPACKED, STATEMENT_COUNT_ };
 
 static const char *const sql[] = {
     [FIND] =
@@ -30,7 +17,6 @@ static const char *const sql[] = {
     [NEW] = "INSERT INTO node_group(policy, label, value) VALUES(:policy, :label, :value)",
     [KNOWN] = "SELECT count(*) FROM node_group WHERE policy = :policy AND label = :label"
               " AND value <> '" GROUPS_OTHER "'",
-    [TOLD] = "SELECT count(*) FROM node_group WHERE policy = :policy",
     [NAMES] = "SELECT id, label, value FROM node_group WHERE policy = :policy"
               " ORDER BY label, substr(value, 1, 1) = '<', value",
     [ADD] = "INSERT OR REPLACE INTO group_sample(policy, t, hold, data)"
@@ -38,7 +24,6 @@ static const char *const sql[] = {
     [RANGE] = "SELECT t, hold, data FROM group_sample"
               " WHERE policy = :policy AND t >= :from AND t < :until ORDER BY t",
     [AFTER] = "SELECT t FROM group_sample WHERE policy = :policy AND t >= :t ORDER BY t LIMIT 1",
-    [NEWEST] = "SELECT label FROM node_group WHERE policy = :policy ORDER BY id DESC LIMIT 1",
     [DROP] = "DELETE FROM group_sample WHERE policy = :policy AND t >= :from AND t < :until",
     [UNPACKED] =
         "SELECT id, (SELECT min(t) FROM group_sample WHERE policy = id AND t < :hour) AS"
@@ -99,12 +84,14 @@ static bool find_id(struct groups *g, int64_t policy, struct sv label, struct sv
     return true;
 }
 
-/* Of a statement that has the policy, and the label where it asks for one. */
-static bool count_names(struct db_stmt *count, int64_t policy, int64_t *ret_n, struct err *err)
+static bool count_names(struct groups *g, int64_t policy, struct sv label, int64_t *ret_n,
+                        struct err *err)
 {
+    struct db_stmt *count = g->stmt[KNOWN];
     bool row;
 
     db_bind_i64(count, ":policy", policy);
+    db_bind_text(count, ":label", label);
     if (!db_step(count, &row, err))
         return false;
     *ret_n = row ? db_i64(count, 0) : 0;
@@ -123,8 +110,7 @@ bool groups_file_number(struct groups *g, int64_t policy, struct sv label, struc
         return false;
     if (*ret_id != 0)
         return true;
-    db_bind_text(g->stmt[KNOWN], ":label", label);
-    if (!count_names(g->stmt[KNOWN], policy, &known, err))
+    if (!count_names(g, policy, label, &known, err))
         return false;
     if (known >= GROUPS_KNOWN && !sv_eq(value, SV(GROUPS_OTHER)))
         return true;
@@ -141,36 +127,39 @@ bool groups_file_number_or_other(struct groups *g, int64_t policy, struct sv lab
            (*ret_id != 0 || groups_file_number(g, policy, label, SV(GROUPS_OTHER), ret_id, err));
 }
 
-bool groups_file_other(struct groups *g, int64_t policy, int64_t *ret_id, struct err *err)
-{
-    CLEANUP(free_ptr) char *label = NULL;
-    struct db_stmt *newest = g->stmt[NEWEST];
-    int64_t known;
-    bool row;
-
-    *ret_id = 0;
-    if (!count_names(g->stmt[TOLD], policy, &known, err))
-        return false;
-    if (known < GROUPS_TABLE_MAX)
-        return true;
-    db_bind_i64(newest, ":policy", policy);
-    if (!db_step(newest, &row, err))
-        return false;
-    if (!row)
-        return true;
-    label = sv_dup(db_text(newest, 0));
-    db_reset(newest);
-    return groups_file_number_or_other(g, policy, sv_from(label), SV(GROUPS_OTHER), ret_id, err);
-}
-
 void groups_names_done(struct groups_names *names)
 {
     for (size_t i = 0; i < names->n; i++) {
         free(names->at[i].label);
         free(names->at[i].value);
     }
+    free(names->by_id);
     free(names->at);
     *names = (struct groups_names){0};
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct groups_name *x = *(struct groups_name *const *)a;
+    const struct groups_name *y = *(struct groups_name *const *)b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Names come by label: those of one stand together. */
+static void tell_others(struct groups_names *names)
+{
+    for (size_t i = 0, end; i < names->n; i = end) {
+        int64_t other = 0;
+
+        for (end = i; end < names->n && strcmp(names->at[end].label, names->at[i].label) == 0;
+             end++) {
+            if (strcmp(names->at[end].value, GROUPS_OTHER) == 0)
+                other = names->at[end].id;
+        }
+        for (size_t k = i; k < end; k++)
+            names->at[k].other = other;
+    }
 }
 
 bool groups_names_read(struct groups *g, int64_t policy, struct groups_names *to, struct err *err)
@@ -183,21 +172,34 @@ bool groups_names_read(struct groups *g, int64_t policy, struct groups_names *to
         if (!db_step(s, &row, err))
             return false;
         if (!row)
-            return true;
+            break;
         VEC_PUSH(to->at, to->n, to->cap,
                  ((struct groups_name){.id = db_i64(s, 0),
                                        .label = sv_dup(db_text(s, 1)),
                                        .value = sv_dup(db_text(s, 2))}));
     }
+    tell_others(to);
+    to->by_id = xcalloc(to->n + 1, sizeof *to->by_id);
+    for (size_t i = 0; i < to->n; i++)
+        to->by_id[i] = &to->at[i];
+    if (to->n != 0)
+        qsort(to->by_id, to->n, sizeof *to->by_id, by_id);
+    return true;
 }
 
-struct groups_name *groups_names_find(struct groups_names *names, int64_t id)
+struct groups_name *groups_names_find(const struct groups_names *names, int64_t id)
 {
-    for (size_t i = 0; i < names->n; i++) {
-        if (names->at[i].id == id)
-            return &names->at[i];
+    size_t low = 0, high = names->n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (names->by_id[mid]->id < id)
+            low = mid + 1;
+        else
+            high = mid;
     }
-    return NULL;
+    return low < names->n && names->by_id[low]->id == id ? names->by_id[low] : NULL;
 }
 
 /* ---- rows of the running hour ---- */

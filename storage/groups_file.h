@@ -10,7 +10,7 @@
 
 enum {
     GROUPS_FILE_MAX_ROW = 64 << 10, /* bytes of a sample */
-    GROUPS_FILE_STATEMENTS = 11,
+    GROUPS_FILE_STATEMENTS = 9,
 };
 
 struct groups {
@@ -29,25 +29,23 @@ bool groups_file_number(struct groups *g, int64_t policy, struct sv label, struc
 /* Likewise, but of one for which there is no place that of GROUPS_OTHER of its label. */
 bool groups_file_number_or_other(struct groups *g, int64_t policy, struct sv label, struct sv value,
                                  int64_t *ret_id, struct err *err) MUST_CHECK;
-/* Of a policy with more groups than a chunk has places: the group that takes those that find none; else 0. */
-bool groups_file_other(struct groups *g, int64_t policy, int64_t *ret_id,
-                       struct err *err) MUST_CHECK;
-
 /* All groups of a policy, in the order in which they are told. */
 struct groups_names {
     struct groups_name {
         int64_t id;
+        int64_t other; /* the number of GROUPS_OTHER of its label; 0: there is none */
         char *label, *value;
         struct groups_sum sum;
     } * at;
     size_t n, cap;
+    struct groups_name **by_id;
 };
 
 bool groups_names_read(struct groups *g, int64_t policy, struct groups_names *to,
                        struct err *err) MUST_CHECK;
 void groups_names_done(struct groups_names *names);
-/* NULL: the file names no such group. O(names). */
-struct groups_name *groups_names_find(struct groups_names *names, int64_t id);
+/* NULL: the file names no such group. O(log names). */
+struct groups_name *groups_names_find(const struct groups_names *names, int64_t id);
 
 /* ---- samples that are not packed ---- */
 

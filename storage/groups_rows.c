@@ -191,15 +191,15 @@ static bool put_figures(struct groups *g, int64_t id, struct sv policy,
         return false;
     for (size_t i = 0; i < n; i++) {
         size_t row = groups_table_row(t, (rows[i].first_ms - chunk_ms) / level_step_ms(level));
-        struct groups_sum *to;
+        size_t place;
 
         if (row == GROUPS_TABLE_ROWS || !find_place(g, id, policy, &rows[i], &group, err))
             return false;
-        to = groups_table_sum(t, row, group, 0);
-        if (to == NULL)
+        place = groups_table_group(t, group);
+        if (place == GROUPS_TABLE_MAX)
             return refuse_more(policy, &rows[i], GROUPS_TABLE_MAX, "at that time", err);
         t->covered[row] = max_i64(t->covered[row], rows[i].covered_ms);
-        if (!put_sum(policy, &rows[i], replace, to, counts, &some, err))
+        if (!put_sum(policy, &rows[i], replace, groups_table_at(t, row, place), counts, &some, err))
             return false;
     }
     return !some || groups_file_store(g, id, level, chunk_ms, t, err);

@@ -87,17 +87,17 @@ size_t groups_table_group(struct groups_table *t, int64_t id)
     return i;
 }
 
-struct groups_sum *groups_table_sum(struct groups_table *t, size_t row, int64_t id, int64_t other)
+void groups_table_join(struct groups_table *t, size_t group, size_t to)
 {
-    size_t group;
+    size_t last = t->n - 1;
 
-    /* It has a place before there are too few. */
-    if (other != 0)
-        (void)groups_table_group(t, other);
-    group = groups_table_group(t, id);
-    if (group == GROUPS_TABLE_MAX)
-        group = groups_table_group(t, other);
-    return group < GROUPS_TABLE_MAX ? groups_table_at(t, row, group) : NULL;
+    for (size_t i = 0; i < t->rows; i++) {
+        groups_sum_beside(groups_table_at(t, i, to), groups_table_at(t, i, group));
+        *groups_table_at(t, i, group) = *groups_table_at(t, i, last);
+        *groups_table_at(t, i, last) = (struct groups_sum){0};
+    }
+    t->id[group] = t->id[last];
+    t->n--;
 }
 
 /* ---- into bytes ---- */

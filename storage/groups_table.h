@@ -41,8 +41,8 @@ size_t groups_table_row(struct groups_table *t, int64_t step);
 /* Likewise of a group; GROUPS_TABLE_MAX. */
 size_t groups_table_group(struct groups_table *t, int64_t id);
 
-/* Of a group in a row, or, where there is no place for it, of another one; NULL where there is none for that either. */
-struct groups_sum *groups_table_sum(struct groups_table *t, size_t row, int64_t id, int64_t other);
+/* Another group's figures count with those of `to`, and its place is free: that of the last one is there now. */
+void groups_table_join(struct groups_table *t, size_t group, size_t to);
 
 /* At least one row. */
 void groups_table_pack(const struct groups_table *t, struct strbuf *out);

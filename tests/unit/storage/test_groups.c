@@ -466,23 +466,76 @@ Test(groups, those_that_are_too_many_at_one_moment_are_one)
     done_kept(&k);
 }
 
-Test(groups, a_chunk_that_is_full_says_nothing_wrong_of_another_label)
+static __int128 paid_of(const struct found *f, const char *label)
 {
+    __int128 paid = 0;
+
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->at[i].label, label) == 0)
+            paid += f->at[i].sum.area[GROUP_PAID];
+    }
+    return paid;
+}
+
+/* Those of the new label have places of their own in days, too, and nothing of either is lost. */
+Test(groups, a_chunk_that_is_full_takes_in_another_label)
+{
+    enum { POOLS = GROUPS_MAX };
     CLEANUP(free_ptr) struct found *f = xcalloc(1, sizeof *f);
     struct groups_sample s = sample_at(T0 + PACKS_HOUR_MS, "pool");
+    int64_t end_ms = T0 + 64 * PACKS_DAY_MS;
+    char name[GROUPS_VALUE_SIZE];
     struct kept k;
 
     open_kept(&k);
     keep_names(&k, T0, 30000, 0, 2 * GROUPS_TABLE_MAX);
     pack_all(&k, T0 + PACKS_HOUR_MS);
-    add_group(&s, "large", 1, 1000, 0);
+    for (int i = 0; i < POOLS; i++) {
+        (void)snprintf(name, sizeof name, "pool-%d", i);
+        add_group(&s, name, 1, 1000, 0);
+    }
     keep(&k, &s);
     pack_all(&k, T0 + 2 * PACKS_HOUR_MS);
     read_all(&k, T0 + PACKS_HOUR_MS, T0 + 2 * PACKS_HOUR_MS, f);
     for (size_t i = 0; i < f->n; i++)
         cr_assert_str_eq(f->at[i].label, "pool");
-    read_all(&k, T0, T0 + PACKS_HOUR_MS, f);
-    cr_assert_eq(f->n, GROUPS_TABLE_MAX);
+    expect_near(paid_of(f, "pool"), INT64_C(1000) * POOLS * 30000, POOLS * 30000, "paid", "pool");
+    for (int whole = 0; whole < 2; whole++) {
+        size_t pools = 0;
+
+        read_all(&k, T0, whole ? end_ms : T0 + PACKS_DAY_MS, f);
+        cr_assert_eq(f->n, GROUPS_TABLE_MAX);
+        expect_near(paid_of(f, "pool"), INT64_C(1000) * POOLS * 30000, POOLS * 30000, "paid",
+                    "pool");
+        expect_near(paid_of(f, ZONE), INT64_C(2000) * GROUPS_TABLE_MAX * 30000,
+                    2 * GROUPS_TABLE_MAX * 30000, "paid", ZONE);
+        for (size_t i = 0; i < f->n; i++)
+            pools += strcmp(f->at[i].label, "pool") == 0;
+        cr_assert_geq(pools, GROUPS_TABLE_MAX / 2 - 1, "%zu", pools);
+    }
+    done_kept(&k);
+}
+
+/* The label was another one meanwhile: what finds no place is of the label that it was told by. */
+Test(groups, those_that_find_no_place_are_others_of_their_own_label)
+{
+    CLEANUP(free_ptr) struct found *f = xcalloc(1, sizeof *f);
+    struct groups_sample s = sample_at(T0 + PACKS_HOUR_MS, "pool");
+    int64_t again_ms = T0 + 2 * PACKS_HOUR_MS;
+    struct kept k;
+
+    open_kept(&k);
+    keep_names(&k, T0, 30000, 0, 2 * GROUPS_TABLE_MAX);
+    add_group(&s, "large", 1, 1000, 0);
+    keep(&k, &s);
+    keep_names(&k, again_ms, 30000, 0, 2 * GROUPS_TABLE_MAX);
+    pack_all(&k, again_ms + PACKS_HOUR_MS);
+    read_all(&k, again_ms, again_ms + PACKS_HOUR_MS, f);
+    for (size_t i = 0; i < f->n; i++)
+        cr_assert_str_eq(f->at[i].label, ZONE);
+    expect_near(paid_of(f, ZONE), INT64_C(2000) * GROUPS_TABLE_MAX * 30000,
+                2 * GROUPS_TABLE_MAX * 30000, "paid", ZONE);
+    cr_assert_gt(sum_of(f, GROUPS_OTHER)->covered_ms, 0);
     done_kept(&k);
 }
 
