@@ -3,8 +3,8 @@
  *
  *     bench_store [BRIM]         a generated load, 365 days of it; BRIM is the program whose reports are timed, from its start to its end
  *     bench_store --days N       less of it
- *     bench_store --groups N     with nodes told apart by a label that has N values; also beside --days
- *     bench_store --make FILE    a year, and the file stays
+ *     bench_store --groups N     with nodes told apart by a label that has N values
+ *     bench_store --make FILE    the file stays; also beside --days and --groups
  *     bench_store --file FILE    packs the samples of a history that is there (a copy of it: it is changed)
  *
  * The load is a web site's by hour and weekday with noise, batch pods that come and go, and filler that follows after a while, on 50 nodes;
@@ -510,34 +510,65 @@ static void file(const char *path)
     history_close(&h);
 }
 
+/* What the command line asks for; false: something else. */
+struct asked {
+    const char *make, *file, *brim;
+    int64_t days, groups;
+};
+
+static bool read_words(int argc, char **argv, struct asked *ret_asked)
+{
+    struct asked a = {.days = YEAR_DAYS, .brim = argc == 2 ? argv[1] : NULL};
+    bool ok = argc == 2 || argc % 2 == 1;
+
+    for (int i = 1; ok && i + 1 < argc; i += 2) {
+        struct sv word = sv_from(argv[i]), value = sv_from(argv[i + 1]);
+
+        if (sv_eq(word, SV("--make")))
+            a.make = argv[i + 1];
+        else if (sv_eq(word, SV("--file")))
+            a.file = argv[i + 1];
+        else if (sv_eq(word, SV("--days")))
+            ok = sv_to_i64(value, &a.days) && a.days > 0;
+        else
+            ok = sv_eq(word, SV("--groups")) && sv_to_i64(value, &a.groups) && a.groups > 0 &&
+                 a.groups <= GROUPS_MAX;
+    }
+    *ret_asked = a;
+    return ok;
+}
+
+static void forget_file(const char *path)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        char name[264];
+
+        (void)snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        (void)unlink(name);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *tmp = getenv("TMPDIR");
-    int64_t days = YEAR_DAYS, groups = 0;
-    char path[256], log[264];
+    struct asked a;
+    char path[256];
 
-    if (argc == 3 && strcmp(argv[1], "--file") == 0) {
-        file(argv[2]);
-        return 0;
+    if (!read_words(argc, argv, &a)) {
+        (void)fprintf(stderr, "bench_store: expected [BRIM] or [--days N] [--groups N] [--make "
+                              "FILE] or --file FILE\n");
+        return 2;
     }
-    if (argc == 3 && strcmp(argv[1], "--make") == 0) {
-        year(argv[2], days, 0, NULL);
+    if (a.file != NULL) {
+        file(a.file);
         return 0;
-    }
-    for (int i = 1; i + 1 < argc; i += 2) {
-        int64_t *to = strcmp(argv[i], "--days") == 0 ? &days : &groups;
-
-        if ((to == &groups && strcmp(argv[i], "--groups") != 0) ||
-            !sv_to_i64(sv_from(argv[i + 1]), to) || *to < 1 || groups > GROUPS_MAX)
-            return 2;
     }
     (void)snprintf(path, sizeof path, "%s/brim-store-%ld.db", tmp != NULL ? tmp : "/tmp",
                    (long)getpid());
-    year(path, days, groups, argc == 2 ? argv[1] : NULL);
-    (void)unlink(path);
-    for (int i = 0; i < 2; i++) {
-        (void)snprintf(log, sizeof log, "%s-%s", path, i == 0 ? "wal" : "shm");
-        (void)unlink(log);
-    }
+    year(a.make != NULL ? a.make : path, a.days, a.groups, a.brim);
+    if (a.make == NULL)
+        forget_file(path);
     return 0;
 }
