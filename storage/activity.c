@@ -573,12 +573,13 @@ static bool count(const struct making *m, struct report *r, struct err *err)
 {
     struct report_events range = {.read_ms = r->query.since_ms - ACTIVITY_REDO_MS,
                                   .from_ms = r->query.since_ms,
+                                  .to_ms = r->query.until_ms,
                                   .spread_ms = r->query.until_ms,
                                   .until_ms =
                                       min_i64(r->query.until_ms + ACTIVITY_REDO_MS, m->now_ms)};
 
     if (m->policy != 0)
-        return report_count_decisions(m->history, r, r->query.since_ms, err);
+        return report_count_decisions(m->history, r, r->query.since_ms, r->query.until_ms, err);
     return report_count_events(m->history, r, &range, err);
 }
 

@@ -154,6 +154,7 @@ static void end_wait(struct blocked *b, struct pod *pod, int64_t now_ms, bool bo
                                            .waits = waits,
                                            .cpu_milli = cpu_of(b, pod)});
     pod->blocked = false;
+    b->sums.waiting--;
 }
 
 static void set_shape(struct blocked *b, struct pod *pod, const struct shape *shape)
@@ -186,6 +187,7 @@ static void report(struct blocked *b, struct pod *pod, int64_t now_ms)
             resources_fit(&amount, &b->nodes[i].free, NULL)) {
             pod->node = (uint32_t)i;
             pod->blocked = true;
+            b->sums.waiting++;
             pod->reported_ms = now_ms;
             hold(b, pod, 1);
             return;

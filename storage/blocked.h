@@ -39,6 +39,7 @@ void blocked_finish(struct blocked *b, int64_t now_ms);
 struct blocked_sums {
     int64_t demand_milli; /* what paid pods hold and claim */
     int64_t nodes;
+    int64_t waiting; /* pods that are blocked */
     /* What the nodes offer on which filler is, and no paid pod but those that are tied to them (a DaemonSet's). */
     int64_t lone_milli;
 };

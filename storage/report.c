@@ -46,6 +46,13 @@ void report_add(int64_t *sum, int64_t what)
         *sum = INT64_MAX;
 }
 
+int64_t report_area(int64_t milli, int64_t span_ms)
+{
+    int64_t product;
+
+    return __builtin_mul_overflow(milli, span_ms, &product) ? INT64_MAX : product;
+}
+
 /* Times and amounts of a later piece. */
 static void add_times(struct report_row *to, const struct report_row *piece)
 {
@@ -251,21 +258,20 @@ static void fold(struct report *r)
 
 /* ---- pieces ---- */
 
+/* Pieces are of one length, but for the first, the last and those in which the clock is changed: so it is where it should be, or near. */
 struct report_row *report_piece_at(struct report *r, int64_t t_ms)
 {
-    size_t from = 0, until = r->n_pieces;
+    int64_t range_ms = r->query.until_ms - r->query.since_ms;
+    size_t at;
 
     if (t_ms < r->query.since_ms || t_ms >= r->query.until_ms)
         return NULL;
-    while (until - from > 1) {
-        size_t middle = from + (until - from) / 2;
-
-        if (r->pieces[middle].first_ms <= t_ms)
-            from = middle;
-        else
-            until = middle;
-    }
-    return &r->pieces[from];
+    at = (size_t)((__int128)(t_ms - r->query.since_ms) * (int64_t)r->n_pieces / range_ms);
+    while (r->pieces[at].first_ms > t_ms)
+        at--;
+    while (r->pieces[at].until_ms <= t_ms)
+        at++;
+    return &r->pieces[at];
 }
 
 static bool make_pieces(struct report *r, struct err *err)

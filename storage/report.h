@@ -14,13 +14,15 @@
  *
  * What the history does not tell is not 0: rows say of how much of their time samples, journal and decisions tell (`*_ms`).
  *
- * A range that decisions (the journal) tell of from its begin on is counted out of these; of a longer one, what was rolled up
- * (activity.h) up to the last full hour, and single decisions (events) after it. Both come to the same, but for quantiles (at most 6.25 % too
- * high) and the list of waits (the longest of each hour), and where a zone's pieces begin within an hour whose minutes are gone: what
- * happened in it counts where its middle lies, amounts in proportion.
+ * A range of up to REPORT_MINUTES_MS that decisions (the journal) tell of from its begin on is counted out of these; of a longer one,
+ * what was rolled up (activity.h), and single decisions (events) at its edges and where nothing was. Both come to the same, but for quantiles
+ * (at most 6.25 % too high) and the list of waits (the longest of each minute, or hour where minutes are gone), and where pieces begin within an
+ * hour whose minutes and events are gone: what happened in it counts where its middle lies, amounts in proportion.
  *
  *     report.c            the query, the pieces, the rows
- *     report_gather.c     samples, decisions and events into pieces
+ *     report_gather.c     samples into pieces; all of a history
+ *     report_count.c      decisions and events into pieces
+ *     report_rolled.c     what was rolled up of them
  *     report_figure.h     the figures of a row, their names and forms
  *     report_text.c       table, CSV, JSON
  *     report_words.c      the sentences of the summary
@@ -229,7 +231,7 @@ bool report_make_from(const struct report_source *source, const struct report_qu
 
 /*
  * ERR_NOT_FOUND where nothing was recorded of that policy; ERR_INPUT where it must be named or since is not before until; ERR_LIMIT
- * beyond REPORT_MAX_PIECES; ERR_STORAGE. O(what series.h reads + decisions + events of the range). report_done() afterwards.
+ * beyond REPORT_MAX_PIECES; ERR_STORAGE. O(what series.h reads + what report_count_rolled() does). report_done() afterwards.
  * Reads in one transaction, so that all figures are of one moment; none may be open.
  */
 bool report_make(struct history *h, const struct report_query *query, struct report *ret_report,

@@ -5,19 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/num.h"
-#include "storage/activity.h"
-#include "storage/bins.h"
-#include "storage/blocked.h"
 #include "storage/series.h"
-
-enum { HOURS = 24 };
-
-static int64_t area(int64_t milli, int64_t span_ms)
-{
-    int64_t product;
-
-    return __builtin_mul_overflow(milli, span_ms, &product) ? INT64_MAX : product;
-}
 
 /* ---- samples ---- */
 
@@ -61,9 +49,10 @@ static void take_figures(const struct report_terms *terms, const struct figures 
         if (k != REPORT_PAID)
             report_add(&room, piece->part[k]);
     }
-    piece->harvestable = terms->filler_max_milli > 0
-                             ? min_i64(room, area(terms->filler_max_milli, piece->covered_ms))
-                             : room;
+    piece->harvestable =
+        terms->filler_max_milli > 0
+            ? min_i64(room, report_area(terms->filler_max_milli, piece->covered_ms))
+            : room;
     piece->peak_kept_milli = most_of(&f[IN_KEPT]);
     piece->peak_paid_milli = most_of(&f[IN_DEMAND]);
     piece->peak_paid_ms = piece->first_ms;
@@ -90,7 +79,7 @@ void report_row_level(struct report_row *row, const struct report_level *level, 
                       int64_t ms)
 {
     for (int k = 0; k < REPORT_PART_COUNT_; k++)
-        report_add(&row->part[k], area(level->part[k], ms));
+        report_add(&row->part[k], report_area(level->part[k], ms));
     row->covered_ms += ms;
     row->peak_kept_milli = max_i64(row->peak_kept_milli, level->part[REPORT_KEPT]);
     row->peak_offered_milli = max_i64(row->peak_offered_milli, level->part[REPORT_OFFERED]);
@@ -119,7 +108,7 @@ void report_take_level(struct report *r, const struct report_level *level, int64
 void report_end_levels(const struct report_terms *terms, int64_t clusters, struct report_row *row)
 {
     int64_t room = row->part[REPORT_OFFERED] - row->part[REPORT_PAID];
-    int64_t most = area(area(terms->filler_max_milli, clusters), row->covered_ms);
+    int64_t most = report_area(report_area(terms->filler_max_milli, clusters), row->covered_ms);
 
     row->harvestable = terms->filler_max_milli > 0 ? min_i64(room, most) : room;
 }
@@ -145,16 +134,8 @@ static bool find_begins(struct history *h, struct begins *ret_begins, struct err
     return true;
 }
 
-/* Of the covered time, what may lie behind `since`. */
-static int64_t told_since(const struct report_row *piece, int64_t since_ms)
-{
-    return max_i64(
-        0, min_i64(piece->covered_ms, piece->until_ms - max_i64(piece->first_ms, since_ms)));
-}
-
-static bool read_series(struct history *h, struct report *r, const struct begins *begins,
-                        const int64_t *edges, struct series_row *rows, struct figures *figures,
-                        struct err *err)
+static bool read_series(struct history *h, struct report *r, const int64_t *edges,
+                        struct series_row *rows, struct figures *figures, struct err *err)
 {
     const struct series_query query = {.policy = sv_from(r->policy),
                                        .series = series,
@@ -169,15 +150,12 @@ static bool read_series(struct history *h, struct report *r, const struct begins
         struct report_row *piece = &r->pieces[i];
 
         piece->covered_ms = rows[i].covered_ms;
-        piece->journal_ms = told_since(piece, begins->journal_ms);
-        piece->decisions_ms = told_since(piece, begins->decisions_ms);
         take_figures(&r->query.terms, &figures[i * N_SERIES], piece);
     }
     return true;
 }
 
-static bool add_samples(struct history *h, struct report *r, const struct begins *begins,
-                        struct err *err)
+static bool add_samples(struct history *h, struct report *r, struct err *err)
 {
     int64_t *edges = xcalloc(r->n_pieces + 1, sizeof *edges);
     struct series_row *rows = xcalloc(r->n_pieces, sizeof *rows);
@@ -187,7 +165,7 @@ static bool add_samples(struct history *h, struct report *r, const struct begins
     for (size_t i = 0; i < r->n_pieces; i++)
         edges[i] = r->pieces[i].first_ms;
     edges[r->n_pieces] = r->query.until_ms;
-    ok = read_series(h, r, begins, edges, rows, figures, err);
+    ok = read_series(h, r, edges, rows, figures, err);
     free(figures);
     free(rows);
     free(edges);
@@ -263,59 +241,7 @@ static bool add_gaps(struct history *h, struct report *r, struct err *err)
            history_gaps(h, r->query.since_ms, r->query.until_ms, take_gap, r, err);
 }
 
-/* ---- decisions ---- */
-
-static void keep_length(struct report_lengths *lengths, size_t piece, int64_t length, int64_t n)
-{
-    if (lengths->n < REPORT_KEEP_LENGTHS)
-        VEC_PUSH(lengths->at, lengths->n, lengths->cap,
-                 ((struct report_length){.length = length, .n = n, .piece = piece}));
-}
-
-static size_t place_of(const struct report *r, const struct report_row *piece)
-{
-    return (size_t)(piece - r->pieces);
-}
-
-/* Directions that come after those the piece has. */
-static void join_ways(struct report_row *piece, int first_way, int last_way)
-{
-    if (first_way == 0)
-        return;
-    piece->reversals += piece->last_way == -first_way;
-    piece->first_way = piece->first_way == 0 ? first_way : piece->first_way;
-    piece->last_way = last_way;
-}
-
-static bool take_decision(void *self, const struct decision_entry *d)
-{
-    struct report *r = self;
-    struct report_row *piece = report_piece_at(r, d->t_ms);
-    int64_t change = d->at[DECISION_REPLICAS] - d->at[DECISION_BEFORE];
-    int64_t latency_us = d->at[DECISION_LATENCY];
-    int way = (change > 0) - (change < 0);
-
-    if (piece == NULL)
-        return true;
-    if (latency_us > 0) {
-        keep_length(&r->latencies, place_of(r, piece), latency_us, 1);
-        piece->latency_max_us = max_i64(piece->latency_max_us, latency_us);
-    }
-    piece->yields += strcmp(d->reason, "yield") == 0;
-    piece->harvests += strcmp(d->reason, "harvest") == 0;
-    join_ways(piece, way, way);
-    return true;
-}
-
-bool report_count_decisions(struct history *h, struct report *r, int64_t from_ms, struct err *err)
-{
-    const struct decisions_filter filter = {.policy = sv_from(r->policy),
-                                            .from_ms = max_i64(from_ms, r->query.since_ms),
-                                            .until_ms = r->query.until_ms,
-                                            .oldest_first = true};
-
-    return decisions_each(h->decisions, &filter, take_decision, r, err);
-}
+/* ---- all of a history ---- */
 
 /* A change of direction belongs to the later decision, which may lie in another piece. */
 static void join_pieces(struct report *r)
@@ -332,407 +258,13 @@ static void join_pieces(struct report *r)
     }
 }
 
-/* ---- the event journal ---- */
-
-/* Keeps the longest waits, the longest first. */
-static void keep_wait(struct report *r, const struct report_wait *wait)
-{
-    int64_t ms = wait->until_ms - wait->created_ms;
-    size_t at = REPORT_KEEP_WAITS - 1;
-
-    if (r->n_waits < REPORT_KEEP_WAITS)
-        at = r->n_waits++;
-    else if (r->waits[at].until_ms - r->waits[at].created_ms >= ms)
-        return;
-    for (; at > 0 && r->waits[at - 1].until_ms - r->waits[at - 1].created_ms < ms; at--)
-        r->waits[at] = r->waits[at - 1];
-    r->waits[at] = *wait;
-}
-
-static size_t wait_bucket(int64_t ms)
-{
-    static const int64_t steps_ms[] = REPORT_WAIT_STEPS_MS;
-    size_t i = 0;
-
-    _Static_assert(COUNT_OF(steps_ms) + 1 == REPORT_WAIT_BUCKETS, "one bucket is beyond the last");
-    while (i < COUNT_OF(steps_ms) && ms > steps_ms[i])
-        i++;
-    return i;
-}
-
-/* One of those that were blocked in this piece, which may be its longest. */
-static void show_wait(struct report *r, struct report_row *piece, const struct report_wait *wait)
-{
-    int64_t wait_ms = wait->until_ms - wait->created_ms;
-
-    if (wait_ms >= piece->longest_wait_ms) {
-        piece->longest_wait_ms = wait_ms;
-        piece->longest = *wait;
-    }
-    keep_wait(r, wait);
-}
-
-/*
- * The least that paid pods asked for in each second of the last REPORT_RISE_MS: of those only that are less than what came later,
- * the oldest first, so that adding is O(1) amortised.
- */
-enum { RISE_SECONDS = REPORT_RISE_MS / 1000 + 2 };
-
-struct rise {
-    struct {
-        int64_t second, least_milli;
-    } at[RISE_SECONDS];
-    size_t first, n; /* a ring */
-};
-
-static size_t rise_place(const struct rise *r, size_t i)
-{
-    return (r->first + i) % RISE_SECONDS;
-}
-
-/* How far demand stands above the least of the last REPORT_RISE_MS; times that fall begin anew. */
-static int64_t rise_by(struct rise *r, int64_t t_ms, int64_t demand_milli)
-{
-    int64_t second = t_ms / 1000, oldest = second - REPORT_RISE_MS / 1000;
-
-    if (r->n != 0 && r->at[rise_place(r, r->n - 1)].second > second)
-        r->n = 0;
-    while (r->n != 0 && r->at[rise_place(r, 0)].second < oldest) {
-        r->first = rise_place(r, 1);
-        r->n--;
-    }
-    while (r->n != 0 && r->at[rise_place(r, r->n - 1)].least_milli >= demand_milli)
-        r->n--;
-    if (r->n == 0 || r->at[rise_place(r, r->n - 1)].second != second) {
-        size_t at = rise_place(r, r->n++);
-
-        r->at[at].second = second;
-        r->at[at].least_milli = demand_milli;
-    }
-    return demand_milli - r->at[rise_place(r, 0)].least_milli;
-}
-
-struct events {
-    struct report *report;
-    int64_t from_ms; /* what was before it counts in nothing */
-    struct blocked *blocked;
-    struct blocked_sums sums; /* since last_ms */
-    int64_t last_ms;
-    struct rise rise;
-};
-
-/* The piece of a time that counts. */
-static struct report_row *counted_at(const struct events *ev, int64_t t_ms)
-{
-    return t_ms >= ev->from_ms ? report_piece_at(ev->report, t_ms) : NULL;
-}
-
-static void take_blocked(void *self, const struct blocked_pod *pod)
-{
-    const struct events *ev = self;
-    struct report_row *piece = counted_at(ev, pod->reported_ms);
-    struct report_wait wait = {.created_ms = pod->created_ms,
-                               .reported_ms = pod->reported_ms,
-                               .until_ms = max_i64(pod->until_ms, pod->created_ms),
-                               .cpu_milli = pod->cpu_milli,
-                               .bound = pod->bound,
-                               .waits = pod->waits};
-    int64_t wait_ms = wait.until_ms - wait.created_ms;
-
-    if (piece == NULL)
-        return;
-    piece->blocked++;
-    report_add(&piece->wait_ms, wait_ms);
-    piece->wait_buckets[wait_bucket(wait_ms)]++;
-    keep_length(&ev->report->lengths_of_waits, place_of(ev->report, piece), wait_ms, 1);
-    show_wait(ev->report, piece, &wait);
-}
-
-/* What the nodes were since the last event. */
-static void spread_nodes(struct events *ev, int64_t until_ms)
-{
-    const struct report_query *q = &ev->report->query;
-    int64_t from_ms = max_i64(ev->last_ms, max_i64(ev->from_ms, q->since_ms));
-    struct report_row *piece;
-
-    until_ms = min_i64(until_ms, q->until_ms);
-    if (from_ms >= until_ms || ev->sums.nodes == 0)
-        return;
-    for (piece = report_piece_at(ev->report, from_ms); from_ms < until_ms; piece++) {
-        int64_t end_ms = min_i64(piece->until_ms, until_ms);
-
-        piece->nodes = max_i64(piece->nodes, ev->sums.nodes);
-        report_add(&piece->lone, area(ev->sums.lone_milli, end_ms - from_ms));
-        from_ms = end_ms;
-    }
-}
-
-static void count_event(const struct events *ev, const struct event *e)
-{
-    struct report_row *piece = counted_at(ev, e->t_ms);
-    bool pod = e->shape != NULL && e->kind >= EVENT_POD_FOUND;
-
-    if (piece == NULL || !pod)
-        return;
-    piece->pods += e->kind == EVENT_POD_CREATED && !e->shape->filler;
-    piece->starts += e->kind == EVENT_POD_BOUND && e->shape->filler;
-    piece->stops += e->kind == EVENT_POD_GONE && e->shape->filler && e->node.len != 0;
-}
-
-/* What is found was there before: growth is told by what comes after it. */
-static void note_rise(struct events *ev, const struct event *e)
-{
-    struct report_row *piece;
-    int64_t rise;
-
-    if (e->kind == EVENT_GAP || e->kind == EVENT_POD_FOUND) {
-        ev->rise.n = 0;
-        return;
-    }
-    rise = rise_by(&ev->rise, e->t_ms, ev->sums.demand_milli);
-    piece = counted_at(ev, e->t_ms);
-    if (piece != NULL)
-        piece->rise_milli = max_i64(piece->rise_milli, rise);
-}
-
-/* Where everything is told anew, nobody knows what was since the last event. */
-static bool take_event(void *self, const struct event *e)
-{
-    struct events *ev = self;
-
-    if (e->kind != EVENT_GAP || !e->resets)
-        spread_nodes(ev, e->t_ms);
-    blocked_event(ev->blocked, e);
-    ev->sums = blocked_sums(ev->blocked);
-    ev->last_ms = e->t_ms;
-    note_rise(ev, e);
-    count_event(ev, e);
-    return true;
-}
-
-bool report_count_events(struct history *h, struct report *r, const struct report_events *range,
-                         struct err *err)
-{
-    struct events events = {.report = r, .from_ms = range->from_ms};
-    bool ok;
-
-    events.blocked = blocked_new(take_blocked, &events);
-    ok = chunks_read(h->chunks, range->read_ms, range->until_ms, take_event, &events,
-                     &r->damaged_chunks, err);
-    if (ok) {
-        spread_nodes(&events, range->spread_ms);
-        blocked_finish(events.blocked, range->until_ms);
-    }
-    blocked_free(events.blocked);
-    return ok;
-}
-
-/* ---- what was rolled up ---- */
-
-struct rolled {
-    struct history *history;
-    struct report *report;
-    bool journal; /* else a policy's decisions */
-    int64_t policy, until_ms;
-    enum level level; /* that is being read */
-    bool any;
-    int64_t cut[HOURS]; /* hours of a day that lie in no piece as a whole */
-    size_t n_cut;
-};
-
-/* That something is told of a row's time, or of the end of it. */
-static void note_told(struct rolled *d, int64_t from_ms, int64_t until_ms)
-{
-    struct report *r = d->report;
-    struct report_row *piece;
-
-    from_ms = max_i64(from_ms, r->query.since_ms);
-    until_ms = min_i64(until_ms, r->query.until_ms);
-    for (piece = report_piece_at(r, from_ms); from_ms < until_ms; piece++) {
-        int64_t end_ms = min_i64(piece->until_ms, until_ms);
-        int64_t *told_ms = d->journal ? &piece->journal_ms : &piece->decisions_ms;
-
-        *told_ms = min_i64(*told_ms + end_ms - from_ms, piece->covered_ms);
-        from_ms = end_ms;
-    }
-}
-
-static int way_of(int64_t way)
-{
-    return way == 1 ? 1 : way == 2 ? -1 : 0;
-}
-
-/* No more than the longest comes out of it in the end (report.c). */
-static void keep_bins(struct report_lengths *lengths, const struct activity_row *row,
-                      uint32_t first, size_t piece)
-{
-    for (size_t i = 0; i < row->n_bins; i++) {
-        const struct activity_bin *bin = &row->bins[i];
-
-        if (bin->key >= first && bin->key < first + BINS_COUNT)
-            keep_length(lengths, piece, bins_most(bin->key - first), bin->n);
-    }
-}
-
-static void add_decided(struct report *r, struct report_row *piece, const struct activity_row *row)
-{
-    const int64_t *at = row->at;
-
-    piece->yields += at[ACTIVITY_YIELDS];
-    piece->harvests += at[ACTIVITY_HARVESTS];
-    piece->reversals += at[ACTIVITY_REVERSALS];
-    join_ways(piece, way_of(at[ACTIVITY_FIRST_WAY]), way_of(at[ACTIVITY_LAST_WAY]));
-    piece->latency_max_us = max_i64(piece->latency_max_us, at[ACTIVITY_LATENCY_MAX]);
-    keep_bins(&r->latencies, row, ACTIVITY_LATENCIES, place_of(r, piece));
-}
-
-static void add_happened(struct report *r, struct report_row *piece, const struct activity_row *row)
-{
-    const int64_t *at = row->at;
-    int64_t reported_ms = row->first_ms + at[ACTIVITY_LONGEST_REPORTED];
-    int64_t created_ms = reported_ms - at[ACTIVITY_LONGEST_BEFORE];
-    const struct report_wait longest = {.created_ms = created_ms,
-                                        .reported_ms = reported_ms,
-                                        .until_ms = created_ms + at[ACTIVITY_LONGEST],
-                                        .cpu_milli = at[ACTIVITY_LONGEST_CPU],
-                                        .bound = at[ACTIVITY_LONGEST_END] == 1,
-                                        .waits = at[ACTIVITY_LONGEST_END] == 2};
-
-    piece->starts += at[ACTIVITY_STARTS];
-    piece->stops += at[ACTIVITY_STOPS];
-    piece->pods += at[ACTIVITY_PODS];
-    piece->blocked += at[ACTIVITY_BLOCKED];
-    report_add(&piece->wait_ms, at[ACTIVITY_WAIT]);
-    report_add(&piece->lone, at[ACTIVITY_LONE]);
-    piece->rise_milli = max_i64(piece->rise_milli, at[ACTIVITY_RISE]);
-    piece->nodes = max_i64(piece->nodes, at[ACTIVITY_NODES]);
-    for (int i = 0; i < REPORT_WAIT_BUCKETS; i++)
-        piece->wait_buckets[i] += at[ACTIVITY_UP_TO + i];
-    if (at[ACTIVITY_BLOCKED] > 0)
-        show_wait(r, piece, &longest);
-    keep_bins(&r->lengths_of_waits, row, ACTIVITY_WAITS, place_of(r, piece));
-}
-
-/* A row counts in the piece that the middle of the time lies in that it tells of. */
-static bool take_row(void *self, const struct activity_row *row)
-{
-    struct rolled *d = self;
-    int64_t end_ms = row->first_ms + level_step_ms(d->level);
-    int64_t told_ms = min_i64(max_i64(row->at[ACTIVITY_COVERED], 1), level_step_ms(d->level));
-    int64_t t_ms = end_ms - (told_ms + 1) / 2;
-    struct report_row *piece = report_piece_at(d->report, t_ms);
-
-    d->any = true;
-    note_told(d, end_ms - told_ms, end_ms);
-    if (piece == NULL)
-        return true;
-    if (d->journal)
-        add_happened(d->report, piece, row);
-    else
-        add_decided(d->report, piece, row);
-    return true;
-}
-
-/* One that is cut by pieces is put together of its minutes. */
-static bool take_hour(void *self, const struct activity_row *row)
-{
-    struct rolled *d = self;
-    const struct report_row *piece = report_piece_at(d->report, row->first_ms);
-
-    if (piece != NULL && piece == report_piece_at(d->report, row->first_ms + PACKS_HOUR_MS - 1))
-        return take_row(d, row);
-    if (d->n_cut < HOURS)
-        d->cut[d->n_cut++] = row->first_ms;
-    d->any = true;
-    return true;
-}
-
-static bool read_level(struct rolled *d, enum level level, int64_t from_ms, int64_t until_ms,
-                       activity_each_fn *each, struct err *err)
-{
-    d->level = level;
-    d->any = false;
-    return activity_each(d->history, d->policy, level, from_ms, until_ms, each, d, err);
-}
-
-static bool read_cut_hour(struct rolled *d, int64_t hour_ms, struct err *err)
-{
-    return read_level(d, LEVEL_MINUTE, hour_ms, hour_ms + PACKS_HOUR_MS, take_row, err) &&
-           (d->any || read_level(d, LEVEL_HOUR, hour_ms, hour_ms + 1, take_row, err));
-}
-
-/* By the hour; where hours are gone, by the day. */
-static bool read_day(struct rolled *d, int64_t day_ms, struct err *err)
-{
-    int64_t from_ms = max_i64(day_ms, packs_floor(d->report->query.since_ms, PACKS_HOUR_MS));
-
-    d->n_cut = 0;
-    if (!read_level(d, LEVEL_HOUR, from_ms, min_i64(day_ms + PACKS_DAY_MS, d->until_ms), take_hour,
-                    err))
-        return false;
-    if (!d->any)
-        return read_level(d, LEVEL_DAY, day_ms, day_ms + 1, take_row, err);
-    for (size_t i = 0; i < d->n_cut; i++) {
-        if (!read_cut_hour(d, d->cut[i], err))
-            return false;
-    }
-    return true;
-}
-
-static bool read_days(struct rolled *d, struct err *err)
-{
-    const struct report_query *q = &d->report->query;
-    int64_t begin_ms, end_ms;
-
-    if (!packs_span(d->history->activity, LEVEL_DAY, &begin_ms, &end_ms, err))
-        return false;
-    for (int64_t day_ms = packs_floor(max_i64(begin_ms, q->since_ms), PACKS_DAY_MS);
-         day_ms < d->until_ms; day_ms += PACKS_DAY_MS) {
-        if (!read_day(d, day_ms, err))
-            return false;
-    }
-    return true;
-}
-
-/*
- * What was rolled up of a policy's decisions or of the journal, where these themselves begin after the range does; *ret_from_ms: from
- * where on the rest is to be counted.
- */
-static bool add_rolled(struct history *h, struct report *r, int64_t policy, int64_t begin_ms,
-                       int64_t *ret_from_ms, struct err *err)
-{
-    const struct report_query *q = &r->query;
-    struct rolled d = {.history = h, .report = r, .journal = policy == 0, .policy = policy};
-    int64_t until_ms;
-
-    *ret_from_ms = q->since_ms;
-    if (q->since_ms >= begin_ms)
-        return true;
-    if (!activity_until(h, policy, q->until_ms, &until_ms, err))
-        return false;
-    d.until_ms = min_i64(until_ms, q->until_ms);
-    if (d.until_ms <= q->since_ms)
-        return true;
-    for (size_t i = 0; i < r->n_pieces; i++) {
-        struct report_row *piece = &r->pieces[i];
-
-        *(d.journal ? &piece->journal_ms : &piece->decisions_ms) =
-            told_since(piece, max_i64(begin_ms, d.until_ms));
-    }
-    *ret_from_ms = d.until_ms;
-    return read_days(&d, err);
-}
-
-/* ---- all of a history ---- */
-
 static bool add_decisions(struct history *h, struct report *r, const struct begins *begins,
                           struct err *err)
 {
-    int64_t policy, from_ms = r->query.since_ms;
+    int64_t policy;
 
     if (!samples_find_policy(h->samples, sv_from(r->policy), &policy, err) ||
-        (policy != 0 && !add_rolled(h, r, policy, begins->decisions_ms, &from_ms, err)) ||
-        !report_count_decisions(h, r, from_ms, err))
+        (policy != 0 && !report_count_rolled(h, r, policy, begins->decisions_ms, 0, err)))
         return false;
     join_pieces(r);
     return true;
@@ -751,12 +283,7 @@ static int64_t covered_until(const struct report *r)
 static bool add_events(struct history *h, struct report *r, const struct begins *begins,
                        struct err *err)
 {
-    struct report_events range = {.spread_ms = covered_until(r), .until_ms = r->query.until_ms};
-
-    if (!add_rolled(h, r, 0, begins->journal_ms, &range.from_ms, err))
-        return false;
-    range.read_ms = range.from_ms;
-    return report_count_events(h, r, &range, err);
+    return report_count_rolled(h, r, 0, begins->journal_ms, covered_until(r), err);
 }
 
 /* ---- groups of nodes ---- */
@@ -830,7 +357,7 @@ static bool gather(void *self, struct report *r, struct err *err)
     struct history *h = self;
     struct begins begins;
 
-    if (!find_begins(h, &begins, err) || !add_samples(h, r, &begins, err))
+    if (!find_begins(h, &begins, err) || !add_samples(h, r, err))
         return false;
     report_cut_begin(r);
     return begin_with_decisions(h, r, err) && add_gaps(h, r, err) &&
