@@ -25,7 +25,7 @@ static const char *const sql[] = {
              "data = CAST(data || :data AS BLOB) "
              "WHERE segment = :segment AND number = :number AND bytes = :offset RETURNING number",
     [LAST_SEGMENT] = "SELECT max(segment) FROM chunk",
-    [START] = "SELECT max(segment) FROM chunk WHERE number = 0 AND first <= :from",
+    [START] = "SELECT max(segment) FROM chunk WHERE number = 0 AND first < :from",
     [RANGE] = "SELECT segment, number, first, data FROM chunk WHERE segment >= :start AND first < "
               ":until ORDER BY segment, number",
     [TOTALS] =
@@ -169,7 +169,10 @@ bool chunks_drop_oldest(struct chunks *c, struct err *err)
     return first == last || drop_up_to(c, first, err);
 }
 
-/* Where reading begins: the last segment that began at or before `from`, else the first there is. */
+/*
+ * Where reading begins: the last segment that began before `from`, else the first there is. Of the millisecond in which one begins
+ * something may be in the one before.
+ */
 static bool start_of(struct chunks *c, int64_t from_ms, int64_t *ret_segment, struct err *err)
 {
     struct db_stmt *s = c->stmt[START];

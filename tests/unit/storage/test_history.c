@@ -345,6 +345,39 @@ Test(history, reads_the_journal_from_any_moment_to_any_other)
     folder_done(&f);
 }
 
+/* All events of one millisecond are told, though segments begin between them. */
+Test(history, reads_all_of_the_millisecond_in_which_a_segment_begins)
+{
+    static struct world w;
+    struct folder f = folder_new();
+    struct history h;
+    struct err err = {0};
+    int64_t segments = 0;
+    size_t created = 0;
+
+    open_at(&f, 0, &h);
+    world_into(&w, &h, 1);
+    for (int i = 0; i < WORLD_PODS; i++) {
+        w.pods[i] = (struct world_pod){
+            .there = true, .uid = ++w.uids, .node = -1, .created_s = w.now_ms / 1000};
+        world_show_pod(&w, &w.pods[i], false);
+        journal_cut(w.journal, w.now_ms);
+    }
+    cr_assert(db_number(h.db, "SELECT count(DISTINCT segment) FROM chunk WHERE number = 0",
+                        &segments, &err));
+    cr_assert_geq(segments, 2);
+
+    struct gathered g = read_between(&h, w.now_ms, w.now_ms + 1, 0);
+
+    for (size_t i = 0; i < g.len; i++)
+        created += g.at[i].kind == EVENT_POD_CREATED;
+    cr_assert_eq(created, WORLD_PODS, "%zu", created);
+    free(g.at);
+    history_close(&h);
+    world_done(&w);
+    folder_done(&f);
+}
+
 Test(history, drops_the_oldest_segments_and_reads_the_rest)
 {
     static struct world w;
