@@ -28,7 +28,7 @@ struct agent_options {
     struct policy_texts stored;  /* the last good text, for files that are broken */
     bool dry_run;
     unsigned metrics_groups; /* which metrics APIs are served: bits 1 << enum metrics_group */
-    uint64_t seed; /* of what watches choose at random; 0: another one for each process */
+    uint64_t seed;           /* of what watches choose at random; 0: another one for each process */
 };
 
 struct agent;
