@@ -7,6 +7,8 @@
  * None is called from inside start(), all come on the loop's thread. done() with NULL means that the whole answer came,
  * whatever its status: a 404 is an answer. What went wrong otherwise is ERR_NETWORK (not reached, cut off, timed out,
  * certificate refused), ERR_LIMIT (answer too large) or what head() or data() reported.
+ * data() of one transfer comes with a few hundred KB at most in a round of the loop, whatever the network holds: others have
+ * their turn between.
  * After cancel() no callback follows, done() neither; it may be called in any callback. A transfer is gone once done()
  * returns or cancel() was called.
  */

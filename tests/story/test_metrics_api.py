@@ -11,6 +11,7 @@ import sys
 import unittest
 
 import lanes
+import stage
 import test_pocket
 from test_pocket import MINER, Agent, Pocket, replicas, wait_until
 
@@ -20,17 +21,7 @@ CUSTOM = "/apis/custom.metrics.k8s.io/v1beta2"
 V2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # What kube-controller-manager sends.
 HPA = "application/vnd.kubernetes.protobuf, */*"
-POLICY = """apiVersion: brim.dev/v1
-kind: FillerPolicy
-metadata: {name: miner}
-spec:
-  target: {apiVersion: apps/v1, kind: Deployment, namespace: filler, name: miner}
-  replicas: {min: 0, max: 150}
-  headroom: {mode: fixed, max: 2}
-  settle: 1s
-  stale: {after: %s}
-  service: room
-"""
+POLICY = stage.POLICY.replace("settle: 3s", "settle: 1s") + "  stale: {after: %s}\n  service: room\n"
 
 
 def ask(agent, path, accept=None, method="GET", **headers):

@@ -115,14 +115,20 @@ static cJSON *ask(const struct question *q, const struct snapshot *s, int *ret_s
     return json;
 }
 
-static cJSON *get(const char *url, const struct snapshot *s)
+/* The same of a plain GET. */
+static cJSON *ask_for(const char *url, const struct snapshot *s, int *ret_status)
 {
     struct question q;
-    cJSON *json;
-    int status;
 
     question(url, &q);
-    json = ask(&q, s, &status);
+    return ask(&q, s, ret_status);
+}
+
+static cJSON *get(const char *url, const struct snapshot *s)
+{
+    int status;
+    cJSON *json = ask_for(url, s, &status);
+
     cr_assert_eq(status, 200, "%s: %d", url, status);
     return json;
 }
@@ -556,11 +562,9 @@ Test(metrics_api, answers_with_values)
 
 static int status_of(const char *url, const struct snapshot *s)
 {
-    struct question q;
     int status;
 
-    question(url, &q);
-    cJSON_Delete(ask(&q, s, &status));
+    cJSON_Delete(ask_for(url, s, &status));
     return status;
 }
 
@@ -659,12 +663,9 @@ Test(metrics_api, what_is_not_known_is_no_data)
 
     s->fillers[0].known = s->fillers[0].has_replicas = false;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct question q;
         int status;
-        cJSON *json;
+        cJSON *json = ask_for(rows[i].url, s, &status);
 
-        question(rows[i].url, &q);
-        json = ask(&q, s, &status);
         cr_expect_eq(status, rows[i].want, "%s: %d", rows[i].url, status);
         cr_expect(status != 200 || cJSON_GetArraySize(in(json, "items")) == 0, "%s", rows[i].url);
         cJSON_Delete(json);
@@ -747,12 +748,9 @@ Test(metrics_api, two_policies_of_one_namespace_are_told_apart)
 
     sample_filler(&s->fillers[1], "other");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct question q;
         int status;
-        cJSON *json;
+        cJSON *json = ask_for(rows[i].url, s, &status);
 
-        question(rows[i].url, &q);
-        json = ask(&q, s, &status);
         cr_expect_eq(status, rows[i].want, "%s: %d", rows[i].url, status);
         cr_expect_eq(cJSON_GetArraySize(in(json, "items")), rows[i].items, "%s", rows[i].url);
         cJSON_Delete(json);
