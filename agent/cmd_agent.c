@@ -16,7 +16,12 @@ static const struct cli_flag flags[] = {
      "the fillers' policies; of a directory, which may be filled later, every *.yaml, *.yml and "
      "*.json"},
     {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL,
-     "where metrics, probes and the API are served"},
+     "where metrics, probes and the API are served over plain HTTP: a loopback address"},
+    {"secure-listen", 0, CLI_VALUE, "ADDRESS:PORT", NULL, NULL,
+     "where they are served over TLS to others, like :6443; needs the next two"},
+    {"tls-cert-file", 0, CLI_VALUE, "FILE", NULL, NULL,
+     "the serving certificate, then those that signed it, as PEM; read again when it changes"},
+    {"tls-private-key-file", 0, CLI_VALUE, "FILE", NULL, NULL, "its key, as PEM"},
     {"metrics-api", 0, CLI_VALUE, "GROUPS", NULL, NULL,
      "also serve custom.metrics.k8s.io, external.metrics.k8s.io: \"custom\", \"external\" or "
      "\"custom,external\""},
@@ -160,6 +165,9 @@ static bool begin(const struct cli *cli, struct err *err)
         .kube =
             kube_config_options_from_env(cli_value(cli, "kubeconfig"), cli_value(cli, "context")),
         .listen = cli_value(cli, "listen"),
+        .secure = {.listen = cli_value(cli, "secure-listen"),
+                   .cert_file = cli_value(cli, "tls-cert-file"),
+                   .key_file = cli_value(cli, "tls-private-key-file")},
         .db = cli_value(cli, "db"),
         .dry_run = cli_on(cli, "dry-run"),
     };

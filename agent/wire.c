@@ -35,6 +35,7 @@ struct agent {
     struct client *client;
     struct snapshot_slot *slot;
     struct httpd *httpd;
+    struct secure *secure; /* NULL: no TLS port */
     struct loop_signal *on_term, *on_int;
     struct loop_timer *retry;
     int64_t pause_us;
@@ -594,6 +595,8 @@ static bool build(struct agent *a, struct err *err)
         (a->options->db != NULL && !httpd_serve_reports(a->httpd, NULL, a->options->db, err)))
         return false;
     httpd_serve_metrics(a->httpd, a->options->metrics_groups);
+    if (!secure_new(a->loop, a->httpd, &a->options->secure, &a->secure, err))
+        return false;
     if (!transport_curl_new(a->loop, &a->config, &a->curl, err))
         return false;
     a->transport = transport_curl_transport(a->curl);
@@ -639,6 +642,7 @@ void agent_free(struct agent *a)
     client_free(a->client);
     transport_curl_free(a->curl);
     httpd_stop(a->httpd);
+    secure_free(a->secure);
     if (a->slot != NULL)
         snapshot_slot_free(a->slot);
     loop_free(a->loop);
@@ -657,6 +661,7 @@ bool agent_new(struct agent_options *options, struct agent **ret_agent, struct e
         return false;
     log_info("brim " BRIM_VERSION, F_STR("server", a->config.server),
              F_STR("listen", options->listen),
+             F_STR("secure_listen", options->secure.listen != NULL ? options->secure.listen : ""),
              F_STR("policies", options->policy != NULL ? options->policy : "standard input"),
              F_STR("mode", options->dry_run ? "dry-run" : "as the policies say"));
     ask_version(a);

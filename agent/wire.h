@@ -14,6 +14,7 @@
 
 #include "agent/kube/config.h"
 #include "agent/policy_files.h"
+#include "agent/secure.h"
 #include "base/err.h"
 #include "policy/policy.h"
 #include "storage/history.h"
@@ -21,6 +22,7 @@
 struct agent_options {
     struct kube_config_options kube;
     const char *listen;
+    struct secure_options secure;
     const char *db;              /* the history's file; NULL: no history */
     struct history_keep keep;    /* how long it is kept (recorder_new()) */
     const char *policy;          /* where policies are read and followed; NULL: `policies` it is */

@@ -1,17 +1,14 @@
 #include "agent/kube/config.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent/kube/config_parts.h"
 #include "base/alloc.h"
 #include "base/arena.h"
 #include "base/base64.h"
+#include "base/file.h"
 
 enum { MAX_FILES = 64, MAX_IMPERSONATE = 256, ARENA_MAX = 64 << 20 };
 
@@ -27,57 +24,6 @@ struct loader {
 
 /* ---- files ---- */
 
-/*
- * A kubeconfig is read once, and may come through a pipe. What is read `again` while the loop runs may not: nobody knows when a
- * pipe's other end writes.
- */
-static bool open_file(const char *path, bool again, int *ret_fd, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (again ? O_NONBLOCK : 0));
-    struct stat stat;
-
-    if (fd < 0)
-        return err_set(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_SYSTEM, errno,
-                       "%s: %s", path, strerror(errno));
-    if (again && (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))) {
-        (void)close(fd);
-        return err_set(err, ERR_INPUT, 0, "%s: found no ordinary file, expected one", path);
-    }
-    *ret_fd = fd;
-    return true;
-}
-
-/* ret_text gets the whole file. ERR_NOT_FOUND if there is none. */
-static bool read_file(const char *path, bool again, size_t max, struct strbuf *ret_text,
-                      struct err *err)
-{
-    int fd = -1;
-
-    if (!open_file(path, again, &fd, err))
-        return false;
-    strbuf_init(ret_text, max);
-    for (;;) {
-        size_t want = max - ret_text->len < 4096 ? max - ret_text->len : 4096;
-        char *room = strbuf_room(ret_text, want == 0 ? 1 : want);
-        ssize_t got = room != NULL ? read(fd, room, want) : -1;
-        int code = errno;
-
-        if (room != NULL && got < 0 && code == EINTR)
-            continue;
-        if (got > 0) {
-            strbuf_wrote(ret_text, (size_t)got);
-            continue;
-        }
-        (void)close(fd);
-        if (got == 0)
-            return true;
-        strbuf_done(ret_text);
-        if (room == NULL)
-            return err_set(err, ERR_LIMIT, 0, "%s: longer than %zu bytes", path, max);
-        return err_set(err, ERR_SYSTEM, code, "%s: %s", path, strerror(code));
-    }
-}
-
 static bool load_file(struct loader *l, const char *path, struct err *err)
 {
     struct strbuf text;
@@ -86,7 +32,7 @@ static bool load_file(struct loader *l, const char *path, struct err *err)
 
     if (l->n_files == MAX_FILES)
         return err_set(err, ERR_LIMIT, 0, "more than %d kubeconfig files", MAX_FILES);
-    if (!read_file(path, false, KUBE_CONFIG_MAX_FILE, &text, err))
+    if (!file_read(path, false, KUBE_CONFIG_MAX_FILE, &text, err))
         return false;
     ok = yaml_parse(&l->arena, strbuf_sv(&text), &docs, err);
     strbuf_done(&text);
@@ -575,7 +521,7 @@ static bool read_namespace(const char *dir, char **ret_ns, struct err *err)
     if (!account_file(dir, "namespace", &path, err))
         return false;
     /* The file is a convenience: without it all still works in "default". */
-    if (!read_file(path, true, 4096, &text, NULL))
+    if (!file_read(path, true, 4096, &text, NULL))
         return true;
     if (config_clean(sv_trim(strbuf_sv(&text))) && sv_trim(strbuf_sv(&text)).len != 0)
         *ret_ns = sv_dup(sv_trim(strbuf_sv(&text)));
@@ -739,7 +685,7 @@ bool kube_config_read_token(struct kube_config *c, struct err *err)
 
     if (c->token_file == NULL)
         return true;
-    if (!read_file(c->token_file, true, KUBE_CONFIG_MAX_TOKEN, &text, err))
+    if (!file_read(c->token_file, true, KUBE_CONFIG_MAX_TOKEN, &text, err))
         return err_wrap(err, "token file");
     token = sv_trim(strbuf_sv(&text));
     ok = token.len != 0 && config_clean(token);
@@ -770,7 +716,7 @@ static bool read_pem(const char *what, const char *path, struct strbuf *pem, str
 {
     if (path == NULL)
         return true;
-    if (!read_file(path, true, KUBE_CONFIG_MAX_PEM, pem, err))
+    if (!file_read(path, true, KUBE_CONFIG_MAX_PEM, pem, err))
         return err_wrap(err, "%s", what);
     return kube_config_is_pem(strbuf_sv(pem)) ||
            err_set(err, ERR_INPUT, 0, "%s %s: found no whole PEM text", what, path);

@@ -1,201 +1,65 @@
 #include "agent/serve/httpd.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/serve/lines.h"
+#include "agent/serve/listen.h"
 #include "agent/serve/process.h"
 #include "agent/serve/report_desk.h"
 #include "agent/serve/routes.h"
 #include "base/alloc.h"
 
-/* An address and how many connections it holds. Only the server's thread touches these. */
-struct peer {
-    struct in6_addr address; /* IPv4 as ::ffff:a.b.c.d */
-    int connections;
-};
-
-/* A connection that is open, from the library's first notice of it to the last. */
-struct line {
-    struct peer *peer; /* NULL: the entry is free */
-    int fd;
-    bool busy;  /* a request is being answered */
-    bool ended; /* was shut down by us; the library has yet to close it */
-    struct mono idle_since;
+/* A listening socket and its connections. Each has a thread of the library's. */
+struct door {
+    struct httpd *server;
+    struct MHD_Daemon *daemon; /* NULL: there is no such door */
+    struct tls *tls;           /* NULL: plain HTTP */
+    struct listen at;
+    struct lines lines;
 };
 
 struct httpd {
-    struct MHD_Daemon *daemon;
     struct snapshot_slot *slot;
     struct clock clock;
     struct wall started;
-    char *listen_host;
-    bool loopback;
-    uint16_t port;
     atomic_uint metrics_groups;
     _Atomic(struct report_desk *) desk; /* NULL: no history is kept */
-    struct peer peers[HTTPD_MAX_CONNECTIONS];
-    struct line lines[HTTPD_MAX_CONNECTIONS];
+    struct door plain, secure;
 };
 
-struct address {
-    struct sockaddr_storage at;
-    socklen_t len;
-    bool dual; /* every address, of both families */
-};
-
-static bool port_parse(struct sv text, uint16_t *ret_port)
+static struct mono now(const struct httpd *h)
 {
-    uint64_t port;
-
-    if (!sv_to_u64(text, &port) || port > UINT16_MAX)
-        return false;
-    *ret_port = (uint16_t)port;
-    return true;
-}
-
-/* ADDRESS:PORT cut at the last colon, which lies behind the bracket of an IPv6 address. */
-static bool listen_cut(struct sv listen, struct sv *ret_host, uint16_t *ret_port)
-{
-    size_t colon = listen.len;
-    struct sv host;
-
-    while (colon != 0 && listen.at[colon - 1] != ':')
-        colon--;
-    if (colon == 0 || !port_parse(sv_skip(listen, colon), ret_port))
-        return false;
-    host = (struct sv){.at = listen.at, .len = colon - 1};
-    if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
-        host = (struct sv){.at = host.at + 1, .len = host.len - 2};
-    *ret_host = host;
-    return true;
-}
-
-static bool address_parse(const char *host, uint16_t port, struct address *ret_a)
-{
-    struct address a = {0};
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&a.at;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a.at;
-
-    if (host[0] == '\0') {
-        *v6 = (struct sockaddr_in6){
-            .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
-        a.len = sizeof *v6;
-        a.dual = true;
-    } else if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
-                         &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        a.len = sizeof *v4;
-    } else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(port);
-        a.len = sizeof *v6;
-    } else {
-        return false;
-    }
-    *ret_a = a;
-    return true;
-}
-
-/* Both families in one form. */
-static struct in6_addr plain_address(const struct sockaddr *sa)
-{
-    struct in6_addr a = {0};
-
-    if (sa->sa_family == AF_INET6)
-        return ((const struct sockaddr_in6 *)sa)->sin6_addr;
-    if (sa->sa_family == AF_INET) {
-        a.s6_addr[10] = a.s6_addr[11] = 0xff;
-        memcpy(&a.s6_addr[12], &((const struct sockaddr_in *)sa)->sin_addr, 4);
-    }
-    return a;
-}
-
-static bool is_loopback(const struct in6_addr *a)
-{
-    return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
-}
-
-/* The peer's entry, or a free one, or NULL when all are taken. */
-static struct peer *peer_find(struct httpd *h, const struct in6_addr *address)
-{
-    struct peer *unused = NULL;
-
-    for (size_t i = 0; i < COUNT_OF(h->peers); i++) {
-        struct peer *p = &h->peers[i];
-
-        if (p->connections != 0 && memcmp(&p->address, address, sizeof *address) == 0)
-            return p;
-        if (p->connections == 0 && unused == NULL)
-            unused = p;
-    }
-    return unused;
+    return h->clock.mono(h->clock.self);
 }
 
 static enum MHD_Result on_accept(void *self, const struct sockaddr *sa, socklen_t len)
 {
-    struct in6_addr address = plain_address(sa);
-    const struct peer *p = peer_find(self, &address);
+    struct door *d = self;
+    struct in6_addr address = listen_plain(sa);
 
     (void)len;
-    if (p == NULL)
-        return MHD_NO;
-    return is_loopback(&address) || p->connections < HTTPD_MAX_PER_ADDRESS ? MHD_YES : MHD_NO;
+    return lines_admit(&d->lines, &address) ? MHD_YES : MHD_NO;
 }
 
-/*
- * Ends the connection that has been idle longest, if many are open. The library closes only what
- * the other side closed or what timed out; shut down, a socket looks as if its peer had gone.
- */
-static void make_room(struct httpd *h)
-{
-    struct line *oldest = NULL;
-    size_t open = 0;
-
-    for (size_t i = 0; i < COUNT_OF(h->lines); i++) {
-        struct line *l = &h->lines[i];
-
-        if (l->peer == NULL || l->ended)
-            continue;
-        open++;
-        if (!l->busy && (oldest == NULL || l->idle_since.us < oldest->idle_since.us))
-            oldest = l;
-    }
-    if (open < HTTPD_CROWDED || oldest == NULL)
-        return;
-    oldest->ended = true;
-    (void)shutdown(oldest->fd, SHUT_RDWR);
-}
-
-/* NULL where the table is full, which the library's own limit of connections forbids. */
-static struct line *line_new(struct httpd *h, struct MHD_Connection *c)
+static struct line *line_new(struct door *d, struct MHD_Connection *c)
 {
     struct in6_addr address =
-        plain_address(MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
-    struct peer *p = peer_find(h, &address);
-    struct line *l = NULL;
+        listen_plain(MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+    int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    struct line *l = lines_open(&d->lines, &address, fd, now(d->server));
 
-    for (size_t i = 0; i < COUNT_OF(h->lines) && l == NULL; i++) {
-        if (h->lines[i].peer == NULL)
-            l = &h->lines[i];
+    if (l != NULL && d->tls != NULL) {
+        l->pair = tls_current(d->tls);
+        tls_pair_use(l->pair,
+                     MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
     }
-    if (p == NULL || l == NULL)
-        return NULL;
-    p->address = address;
-    p->connections++;
-    *l = (struct line){
-        .peer = p,
-        .fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
-        .idle_since = h->clock.mono(h->clock.self),
-    };
     return l;
 }
 
@@ -205,22 +69,26 @@ static void on_connection(void *self, struct MHD_Connection *c, void **connectio
     struct line *l = *connection_self;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        make_room(self);
         *connection_self = line_new(self, c);
     } else if (l != NULL) {
-        l->peer->connections--;
-        *l = (struct line){0};
+        tls_pair_unref(l->pair);
+        lines_close(l);
     }
+}
+
+static struct line *line_of(struct MHD_Connection *c)
+{
+    return MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
 static void set_busy(struct httpd *h, struct MHD_Connection *c, bool busy)
 {
-    struct line *l = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    struct line *l = line_of(c);
 
     if (l == NULL)
         return;
     l->busy = busy;
-    l->idle_since = h->clock.mono(h->clock.self);
+    l->idle_since = now(h);
 }
 
 /* What a request_self points to whose headers were shown before, if it is not a report's job. */
@@ -234,10 +102,10 @@ static void on_completed(void *self, struct MHD_Connection *c, void **request_se
     if (*request_self != &seen)
         report_job_free(*request_self);
     *request_self = NULL;
-    set_busy(self, c, false);
+    set_busy(((struct door *)self)->server, c, false);
 }
 
-struct params {
+struct query {
     struct routes_param at[ROUTES_MAX_PARAMS];
     size_t n;
 };
@@ -245,7 +113,7 @@ struct params {
 static enum MHD_Result add_param(void *self, enum MHD_ValueKind kind, const char *key,
                                  size_t key_len, const char *value, size_t value_len)
 {
-    struct params *p = self;
+    struct query *p = self;
 
     (void)kind;
     if (p->n == ROUTES_MAX_PARAMS)
@@ -267,7 +135,14 @@ static const char page_policy[] =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'";
 
-static enum MHD_Result send_answer(struct MHD_Connection *c, struct routes_answer *a)
+/* Over TLS whoever proved something long ago is to prove it again, and to see another certificate. */
+static bool is_old(const struct httpd *h, const struct line *l)
+{
+    return l != NULL && l->pair != NULL && mono_since_us(l->opened, now(h)) >= HTTPD_LIFETIME_US;
+}
+
+static enum MHD_Result send_answer(struct httpd *h, struct MHD_Connection *c,
+                                   struct routes_answer *a)
 {
     struct MHD_Response *r =
         MHD_create_response_from_buffer(a->body.len, a->body.at, MHD_RESPMEM_MUST_FREE);
@@ -296,6 +171,8 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct routes_answe
         (void)MHD_add_response_header(r, "Content-Security-Policy", page_policy);
         (void)MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
     }
+    if (is_old(h, line_of(c)))
+        (void)MHD_add_response_header(r, "Connection", "close");
     result = MHD_queue_response(c, (unsigned)a->status, r);
     MHD_destroy_response(r);
     return result;
@@ -307,12 +184,13 @@ static void resume(void *c)
 }
 
 /* The job that the answer is to come from, the connection suspended until then; NULL: here it is. */
-static struct report_job *answer(struct httpd *h, struct MHD_Connection *c, const char *path,
+static struct report_job *answer(struct door *d, struct MHD_Connection *c, const char *path,
                                  const char *method, struct routes_answer *ret_answer)
 {
+    struct httpd *h = d->server;
     struct snapshot *s = snapshot_slot_get(h->slot);
     struct process_figures process = process_read(h->started);
-    struct params params = {0};
+    struct query params = {0};
     struct report_desk *desk = atomic_load(&h->desk);
 
     (void)MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, add_param, &params);
@@ -325,9 +203,9 @@ static struct report_job *answer(struct httpd *h, struct MHD_Connection *c, cons
             .accept = header(c, "Accept"),
             .host = header(c, "Host"),
             .if_none_match = header(c, "If-None-Match"),
-            .loopback = h->loopback,
-            .listen_host = sv_from(h->listen_host),
-            .now = h->clock.mono(h->clock.self),
+            .loopback = d->tls == NULL,
+            .listen_host = sv_from(d->at.host),
+            .now = now(h),
             .now_wall = h->clock.wall(h->clock.self),
             .process = &process,
             .nodes = snapshot_slot_nodes(h->slot),
@@ -347,13 +225,14 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **request_self)
 {
+    struct door *d = self;
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     struct routes_answer a;
     struct report_job *job;
 
     (void)version;
     (void)upload;
-    set_busy(self, c, true);
+    set_busy(d->server, c, true);
     /*
      * The library calls once with the headers and again when the request is complete. Answering at
      * the first call makes it close the connection without reading the body: wanted for what is
@@ -369,106 +248,88 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
     }
     if (*request_self != NULL && *request_self != &seen) {
         report_job_take(*request_self, &a);
-        return send_answer(c, &a);
+        return send_answer(d->server, c, &a);
     }
-    job = answer(self, c, path, method, &a);
+    job = answer(d, c, path, method, &a);
     if (job == NULL)
-        return send_answer(c, &a);
+        return send_answer(d->server, c, &a);
     *request_self = job;
     return MHD_YES;
 }
 
-/* A listening socket of ours, so that errno tells people why it could not be had. */
-static bool bind_socket(const struct address *a, int *ret_fd, uint16_t *ret_port, struct err *err)
+/* The credentials of each session are its connection's (tls_pair_use()), never the library's own. */
+static int no_credentials(gnutls_session_t session, const gnutls_datum_t *cas, int n_cas,
+                          const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                          gnutls_pcert_st **ret_certs, unsigned *ret_n, gnutls_privkey_t *ret_key)
 {
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof bound;
-    int one = 1, zero = 0;
-    int fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return err_set(err, ERR_SYSTEM, errno, "socket: %s", strerror(errno));
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (a->at.ss_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->dual ? &zero : &one, sizeof one);
-    if (bind(fd, (const struct sockaddr *)&a->at, a->len) != 0 || listen(fd, SOMAXCONN) != 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &len) != 0) {
-        (void)err_set(err, ERR_SYSTEM, errno, "%s", strerror(errno));
-        (void)close(fd);
-        return false;
-    }
-    *ret_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                  : ((struct sockaddr_in *)&bound)->sin_port);
-    *ret_fd = fd;
-    return true;
-}
-
-/* A kernel without IPv6 still has every address of the other family. */
-static bool bind_any(struct address *a, uint16_t port, int *ret_fd, uint16_t *ret_port,
-                     struct err *err)
-{
-    struct err why = {0};
-
-    if (bind_socket(a, ret_fd, ret_port, &why))
-        return true;
-    if (a->dual && (why.code == EAFNOSUPPORT || why.code == EADDRNOTAVAIL)) {
-        (void)address_parse("0.0.0.0", port, a);
-        return bind_socket(a, ret_fd, ret_port, err);
-    }
-    return err_set(err, why.kind, why.code, "%s", why.text);
+    (void)session;
+    (void)cas;
+    (void)n_cas;
+    (void)algorithms;
+    (void)n_algorithms;
+    (void)ret_certs;
+    (void)ret_n;
+    (void)ret_key;
+    return -1;
 }
 
 /* Without MHD_USE_ERROR_LOG: the library's own words would go to stderr past the log. */
-static struct MHD_Daemon *daemon_start(struct httpd *h, int fd)
+static struct MHD_Daemon *daemon_start(struct door *d)
 {
-    return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, on_accept, h, on_request, h,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_MAX_CONNECTIONS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_END);
+    const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)no_credentials},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+
+    return MHD_start_daemon(flags | (d->tls != NULL ? MHD_USE_TLS : 0), 0, on_accept, d, on_request,
+                            d, MHD_OPTION_LISTEN_SOCKET, d->at.fd, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)LINES_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+                            d, MHD_OPTION_NOTIFY_COMPLETED, on_completed, d, MHD_OPTION_ARRAY,
+                            d->tls != NULL ? tls : none, MHD_OPTION_END);
+}
+
+static bool door_open(struct httpd *h, struct door *d, const char *listen, struct tls *tls,
+                      struct err *err)
+{
+    const char *flag = tls != NULL ? "--secure-listen" : "--listen";
+
+    if (!listen_open(flag, listen, tls == NULL, &d->at, err))
+        return false;
+    d->server = h;
+    d->tls = tls;
+    d->daemon = daemon_start(d);
+    if (d->daemon != NULL)
+        return true;
+    (void)close(d->at.fd);
+    free(TAKE(d->at.host));
+    return err_set(err, ERR_SYSTEM, errno, "%s %s: the server's thread could not be started", flag,
+                   listen);
 }
 
 bool httpd_start(const char *listen, struct snapshot_slot *slot, struct clock clock,
                  struct httpd **ret_httpd, struct err *err)
 {
-    struct httpd *h;
-    struct address a;
-    struct sv host;
-    struct in6_addr plain;
-    CLEANUP(free_ptr) char *host_text = NULL;
-    uint16_t port;
-    int fd;
+    struct httpd *h = xcalloc(1, sizeof *h);
 
-    if (!listen_cut(sv_from(listen), &host, &port))
-        return err_set(err, ERR_INPUT, 0,
-                       "listen: found '%s', expected ADDRESS:PORT, like " HTTPD_DEFAULT_LISTEN,
-                       listen);
-    host_text = sv_dup(host);
-    if (!address_parse(host_text, port, &a))
-        return err_set(err, ERR_INPUT, 0,
-                       "listen: found address '%s', expected a number like 127.0.0.1 or [::1]",
-                       host_text);
-    if (!bind_any(&a, port, &fd, &port, err))
-        return err_wrap(err, "listen %s", listen);
-
-    h = xcalloc(1, sizeof *h);
-    plain = plain_address((const struct sockaddr *)&a.at);
-    h->loopback = is_loopback(&plain);
-    h->listen_host = TAKE(host_text);
     h->slot = slot;
     h->clock = clock;
     h->started = clock.wall(clock.self);
-    h->port = port;
-    h->daemon = daemon_start(h, fd);
-    if (h->daemon == NULL) {
-        (void)close(fd);
-        httpd_stop(h);
-        return err_set(err, ERR_SYSTEM, errno,
-                       "listen %s: the server's thread could not be started", listen);
+    if (!door_open(h, &h->plain, listen, NULL, err)) {
+        free(h);
+        return false;
     }
     *ret_httpd = h;
     return true;
+}
+
+bool httpd_serve_secure(struct httpd *h, const char *listen, struct tls *tls, struct err *err)
+{
+    return door_open(h, &h->secure, listen, tls, err);
 }
 
 bool httpd_serve_reports(struct httpd *h, const char *program, const char *db, struct err *err)
@@ -488,12 +349,19 @@ void httpd_serve_metrics(struct httpd *h, unsigned groups)
 
 uint16_t httpd_port(const struct httpd *h)
 {
-    return h->port;
+    return h->plain.at.port;
 }
 
-bool httpd_loopback(const struct httpd *h)
+uint16_t httpd_secure_port(const struct httpd *h)
 {
-    return h->loopback;
+    return h->secure.at.port;
+}
+
+static void door_close(struct door *d)
+{
+    if (d->daemon != NULL)
+        MHD_stop_daemon(d->daemon); /* closes the listening socket too */
+    free(d->at.host);
 }
 
 void httpd_stop(struct httpd *h)
@@ -502,13 +370,12 @@ void httpd_stop(struct httpd *h)
 
     if (h == NULL)
         return;
-    /* Requests that wait for a report must go on before the thread can end. */
+    /* Requests that wait for a report must go on before the threads can end. */
     desk = atomic_load(&h->desk);
     if (desk != NULL)
         report_desk_stop(desk);
-    if (h->daemon != NULL)
-        MHD_stop_daemon(h->daemon); /* closes the listening socket too */
+    door_close(&h->plain);
+    door_close(&h->secure);
     report_desk_free(desk);
-    free(h->listen_host);
     free(h);
 }

@@ -5,6 +5,7 @@
 
 #include "agent/kube/transport.h"
 #include "agent/loop.h"
+#include "agent/secure.h"
 #include "agent/serve/httpd.h"
 #include "base/alloc.h"
 #include "base/num.h"
@@ -265,6 +266,18 @@ bool httpd_start(const char *listen UNUSED, struct snapshot_slot *slot, struct c
     machine->slot = slot;
     *ret_httpd = NULL;
     return true;
+}
+
+bool secure_new(struct loop *loop UNUSED, struct httpd *httpd UNUSED,
+                const struct secure_options *options UNUSED, struct secure **ret_secure,
+                struct err *err UNUSED)
+{
+    *ret_secure = NULL;
+    return true;
+}
+
+void secure_free(struct secure *s UNUSED)
+{
 }
 
 /* Out of a history, which there is none of. */

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,16 @@
 #include <unistd.h>
 
 #include "agent/serve/httpd.h"
+#include "agent/serve/lines.h"
 #include "base/strbuf.h"
+#include "tests/unit/agent/certs.h"
 #include "tests/unit/agent/sample_snapshot.h"
 
 /* A server on a free port of the loopback address, over a slot with the sample. */
 struct served {
     struct snapshot_slot *slot;
     struct httpd *h;
+    uint16_t port; /* 0: the plain one's */
 };
 
 /* The sample as a loop that turns right now would have made it. */
@@ -38,7 +42,7 @@ static struct served serve(bool with_snapshot)
     if (with_snapshot)
         snapshot_slot_set(s.slot, fresh_sample());
     cr_assert(httpd_start("127.0.0.1:0", s.slot, clock_system(), &s.h, &err), "%s", err.text);
-    cr_assert(httpd_loopback(s.h) && httpd_port(s.h) != 0);
+    cr_assert(httpd_port(s.h) != 0 && httpd_secure_port(s.h) == 0);
     return s;
 }
 
@@ -50,7 +54,8 @@ static void served_done(struct served *s)
 
 static int dial(const struct served *s)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(httpd_port(s->h))};
+    uint16_t port = s->port != 0 ? s->port : httpd_port(s->h);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     const struct timeval limit = {.tv_sec = 10};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -173,7 +178,7 @@ Test(httpd, refuses_headers_beyond_its_memory)
 Test(httpd, does_not_count_connections_from_loopback_against_one_address)
 {
     struct served s = serve(false);
-    int fd[HTTPD_MAX_PER_ADDRESS + 10];
+    int fd[LINES_MAX_PER_ADDRESS + 10];
     char piece[16];
 
     for (size_t i = 0; i < COUNT_OF(fd); i++)
@@ -231,7 +236,7 @@ Test(httpd, answers_a_probe_beside_more_idle_connections_than_it_holds)
     }
     for (size_t i = 0; i < IDLE; i++)
         open += !closed(fds[i]);
-    cr_expect(open > HTTPD_CROWDED / 2 && open <= HTTPD_MAX_CONNECTIONS, "%zu are open", open);
+    cr_expect(open > LINES_CROWDED / 2 && open <= LINES_MAX, "%zu are open", open);
     cr_expect(closed(fds[0]) && !closed(fds[IDLE - 1]), "the longest idle go first");
     for (size_t i = 0; i < IDLE; i++)
         (void)close(fds[i]);
@@ -241,23 +246,23 @@ Test(httpd, answers_a_probe_beside_more_idle_connections_than_it_holds)
 Test(httpd, leaves_connections_alone_while_there_is_room)
 {
     static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
-    int fds[HTTPD_CROWDED];
+    int fds[LINES_CROWDED];
     struct served s = serve(true);
     struct strbuf got;
     char answer[512];
 
-    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+    for (size_t i = 0; i < LINES_CROWDED; i++)
         fds[i] = dial(&s);
     /* The first is used once more and kept: now the second is idle for longest. */
     cr_assert_eq(send(fds[0], request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
     cr_assert_gt(recv(fds[0], answer, sizeof answer, 0), 0);
-    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+    for (size_t i = 0; i < LINES_CROWDED; i++)
         cr_expect(!closed(fds[i]), "%zu", i);
     got = talk(&s, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     strbuf_done(&got);
-    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+    for (size_t i = 0; i < LINES_CROWDED; i++)
         cr_expect_eq(closed(fds[i]), i == 1, "%zu", i);
-    for (size_t i = 0; i < HTTPD_CROWDED; i++)
+    for (size_t i = 0; i < LINES_CROWDED; i++)
         (void)close(fds[i]);
     served_done(&s);
 }
@@ -286,7 +291,6 @@ Test(httpd, says_what_is_wrong_with_an_address)
         {"127.0.0.1:80x", "ADDRESS:PORT", ERR_INPUT},
         {"brim.example:80", "address 'brim.example'", ERR_INPUT},
         {"[127.0.0.1:80", "address '[127.0.0.1'", ERR_INPUT},
-        {"192.0.2.1:80", "listen 192.0.2.1:80: ", ERR_SYSTEM}, /* TEST-NET: no machine has it */
     };
     struct snapshot_slot *slot = snapshot_slot_new();
 
@@ -303,28 +307,245 @@ Test(httpd, says_what_is_wrong_with_an_address)
     httpd_stop(NULL);
 }
 
-Test(httpd, knows_which_addresses_others_reach)
+Test(httpd, serves_plain_text_to_this_machine_alone)
 {
     static const struct {
         const char *listen;
-        bool loopback;
-    } rows[] = {{"127.0.0.1:0", true},
-                {"127.1.2.3:0", true},
-                {"localhost:0", true},
-                {":0", false},
-                {"0.0.0.0:0", false}};
+        bool taken;
+    } rows[] = {{"127.0.0.1:0", true}, {"127.1.2.3:0", true}, {"localhost:0", true},
+                {":0", false},         {"0.0.0.0:0", false},  {"[::]:0", false}};
     struct snapshot_slot *slot = snapshot_slot_new();
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct httpd *h = NULL;
         struct err err = {0};
 
-        cr_assert(httpd_start(rows[i].listen, slot, clock_system(), &h, &err), "%s: %s",
-                  rows[i].listen, err.text);
-        cr_expect_eq(httpd_loopback(h), rows[i].loopback, "%s", rows[i].listen);
+        cr_expect_eq(httpd_start(rows[i].listen, slot, clock_system(), &h, &err), rows[i].taken,
+                     "%s: %s", rows[i].listen, err.text);
+        cr_expect(rows[i].taken ||
+                      (err.kind == ERR_INPUT && strstr(err.text, "--secure-listen") != NULL),
+                  "%s: %s", rows[i].listen, err.text);
         httpd_stop(h);
     }
     snapshot_slot_free(slot);
+}
+
+/* ---- over TLS ---- */
+
+struct client {
+    gnutls_session_t session;
+    gnutls_certificate_credentials_t credentials;
+    int fd;
+};
+
+/* A handshake by these priorities; the server is checked for `host` by `ca`. GnuTLS's code. */
+static int shake(struct client *c, uint16_t port, const struct cert *ca, const char *host,
+                 const char *priorities, const struct cert *own)
+{
+    gnutls_datum_t text = cert_datum(cert_pem(ca));
+    struct served at = {0};
+    int code;
+
+    at.port = port;
+    cr_assert_eq(gnutls_certificate_allocate_credentials(&c->credentials), 0);
+    cr_assert_gt(gnutls_certificate_set_x509_trust_mem(c->credentials, &text, GNUTLS_X509_FMT_PEM),
+                 0);
+    if (own != NULL) {
+        gnutls_datum_t cert = cert_datum(cert_pem(own)), key = cert_datum(cert_key_pem(own));
+
+        cr_assert_eq(
+            gnutls_certificate_set_x509_key_mem(c->credentials, &cert, &key, GNUTLS_X509_FMT_PEM),
+            0);
+    }
+    cr_assert_eq(gnutls_init(&c->session, GNUTLS_CLIENT), 0);
+    cr_assert_eq(gnutls_priority_set_direct(c->session, priorities, NULL), 0, "%s", priorities);
+    (void)gnutls_credentials_set(c->session, GNUTLS_CRD_CERTIFICATE, c->credentials);
+    (void)gnutls_server_name_set(c->session, GNUTLS_NAME_DNS, host, strlen(host));
+    gnutls_session_set_verify_cert(c->session, host, 0);
+    c->fd = dial(&at);
+    gnutls_transport_set_int(c->session, c->fd);
+    do
+        code = gnutls_handshake(c->session);
+    while (code < 0 && gnutls_error_is_fatal(code) == 0);
+    return code;
+}
+
+static void hang_up(struct client *c)
+{
+    gnutls_deinit(c->session);
+    gnutls_certificate_free_credentials(c->credentials);
+    (void)close(c->fd);
+}
+
+/* What the server answers until it has said `until`, or ends. */
+static struct strbuf talk_tls(struct client *c, const char *text, const char *until)
+{
+    struct strbuf out;
+    char piece[4096];
+
+    strbuf_init(&out, 1 << 20);
+    cr_assert_eq(gnutls_record_send(c->session, text, strlen(text)), (ssize_t)strlen(text));
+    while (strstr(strbuf_str(&out), until) == NULL) {
+        ssize_t got = gnutls_record_recv(c->session, piece, sizeof piece);
+
+        if (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED)
+            continue;
+        if (got <= 0)
+            break;
+        (void)strbuf_add(&out, (struct sv){.at = piece, .len = (size_t)got});
+    }
+    return out;
+}
+
+#define ANY "NORMAL"
+
+static void expect_livez(struct client *c)
+{
+    struct strbuf out =
+        talk_tls(c, "GET /livez HTTP/1.1\r\nHost: brim.filler.svc\r\n\r\n", "\r\n\r\nok\n");
+
+    cr_expect(sv_starts(strbuf_sv(&out), SV("HTTP/1.1 200 ")), "%s", strbuf_str(&out));
+    strbuf_done(&out);
+}
+
+static struct served serve_tls(const struct cert *leaf, struct cert_files *files,
+                               struct tls **ret_tls)
+{
+    struct served s = serve(true);
+    struct err err = {0};
+
+    cert_files_write(files, leaf, leaf);
+    cr_assert(tls_new(files->cert, files->key, ret_tls, &err), "%s", err.text);
+    cr_assert(httpd_serve_secure(s.h, ":0", *ret_tls, &err), "%s", err.text);
+    cr_assert_neq(httpd_secure_port(s.h), 0);
+    return s;
+}
+
+Test(httpd, serves_tls_from_1_2_on)
+{
+    static const struct {
+        const char *priorities;
+        bool taken;
+    } rows[] = {{ANY, true},
+                {"NORMAL:-VERS-ALL:+VERS-TLS1.3", true},
+                {"NORMAL:-VERS-ALL:+VERS-TLS1.2", true},
+                {"NORMAL:-VERS-ALL:+VERS-TLS1.1:%VERIFY_ALLOW_SIGN_WITH_SHA1", false}};
+    struct cert *ca = cert_ca("serving"), *own_ca = cert_ca("somebody's");
+    struct cert *own = cert_client(own_ca, "somebody", NULL);
+    struct cert *leaf = cert_server(ca, "brim.filler.svc");
+    struct cert_files files = {0};
+    struct tls *tls;
+    struct served s = serve_tls(leaf, &files, &tls);
+    struct err err = {0};
+
+    /* TEST-NET: no machine has it. */
+    cr_expect(!httpd_serve_secure(s.h, "192.0.2.1:80", tls, &err) && err.kind == ERR_SYSTEM &&
+                  strstr(err.text, "--secure-listen 192.0.2.1:80: ") != NULL,
+              "%s", err.text);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct client c;
+        int code = shake(&c, httpd_secure_port(s.h), ca, "brim.filler.svc", rows[i].priorities,
+                         i == 1 ? own : NULL);
+
+        cr_expect_eq(code == 0, rows[i].taken, "%s: %s", rows[i].priorities, gnutls_strerror(code));
+        if (code == 0) {
+            expect_livez(&c);
+            expect_livez(&c); /* the connection lives on */
+        }
+        hang_up(&c);
+    }
+    served_done(&s);
+    tls_free(tls);
+    cert_files_done(&files);
+    cert_free(leaf);
+    cert_free(own);
+    cert_free(own_ca);
+    cert_free(ca);
+}
+
+Test(httpd, begins_new_connections_with_the_new_certificate)
+{
+    struct cert *ca = cert_ca("serving"), *other_ca = cert_ca("serving, next");
+    struct cert *leaf = cert_server(ca, "brim.filler.svc"),
+                *other = cert_server(other_ca, "brim.filler.svc");
+    struct cert_files files = {0};
+    struct tls *tls;
+    struct served s = serve_tls(leaf, &files, &tls);
+    uint16_t port = httpd_secure_port(s.h);
+    struct client before, after, late;
+    struct err err = {0};
+    bool changed;
+
+    cr_assert_eq(shake(&before, port, ca, "brim.filler.svc", ANY, NULL), 0);
+    expect_livez(&before);
+    cert_files_write(&files, other, other);
+    cr_assert(tls_reload(tls, &changed, &err) && changed, "%s", err.text);
+    cr_expect_eq(shake(&after, port, other_ca, "brim.filler.svc", ANY, NULL), 0);
+    cr_expect_neq(shake(&late, port, ca, "brim.filler.svc", ANY, NULL), 0);
+    expect_livez(&before);
+    expect_livez(&after);
+    hang_up(&before);
+    hang_up(&after);
+    hang_up(&late);
+    served_done(&s);
+    tls_free(tls);
+    cert_files_done(&files);
+    cert_free(leaf);
+    cert_free(other);
+    cert_free(ca);
+    cert_free(other_ca);
+}
+
+/* A clock that a test moves. */
+static _Atomic int64_t hand_us;
+
+static struct mono hand_mono(void *self)
+{
+    struct clock clock = clock_system();
+
+    (void)self;
+    return (struct mono){.us = clock.mono(clock.self).us + hand_us};
+}
+
+static struct wall hand_wall(void *self)
+{
+    struct clock clock = clock_system();
+
+    (void)self;
+    return clock.wall(clock.self);
+}
+
+Test(httpd, ends_a_tls_connection_after_ten_minutes)
+{
+    static const char ask[] = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
+    struct cert *ca = cert_ca("serving"), *leaf = cert_server(ca, "brim.filler.svc");
+    struct served s = {.slot = snapshot_slot_new()};
+    struct clock clock = {.mono = hand_mono, .wall = hand_wall};
+    struct cert_files files = {0};
+    struct err err = {0};
+    struct tls *tls;
+    struct client c;
+
+    cert_files_write(&files, leaf, leaf);
+    cr_assert(tls_new(files.cert, files.key, &tls, &err), "%s", err.text);
+    cr_assert(httpd_start("127.0.0.1:0", s.slot, clock, &s.h, &err), "%s", err.text);
+    cr_assert(httpd_serve_secure(s.h, "127.0.0.1:0", tls, &err), "%s", err.text);
+    cr_assert_eq(shake(&c, httpd_secure_port(s.h), ca, "brim.filler.svc", ANY, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        struct strbuf out;
+
+        hand_us = i == 0 ? HTTPD_LIFETIME_US - 10 * US_PER_S : HTTPD_LIFETIME_US;
+        out = talk_tls(&c, ask, "\r\n\r\nok\n");
+        cr_expect_eq(strstr(strbuf_str(&out), "Connection: close") != NULL, i == 1, "%d: %s", i,
+                     strbuf_str(&out));
+        strbuf_done(&out);
+    }
+    hang_up(&c);
+    served_done(&s);
+    tls_free(tls);
+    cert_files_done(&files);
+    cert_free(leaf);
+    cert_free(ca);
 }
 
 Test(httpd, says_that_a_port_is_taken)
