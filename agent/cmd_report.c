@@ -104,12 +104,10 @@ static bool check_groups(const struct cli *cli, struct err *err)
             "found --groups with -o %s, expected -o csv: the other forms have the groups "
             "in any case",
             output);
-    if (cli_value(cli, "prometheus") != NULL)
-        return err_set(err, ERR_INPUT, 0,
-                       "found --groups with --prometheus, expected --db: a history alone tells of "
-                       "groups of nodes");
-    return cli_value(cli, "compare")[0] == '\0' ||
-           err_set(err, ERR_INPUT, 0, "found --groups with --compare, expected one of them");
+    return cli_value(cli, "prometheus") == NULL ||
+           err_set(err, ERR_INPUT, 0,
+                   "found --groups with --prometheus, expected --db: a history alone tells of "
+                   "groups of nodes");
 }
 
 /* What makes sense beside --prometheus alone. */

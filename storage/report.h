@@ -25,6 +25,7 @@
  *     report_rolled.c     what was rolled up of them
  *     report_figure.h     the figures of a row, their names and forms
  *     report_text.c       table, CSV, JSON
+ *     report_group_text.c likewise of groups of nodes
  *     report_words.c      the sentences of the summary
  *     report_page.c       HTML
  *     report_chart.c      its pictures

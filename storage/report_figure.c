@@ -1,6 +1,9 @@
 #include "storage/report_figure.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "base/jsonw.h"
 
 static const struct report_figure_kind kinds[] = {
     [FIGURE_RECORDED] = {"RECORDED", "recorded", "recorded, share of the time", FORM_SHARE, false},
@@ -285,4 +288,40 @@ void report_cell(const struct report_figures *figures, enum report_figure f,
         report_form_text(kinds[f].form, figures->at[f], text);
     else
         (void)snprintf(text, REPORT_CELL_SIZE, "-");
+}
+
+void report_put_cell(const char *text, int width, struct strbuf *out)
+{
+    char blanks[2 + REPORT_CELL_SIZE];
+    size_t len = strlen(text);
+
+    memset(blanks, ' ', sizeof blanks);
+    (void)strbuf_add(out, (struct sv){blanks, 2 + (size_t)width - len});
+    (void)strbuf_add(out, (struct sv){text, len});
+}
+
+void report_put_micro(struct strbuf *out, int64_t micro)
+{
+    (void)strbuf_addf(out, "%lld.%06lld", (long long)(micro / 1000000),
+                      (long long)(micro % 1000000));
+}
+
+void report_put_number(enum report_form form, int64_t value, struct strbuf *out)
+{
+    switch (form) {
+    case FORM_COUNT:
+        (void)strbuf_addf(out, "%lld", (long long)value);
+        return;
+    case FORM_LATENCY:
+        report_put_micro(out, value);
+        return;
+    case FORM_SHARE:
+    case FORM_POINTS:
+    case FORM_CORE_HOURS:
+    case FORM_CORES:
+    case FORM_TIME:
+    case FORM_MONEY:
+        jsonw_milli_text(out, value);
+        return;
+    }
 }

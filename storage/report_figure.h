@@ -85,5 +85,11 @@ void report_cell(const struct report_figures *figures, enum report_figure f,
                  char text[static REPORT_CELL_SIZE]);
 /* Any value in a form, with one decimal. */
 void report_form_text(enum report_form form, int64_t value, char text[static REPORT_CELL_SIZE]);
+/* A cell at the right end of its column, two blanks behind the one before. */
+void report_put_cell(const char *text, int width, struct strbuf *out);
+/* Millionths, from 0 up. */
+void report_put_micro(struct strbuf *out, int64_t micro);
+/* Any value in a form, with all its digits, as CSV and JSON have it; latencies from 0 up. */
+void report_put_number(enum report_form form, int64_t value, struct strbuf *out);
 
 #endif

@@ -1,6 +1,9 @@
 #include "storage/report_group.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
 
 static const struct report_figure_kind kinds[] = {
     [GROUP_FIGURE_RECORDED] = {"RECORDED", "recorded", "recorded, share of the time", FORM_SHARE,
@@ -57,6 +60,68 @@ void report_group_figures(const struct report *r, const struct report_group *g, 
         f.known[i] =
             (i != GROUP_FIGURE_USED_PAID && i != GROUP_FIGURE_USED) || part[REPORT_OFFERED] > 0;
     *ret_figures = f;
+}
+
+/* Labels by name; of one label its values, then what is none (GROUPS_NONE and the like), as groups_names_read() has them. */
+static int order_of(const struct report_group *a, const struct report_group *b)
+{
+    int by_label = strcmp(a->label, b->label);
+    int by_kind = (a->name[0] == '<') - (b->name[0] == '<');
+
+    return by_label != 0 ? by_label : by_kind != 0 ? by_kind : strcmp(a->name, b->name);
+}
+
+size_t report_group_pairs_new(const struct report *now, const struct report *before,
+                              struct report_group_pair **ret_pairs)
+{
+    size_t n_before = before != NULL ? before->n_groups : 0, n = 0;
+    struct report_group_pair *pairs = xcalloc(now->n_groups + n_before + 1, sizeof *pairs);
+
+    for (size_t i = 0, k = 0; i < now->n_groups || k < n_before; n++) {
+        int order = i == now->n_groups ? 1
+                    : k == n_before    ? -1
+                                       : order_of(&now->groups[i], &before->groups[k]);
+
+        pairs[n] = (struct report_group_pair){.now = order <= 0 ? &now->groups[i] : NULL,
+                                              .before = order >= 0 ? &before->groups[k] : NULL};
+        i += order <= 0;
+        k += order >= 0;
+    }
+    *ret_pairs = pairs;
+    return n;
+}
+
+size_t report_group_pairs_of_label(const struct report_group_pair *pairs, size_t n)
+{
+    const char *label = report_group_of(&pairs[0])->label;
+    size_t of = 1;
+
+    while (of < n && strcmp(report_group_of(&pairs[of])->label, label) == 0)
+        of++;
+    return of;
+}
+
+const struct report_group *report_group_of(const struct report_group_pair *pair)
+{
+    return pair->now != NULL ? pair->now : pair->before;
+}
+
+enum report_form report_group_change_form(enum report_group_figure f)
+{
+    return kinds[f].form == FORM_SHARE ? FORM_POINTS : kinds[f].form;
+}
+
+void report_group_changes(const struct report_group_figures *now,
+                          const struct report_group_figures *before,
+                          struct report_group_figures *ret_changes)
+{
+    struct report_group_figures changes = {0};
+
+    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
+        changes.known[f] = now->known[f] && before->known[f];
+        changes.at[f] = changes.known[f] ? now->at[f] - before->at[f] : 0;
+    }
+    *ret_changes = changes;
 }
 
 void report_group_cell(const struct report_group_figures *figures, enum report_group_figure f,

@@ -32,6 +32,26 @@ struct report_group_figures {
 void report_group_figures(const struct report *r, const struct report_group *g, int64_t step_milli,
                           struct report_group_figures *ret_figures);
 
+/* A group in the time of a report and in the one that it is compared with; NULL where it was not there. */
+struct report_group_pair {
+    const struct report_group *now, *before;
+};
+/*
+ * The groups of both, in the order of report.h; `before` may be NULL. Returns how many they are; the caller frees *ret_pairs. O(groups).
+ */
+size_t report_group_pairs_new(const struct report *now, const struct report *before,
+                              struct report_group_pair **ret_pairs);
+/* How many of them, from the first on, are of its label; n > 0. */
+size_t report_group_pairs_of_label(const struct report_group_pair *pairs, size_t n);
+/* One of both that is there: both have the same label and name. */
+const struct report_group *report_group_of(const struct report_group_pair *pair);
+
+/* What each figure has changed by, in the form of report_group_change_form(); known where both are. */
+void report_group_changes(const struct report_group_figures *now,
+                          const struct report_group_figures *before,
+                          struct report_group_figures *ret_changes);
+enum report_form report_group_change_form(enum report_group_figure f);
+
 /* As report_cell(). */
 void report_group_cell(const struct report_group_figures *figures, enum report_group_figure f,
                        char text[static REPORT_CELL_SIZE]);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/num.h"
 #include "storage/report_chart.h"
 #include "storage/report_figure.h"
@@ -251,20 +252,23 @@ static void put_four(const struct report_story *s, struct strbuf *out)
     add(out, "</dl></section>\n");
 }
 
+/* What a value has changed by. */
+static void put_difference(const struct report *r, enum report_form form, int64_t change,
+                           struct strbuf *out)
+{
+    add(out, change > 0 && form != FORM_SHARE && form != FORM_POINTS ? "+" : "");
+    put_value(r, form == FORM_SHARE ? FORM_POINTS : form, change, out);
+}
+
 static void put_change(const struct report_story *s, const struct report_figures *now,
                        const struct report_figures *before, enum report_figure f,
                        struct strbuf *out)
 {
-    enum report_form form = report_figure_kind(f)->form;
-    int64_t change = now->at[f] - before->at[f];
-
     add(out, "<td>");
     put_figure(s->now, before, f, out);
     add(out, "</td><td>");
-    if (now->known[f] && before->known[f]) {
-        add(out, change > 0 && form != FORM_SHARE && form != FORM_POINTS ? "+" : "");
-        put_value(s->now, form == FORM_SHARE ? FORM_POINTS : form, change, out);
-    }
+    if (now->known[f] && before->known[f])
+        put_difference(s->now, report_figure_kind(f)->form, now->at[f] - before->at[f], out);
     add(out, "</td>");
 }
 
@@ -396,6 +400,41 @@ static void put_clusters(const struct report *r, struct strbuf *out)
     add(out, "</tbody></table></div></section>\n");
 }
 
+static void put_group_bar(const struct report_group *g, int64_t most_milli, struct strbuf *out)
+{
+    add(out, "<td class=\"bar\">");
+    report_chart_group(g, most_milli, out);
+    add(out, "</td>");
+}
+
+static void put_group_figures(const struct report *r, const struct report_group_figures *figures,
+                              struct strbuf *out)
+{
+    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
+        add(out, "<td>");
+        if (figures->known[f])
+            put_value(r, report_group_kind((enum report_group_figure)f)->form, figures->at[f], out);
+        else
+            add(out, "–");
+        add(out, "</td>");
+    }
+}
+
+static void put_group_changes(const struct report *r, const struct report_group_figures *now,
+                              const struct report_group_figures *before, struct strbuf *out)
+{
+    struct report_group_figures changes;
+
+    report_group_changes(now, before, &changes);
+    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
+        add(out, "<td>");
+        if (changes.known[f])
+            put_difference(r, report_group_kind((enum report_group_figure)f)->form, changes.at[f],
+                           out);
+        add(out, "</td>");
+    }
+}
+
 static void put_group(const struct report *r, const struct report_group *g, int64_t most_milli,
                       struct strbuf *out)
 {
@@ -404,56 +443,114 @@ static void put_group(const struct report *r, const struct report_group *g, int6
     report_group_figures(r, g, report_step(r), &figures);
     add(out, "<tr><th scope=\"row\">");
     report_html(out, sv_from(g->name));
-    add(out, "</th><td class=\"bar\">");
-    report_chart_group(g, most_milli, out);
-    add(out, "</td>");
-    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
-        add(out, "<td>");
-        if (figures.known[f])
-            put_value(r, report_group_kind((enum report_group_figure)f)->form, figures.at[f], out);
-        else
-            add(out, "–");
-        add(out, "</td>");
-    }
+    add(out, "</th>");
+    put_group_bar(g, most_milli, out);
+    put_group_figures(r, &figures, out);
     add(out, "</tr>\n");
 }
 
-/* Those of one label; returns where those of the next begin. */
-static size_t put_label(const struct report *r, size_t first, struct strbuf *out)
+/* A line of a group of which two periods are told; the first one has its name. */
+static void put_group_head(const struct report_group_pair *pair, bool first, const char *when,
+                           struct strbuf *out)
 {
-    const char *label = r->groups[first].label;
-    int64_t most_milli = 0;
-    size_t end = first;
+    add(out, "<tr>");
+    if (first) {
+        (void)strbuf_addf(out, "<th scope=\"rowgroup\" rowspan=\"%d\">",
+                          pair->now != NULL && pair->before != NULL ? 3 : 1);
+        report_html(out, sv_from(report_group_of(pair)->name));
+        add(out, "</th>");
+    }
+    (void)strbuf_addf(out, "<th class=\"when\" scope=\"row\">%s</th>", when);
+}
 
-    for (; end < r->n_groups && strcmp(r->groups[end].label, label) == 0; end++)
-        most_milli = max_i64(most_milli, groups_mean_milli(&r->groups[end].sum, GROUP_ALLOCATABLE));
+static void put_group_both(const struct report_story *s, const struct report_group_pair *pair,
+                           int64_t most_milli, struct strbuf *out)
+{
+    struct report_group_figures now, before;
+    int64_t step = report_step(s->now);
+
+    add(out, "<tbody>\n");
+    if (pair->now != NULL) {
+        report_group_figures(s->now, pair->now, step, &now);
+        put_group_head(pair, true, "now", out);
+        put_group_bar(pair->now, most_milli, out);
+        put_group_figures(s->now, &now, out);
+        add(out, "</tr>\n");
+    }
+    if (pair->before != NULL) {
+        report_group_figures(s->before, pair->before, step, &before);
+        put_group_head(pair, pair->now == NULL, "before", out);
+        put_group_bar(pair->before, most_milli, out);
+        put_group_figures(s->now, &before, out);
+        add(out, "</tr>\n");
+    }
+    if (pair->now != NULL && pair->before != NULL) {
+        put_group_head(pair, false, "change", out);
+        add(out, "<td class=\"bar\"></td>");
+        put_group_changes(s->now, &now, &before, out);
+        add(out, "</tr>\n");
+    }
+    add(out, "</tbody>\n");
+}
+
+static int64_t most_of(const struct report_group *g)
+{
+    return g != NULL ? groups_mean_milli(&g->sum, GROUP_ALLOCATABLE) : 0;
+}
+
+static void put_label_head(const struct report_story *s, const char *label, struct strbuf *out)
+{
     add(out, "<div class=\"over\" tabindex=\"0\" role=\"region\" aria-label=\"Nodes by ");
     report_html(out, sv_from(label));
-    add(out, " as a table\"><table class=\"groups\"><caption>By the label ");
+    (void)strbuf_addf(out, " as a table\"><table class=\"groups%s\"><caption>By the label ",
+                      s->before != NULL ? " both" : "");
     report_html(out, sv_from(label));
-    add(out, ", of the whole time; filler is that of all policies</caption><thead><tr><th "
-             "scope=\"col\">group</th><td class=\"bar\"></td>");
+    add(out, s->before != NULL ? ", of the whole of both times" : ", of the whole time");
+    add(out, "; filler is that of all policies</caption><thead><tr><th scope=\"col\">group</th>");
+    add(out, s->before != NULL ? "<th class=\"text\" scope=\"col\">when</th>" : "");
+    add(out, "<td class=\"bar\"></td>");
     for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
         const struct report_figure_kind *kind = report_group_kind((enum report_group_figure)f);
 
         (void)strbuf_addf(out, "<th scope=\"col\">%s%s</th>", kind->label,
                           f == GROUP_FIGURE_FIT ? "" : unit_of_form(kind->form));
     }
-    add(out, "</tr></thead><tbody>\n");
-    for (size_t i = first; i < end; i++)
-        put_group(r, &r->groups[i], most_milli, out);
-    add(out, "</tbody></table></div>\n");
-    return end;
+    add(out, "</tr></thead>");
 }
 
-static void put_groups(const struct report *r, struct strbuf *out)
+/* Those of one label. */
+static void put_label(const struct report_story *s, const struct report_group_pair *pairs, size_t n,
+                      struct strbuf *out)
 {
-    if (r->n_groups == 0)
-        return;
-    add(out, "<section aria-labelledby=\"h-groups\"><h2 id=\"h-groups\">Groups of nodes</h2>\n");
-    for (size_t i = 0; i < r->n_groups;)
-        i = put_label(r, i, out);
-    add(out, "</section>\n");
+    int64_t most_milli = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most_milli = max_i64(most_milli, max_i64(most_of(pairs[i].now), most_of(pairs[i].before)));
+    put_label_head(s, report_group_of(pairs)->label, out);
+    add(out, s->before != NULL ? "\n" : "<tbody>\n");
+    for (size_t i = 0; i < n; i++) {
+        if (s->before != NULL)
+            put_group_both(s, &pairs[i], most_milli, out);
+        else
+            put_group(s->now, pairs[i].now, most_milli, out);
+    }
+    add(out, s->before != NULL ? "</table></div>\n" : "</tbody></table></div>\n");
+}
+
+static void put_groups(const struct report_story *s, struct strbuf *out)
+{
+    struct report_group_pair *pairs;
+    size_t n = report_group_pairs_new(s->now, s->before, &pairs);
+
+    if (n != 0)
+        add(out,
+            "<section aria-labelledby=\"h-groups\"><h2 id=\"h-groups\">Groups of nodes</h2>\n");
+    for (size_t i = 0, of; i < n; i += of) {
+        of = report_group_pairs_of_label(pairs + i, n - i);
+        put_label(s, pairs + i, of, out);
+    }
+    add(out, n != 0 ? "</section>\n" : "");
+    free(pairs);
 }
 
 static const char *why_text(const char *why)
@@ -553,7 +650,7 @@ void report_page(const struct report_story *s, struct strbuf *out)
     add(out, "</section>\n");
     put_week(r, out);
     put_clusters(r, out);
-    put_groups(r, out);
+    put_groups(s, out);
     put_waits(r, out);
     put_yields(r, out);
     put_figures(s, out);

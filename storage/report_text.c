@@ -7,7 +7,7 @@
 #include "base/jsonw.h"
 #include "base/num.h"
 #include "storage/report_figure.h"
-#include "storage/report_group.h"
+#include "storage/report_group_text.h"
 
 static void utc_text(int64_t t_ms, char text[static WALL_TEXT_SIZE])
 {
@@ -62,17 +62,6 @@ static void measure(struct table *t)
     measure_row(t, &r->total, "total");
 }
 
-/* At the right end of its column. */
-static void put_cell(const char *text, int width, struct strbuf *out)
-{
-    char blanks[2 + REPORT_CELL_SIZE];
-    size_t len = strlen(text);
-
-    memset(blanks, ' ', sizeof blanks);
-    (void)strbuf_add(out, (struct sv){blanks, 2 + (size_t)width - len});
-    (void)strbuf_add(out, (struct sv){text, len});
-}
-
 static void put_line(const struct table *t, const struct report_row *row, const char *name,
                      struct strbuf *out)
 {
@@ -85,7 +74,7 @@ static void put_line(const struct table *t, const struct report_row *row, const 
         if (!shown(t, f))
             continue;
         report_cell(&figures, f, text);
-        put_cell(text, t->width[f], out);
+        report_put_cell(text, t->width[f], out);
     }
     (void)strbuf_add_char(out, '\n');
 }
@@ -95,7 +84,7 @@ static void put_head(const struct table *t, const char *first, struct strbuf *ou
     (void)strbuf_addf(out, "%-*s", t->name_width, first);
     for (enum report_figure f = 0; f < FIGURE_COUNT_; f++) {
         if (shown(t, f))
-            put_cell(report_figure_kind(f)->head, t->width[f], out);
+            report_put_cell(report_figure_kind(f)->head, t->width[f], out);
     }
     (void)strbuf_add_char(out, '\n');
 }
@@ -108,13 +97,6 @@ static const char *unit_head(const struct report *r)
     };
 
     return heads[r->query.by];
-}
-
-/* At the left end, without control characters. */
-static void put_padded(const char *name, int width, struct strbuf *out)
-{
-    (void)strbuf_add_shown(out, sv_from(name));
-    (void)strbuf_addf(out, "%*s", (int)max_i64(0, width - (int64_t)strlen(name)), "");
 }
 
 /* Of several clusters each one, all in all. */
@@ -141,44 +123,6 @@ static void put_clusters(const struct table *t, struct strbuf *out)
     strbuf_done(&name);
 }
 
-/* Groups of nodes of one label, each one all in all; returns where those of the next begin. */
-static size_t put_groups(const struct report *r, size_t first, struct strbuf *out)
-{
-    const char *label = r->groups[first].label;
-    int width[GROUP_FIGURE_COUNT_] = {0}, name_width = 0;
-    struct report_group_figures figures;
-    char text[REPORT_CELL_SIZE];
-    size_t end = first;
-
-    widen(&name_width, "GROUP");
-    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++)
-        widen(&width[f], report_group_kind((enum report_group_figure)f)->head);
-    for (; end < r->n_groups && strcmp(r->groups[end].label, label) == 0; end++) {
-        report_group_figures(r, &r->groups[end], REPORT_TABLE_STEP, &figures);
-        widen(&name_width, r->groups[end].name);
-        for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
-            report_group_cell(&figures, (enum report_group_figure)f, text);
-            widen(&width[f], text);
-        }
-    }
-    (void)strbuf_add(out, SV("\nnodes by "));
-    (void)strbuf_add_shown(out, sv_from(label));
-    (void)strbuf_addf(out, "\n%-*s", name_width, "GROUP");
-    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++)
-        put_cell(report_group_kind((enum report_group_figure)f)->head, width[f], out);
-    (void)strbuf_add_char(out, '\n');
-    for (size_t i = first; i < end; i++) {
-        report_group_figures(r, &r->groups[i], REPORT_TABLE_STEP, &figures);
-        put_padded(r->groups[i].name, name_width, out);
-        for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
-            report_group_cell(&figures, (enum report_group_figure)f, text);
-            put_cell(text, width[f], out);
-        }
-        (void)strbuf_add_char(out, '\n');
-    }
-    return end;
-}
-
 static void put_rows(const struct report *r, bool wide, struct strbuf *out)
 {
     struct table t = {.r = r, .wide = wide};
@@ -192,8 +136,6 @@ static void put_rows(const struct report *r, bool wide, struct strbuf *out)
     }
     put_line(&t, &r->total, "total", out);
     put_clusters(&t, out);
-    for (size_t i = 0; i < r->n_groups;)
-        i = put_groups(r, i, out);
 }
 
 static void put_summary(const struct report_story *s, struct strbuf *out)
@@ -262,87 +204,17 @@ static void print_table(const struct report_story *s, bool wide, struct strbuf *
     put_rows(s->now, wide, out);
     if (s->before != NULL)
         put_comparison(s, out);
+    report_group_tables(s, out);
 }
 
 /* ---- CSV ---- */
-
-/* Millionths, from 0 up. */
-static void put_micro(struct strbuf *out, int64_t micro)
-{
-    (void)strbuf_addf(out, "%lld.%06lld", (long long)(micro / 1000000),
-                      (long long)(micro % 1000000));
-}
-
-static void put_number(enum report_form form, int64_t value, struct strbuf *out)
-{
-    switch (form) {
-    case FORM_COUNT:
-        (void)strbuf_addf(out, "%lld", (long long)value);
-        return;
-    case FORM_LATENCY:
-        put_micro(out, value);
-        return;
-    case FORM_SHARE:
-    case FORM_POINTS:
-    case FORM_CORE_HOURS:
-    case FORM_CORES:
-    case FORM_TIME:
-    case FORM_MONEY:
-        jsonw_milli_text(out, value);
-        return;
-    }
-}
 
 /* Nothing where it is not known. */
 static void put_value(const struct report_figures *figures, enum report_figure f,
                       struct strbuf *out)
 {
     if (figures->known[f])
-        put_number(report_figure_kind(f)->form, figures->at[f], out);
-}
-
-/*
- * Quoted where it has to be: groups are named by labels, but a file may say anything. What a spreadsheet would take for a formula, and
- * no label is, gets a quotation mark in front.
- */
-static void put_csv_text(const char *text, struct strbuf *out)
-{
-    bool quoted = strpbrk(text, ",\"") != NULL,
-         formula = *text != '\0' && strchr("=+-@", *text) != NULL;
-
-    (void)strbuf_addf(out, "%s%s", quoted ? "\"" : "", formula ? "'" : "");
-    for (size_t len; *text != '\0'; text += len) {
-        len = strcspn(text, "\"");
-        (void)strbuf_add_shown(out, (struct sv){text, len});
-        if (text[len] == '"') {
-            (void)strbuf_add(out, SV("\"\""));
-            len++;
-        }
-    }
-    (void)strbuf_addf(out, "%s", quoted ? "\"" : "");
-}
-
-static void print_csv_groups(const struct report *r, struct strbuf *out)
-{
-    struct report_group_figures figures;
-
-    (void)strbuf_add(out, SV("label,group"));
-    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++)
-        (void)strbuf_addf(out, ",%s", report_group_kind((enum report_group_figure)f)->key);
-    (void)strbuf_add_char(out, '\n');
-    for (size_t i = 0; i < r->n_groups; i++) {
-        report_group_figures(r, &r->groups[i], REPORT_FULL_STEP, &figures);
-        put_csv_text(r->groups[i].label, out);
-        (void)strbuf_add_char(out, ',');
-        put_csv_text(r->groups[i].name, out);
-        for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
-            (void)strbuf_add_char(out, ',');
-            if (figures.known[f])
-                put_number(report_group_kind((enum report_group_figure)f)->form, figures.at[f],
-                           out);
-        }
-        (void)strbuf_add_char(out, '\n');
-    }
+        report_put_number(report_figure_kind(f)->form, figures->at[f], out);
 }
 
 static void print_csv_both(const struct report_story *s, struct strbuf *out)
@@ -474,38 +346,6 @@ static void json_clusters(const struct report *r, struct jsonw *w)
     jsonw_end(w);
 }
 
-static void json_group(const struct report *r, const struct report_group *g, struct jsonw *w)
-{
-    struct report_group_figures figures;
-    struct strbuf text;
-
-    strbuf_init(&text, 64);
-    report_group_figures(r, g, REPORT_FULL_STEP, &figures);
-    jsonw_object(w, NULL);
-    jsonw_cstr(w, "label", g->label);
-    jsonw_cstr(w, "name", g->name);
-    for (int f = 0; f < GROUP_FIGURE_COUNT_; f++) {
-        const struct report_figure_kind *kind = report_group_kind((enum report_group_figure)f);
-
-        strbuf_clear(&text);
-        put_number(kind->form, figures.at[f], &text);
-        if (figures.known[f])
-            jsonw_raw(w, kind->key, strbuf_sv(&text));
-        else
-            jsonw_null(w, kind->key);
-    }
-    jsonw_end(w);
-    strbuf_done(&text);
-}
-
-static void json_groups(const struct report *r, struct jsonw *w)
-{
-    jsonw_array(w, "groups");
-    for (size_t i = 0; i < r->n_groups; i++)
-        json_group(r, &r->groups[i], w);
-    jsonw_end(w);
-}
-
 static void json_scrapes(const struct report *r, struct jsonw *w)
 {
     const struct report_scrapes *s = &r->scrapes;
@@ -536,7 +376,7 @@ static void json_terms(const struct report_terms *t, struct jsonw *w)
         struct strbuf share;
 
         strbuf_init(&share, 64);
-        put_micro(&share, t->blocked_ppm);
+        report_put_micro(&share, t->blocked_ppm);
         jsonw_raw(w, "allowed_blocked_share", strbuf_sv(&share));
         strbuf_done(&share);
     } else {
@@ -546,7 +386,7 @@ static void json_terms(const struct report_terms *t, struct jsonw *w)
         struct strbuf price;
 
         strbuf_init(&price, 64);
-        put_micro(&price, t->price_micro);
+        report_put_micro(&price, t->price_micro);
         jsonw_raw(w, "price", strbuf_sv(&price));
         strbuf_done(&price);
     } else {
@@ -640,7 +480,7 @@ static void print_json(const struct report_story *s, struct strbuf *out)
     if (s->before != NULL)
         json_row(s->before, &s->before->total, "before", NULL, &w);
     json_clusters(r, &w);
-    json_groups(r, &w);
+    report_group_json(s, &w);
     json_scrapes(r, &w);
     json_waits(r, &w);
     json_gaps(r, &w);
@@ -663,7 +503,7 @@ void report_print(const struct report_story *s, enum report_format format, struc
             print_csv(s->now, out);
         return;
     case REPORT_GROUPS_CSV:
-        print_csv_groups(s->now, out);
+        report_group_csv(s, out);
         return;
     case REPORT_JSON:
         print_json(s, out);

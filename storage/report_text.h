@@ -12,9 +12,9 @@ enum { REPORT_VERSION = 2 };
 enum report_format { REPORT_TABLE, REPORT_WIDE, REPORT_CSV, REPORT_GROUPS_CSV, REPORT_JSON };
 
 /*
- * The table: the summary, the rows with a line of sums and, with another period beside it, the figures of both. CSV: the rows with a
- * head, times in UTC; with another period the figures of both instead; or one row for each group
- * of nodes. Cuts at the buffer's limit (`full`).
+ * The table: the summary, the rows with a line of sums, with another period beside it the figures of both, and the groups of nodes. CSV:
+ * the rows with a head, times in UTC; with another period the figures of both instead; or groups of nodes (report_group_text.h). Cuts
+ * at the buffer's limit (`full`).
  */
 void report_print(const struct report_story *story, enum report_format format, struct strbuf *out);
 

@@ -590,6 +590,78 @@ Test(report_page, tells_of_groups_of_nodes_in_every_form)
     reported_done(&d);
 }
 
+/* The hour in which zone eu-1b had more to do, beside the two before it; then the pool was what the policy grouped by. */
+Test(report_page, tells_of_groups_of_two_periods_in_every_form)
+{
+    static const struct {
+        const char *form;
+        enum report_format format;
+        const char *has;
+    } rows[] = {
+        {"table", REPORT_TABLE,
+         "\nnodes by pool<b>,\n"
+         "GROUP          RECORDED  NODES  OFFERED  PAID  FILLER  FREE  PAID%  USED%  PEAK  FIT\n"
+         "a\"b    before      0.4%      1      0.1   0.0     0.0   0.1   0.0%   0.0%   0.0  0.0\n"
+         "\nnodes by zone\n"
+         "GROUP           RECORDED  NODES  OFFERED  PAID  FILLER   FREE  PAID%  USED%  PEAK   FIT\n"
+         "eu-1a   now       100.0%      2     64.0  30.0    24.0   10.0  46.9%  84.4%  30.0  30.0\n"
+         "        before     50.0%      2     64.0  30.0    24.0   10.0  46.9%  84.4%  30.0  30.0\n"
+         "        change     +50.0      0      0.0   0.0     0.0    0.0    0.0    0.0   0.0   0.0\n"
+         "eu-1b   now       100.0%      1     32.0  20.0     6.0    6.0  62.5%  81.3%  20.0  21.0\n"
+         "        before     50.0%      1     32.0  10.0     6.0   16.0  31.3%  50.0%  10.0  21.0\n"
+         "        change     +50.0      0      0.0  10.0     0.0  -10.0  +31.2  +31.3  10.0   0.0\n"
+         "<none>  now       100.0%      0      0.0   0.0     0.5    0.0      -      -   0.0   "
+         "0.0\n"},
+        {"csv", REPORT_GROUPS_CSV,
+         "\"pool<b>,\",\"a\"\"b\",mean_fit,,0\n"
+         "zone,eu-1a,recorded,1,0.5\n"
+         "zone,eu-1a,peak_nodes,2,2\n"},
+        {"json", REPORT_JSON,
+         "\"utilisation_paid\":null,\"utilisation\":null,\"peak_paid_cores\":0,\"mean_fit\":0}],"
+         "\"groups_before\":[{\"label\":\"pool<b>,\",\"name\":\"a\\\"b\",\"recorded\":0.004,"},
+    };
+    static const char *const page[] = {
+        "<caption>By the label zone, of the whole of both times; filler is that of all policies<",
+        "<th scope=\"rowgroup\" rowspan=\"1\">a&quot;b</th><th class=\"when\" "
+        "scope=\"row\">before</th>",
+        "<th scope=\"rowgroup\" rowspan=\"3\">eu-1b</th><th class=\"when\" scope=\"row\">now</th>"
+        "<td class=\"bar\"><svg",
+        "</td><td>50.0%</td><td>1</td><td>32.0</td><td>10.0</td><td>6.0</td><td>16.0</td>",
+        "<tr><th class=\"when\" scope=\"row\">change</th><td "
+        "class=\"bar\"></td><td>+50.0</td><td>0</td><td>0.0</td>"
+        "<td>+10.0</td><td>0.0</td><td>-10.0</td><td>+31.2</td><td>+31.3</td><td>+10</td>"
+        "<td>0.0</td></tr>",
+    };
+    struct reported d;
+    struct report r, before;
+    struct strbuf out;
+    struct report_story story = {.now = &r, .before = &before};
+
+    reported_open(&d);
+    reported_fill(&d, "miner", T0, T0 + 3 * HOUR, 40000);
+    add_groups(&d);
+    r = reported_make(&d, &(struct report_query){.by = REPORT_HOUR,
+                                                 .since_ms = T0 + 2 * HOUR,
+                                                 .until_ms = T0 + 3 * HOUR});
+    before =
+        reported_make(&d, &(struct report_query){.by = REPORT_HOUR, .until_ms = T0 + 2 * HOUR});
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        strbuf_clear(&out);
+        report_print(&story, rows[i].format, &out);
+        cr_expect_not_null(strstr(strbuf_str(&out), rows[i].has), "%s: %s", rows[i].form,
+                           strbuf_str(&out));
+    }
+    strbuf_clear(&out);
+    report_page(&story, &out);
+    for (size_t i = 0; i < COUNT_OF(page); i++)
+        cr_expect_not_null(strstr(strbuf_str(&out), page[i]), "%s: %s", page[i], strbuf_str(&out));
+    strbuf_done(&out);
+    report_done(&before);
+    report_done(&r);
+    reported_done(&d);
+}
+
 Test(report_page, says_what_is_missing_of_groups)
 {
     static const char sentence[] = "2 parts of the figures of groups of nodes cannot be read: of 1 "
