@@ -244,8 +244,9 @@ static bool load_moment(struct groups *g, int64_t policy, int64_t t_ms, struct m
     return groups_file_rows(g, policy, t_ms, t_ms + 1, take_moment, to, err);
 }
 
-static bool store_moment(struct groups *g, int64_t policy, int64_t t_ms, const struct moment *m,
-                         struct err *err)
+/* Its groups share one hold. */
+static bool store_moment(struct groups *g, int64_t policy, int64_t t_ms, int64_t hold_ms,
+                         const struct moment *m, struct err *err)
 {
     struct strbuf data;
     bool ok;
@@ -259,7 +260,7 @@ static bool store_moment(struct groups *g, int64_t policy, int64_t t_ms, const s
                     (k == GROUP_NODES || k == GROUP_FIT ? MILLI : 1);
         groups_file_put_group(&data, m->id[i], at);
     }
-    ok = groups_file_put(g, policy, t_ms, m->at[0].covered_ms, strbuf_sv(&data), err);
+    ok = groups_file_put(g, policy, t_ms, hold_ms, strbuf_sv(&data), err);
     strbuf_done(&data);
     return ok;
 }
@@ -270,11 +271,12 @@ static bool put_sample(struct groups *g, int64_t id, struct sv policy,
 {
     struct moment m = {0};
     bool some = false;
-    int64_t group, covered_ms;
+    int64_t group, covered_ms = rows[0].covered_ms;
 
     if (!load_moment(g, id, rows[0].first_ms, &m, err))
         return false;
-    covered_ms = m.n != 0 ? m.at[0].covered_ms : rows[0].covered_ms;
+    if (m.n != 0 && m.at[0].covered_ms != covered_ms && !replace)
+        return refuse_row(policy, &rows[0], err);
     for (size_t i = 0; i < n; i++) {
         struct groups_sum *to;
 
@@ -291,7 +293,7 @@ static bool put_sample(struct groups *g, int64_t id, struct sv policy,
         if (!put_sum(policy, &rows[i], replace, to, counts, &some, err))
             return false;
     }
-    return !some || store_moment(g, id, rows[0].first_ms, &m, err);
+    return !some || store_moment(g, id, rows[0].first_ms, covered_ms, &m, err);
 }
 
 bool groups_put(struct groups *g, struct sv policy, const struct groups_row *rows, size_t n,

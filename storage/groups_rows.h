@@ -26,8 +26,9 @@ struct groups_put_counts {
     int64_t added, there, replaced;
 };
 /*
- * Puts rows of one policy that belong to one chunk (of LEVEL_SAMPLES: to one moment) where they belong. ERR_CONFLICT where there is
- * something else and it may not be replaced, ERR_LIMIT where there are too many groups. Within the caller's transaction.
+ * Puts rows of one policy that belong to one chunk (of LEVEL_SAMPLES: to one moment) where they belong. Groups that are there and in none
+ * of the rows stay; those of a moment hold as long as the rows do, which must all hold the same: else ERR_INPUT. ERR_CONFLICT where
+ * there is something else and it may not be replaced, ERR_LIMIT where there are too many groups. Within the caller's transaction.
  */
 bool groups_put(struct groups *g, struct sv policy, const struct groups_row *rows, size_t n,
                 bool replace, struct groups_put_counts *counts, struct err *err) MUST_CHECK;

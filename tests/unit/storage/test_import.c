@@ -355,6 +355,54 @@ Test(import, groups_that_find_no_place_are_refused)
     }
 }
 
+/* A moment whose groups hold for so long, and have so many nodes. */
+static char *moment(int hold_ms, int nodes, const char *const *groups)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&text, &len);
+
+    (void)fputs("kind,time,step_seconds,policy,label,group,covered_ms,nodes,allocatable_cores,"
+                "paid_cores,filler_cores,fit,paid_cores_max,nodes_max\n",
+                to);
+    for (; *groups != NULL; groups++)
+        (void)fprintf(to,
+                      "group,2026-10-01T09:00:00.000Z,10,miner,zone,%s,%d,%d,64,30,24,30,30,%d\n",
+                      *groups, hold_ms, nodes, nodes);
+    (void)fclose(to);
+    return text;
+}
+
+Test(import, a_moment_of_groups_that_holds_longer_is_replaced)
+{
+    static const char *const both[] = {"eu-1", "eu-2", NULL}, *const one[] = {"eu-1", NULL},
+                             *const other[] = {"eu-3", NULL};
+    CLEANUP(free_ptr) char *was = moment(30000, 2, both);
+    CLEANUP(free_ptr) char *longer = moment(50000, 3, one);
+    CLEANUP(free_ptr) char *beside = moment(50000, 2, other);
+    CLEANUP(free_ptr) char *given = NULL;
+    struct folder f = folder_new();
+    struct import_counts counts;
+    struct history h;
+    struct err err = {0};
+
+    open_file(f.file, &h);
+    cr_assert(take_in(&h, was, false, &counts, &err), "%s", err.text);
+    cr_assert_not(take_in(&h, longer, false, &counts, &err));
+    cr_assert(err.kind == ERR_CONFLICT && strstr(err.text, "--replace") != NULL, "%s", err.text);
+    cr_assert_not(take_in(&h, beside, false, &counts, &err));
+    cr_assert(err.kind == ERR_CONFLICT, "%s", err.text);
+    cr_assert(take_in(&h, longer, true, &counts, &err), "%s", err.text);
+    cr_assert_eq(counts.replaced[RECORD_GROUP], 1);
+    given = text_of(&h, &everything, RECORD_CSV);
+    cr_assert_not_null(strstr(given, ",zone,eu-1,50000,3,64,30,24,30,30,3\n"), "%s", given);
+    cr_assert_not_null(strstr(given, ",zone,eu-2,50000,2,64,30,24,30,30,2\n"), "%s", given);
+    cr_assert(take_in(&h, given, false, &counts, &err), "%s", err.text);
+    cr_assert_eq(counts.there[RECORD_GROUP], 2);
+    history_close(&h);
+    folder_done(&f);
+}
+
 /* What came packed is packed again, so that the copy is no larger. */
 Test(import, hours_with_figures_are_packed)
 {
