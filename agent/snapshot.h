@@ -127,7 +127,7 @@ struct snapshot_history {
         merged_total; /* samples that were merged into others because the disk did not keep up */
     uint64_t dropped_total; /* decisions and pieces of the journal that were lost */
     uint64_t errors_total;
-    uint64_t damaged_total;         /* packed hours of samples that could not be read */
+    uint64_t damaged_total;         /* packed parts that could not be read */
     uint64_t set_aside_total;       /* damaged files */
     const char *network;            /* the network file system that the file lies on; NULL: none */
     char error[SNAPSHOT_TEXT_SIZE]; /* "" while it can be written */

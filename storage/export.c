@@ -330,14 +330,9 @@ static bool read_kind(struct exporting *e, enum record_kind kind, char **names, 
     return true;
 }
 
-static int64_t damaged(const struct history *h)
-{
-    return samples_damaged(h->samples) + groups_damaged(h->groups);
-}
-
 static bool read_all(struct exporting *e, struct export_damage *damage)
 {
-    int64_t before = damaged(e->history);
+    int64_t before = history_damage_met(e->history);
     char **names;
     size_t n;
     bool ok = true;
@@ -349,7 +344,7 @@ static bool read_all(struct exporting *e, struct export_damage *damage)
             ok = read_kind(e, (enum record_kind)kind, names, n, damage);
     }
     export_policies_free(names, n);
-    damage->samples = damaged(e->history) - before;
+    damage->samples = history_damage_met(e->history) - before;
     return ok;
 }
 

@@ -110,6 +110,11 @@ bool history_damaged(struct history *h, int64_t *ret_parts, struct err *err)
     return ok;
 }
 
+int64_t history_damage_met(const struct history *h)
+{
+    return samples_damaged(h->samples) + groups_damaged(h->groups);
+}
+
 static bool forget_gaps(struct history *h, int64_t before_ms, struct err *err)
 {
     struct db_stmt *s;

@@ -51,6 +51,8 @@ bool history_gaps(struct history *h, int64_t from_ms, int64_t until_ms,
 
 /* How many packed parts cannot be read: what is in them is missing. Reads all of them. */
 bool history_damaged(struct history *h, int64_t *ret_parts, struct err *err) MUST_CHECK;
+/* How many of samples and of groups of nodes were met until now that cannot be read, each as often as it was tried. */
+int64_t history_damage_met(const struct history *h);
 
 /* Drops what is past its time, in one transaction. */
 bool history_forget(struct history *h, const struct history_keep *keep, int64_t now_ms,

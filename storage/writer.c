@@ -121,7 +121,7 @@ static void note_commit(struct writer *w)
     w->status.commits++;
     w->status.bytes = bytes;
     w->status.written_at = wall(w);
-    w->status.damaged = w->damaged_before + (uint64_t)samples_damaged(w->history.samples);
+    w->status.damaged = w->damaged_before + (uint64_t)history_damage_met(&w->history);
     w->status.failing_since = (struct wall){0};
     w->status.error[0] = '\0';
     (void)pthread_mutex_unlock(&w->lock);
@@ -160,7 +160,7 @@ static bool mark_start(struct writer *w, struct err *err)
 static void close_history(struct writer *w)
 {
     if (w->history.samples != NULL)
-        w->damaged_before += (uint64_t)samples_damaged(w->history.samples);
+        w->damaged_before += (uint64_t)history_damage_met(&w->history);
     history_close(&w->history);
 }
 
@@ -635,7 +635,7 @@ bool writer_start(const struct writer_options *options, struct writer **ret_writ
     w->options.path = xstrdup(options->path);
     if (w->options.interval_us <= 0)
         w->options.interval_us = WRITER_INTERVAL_US;
-    w->clock = clock_system();
+    w->clock = options->clock.mono != NULL ? options->clock : clock_system();
     w->ahead_us = wall(w).us - mono_us(w);
     w->queue = queue_new(WRITER_SLOTS, WRITER_PIECE_BYTES);
     (void)sem_init(&w->wake, 0, 0);

@@ -44,6 +44,7 @@ struct writer_options {
     int64_t max_bytes; /* of the file; 0: no limit */
     struct history_keep keep;
     int64_t interval_us; /* 0: WRITER_INTERVAL_US */
+    struct clock clock;  /* zeroed: the system's. Waiting for work goes by that in any case */
     int64_t stop_us;     /* how long writer_stop() waits for the disk; 0: as long as it takes */
 };
 
@@ -54,9 +55,9 @@ struct writer_status {
     uint64_t dropped;        /* decisions that were lost */
     uint64_t dropped_pieces; /* pieces of the journal that were refused or could not be written */
     uint64_t commits, errors;
-    uint64_t
-        damaged; /* packed hours of samples that could not be read; each time that one was tried */
-    int64_t bytes;             /* of the file */
+    uint64_t damaged; /* packed parts of samples and of groups of nodes that could not be read; each
+                         time that one was tried */
+    int64_t bytes;    /* of the file */
     struct wall written_at;    /* last commit; 0: none */
     struct wall failing_since; /* 0: not failing */
     char error[240];           /* the last; "" while not failing */

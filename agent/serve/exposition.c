@@ -456,8 +456,8 @@ static const struct metric metrics[] = {
      "When the history was last written, in seconds since 1970; absent until it was.",
      FUNCTION(history_written)},
     {"brim_history_damaged_total", TYPE_COUNTER, "", "",
-     "Packed hours of samples that could not be read, each time that one was tried; what is in "
-     "them is missing.",
+     "Packed parts of samples and of groups of nodes that could not be read, each time that one "
+     "was tried; coarser or finer figures stand in the place of some, the rest is missing.",
      HISTORY(damaged_total)},
     {"brim_history_set_aside_total", TYPE_COUNTER, "", "",
      "Damaged files of the history that were set aside, a new one begun.",

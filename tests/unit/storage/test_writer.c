@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "storage/groups_read.h"
 #include "tests/unit/storage/folder.h"
 #include "tests/unit/storage/world.h"
 
@@ -362,12 +363,57 @@ Test(writer, goes_on_after_the_disk_was_full)
     folder_done(&f);
 }
 
-/* What cannot be rolled up, here since the table takes nothing, is not tried after every commit. */
+/* A clock that stands until it is set; also asked by the disk thread. */
+struct standing {
+    _Atomic int64_t us;
+};
+
+static struct mono standing_mono(void *self)
+{
+    return (struct mono){atomic_load(&((struct standing *)self)->us)};
+}
+
+static struct wall standing_wall(void *self)
+{
+    return (struct wall){INT64_C(1700000000) * US_PER_S +
+                         atomic_load(&((struct standing *)self)->us)};
+}
+
+static void answered(void *self, struct history *history, const struct err *why_not)
+{
+    cr_assert_not_null(history, "%s", why_not != NULL ? why_not->text : "");
+    atomic_store((atomic_bool *)self, true);
+}
+
+/* Writes one sample after `us` on the clock; when it returns, what follows a commit is over, too. */
+static void commit_one(struct writer *w, struct standing *clock, int64_t us, int64_t t_ms)
+{
+    struct writer_status status;
+    struct sample s = sample_at(t_ms);
+    atomic_bool done = false;
+    uint64_t commits;
+
+    writer_status(w, &status);
+    commits = status.commits;
+    atomic_fetch_add(&clock->us, us);
+    writer_sample(w, &s);
+    writer_wake(w);
+    WAIT_FOR(w, status, status.commits > commits);
+    cr_assert(writer_ask(w, answered, &done));
+    WAIT_FOR(w, status, atomic_load(&done));
+}
+
+/*
+ * What cannot be rolled up, here since the table takes nothing, is not tried after every commit: with one every 100 s it is at the 2nd,
+ * then 100 s, 200 s and 400 s later, and every 600 s from then on, at the 15th, the 21st, … the 99th.
+ */
 Test(writer, packs_ever_later_while_it_fails)
 {
+    enum { INTERVAL_S = 100, COMMITS = 100, TRIES = 19 };
     struct folder f = folder_new();
-    const struct writer_options options = {.path = f.file, .interval_us = 20000};
-    struct writer_status status = {0};
+    struct standing clock = {.us = US_PER_S};
+    struct writer_options options = {.path = f.file, .interval_us = INTERVAL_S * US_PER_S};
+    struct writer_status status;
     struct writer *w = start(&options);
     sqlite3 *db;
 
@@ -380,19 +426,15 @@ Test(writer, packs_ever_later_while_it_fails)
                               NULL, NULL, NULL),
                  SQLITE_OK);
     cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    options.clock = (struct clock){standing_mono, standing_wall, &clock};
     w = start(&options);
-    for (int64_t i = 0; status.commits < 100; i++) {
-        struct sample s = sample_at(i < 60 ? i * 60000 : 3600000 + i);
-
-        writer_sample(w, &s);
-        writer_wake(w);
-        nap_us(1000);
-        writer_status(w, &status);
-    }
-    cr_assert(status.errors > 0 && status.errors < status.commits / 4, "%llu of %llu",
-              (unsigned long long)status.errors, (unsigned long long)status.commits);
+    for (int64_t i = 0; i < COMMITS; i++)
+        commit_one(w, &clock, INTERVAL_S * US_PER_S, i == 0 ? 0 : PACKS_HOUR_MS + i * 1000);
+    writer_status(w, &status);
+    cr_assert_eq(status.commits, COMMITS);
+    cr_assert_eq(status.errors, TRIES, "%llu", (unsigned long long)status.errors);
     writer_stop(w);
-    cr_assert_gt(number(f.file, "SELECT count(*) FROM sample"), 0);
+    cr_assert_eq(samples_in(f.file), COMMITS);
     folder_done(&f);
 }
 
@@ -809,31 +851,60 @@ static void read_samples(void *self, struct history *history, const struct err *
     atomic_store((atomic_int *)self, 1);
 }
 
-/* What is packed cannot be read; the next commit says so. */
-Test(writer, damaged_samples_are_counted)
+static void no_group(void *self UNUSED, const struct groups_total *total UNUSED)
 {
+}
+
+static void read_groups(void *self, struct history *history, const struct err *why_not)
+{
+    struct groups_damage damage;
+
+    cr_assert_not_null(history, "%s", why_not != NULL ? why_not->text : "");
+    cr_assert(
+        groups_read(history->groups, SV("miner"), 0, PACKS_HOUR_MS, no_group, NULL, &damage, NULL));
+    atomic_store((atomic_int *)self, 1);
+}
+
+/* What is packed cannot be read; the next commit says so. */
+static void expect_damage(enum level level, writer_run_fn *read)
+{
+    char sql[100];
     struct folder f = folder_new();
     const struct writer_options options = {.path = f.file, .interval_us = 20000};
+    struct groups_sample groups = {
+        .policy = "miner", .label = "zone", .t_ms = 10000, .n = 1, .at = {{.value = "a"}}};
     struct sample s = sample_at(10000);
     struct writer_status status;
     atomic_int done = 0;
     struct history h;
     struct writer *w;
     struct err err = {0};
-    bool more;
+    bool more = true;
 
     cr_assert(history_open(&(struct db_options){.path = f.file}, &h, &err), "%s", err.text);
-    cr_assert(samples_add(h.samples, &s, &err), "%s", err.text);
-    cr_assert(history_pack(&h, 2 * PACKS_HOUR_MS, &more, &err), "%s", err.text);
-    cr_assert(db_exec(h.db, "UPDATE pack SET data = zeroblob(40) WHERE level = 0", &err), "%s",
+    cr_assert(samples_add(h.samples, &s, &err) && groups_add(h.groups, &groups, &err), "%s",
               err.text);
+    while (more)
+        cr_assert(history_pack(&h, 2 * PACKS_HOUR_MS, &more, &err), "%s", err.text);
+    (void)snprintf(sql, sizeof sql, "UPDATE pack SET data = zeroblob(40) WHERE level = %d", level);
+    cr_assert(db_exec(h.db, sql, &err), "%s", err.text);
     history_close(&h);
     w = start(&options);
-    cr_assert(writer_ask(w, read_samples, &done));
+    cr_assert(writer_ask(w, read, &done));
     WAIT_FOR(w, status, atomic_load(&done) != 0);
     s.t_ms = 20000;
     writer_sample(w, &s);
     WAIT_FOR(w, status, status.damaged >= 1);
     cr_assert(writer_stop(w));
     folder_done(&f);
+}
+
+Test(writer, damaged_samples_are_counted)
+{
+    expect_damage(LEVEL_SAMPLES, read_samples);
+}
+
+Test(writer, damaged_groups_are_counted)
+{
+    expect_damage(LEVEL_GROUP_DAY, read_groups);
 }
