@@ -44,6 +44,7 @@ PARSERS = {
     "agent/kube/frame_json.c": None,
     "agent/kube/frame_pb.c": None,
     "agent/kube/jsonscan.c": None,
+    "agent/kube/lease.c": ["get", "count_of", "text_of", "read_spec", "parse", "lease_read_record"],
     "agent/kube/pbwire.c": None,
     "agent/kube/pod_patch.c": ["get", "text_of", "write_tree", "write_tree_term", "other_gates", "write_tree_terms", "write_let_in_of",
                                "take_pod", "take_problem", "on_answer"],
