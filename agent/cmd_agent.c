@@ -33,6 +33,8 @@ static const struct cli_flag flags[] = {
      "figures by the minute: no shorter than samples, at most 3650d"},
     {"keep-hours", 0, CLI_VALUE, "TIME", "forever", NULL,
      "figures by the hour and the day: no shorter than those by the minute, or forever"},
+    {"lease", 0, CLI_VALUE, "NAMESPACE/NAME", "off", NULL,
+     "run with others: the one that holds this Lease writes, the others stand by (docs/HA.md)"},
     {"dry-run", 0, CLI_SWITCH, NULL, NULL, NULL, "decide and record, but write nothing"},
     {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL,
      "default: $KUBECONFIG, ~/.kube/config, then the pod's own account"},
@@ -172,6 +174,8 @@ static bool begin(const struct cli *cli, struct err *err)
         .dry_run = cli_on(cli, "dry-run"),
     };
 
+    if (!sv_eq(sv_from(cli_value(cli, "lease")), SV("off")))
+        options.lease = cli_value(cli, "lease");
     log_setup(level_of(sv_from(cli_value(cli, "log-level"))),
               sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
     if (read_retention(cli, &options.keep, err) &&

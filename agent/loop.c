@@ -10,8 +10,8 @@ struct loop {
     struct mono now;
     ev_check after_poll;
     ev_prepare before_poll;
-    loop_fn *turn;
-    void *turn_self;
+    loop_fn *begin, *turn;
+    void *begin_self, *turn_self;
 };
 
 struct loop_timer {
@@ -47,6 +47,8 @@ static void after_poll(struct ev_loop *ev UNUSED, ev_check *w, int revents UNUSE
     struct loop *l = w->data;
 
     l->now = l->clock.mono(l->clock.self);
+    if (l->begin != NULL)
+        l->begin(l->begin_self);
 }
 
 static void before_poll(struct ev_loop *ev UNUSED, ev_prepare *w, int revents UNUSED)
@@ -117,6 +119,12 @@ struct wall loop_wall(const struct loop *l)
 struct mono loop_fresh(const struct loop *l)
 {
     return l->clock.mono(l->clock.self);
+}
+
+void loop_at_begin(struct loop *l, loop_fn *fn, void *self)
+{
+    l->begin = fn;
+    l->begin_self = self;
 }
 
 void loop_at_turn(struct loop *l, loop_fn *fn, void *self)

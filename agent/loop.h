@@ -40,6 +40,9 @@ struct mono loop_fresh(const struct loop *l);
 /* Called once at the end of each turn, before the loop sleeps; one function a loop. */
 void loop_at_turn(struct loop *l, loop_fn *fn, void *self);
 
+/* Called first in each turn, before any callback, however long the loop slept or was stopped; one function a loop. */
+void loop_at_begin(struct loop *l, loop_fn *fn, void *self);
+
 /* A timer that fires once, `delay_us` from now, each time it is set; setting it again moves it. */
 struct loop_timer *loop_timer_new(struct loop *l, loop_fn *fn, void *self);
 void loop_timer_set(struct loop_timer *t, int64_t delay_us);

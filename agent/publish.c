@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "agent/cause.h"
+#include "agent/elect.h"
 #include "agent/recorder.h"
 #include "agent/turn.h"
 
@@ -356,6 +357,17 @@ static void fill_history(const struct turn *t, struct snapshot_history *h)
     (void)snprintf(h->aside, sizeof h->aside, "%s", status.aside);
 }
 
+static void fill_lead(const struct turn *t, struct snapshot_lead *l)
+{
+    const struct elect *e = t->parts.elect;
+
+    if (e == NULL)
+        return;
+    *l = (struct snapshot_lead){.on = true, .leads = t->leads};
+    copy(l->identity, sizeof l->identity, sv_from(elect_identity(e)));
+    copy(l->holder, sizeof l->holder, sv_from(elect_holder(e)));
+}
+
 /* Policies in the order of their names. */
 static size_t fillers_by_name(const struct turn *t, const struct turn_filler **ret_fillers)
 {
@@ -409,6 +421,7 @@ void publish(const struct turn *t)
     s->policies_broken = t->policy_error[0] != '\0';
     copy(s->policy_error, sizeof s->policy_error, sv_from(t->policy_error));
     fill_history(t, &s->history);
+    fill_lead(t, &s->lead);
     fill_fillers(t, fillers, s);
     fill_day(t, s);
     publish_nodes(t);

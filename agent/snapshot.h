@@ -134,6 +134,14 @@ struct snapshot_history {
     char aside[SNAPSHOT_TEXT_SIZE]; /* the last damaged file, where it lies now; "": none */
 };
 
+/* Which of several replicas this one is. */
+struct snapshot_lead {
+    bool on; /* there may be others: who leads is elected */
+    bool leads;
+    char identity[SNAPSHOT_NAME_SIZE];
+    char holder[SNAPSHOT_NAME_SIZE]; /* who leads as far as is known; "": nobody */
+};
+
 struct snapshot {
     atomic_int refs;
     struct wall at;
@@ -151,6 +159,7 @@ struct snapshot {
     struct day day;                   /* what the last 24 hours came to */
     struct snapshot_watch watches[3];
     struct snapshot_history history;
+    struct snapshot_lead lead;
     size_t n_fillers;
     struct snapshot_filler fillers[];
 };

@@ -27,7 +27,7 @@ static void wake_up(void *self)
 
 void turn_init(struct turn *t, const struct turn_parts *parts)
 {
-    *t = (struct turn){.parts = *parts, .dirty = true};
+    *t = (struct turn){.parts = *parts, .dirty = true, .leads = parts->elect == NULL};
     t->wake = parts->timers->timer_new(parts->timers->self, wake_up, t);
     t->started = wall_now(t);
     if (parts->recorder != NULL)
@@ -136,6 +136,7 @@ void turn_add(struct turn *t, int filler, const struct policy *policy, struct wo
                                .settle_us = policy->settle_us,
                                .came = now_of(t),
                                .learns = true,
+                               .leads = t->leads,
                                .decision.reason = REASON_UNKNOWN};
     t->fillers[filler] = tf;
     set_effective(t, tf, policy->placement);
@@ -188,9 +189,35 @@ bool turn_awaits_past(const struct turn *t, const struct turn_filler *tf)
     return awaits_past(t, tf, now_of(t));
 }
 
+void turn_lead(struct turn *t, bool leads)
+{
+    t->leads = leads;
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        struct turn_filler *tf = t->fillers[i];
+
+        if (tf == NULL)
+            continue;
+        tf->leads = false;
+        if (leads)
+            workload_take_over(tf->workload);
+        else
+            start_anew(t, tf);
+    }
+    turn_mark(t);
+}
+
+/* Once the target was read. */
+static void take_over(struct turn *t, struct turn_filler *tf)
+{
+    if (tf->leads || !t->leads || !workload_is_current(tf->workload))
+        return;
+    tf->leads = true;
+    start_anew(t, tf);
+}
+
 bool turn_writes(const struct turn *t, const struct turn_filler *tf)
 {
-    return tf->policy->mode == MODE_CONTROL && !t->parts.dry_run && !tf->let_go;
+    return tf->leads && tf->policy->mode == MODE_CONTROL && !t->parts.dry_run && !tf->let_go;
 }
 
 bool turn_patches(const struct turn *t, const struct turn_filler *tf)
@@ -433,7 +460,8 @@ static struct act_facts wishes(const struct turn *t, const struct turn_filler *t
     struct places_view places = places_view(tf->places, now);
 
     return (struct act_facts){
-        .write = tf->decision.write && tf->policy->mode != MODE_METRICS_ONLY && !tf->let_go,
+        .write =
+            tf->decision.write && tf->policy->mode != MODE_METRICS_ONLY && !tf->let_go && tf->leads,
         .from = tf->input.replicas,
         .to = tf->decision.replicas,
         .urgent = is_urgent(t, tf),
@@ -475,10 +503,10 @@ static void notice_new_target(struct turn *t, struct turn_filler *tf)
     tf->uid = view->uid;
 }
 
-/* What another autoscaler sets is no foreign change where brim only measures. */
+/* What another autoscaler sets is no foreign change where brim only measures, nor what the leader sets where it stands by. */
 static void notice_found(struct turn *t, struct turn_filler *tf, struct mono now)
 {
-    if (tf->policy->mode != MODE_METRICS_ONLY || !tf->input.known ||
+    if ((tf->policy->mode != MODE_METRICS_ONLY && tf->leads) || !tf->input.known ||
         (tf->has_found && tf->found_replicas == tf->input.replicas))
         return;
     tf->has_found = true;
@@ -492,6 +520,7 @@ static void prepare(struct turn *t, struct turn_filler *tf, struct mono now)
 
     follow_schedule(t, tf);
     notice_new_target(t, tf);
+    take_over(t, tf);
     mode = placement_mode(t, tf, now);
     if (tf->effective.placement != mode)
         set_effective(t, tf, mode);
@@ -548,7 +577,7 @@ static void act(struct turn *t, struct turn_filler *tf, struct mono now)
     move = act_step(&tf->act, &facts, now);
     if (move.move != ACT_NOTHING)
         carry_out(t, tf, &move, now);
-    else if (tf->decision.reason != before && !facts.write)
+    else if (tf->decision.reason != before && !facts.write && tf->leads)
         record(t, tf, 0);
     if (move.has_wake)
         t->due.us = earliest(t->due.us, move.wake.us);

@@ -44,6 +44,7 @@
 #define TURN_PAST_US      (2 * US_PER_S)
 #define TURN_PAST_LOOK_US (50 * US_PER_MS)
 
+struct elect;
 struct recorder;
 
 /* The parts that a turn joins; borrowed. */
@@ -55,6 +56,7 @@ struct turn_parts {
     const struct watch *waiting; /* of pods without a node, to be shown */
     struct snapshot_slot *slot;
     struct recorder *recorder; /* NULL: no history */
+    const struct elect *elect; /* NULL: there is no other replica, this one leads */
     bool dry_run;
 };
 
@@ -72,9 +74,11 @@ struct turn_filler {
     bool has_next;
     struct wall next; /* and when another policy is in force */
     bool let_go;      /* its policy is gone: its count is held */
+    bool leads;       /* this replica does, and the target was read since */
     bool has_virtual; /* dry run: what would have been written, on top of `virtual_from` */
     int64_t virtual_replicas, virtual_from;
-    bool has_found; /* metrics-only: the count that the planner was told */
+    bool
+        has_found; /* metrics-only, or another replica leads: the count that the planner was told */
     int64_t found_replicas;
     int64_t noticed; /* filler pods, beyond the target's count, that were noticed */
     struct uid uid;  /* of the target */
@@ -107,6 +111,7 @@ struct turn {
     bool stepped;        /* the planner was asked once */
     bool cut_off;        /* at the last evaluation a watch was cut off or listed anew */
     bool unpublished;
+    bool leads;                                       /* of several replicas this one */
     struct turn_filler *fillers[PLANNER_MAX_FILLERS]; /* by the planner's index; NULL: none */
 
     struct claims_sum claims; /* of the last evaluation, as the next */
@@ -136,6 +141,13 @@ void turn_expect_past(struct turn *t, struct past *past);
 
 /* What is wrong with the policies' files now, while older ones are in force; NULL: nothing. */
 void turn_policy_error(struct turn *t, const char *text);
+
+/*
+ * Of several replicas this one leads from now on, or does not. Who does not evaluates all the same, so that it knows and has
+ * learned what it needs when it comes to lead, takes the targets' counts as they are, and does nothing. Who leads reads each
+ * target anew, then begins as a fresh start does with the count that it finds.
+ */
+void turn_lead(struct turn *t, bool leads);
 
 /* Something came in: evaluate at the end of this round. */
 void turn_mark(struct turn *t);

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/elect.h"
 #include "agent/facts.h"
 #include "agent/kube/client.h"
 #include "agent/kube/version.h"
@@ -33,6 +34,10 @@ struct agent {
     struct transport transport;
     struct timers timers;
     struct client *client;
+    struct sv lease_ns, lease_name;
+    struct elect *elect; /* NULL: there is no election */
+    bool lost;           /* what waits to be sent is to be dropped */
+    bool stopping;
     struct snapshot_slot *slot;
     struct httpd *httpd;
     struct secure *secure; /* NULL: no TLS port */
@@ -301,7 +306,7 @@ static void let_go(struct agent *a, struct lane *l, const struct policy *policy)
 {
     const struct workload_view *view = workload_view(l->workload);
     bool restores = policy->on_remove == REMOVE_RESTORE && policy->mode == MODE_CONTROL &&
-                    !a->options->dry_run && view->known;
+                    !a->options->dry_run && view->known && a->turn.leads;
     int64_t count =
         restores ? found_count(a->found, policy->name, view->uid, l->found) : view->replicas;
 
@@ -500,6 +505,60 @@ static void make_watches(struct agent *a)
                                                  .self = a});
 }
 
+/* The election. */
+
+static struct mono fresh(void *self)
+{
+    return loop_fresh(self);
+}
+
+static struct wall wall(void *self)
+{
+    return loop_wall(self);
+}
+
+static void election_changed(void *self, bool leads)
+{
+    struct agent *a = self;
+
+    a->lost = !leads && !a->stopping; /* who gives the lease back holds it until all was answered */
+    turn_lead(&a->turn, leads);
+}
+
+static bool may_write(void *self)
+{
+    return elect_leads(self);
+}
+
+/* A process that was stopped finds that before it does anything else: what waits to be sent then never is. */
+static void begin_turn(void *self)
+{
+    struct agent *a = self;
+
+    elect_check(a->elect);
+    if (a->lost)
+        client_drop_writes(a->client);
+    a->lost = false;
+}
+
+static void stand_for_election(struct agent *a)
+{
+    char identity[LEASE_MAX_NAME];
+
+    if (a->options->lease == NULL)
+        return;
+    elect_make_identity(identity);
+    a->elect = elect_new(a->client,
+                         &(struct elect_options){.ns = a->lease_ns,
+                                                 .name = a->lease_name,
+                                                 .identity = identity,
+                                                 .seed = sv_hash(sv_from(identity)),
+                                                 .clock = {fresh, wall, a->loop}},
+                         &(struct elect_handler){.changed = election_changed, .self = a});
+    client_set_fence(a->client, &(struct client_fence){.may_write = may_write, .self = a->elect});
+    loop_at_begin(a->loop, begin_turn, a);
+}
+
 /* Begins to watch and to control, now that the server's release is known. */
 static bool start_parts(struct agent *a, struct err *err)
 {
@@ -514,6 +573,7 @@ static bool start_parts(struct agent *a, struct err *err)
         a->facts.journal = recorder_journal(a->recorder);
     a->found = a->recorder != NULL ? recorder_found(a->recorder) : found_new(NULL);
     make_watches(a);
+    stand_for_election(a);
     turn_init(&a->turn, &(struct turn_parts){.timers = &a->timers,
                                              .clock = clock_system(),
                                              .facts = &a->facts,
@@ -522,6 +582,7 @@ static bool start_parts(struct agent *a, struct err *err)
                                              .waiting = pods_waiting(a->pods),
                                              .slot = a->slot,
                                              .recorder = a->recorder,
+                                             .elect = a->elect,
                                              .dry_run = a->options->dry_run});
     a->started = true;
     if (!follow_policies(a, err))
@@ -573,19 +634,34 @@ static void ask_version(void *self)
     a->question = kube_version_ask(a->client, version_came, a);
 }
 
-static void stop(void *self)
+static void stop_now(void *self)
 {
     struct agent *a = self;
 
-    log_info("stopping: filler stays as it is");
     loop_stop(a->loop);
+}
+
+static void stop(void *self)
+{
+    struct agent *a = self;
+    bool again = a->stopping;
+
+    log_info("stopping: filler stays as it is");
+    a->stopping = true;
+    if (a->elect != NULL && !again)
+        elect_release(a->elect, stop_now, a);
+    else
+        loop_stop(a->loop);
 }
 
 static bool build(struct agent *a, struct err *err)
 {
     struct exec_runner runner;
 
-    if (!kube_config_load(&a->options->kube, &a->config, err))
+    const char *lease = a->options->lease;
+
+    if ((lease != NULL && !elect_parse_name(sv_from(lease), &a->lease_ns, &a->lease_name, err)) ||
+        !kube_config_load(&a->options->kube, &a->config, err))
         return false;
     a->loop = loop_new();
     if (a->loop == NULL)
@@ -639,6 +715,7 @@ void agent_free(struct agent *a)
     loop_signal_free(a->on_term);
     loop_signal_free(a->on_int);
     kube_version_cancel(a->question);
+    elect_free(a->elect);
     client_free(a->client);
     transport_curl_free(a->curl);
     httpd_stop(a->httpd);

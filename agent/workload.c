@@ -47,6 +47,7 @@ struct workload {
     struct mono came;
     struct late late;
     bool read_again;
+    bool outdated; /* since `came`: no reading that began after that was taken in */
     char *api_version, *kind, *ns, *name; /* of the target, as C strings */
     char *uid;
     char selector[4096];
@@ -170,6 +171,7 @@ static void scale_read(void *self, const struct scale_result *result)
         scale_failed(w, &result->problem->err);
     } else if (take_scale(w, &result->scale)) {
         late_read(&w->late, w->read_began);
+        w->outdated = w->outdated && w->read_began.us < w->came.us;
         read_target(w);
         read_slow(w);
     }
@@ -358,6 +360,18 @@ bool workload_may_have_set(const struct workload *w, int64_t replicas)
 bool workload_inherits(const struct workload *w)
 {
     return mono_since_us(w->came, now_of(w)) <= WORKLOAD_INHERITS_US;
+}
+
+void workload_take_over(struct workload *w)
+{
+    w->came = now_of(w);
+    w->outdated = true;
+    workload_refresh(w);
+}
+
+bool workload_is_current(const struct workload *w)
+{
+    return !w->outdated;
 }
 
 bool workload_writes(const struct workload *w)

@@ -91,8 +91,13 @@ void workload_grow(struct workload *t, int64_t replicas);
 
 /* May a write of ours that was not answered have set this count? */
 bool workload_may_have_set(const struct workload *t, int64_t replicas);
-/* May one of another process, or of a workload before this one: for WORKLOAD_INHERITS_US. */
+/* May one of another process, or of a workload before this one: for WORKLOAD_INHERITS_US, from the beginning or from
+ * workload_take_over() on. */
 bool workload_inherits(const struct workload *t);
+
+/* Another process wrote until now: the scale is read anew. Until that is taken in workload_is_current() is false. */
+void workload_take_over(struct workload *t);
+bool workload_is_current(const struct workload *t);
 
 /* Is a write open? Inside written() the one that is told of is not. */
 bool workload_writes(const struct workload *t);

@@ -22,10 +22,11 @@ struct client {
     struct transport transport;
     struct timers timers;
     struct mono token_read, tls_read;
-    bool tls_doubted;       /* a connection failed since */
-    struct exec *exec;      /* NULL: no program gives credentials */
-    void *exec_timer;       /* for calls that must not fail from inside client_start() */
-    struct decoder decoder; /* of Status bodies */
+    bool tls_doubted;          /* a connection failed since */
+    struct exec *exec;         /* NULL: no program gives credentials */
+    void *fail_timer;          /* for calls that must not fail from inside client_start() */
+    struct client_fence fence; /* may_write NULL: none */
+    struct decoder decoder;    /* of Status bodies */
     struct resource_names names;
     struct strbuf authorization; /* header line; empty: none */
     const char **headers;        /* what goes with each request */
@@ -50,14 +51,14 @@ struct client_call {
     struct strbuf body;
     enum transport_channel channel;
     int64_t timeout_us;
-    bool stream, batched;
+    bool stream, batched, fenced;
 
     bool logged_in_again; /* after a 401, once */
     uint64_t generation;  /* of exec's credentials: those sent, and those that were refused */
     uint64_t newer_than;
-    bool waits;         /* for exec */
+    bool waits;         /* for exec, or to be failed */
     bool released;      /* is being looked at again, after exec's run */
-    struct err failure; /* of exec; kind ERR_NONE: none */
+    struct err failure; /* of exec or the fence; kind ERR_NONE: none */
     int status;         /* 0: no answer yet */
     int retry_after_s;
     bool plain_text; /* of a problem's body */
@@ -341,7 +342,7 @@ static bool has_credentials(struct client_call *call)
         call->generation = exec_generation(c->exec);
         return true;
     case EXEC_FAILED:
-        c->timers.timer_set(c->exec_timer, 0);
+        c->timers.timer_set(c->fail_timer, 0);
         break;
     case EXEC_WAIT:
         break;
@@ -372,7 +373,7 @@ static void release(struct client *c)
     }
 }
 
-static void on_exec_timer(void *self)
+static void on_fail_timer(void *self)
 {
     release(self);
 }
@@ -387,6 +388,24 @@ static void on_exec(void *self, bool new_certificate)
     release(c);
 }
 
+static void refuse(struct err *err)
+{
+    (void)err_set(err, ERR_CONFLICT, 0, "not sent: another replica leads, or none does");
+}
+
+/* Asks the fence. */
+static bool may_go(struct client_call *call)
+{
+    struct client *c = call->client;
+
+    if (!call->fenced || c->fence.may_write == NULL || c->fence.may_write(c->fence.self))
+        return true;
+    refuse(&call->failure);
+    call->waits = true;
+    c->timers.timer_set(c->fail_timer, 0);
+    return false;
+}
+
 static void begin(struct client_call *call)
 {
     struct client *c = call->client;
@@ -399,7 +418,7 @@ static void begin(struct client_call *call)
     call->status = 0;
     call->retry_after_s = -1;
     strbuf_clear(&call->collected);
-    if (!has_credentials(call))
+    if (!may_go(call) || !has_credentials(call))
         return;
 
     /* The line may be a new one since; where there is none, the others begin behind its place. */
@@ -440,6 +459,7 @@ static struct client_call *call_new(struct client *c, const struct client_reques
         .timeout_us = r->timeout_us != 0 || r->stream ? r->timeout_us : CLIENT_TIMEOUT_US,
         .stream = r->stream,
         .batched = r->batched,
+        .fenced = !r->unfenced && strcmp(r->method, "GET") != 0,
     };
     if (c->calls != NULL)
         c->calls->link = &call->next;
@@ -509,6 +529,35 @@ void client_cancel(struct client_call *call)
     if (call->transfer != NULL)
         call->client->transport.cancel(call->client->transport.self, call->transfer);
     call_free(call);
+}
+
+/* ---- the fence ---- */
+
+void client_set_fence(struct client *c, const struct client_fence *fence)
+{
+    c->fence = *fence;
+}
+
+void client_drop_writes(struct client *c)
+{
+    for (struct client_call *call = c->calls; call != NULL; call = call->next) {
+        if (!call->fenced || call->channel == CHANNEL_CONTROL)
+            continue;
+        if (call->transfer != NULL)
+            c->transport.cancel(c->transport.self, TAKE(call->transfer));
+        refuse(&call->failure);
+        call->waits = true;
+    }
+    release(c);
+}
+
+size_t client_writes(const struct client *c)
+{
+    size_t n = 0;
+
+    for (const struct client_call *call = c->calls; call != NULL; call = call->next)
+        n += call->fenced;
+    return n;
 }
 
 void client_push(struct client *c, enum transport_channel channel)
@@ -606,6 +655,7 @@ struct client *client_new(struct kube_config *config, const struct transport *tr
 
     *c = (struct client){.config = config, .transport = *transport, .timers = *timers};
     c->token_read = c->tls_read = timers->now(timers->self);
+    c->fail_timer = timers->timer_new(timers->self, on_fail_timer, c);
     resource_names_init(&c->names);
     decoder_init(&c->decoder, &c->names, &(struct podreq_rules){0});
     strbuf_init(&c->authorization, MAX_HEADER);
@@ -625,7 +675,6 @@ void client_set_runner(struct client *c, const struct exec_runner *runner)
     if (c->config->exec == NULL)
         return;
     c->exec = exec_new(c->config, runner, &c->timers, on_exec, c);
-    c->exec_timer = c->timers.timer_new(c->timers.self, on_exec_timer, c);
 }
 
 void client_free(struct client *c)
@@ -633,7 +682,7 @@ void client_free(struct client *c)
     if (c == NULL)
         return;
     c->timers.timer_free(c->warm_timer);
-    c->timers.timer_free(c->exec_timer);
+    c->timers.timer_free(c->fail_timer);
     while (c->calls != NULL)
         client_cancel(c->calls);
     exec_free(c->exec);

@@ -51,6 +51,17 @@ struct client_request {
     int64_t timeout_us; /* 0: CLIENT_TIMEOUT_US; of a stream: none */
     bool stream;        /* the answer has no end that one could wait for */
     bool batched;       /* transport.h */
+    bool
+        unfenced; /* not to be refused by the fence: a question in the form of a POST, or the election itself */
+};
+
+/*
+ * Where one of several processes may write: asked before each request that is no GET goes out, again where it goes out once
+ * more. What may not is answered with ERR_CONFLICT and never sent.
+ */
+struct client_fence {
+    bool (*may_write)(void *self);
+    void *self;
 };
 
 struct client_problem {
@@ -95,6 +106,14 @@ struct client_call *client_start(struct client *c, const struct client_request *
 struct client_call *client_send(struct client *c, const struct client_request *request,
                                 client_answer_fn *fn, void *self);
 void client_cancel(struct client_call *call); /* NULL is fine */
+
+/* From now on; the client copies it. */
+void client_set_fence(struct client *c, const struct client_fence *fence);
+/* Writes that the fence is for and that wait for a connection, or for their answer, end with ERR_CONFLICT, but those of
+ * CHANNEL_CONTROL, which wait for nobody. Not inside a callback. */
+void client_drop_writes(struct client *c);
+/* How many of them have no answer yet. */
+size_t client_writes(const struct client *c);
 
 /* What was started on the channel goes out now rather than at the end of the turn (transport.h: push). */
 void client_push(struct client *c, enum transport_channel channel);

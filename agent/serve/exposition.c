@@ -304,6 +304,12 @@ static void policies_broken(struct page *p, const struct metric *m)
     add_sample(p, m, none, none, p->s->policies_broken, 0);
 }
 
+/* Where nobody is elected there is one replica, which leads. */
+static void leader(struct page *p, const struct metric *m)
+{
+    add_sample(p, m, none, none, !p->s->lead.on || p->s->lead.leads, 0);
+}
+
 static void build_info(struct page *p, const struct metric *m)
 {
     add_sample(p, m, (struct pair){"version", BRIM_VERSION}, none, 1, 0);
@@ -465,6 +471,8 @@ static const struct metric metrics[] = {
     {"brim_history_on_network", TYPE_GAUGE, "", "",
      "1 while the history lies on a network file system, where only the agent can read it.",
      FUNCTION(history_on_network)},
+    {"brim_leader", TYPE_GAUGE, "", "",
+     "1 where this replica leads and writes (docs/HA.md), or is the only one.", FUNCTION(leader)},
     {"brim_build_info", TYPE_INFO, "", "version", "Which brim this is; always 1.",
      FUNCTION(build_info)},
     {"process_start_time_seconds", TYPE_GAUGE, "seconds", "",

@@ -102,6 +102,11 @@ static void answer_readyz(const struct routes_request *rq, const struct snapshot
         else if (!synced)
             (void)strbuf_addf(&a->body, "%s: not listed yet\n", checks[i]);
     }
+    if (verbose && s != NULL && s->lead.on)
+        (void)strbuf_addf(&a->body, "[+]lease: %s\n",
+                          s->lead.leads               ? "this replica leads"
+                          : s->lead.holder[0] != '\0' ? s->lead.holder
+                                                      : "nobody leads");
     if (ready)
         (void)strbuf_add(&a->body, SV("ok\n"));
     else if (verbose || a->body.len == 0)

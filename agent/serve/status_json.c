@@ -277,6 +277,11 @@ static void write_say(struct jsonw *w, const struct snapshot *s, const struct sn
                    s->n_fillers == 0 ? "No filler yet: there is no policy"
                                      : "There is no policy of this name");
     else {
+        if (s->lead.on && !s->lead.leads) {
+            jsonw_cstr(w, NULL, "Standing by; ");
+            jsonw_cstr(w, NULL, s->lead.holder[0] != '\0' ? s->lead.holder : "nobody");
+            jsonw_cstr(w, NULL, " leads. ");
+        }
         if (s->dry_run)
             jsonw_cstr(w, NULL, "Only watching (dry run): ");
         say_doing(w, f);
@@ -327,6 +332,19 @@ static void write_earned(struct jsonw *w, const struct snapshot *s)
     jsonw_end(w);
 }
 
+static void write_lead(struct jsonw *w, const struct snapshot *s)
+{
+    if (s == NULL || !s->lead.on) {
+        jsonw_null(w, "leader");
+        return;
+    }
+    jsonw_object(w, "leader");
+    jsonw_bool(w, "leads", s->lead.leads);
+    jsonw_cstr(w, "identity", s->lead.identity);
+    jsonw_cstr(w, "holder", s->lead.holder[0] != '\0' ? s->lead.holder : NULL);
+    jsonw_end(w);
+}
+
 static void write_history(struct jsonw *w, const struct snapshot *s)
 {
     const struct snapshot_history *h = s != NULL ? &s->history : NULL;
@@ -371,6 +389,7 @@ void status_json_write(const struct snapshot *s, struct sv policy, struct mono n
     known_i64(&w, "eligible_nodes", s != NULL && s->ready, s != NULL ? s->eligible_nodes : 0);
     known_i64(&w, "pods", s != NULL && s->ready, s != NULL ? s->pods : 0);
     write_history(&w, s);
+    write_lead(&w, s);
     jsonw_cstr(&w, "policy_error", s != NULL && s->policies_broken ? s->policy_error : NULL);
     write_fillers(&w, s, policy);
     write_say(&w, s, f);

@@ -13,8 +13,8 @@
 struct loop {
     struct fake_machine *machine;
     struct timers timers;
-    loop_fn *turn;
-    void *turn_self;
+    loop_fn *begin, *turn;
+    void *begin_self, *turn_self;
     struct loop_io *ios;
     struct loop_signal *signals;
 };
@@ -63,6 +63,12 @@ void fake_machine_look(struct fake_machine *m)
         if (now.events != 0 && poll(&now, 1, 0) > 0)
             io->fn(io->self, io->fd, (now.revents & POLLIN) != 0, (now.revents & POLLOUT) != 0);
     }
+}
+
+void fake_machine_begin(struct fake_machine *m)
+{
+    if (m->loop->begin != NULL)
+        m->loop->begin(m->loop->begin_self);
 }
 
 void fake_machine_turn(struct fake_machine *m)
@@ -126,6 +132,12 @@ struct wall loop_wall(const struct loop *l)
 struct mono loop_fresh(const struct loop *l)
 {
     return l->machine->fake->now;
+}
+
+void loop_at_begin(struct loop *l, loop_fn *fn, void *self)
+{
+    l->begin = fn;
+    l->begin_self = self;
 }
 
 void loop_at_turn(struct loop *l, loop_fn *fn, void *self)

@@ -3,7 +3,8 @@
  * network (transport_curl.c) and its HTTP server (agent/serve/httpd.h), by their own names. Link it before the real ones.
  *
  * Requests, timers and clocks are those of a struct fake (fake_kube.h). Nothing happens by itself: fake_advance() fires
- * timers, fake_machine_look() tells what file descriptors have to say, fake_machine_turn() ends a round. There are no other
+ * timers, fake_machine_begin() begins a round, fake_machine_look() tells what file descriptors have to say,
+ * fake_machine_turn() ends a round. There are no other
  * threads, so the agent keeps no history here.
  */
 #ifndef BRIM_TESTS_FAKE_MACHINE_H
@@ -22,6 +23,7 @@ struct fake_machine {
 /* What is made from now on is made on this machine; borrowed. */
 void fake_machine_use(struct fake_machine *m);
 
+void fake_machine_begin(struct fake_machine *m);
 void fake_machine_look(struct fake_machine *m);
 void fake_machine_turn(struct fake_machine *m);
 /* What loop_at_turn() was given to work on; NULL: nothing yet. */
