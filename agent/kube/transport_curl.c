@@ -297,6 +297,8 @@ static void set_connection(struct transfer *t, const struct transport_curl *tc,
 {
     SET(t, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(t, CURLOPT_NOSIGNAL, 1L);
+    /* A name is looked up by a thread, for as long as resolv.conf(5) allows: who gives a request up, or ends, does not wait for it. */
+    SET(t, CURLOPT_QUICK_EXIT, 1L);
     SET(t, CURLOPT_FOLLOWLOCATION, 0L);
     SET(t, CURLOPT_PROTOCOLS_STR, "http,https");
     SET(t, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);

@@ -1,5 +1,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -222,19 +224,24 @@ static void too_long(void *self UNUSED)
     cr_assert_fail("nothing happened for 10 s");
 }
 
-static void rig_init(struct rig *r)
+static void rig_init_at(struct rig *r, const char *host)
 {
     struct err err = {0};
 
     *r = (struct rig){0};
     server_start(&r->server);
-    (void)snprintf(r->url, sizeof r->url, "http://127.0.0.1:%u/prefix", r->server.port);
+    (void)snprintf(r->url, sizeof r->url, "http://%s:%u/prefix", host, r->server.port);
     r->config = (struct kube_config){.server = r->url, .plain = true};
     r->loop = loop_new();
     r->limit = loop_timer_new(r->loop, too_long, r);
     loop_timer_set(r->limit, 10 * US_PER_S);
     cr_assert(transport_curl_new(r->loop, &r->config, &r->curl, &err), "%s", err.text);
     r->transport = transport_curl_transport(r->curl);
+}
+
+static void rig_init(struct rig *r)
+{
+    rig_init_at(r, "127.0.0.1");
 }
 
 static void rig_done(struct rig *r)
@@ -722,4 +729,52 @@ Test(transport_curl, ends_streams_when_connections_are_given_up)
     strbuf_done(&after.body);
     strbuf_done(&last.body);
     rig_done(&r);
+}
+
+/* ---- names that nobody answers for ---- */
+
+static atomic_bool names_are_answered;
+static atomic_int names_looked_up;
+
+/* In place of the system's: of "silent.test" nothing is heard for ten seconds. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (node == NULL || strcmp(node, "silent.test") != 0) {
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+        return real(node, service, hints, result);
+    }
+    atomic_fetch_add(&names_looked_up, 1);
+    for (int i = 0; i < 1000 && !atomic_load(&names_are_answered); i++)
+        (void)usleep(10000);
+    atomic_fetch_sub(&names_looked_up, 1);
+    return EAI_AGAIN;
+}
+
+Test(transport_curl, waits_for_no_name_that_nobody_answers_for)
+{
+    const struct clock clock = clock_system();
+    struct exchange given_up = {0}, again = {0}, cancelled = {0}, left = {0};
+    struct mono began = clock.mono(clock.self);
+    struct rig r;
+
+    rig_init_at(&r, "silent.test");
+    begin(&cancelled, &r, "/echo", CHANNEL_POOL, false);
+    exchange(&given_up, &r, "/mute", CHANNEL_CONTROL, false);
+    cr_assert_eq(given_up.err.kind, ERR_NETWORK, "%s", given_up.err.text);
+    cr_assert_neq(atomic_load(&names_looked_up), 0);
+    cancel(&cancelled);
+    begin(&left, &r, "/echo", CHANNEL_WATCH, true);
+    exchange(&again, &r, "/mute", CHANNEL_CONTROL, false);
+    rig_done(&r);
+    cr_assert_lt(mono_since_us(began, clock.mono(clock.self)), 3 * US_PER_S);
+    atomic_store(&names_are_answered, true);
+    while (atomic_load(&names_looked_up) != 0)
+        (void)usleep(1000);
+    strbuf_done(&given_up.body);
+    strbuf_done(&again.body);
+    strbuf_done(&cancelled.body);
+    strbuf_done(&left.body);
 }
