@@ -8,7 +8,9 @@ import base64
 import contextlib
 import json
 import os
+import pty
 import select
+import signal
 import socket
 import ssl
 import stat
@@ -392,6 +394,39 @@ class Files(Rig):
             self.front.names.add("new")
             self.front.cut()
             wait_until(lambda: len([1 for _, name, _ in self.front.seen if name == "new"]) >= 2, 40, "both watches as the new name")
+
+
+    def test_one_file_may_hold_certificate_and_key(self):
+        """As kubelets write it."""
+        self.front.names.add("node")
+        both = write(self.path("both"), "".join(read(path) for path in self.authority.issue("node")))
+        self.kubeconfig({"client-certificate": both, "client-key": both})
+        self.works()
+        self.assertEqual({name for _, name, _ in self.front.seen}, {"node"})
+
+    def test_a_key_under_a_password_is_refused_and_nobody_is_asked(self):
+        """There is a terminal, and nobody at it."""
+        cert, key = self.authority.issue("jane")
+        openssl("ec", "-in", key, "-aes256", "-passout", "pass:secret", "-out", key + ".sealed")
+        config = self.kubeconfig({"client-certificate": cert, "client-key": key + ".sealed"})
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(test_pocket.BRIM, [test_pocket.BRIM, "capacity", "--kubeconfig", config])
+        said, end = b"", time.monotonic() + 20
+        while time.monotonic() < end:
+            if not select.select([terminal], [], [], 0.5)[0]:
+                continue
+            try:
+                said += os.read(terminal, 4096)
+            except OSError:  # it has ended
+                break
+        else:
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(terminal)
+        self.assertEqual(status, 3, said)
+        self.assertIn(b"private key", said)
+        self.assertNotIn(b"pass phrase", said)
 
 
 class Proxies(Rig):
