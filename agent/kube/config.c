@@ -106,6 +106,25 @@ bool config_string(struct config_entry e, const char *key, char **ret_string, st
     return true;
 }
 
+bool config_is_bool(const struct yaml_node *node, bool *ret_value)
+{
+    static const char *const words[][2] = {
+        {"false", "true"}, {"False", "True"}, {"FALSE", "TRUE"}, {"no", "yes"},
+        {"No", "Yes"},     {"NO", "YES"},     {"off", "on"},     {"Off", "On"},
+        {"OFF", "ON"},     {"n", "y"},        {"N", "Y"},
+    };
+
+    if (node == NULL || node->kind != YAML_SCALAR || node->quoted)
+        return false;
+    for (size_t i = 0; i < 2 * COUNT_OF(words); i++) {
+        if (sv_eq(node->text, sv_from(words[i / 2][i % 2]))) {
+            *ret_value = i % 2 != 0;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool config_bool(struct config_entry e, const char *key, bool *ret_value, struct err *err)
 {
     const struct yaml_node *node = yaml_get(e.body, key);
@@ -114,12 +133,8 @@ bool config_bool(struct config_entry e, const char *key, bool *ret_value, struct
         *ret_value = false;
         return true;
     }
-    if (node->kind == YAML_SCALAR && !node->quoted &&
-        (sv_eq(node->text, SV("true")) || sv_eq(node->text, SV("false")))) {
-        *ret_value = sv_eq(node->text, SV("true"));
-        return true;
-    }
-    return err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: expected true or false", e.file->path,
+    return config_is_bool(node, ret_value) ||
+           err_set(err, ERR_INPUT, 0, "%s:%d:%d: %s: expected true or false", e.file->path,
                    node->line, node->column, key);
 }
 

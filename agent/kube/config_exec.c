@@ -176,10 +176,12 @@ static bool is_number(struct sv text)
 
 static void write_scalar(struct jsonw *w, const char *key, const struct yaml_node *node)
 {
+    bool flag;
+
     if (yaml_is_null(node))
         jsonw_null(w, key);
-    else if (!node->quoted && (sv_eq(node->text, SV("true")) || sv_eq(node->text, SV("false"))))
-        jsonw_bool(w, key, node->text.at[0] == 't');
+    else if (config_is_bool(node, &flag))
+        jsonw_bool(w, key, flag);
     else if (!node->quoted && is_number(node->text))
         jsonw_raw(w, key, node->text);
     else

@@ -37,6 +37,8 @@ bool config_text(struct config_entry e, const char *key, struct sv *ret_text,
 /* A copy of the text, or NULL. */
 bool config_string(struct config_entry e, const char *key, char **ret_string,
                    struct err *err) MUST_CHECK;
+/* Does YAML 1.1, which kubectl goes by, take the node for true or false? Yes, no, on, off, y and n are such, too. */
+bool config_is_bool(const struct yaml_node *node, bool *ret_value);
 bool config_bool(struct config_entry e, const char *key, bool *ret_value,
                  struct err *err) MUST_CHECK;
 /* A path, made relative to the file that holds it; NULL if there is none. */

@@ -182,8 +182,10 @@ bool proxy_known(const char *url)
 {
     struct sv text = sv_from(url);
 
-    return sv_starts(text, SV("http://")) || sv_starts(text, SV("https://")) ||
-           sv_starts(text, SV("socks5://")) || sv_starts(text, SV("socks5h://"));
+    return sv_starts_ascii_case(text, SV("http://")) ||
+           sv_starts_ascii_case(text, SV("https://")) ||
+           sv_starts_ascii_case(text, SV("socks5://")) ||
+           sv_starts_ascii_case(text, SV("socks5h://"));
 }
 
 bool proxy_choose(const struct proxy_env *env, const char *server, char **ret_url, struct err *err)

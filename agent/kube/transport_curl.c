@@ -276,7 +276,7 @@ static void set_proxy(struct transfer *t, const struct kube_config *c)
     SET(t, CURLOPT_NOPROXY, "");
     strbuf_init(&named, MAX_URL);
     /* Go lets the proxy look names up, under either spelling; libcurl only under the longer. */
-    if (sv_starts(url, SV("socks5://"))) {
+    if (sv_starts_ascii_case(url, SV("socks5://"))) {
         (void)strbuf_add(&named, SV("socks5h://"));
         url = sv_skip(url, strlen("socks5://"));
     }
@@ -285,7 +285,7 @@ static void set_proxy(struct transfer *t, const struct kube_config *c)
     else
         t->result = CURLE_URL_MALFORMAT;
     strbuf_done(&named);
-    if (!sv_starts(sv_from(c->proxy_url), SV("https://")))
+    if (!sv_starts_ascii_case(sv_from(c->proxy_url), SV("https://")))
         return;
     /* Go holds proxies to the cluster's authority; most have the machine's, which count as well. */
     SET(t, CURLOPT_PROXY_SSL_VERIFYPEER, c->insecure ? 0L : 1L);

@@ -269,6 +269,41 @@ Test(config, takes_the_servers_that_can_be_reached)
         expect_server(rows[i].given, rows[i].server, rows[i].plain);
 }
 
+/* As kubectl does, which goes by YAML 1.1. */
+Test(config, takes_for_true_and_false_what_yaml_does)
+{
+    static const struct {
+        const char *word;
+        bool is_bool, value;
+    } rows[] = {
+        {"true", true, true},   {"True", true, true},     {"TRUE", true, true},
+        {"yes", true, true},    {"On", true, true},       {"y", true, true},
+        {"false", true, false}, {"False", true, false},   {"NO", true, false},
+        {"off", true, false},   {"N", true, false},       {"~", true, false},
+        {"tRUE", false, false}, {"'true'", false, false}, {"1", false, false},
+        {"[]", false, false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct kube_config c;
+        struct err err = {0};
+        char text[1000];
+        bool ok;
+
+        (void)snprintf(
+            text, sizeof text,
+            KUBECONFIG("{server: 'https://a', insecure-skip-tls-verify: %s}", "token: t"),
+            rows[i].word);
+        ok = kube_config_load(
+            &(struct kube_config_options){.kubeconfig = write_file("config", text)}, &c, &err);
+        cr_assert_eq(ok, rows[i].is_bool, "%s: %s", rows[i].word, err.text);
+        if (!ok)
+            continue;
+        cr_assert_eq(c.insecure, rows[i].value, "%s", rows[i].word);
+        kube_config_done(&c);
+    }
+}
+
 Test(config, reads_anchors_and_aliases)
 {
     struct kube_config c;
@@ -565,7 +600,7 @@ Test(config, tells_the_program_about_the_cluster)
     load_exec("    server: https://b:1/\n    certificate-authority: ca\n    tls-server-name: n\n"
               "    extensions:\n    - {name: other, extension: 1}\n"
               "    - name: client.authentication.k8s.io/exec\n"
-              "      extension: {a: [1, -2.5, '3', true, null, x y], b: {}}",
+              "      extension: {a: [1, -2.5, '3', true, null, x y, 'no', No], b: {}}",
               "      " V1 "\n      command: login\n      interactiveMode: IfAvailable\n"
               "      provideClusterInfo: true\n",
               &c);
@@ -576,7 +611,7 @@ Test(config, tells_the_program_about_the_cluster)
         "\"client.authentication.k8s.io/v1\",\"spec\":{\"interactive\":false,\"cluster\":{"
         "\"server\":\"https://b:1\",\"tls-server-name\":\"n\",\"certificate-authority-data\":"
         "\"LS0tLS1CRUdJTiBjYS0tLS0tClptOXYKLS0tLS1FTkQgY2EtLS0tLQo=\","
-        "\"config\":{\"a\":[1,-2.5,\"3\",true,null,\"x y\"],\"b\":{}}}}}");
+        "\"config\":{\"a\":[1,-2.5,\"3\",true,null,\"x y\",\"no\",false],\"b\":{}}}}}");
     cr_assert_null(c.proxy_url, "NO_PROXY names the host");
     kube_config_done(&c);
 }

@@ -88,6 +88,8 @@ Test(proxy, takes_the_variable_of_the_servers_scheme)
         {{.https = "https://u:p@proxy"}, "https://a", "https://u:p@proxy"},
         {{.https = "socks5://s:1080"}, "https://a", "socks5://s:1080"},
         {{.https = "socks5h://s:1080"}, "https://a", "socks5h://s:1080"},
+        {{.https = "HTTP://p:1"}, "https://a", "HTTP://p:1"},
+        {{.https = "Socks5://s:1"}, "https://a", "Socks5://s:1"},
     };
 
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
