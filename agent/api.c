@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/json_read.h"
+#include "agent/kube/watch.h"
 #include "base/alloc.h"
 
 #define AGENT_TIMEOUT_US (5 * US_PER_S)
@@ -90,6 +91,9 @@ bool api_get(struct api *api, const char *path, struct strbuf *to, struct err *e
  * larger still. */
 enum { PAGE_OBJECTS = 250, LIST_TRIES = 3 };
 
+/* A server that leads in circles says at each page that there are more. */
+enum { LIST_PAGES = WATCH_MAX_PAGES };
+
 static void page_path(const char *path, const char *field_selector, int limit, struct sv token,
                       struct strbuf *out)
 {
@@ -123,6 +127,9 @@ static bool list_page(struct api *api, const char *path, const char *kind,
     /* Objects of another kind may have been refused for what they are not: the kind says why. */
     if ((ok || frame_kind(frame).len != 0) && !frame_check_kind(frame, kind, err))
         ok = err_wrap(err, "%.*s", (int)strcspn(path, "?"), path);
+    if (ok && token->len != 0 && sv_eq(strbuf_sv(token), frame_continue(frame)))
+        ok = err_set(err, ERR_PROTOCOL, 0, "%.*s: the list goes on with the page that it just gave",
+                     (int)strcspn(path, "?"), path);
     strbuf_clear(token);
     if (ok)
         (void)strbuf_add(token, frame_continue(frame));
@@ -136,12 +143,17 @@ bool api_list(struct api *api, const char *path, const char *kind, const char *f
 {
     struct strbuf token, request;
     struct err why = {0};
-    int limit = PAGE_OBJECTS, tries = LIST_TRIES;
+    int limit = PAGE_OBJECTS, tries = LIST_TRIES, pages = 0;
     bool more = true, ok = true;
 
     strbuf_init(&token, API_MAX_PATH);
     strbuf_init(&request, API_MAX_PATH * 4); /* a token's bytes may all need %XX */
     while (ok && more) {
+        if (pages++ == LIST_PAGES) {
+            ok = err_set(&why, ERR_LIMIT, 0, "%s: the list has more than %d pages", path,
+                         LIST_PAGES);
+            break;
+        }
         page_path(path, field_selector, limit, strbuf_sv(&token), &request);
         ok = list_page(api, strbuf_str(&request), kind, each, &token, &why);
         more = token.len != 0;

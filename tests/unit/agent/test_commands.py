@@ -348,6 +348,13 @@ users: [{name: u, user: {}}]
             self.assertEqual((code, out), (3, ""))
             self.assertRegex(err, "%s: found a list of kind '%s', expected %sList" % (path, found, path[8:-1].title()))
 
+    def test_of_no_list_that_leads_in_a_circle(self):
+        path = "/api/v1/pods"
+        with unittest.mock.patch.dict(Server.ANSWERS, {path: {**Server.ANSWERS[path], "metadata": {"resourceVersion": "1", "continue": "x"}}}):
+            code, out, err = brim("capacity", "--kubeconfig", self.config.name)
+        self.assertEqual((code, out), (3, ""))
+        self.assertIn(path + ": the list goes on with the page that it just gave", err)
+
     def test_of_the_example_in_the_manual(self):
         example = os.path.join(DATA, "..", "..", "deploy", "examples", "003", "filler.yaml")
         with open(example, encoding="utf-8") as f:
