@@ -183,7 +183,7 @@ static void print(const struct tally *t, struct sv format, struct strbuf *out)
 
 static int show(struct capacity *c)
 {
-    const struct tally_shape shape = {&c->shape.request, &c->shape.rules};
+    const struct room_shape shape = {&c->shape.request, &c->shape.rules};
     struct strbuf out;
     struct tally t;
     int code;

@@ -1,20 +1,18 @@
 /*
- * nodes_view: what is on every node at one moment, as an immutable value with a count of references
- * that the serve thread answers from, and the board where the newest hangs.
+ * nodes_view: what is on every node at one moment, as an immutable value that the serve thread
+ * answers from, and the board where the newest hangs (board.h): a new one at most every
+ * NODES_VIEW_EVERY_US, none once nobody has asked for NODES_VIEW_ASKED_US.
  *
- * It is as large as the cluster, so the loop makes one only while somebody looks: a reader asks the
- * board (nodes_board_ask), which leaves a mark; the loop, in a turn that it has anyway, makes a new
- * one at most every NODES_VIEW_EVERY_US and none once the mark is older than NODES_VIEW_ASKED_US.
  * All cpu in milli. Rows keep their places as long as `gen` is the same.
  */
 #ifndef BRIM_AGENT_NODES_VIEW_H
 #define BRIM_AGENT_NODES_VIEW_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/board.h"
 #include "base/attr.h"
 #include "base/clock.h"
 
@@ -34,9 +32,8 @@ struct nodes_row {
 };
 
 struct nodes_view {
-    atomic_int refs;
+    struct board_value value; /* first */
     struct wall at;
-    struct mono at_mono;
     uint64_t gen;
     bool fit_known; /* the filler's shape is known; else fit and eligible mean nothing */
     size_t len, cap;
@@ -50,18 +47,18 @@ void nodes_view_add(struct nodes_view *v, const struct nodes_row *row); /* copie
 void nodes_view_set_gen(struct nodes_view *v, const struct nodes_view *before);
 void nodes_view_unref(struct nodes_view *v); /* NULL is fine */
 
-struct nodes_board;
-struct nodes_board *nodes_board_new(void);
-void nodes_board_free(struct nodes_board *b);
+struct nodes_board {
+    struct board *board;
+    uint64_t last_gen; /* of a view that was taken down: its numbers are not used again */
+};
 
-/* For readers: marks that somebody looks and returns a new reference to the newest, NULL if there
- * is none yet. */
+void nodes_board_init(struct nodes_board *b);
+void nodes_board_done(struct nodes_board *b);
+
+/* For readers: board_ask(). */
 struct nodes_view *nodes_board_ask(struct nodes_board *b, struct mono now);
 
-/* For the loop: is a new one due? False where nobody has looked of late; what hung there is then
- * taken down. */
-bool nodes_board_due(struct nodes_board *b, struct mono now);
-/* Puts `v` there, taking over the caller's reference, and sets its generation. */
+/* For the loop: board_set(), and sets the view's generation. */
 void nodes_board_set(struct nodes_board *b, struct nodes_view *v);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "agent/cause.h"
 #include "agent/elect.h"
+#include "agent/publish_boards.h"
 #include "agent/recorder.h"
 #include "agent/turn.h"
 
@@ -247,25 +248,10 @@ static void fill_filler(const struct turn *t, const struct turn_filler *tf,
     s->n_decisions = tf->n_recent;
 }
 
-/* The known filler whose nodes offer most, NULL if no filler is known. */
-static const struct turn_filler *widest(const struct turn *t)
-{
-    const struct turn_filler *best = NULL;
-
-    for (int i = 0; t->stepped && i < PLANNER_MAX_FILLERS; i++) {
-        const struct turn_filler *tf = t->fillers[i];
-
-        if (tf != NULL && planner_has_shape(t->parts.facts->planner, i) &&
-            (best == NULL || tf->plan.room.allocatable_milli > best->plan.room.allocatable_milli))
-            best = tf;
-    }
-    return best;
-}
-
 /* The day goes on from where the snapshot before left it. */
 static void fill_day(const struct turn *t, struct snapshot *s)
 {
-    const struct turn_filler *wide = widest(t);
+    const struct turn_filler *wide = publish_widest(t);
     struct day_sample sample = {
         .known = s->ready && wide != NULL,
         .paid_pods_total = s->paid_pods_total,
@@ -283,56 +269,6 @@ static void fill_day(const struct turn *t, struct snapshot *s)
         s->day = before->day;
     snapshot_unref(before);
     day_add(&s->day, &sample, s->at);
-}
-
-static void add_node(const struct cluster_node *n, const struct fit *fit, uint32_t index,
-                     struct nodes_view *v)
-{
-    struct fit_node room = fit != NULL ? fit_node(fit, index) : (struct fit_node){0};
-    int64_t filler = cluster_sum_place(n, NODE_SUM_FILLER, RESOURCE_CPU);
-    int64_t leaving = cluster_sum_place(n, NODE_SUM_LEAVING, RESOURCE_CPU);
-    struct nodes_row row = {
-        .name = n->name,
-        .allocatable_milli = cluster_sum_place(n, NODE_SUM_ALLOCATABLE, RESOURCE_CPU),
-        .paid_milli = cluster_sum_place(n, NODE_SUM_PAID, RESOURCE_CPU),
-        .filler_milli = filler - leaving,
-        .leaving_milli = leaving,
-        .claimed_milli = cluster_sum_place(n, NODE_SUM_CLAIMED, RESOURCE_CPU),
-        .fit = room.slots,
-        .eligible = room.eligible,
-        .cordoned = n->unschedulable,
-        .ready = n->ready,
-    };
-    int64_t unused = row.allocatable_milli - row.paid_milli - filler;
-
-    row.free_milli = unused > 0 ? unused : 0;
-    nodes_view_add(v, &row);
-}
-
-/* The table of nodes, O(nodes): only if somebody looks. */
-static void publish_nodes(const struct turn *t)
-{
-    struct nodes_board *board = snapshot_slot_nodes(t->parts.slot);
-    const struct cluster *c = facts_cluster(t->parts.facts);
-    const struct turn_filler *wide = widest(t);
-    const struct fit *fit = NULL;
-    struct nodes_view *v;
-
-    if (!nodes_board_due(board, t->parts.timers->now(t->parts.timers->self)))
-        return;
-    if (wide != NULL)
-        fit = planner_fit(t->parts.facts->planner, wide->index);
-    v = nodes_view_new();
-    v->at = t->parts.timers->wall(t->parts.timers->self);
-    v->at_mono = t->parts.timers->now(t->parts.timers->self);
-    v->fit_known = fit != NULL;
-    for (uint32_t i = 0; i < cluster_node_limit(c); i++) {
-        const struct cluster_node *n = cluster_node(c, i);
-
-        if (n != NULL)
-            add_node(n, fit, i, v);
-    }
-    nodes_board_set(board, v);
 }
 
 static void fill_history(const struct turn *t, struct snapshot_history *h)
@@ -401,7 +337,7 @@ static void fill_fillers(const struct turn *t, const struct turn_filler *const *
 
 void publish(const struct turn *t)
 {
-    const struct turn_filler *fillers[PLANNER_MAX_FILLERS], *wide = widest(t);
+    const struct turn_filler *fillers[PLANNER_MAX_FILLERS], *wide = publish_widest(t);
     struct snapshot *s = snapshot_new(fillers_by_name(t, fillers));
     const struct facts *f = t->parts.facts;
 
@@ -424,6 +360,6 @@ void publish(const struct turn *t)
     fill_lead(t, &s->lead);
     fill_fillers(t, fillers, s);
     fill_day(t, s);
-    publish_nodes(t);
+    publish_boards(t);
     snapshot_slot_set(t->parts.slot, s);
 }

@@ -6,8 +6,7 @@
 
 struct turn;
 
-/* O(1): its size does not depend on pods or nodes. Only while somebody looks at the table of nodes
- * (nodes_view.h) that is made too, at most once a second: O(nodes). */
+/* O(1): its size does not depend on pods or nodes; and publish_boards(), which does where somebody looks. */
 void publish(const struct turn *t);
 
 #endif

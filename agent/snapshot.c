@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/num.h"
 
 void snapshot_condition_set(struct snapshot_condition *c, bool status, const char *reason,
                             const char *message)
@@ -52,7 +53,7 @@ void snapshot_unref(struct snapshot *s)
 struct snapshot_slot {
     pthread_mutex_t lock;
     struct snapshot *newest;
-    struct nodes_board *nodes;
+    struct boards boards;
 };
 
 struct snapshot_slot *snapshot_slot_new(void)
@@ -60,7 +61,7 @@ struct snapshot_slot *snapshot_slot_new(void)
     struct snapshot_slot *slot = xcalloc(1, sizeof *slot);
 
     (void)pthread_mutex_init(&slot->lock, NULL);
-    slot->nodes = nodes_board_new();
+    boards_init(&slot->boards);
     return slot;
 }
 
@@ -69,7 +70,7 @@ void snapshot_slot_free(struct snapshot_slot *slot)
     if (slot == NULL)
         return;
     snapshot_unref(slot->newest);
-    nodes_board_free(slot->nodes);
+    boards_done(&slot->boards);
     (void)pthread_mutex_destroy(&slot->lock);
     free(slot);
 }
@@ -95,7 +96,22 @@ struct snapshot *snapshot_slot_get(struct snapshot_slot *slot)
     return s;
 }
 
-struct nodes_board *snapshot_slot_nodes(struct snapshot_slot *slot)
+struct boards *snapshot_slot_boards(struct snapshot_slot *slot)
 {
-    return slot->nodes;
+    return &slot->boards;
+}
+
+int64_t snapshot_silence_us(const struct snapshot *s, struct mono now)
+{
+    return max_i64(mono_since_us(s->watches[0].heard, now),
+                   mono_since_us(s->watches[1].heard, now));
+}
+
+bool snapshot_is_stale(const struct snapshot *s, struct mono now)
+{
+    int64_t after_us = s->n_fillers == 0 ? SNAPSHOT_STALE_US : INT64_MAX;
+
+    for (size_t i = 0; i < s->n_fillers; i++)
+        after_us = min_i64(after_us, s->fillers[i].stale_after_us);
+    return snapshot_silence_us(s, now) > after_us;
 }

@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/boards.h"
 #include "agent/day.h"
-#include "agent/nodes_view.h"
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
@@ -178,7 +178,14 @@ void snapshot_slot_set(struct snapshot_slot *slot, struct snapshot *s);
 /* A new reference to the newest, NULL before the first. */
 struct snapshot *snapshot_slot_get(struct snapshot_slot *slot);
 
-/* The board of the table of nodes; lives as long as the slot. */
-struct nodes_board *snapshot_slot_nodes(struct snapshot_slot *slot);
+/* The boards of what is as large as the cluster; they live as long as the slot. */
+struct boards *snapshot_slot_boards(struct snapshot_slot *slot);
+
+/* For how long nothing was heard of pods or of nodes. Both were listed. */
+int64_t snapshot_silence_us(const struct snapshot *s, struct mono now);
+/* Is what is known too old for one of the policies (stale.after)? Where there is none,
+ * SNAPSHOT_STALE_US counts: nobody has a watch probed sooner. */
+#define SNAPSHOT_STALE_US (10 * 60 * US_PER_S)
+bool snapshot_is_stale(const struct snapshot *s, struct mono now);
 
 #endif

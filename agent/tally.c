@@ -42,44 +42,22 @@ static void add_row(struct tally_row *to, const struct tally_row *from)
     }
 }
 
-static void why_not_node(enum node_refusal refusal, char *why, size_t size)
-{
-    switch (refusal) {
-    case NODE_ACCEPTS:
-        return;
-    case NODE_CORDONED:
-        (void)snprintf(why, size, "cordoned");
-        return;
-    case NODE_TAINTED:
-        (void)snprintf(why, size, "a taint is not tolerated");
-        return;
-    case NODE_NOT_SELECTED:
-        (void)snprintf(why, size, "not selected by the pod");
-        return;
-    case NODE_REFUSAL_COUNT_:
-        return;
-    }
-}
-
 static void count_fits(struct cluster *c, const struct node_record *node,
-                       const struct resources *room, const struct tally_shape *shape,
+                       const struct resources *room, const struct room_shape *shape,
                        struct tally_row *row)
 {
-    enum node_refusal refusal = rules_check_node(shape->rules, node);
+    struct room_here here = room_here(shape, rules_check_node(shape->rules, node), room);
     const struct resource_names *names = cluster_names(c);
-    int bound = -1;
+    const char *why = room_refusal_text(here.refusal);
 
-    if (refusal != NODE_ACCEPTS) {
-        why_not_node(refusal, row->why, sizeof row->why);
-        return;
-    }
-    row->figure[TALLY_FITS] = resources_times(shape->request, room, &bound);
-    if (bound >= 0 && bound < names->count)
-        (void)snprintf(row->why, sizeof row->why, "%s", names->name[bound]);
+    row->figure[TALLY_FITS] = here.pods;
+    if (here.bound >= 0 && here.bound < names->count)
+        why = names->name[here.bound];
+    (void)snprintf(row->why, sizeof row->why, "%s", why != NULL ? why : "");
 }
 
 static struct tally_row row_of(struct cluster *c, const struct cluster_node *n,
-                               const struct node_record *record, const struct tally_shape *shape)
+                               const struct node_record *record, const struct room_shape *shape)
 {
     static const int places[] = {RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_PODS};
     struct tally_row row = {.nodes = 1, .ready = n->ready, .schedulable = !n->unschedulable};
@@ -132,7 +110,7 @@ static void take(struct tally *t, struct tally_row row, struct sv name, bool gro
 }
 
 void tally_init(struct tally *t, struct cluster *c, const struct selector *nodes, const char *group,
-                const struct tally_shape *shape)
+                const struct room_shape *shape)
 {
     *t = (struct tally){.has_fits = shape != NULL, .total = {.ready = true, .schedulable = true}};
     for (uint32_t i = 0; i < cluster_node_limit(c); i++) {

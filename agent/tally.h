@@ -15,6 +15,7 @@
 
 #include "base/strbuf.h"
 #include "capacity/cluster.h"
+#include "capacity/room.h"
 #include "capacity/selector.h"
 
 enum tally_figure {
@@ -49,12 +50,6 @@ struct tally {
     bool has_fits;
 };
 
-/* The shape that --fits asks about. */
-struct tally_shape {
-    const struct resources *request;
-    const struct pod_rules *rules;
-};
-
 enum tally_order { TALLY_BY_NAME, TALLY_BY_FREE, TALLY_BY_CPU, TALLY_BY_FITS };
 
 /*
@@ -62,7 +57,7 @@ enum tally_order { TALLY_BY_NAME, TALLY_BY_FREE, TALLY_BY_CPU, TALLY_BY_FITS };
  * rows; nodes without it make the row "<none>". `shape` may be NULL.
  */
 void tally_init(struct tally *t, struct cluster *c, const struct selector *nodes, const char *group,
-                const struct tally_shape *shape);
+                const struct room_shape *shape);
 void tally_done(struct tally *t);
 
 void tally_sort(struct tally *t, enum tally_order order);

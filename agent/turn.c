@@ -4,6 +4,7 @@
 
 #include "agent/cause.h"
 #include "agent/publish.h"
+#include "agent/publish_boards.h"
 #include "agent/recorder.h"
 #include "base/alloc.h"
 #include "base/log.h"
@@ -36,6 +37,7 @@ void turn_init(struct turn *t, const struct turn_parts *parts)
 
 void turn_done(struct turn *t)
 {
+    boards_clear(snapshot_slot_boards(t->parts.slot));
     t->parts.timers->timer_free(t->wake);
     past_unref(t->past);
     for (int i = 0; i < PLANNER_MAX_FILLERS; i++)
@@ -45,6 +47,11 @@ void turn_done(struct turn *t)
 void turn_mark(struct turn *t)
 {
     t->dirty = true;
+}
+
+void turn_show(struct turn *t)
+{
+    publish_boards(t);
 }
 
 /* Fillers. */

@@ -123,6 +123,7 @@ struct turn {
 };
 
 void turn_init(struct turn *t, const struct turn_parts *parts);
+/* Takes down what hangs on the boards: nobody reads there any more. */
 void turn_done(struct turn *t);
 
 /* A filler that facts_add() gave this index; policy, workload and places are borrowed. */
@@ -151,6 +152,9 @@ void turn_lead(struct turn *t, bool leads);
 
 /* Something came in: evaluate at the end of this round. */
 void turn_mark(struct turn *t);
+
+/* Somebody waits for what hangs on a board: it is made at once, and nothing is evaluated. */
+void turn_show(struct turn *t);
 
 /* The round's end; give it to loop_at_turn(). */
 void turn_run(void *self);

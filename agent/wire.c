@@ -40,7 +40,8 @@ struct agent {
     bool stopping;
     struct snapshot_slot *slot;
     struct httpd *httpd;
-    struct secure *secure; /* NULL: no TLS port */
+    struct secure *secure;     /* NULL: no TLS port */
+    struct loop_wake *on_wait; /* rung by a reader of the boards */
     struct loop_signal *on_term, *on_int;
     struct loop_timer *retry;
     int64_t pause_us;
@@ -654,6 +655,20 @@ static void stop(void *self)
         loop_stop(a->loop);
 }
 
+/* Before the parts are there nobody may wait (routes.h), but the bell may still be on its way. */
+static void show(void *self)
+{
+    struct agent *a = self;
+
+    if (a->started)
+        turn_show(&a->turn);
+}
+
+static void ring(void *self)
+{
+    loop_wake_ring(self);
+}
+
 static bool build(struct agent *a, struct err *err)
 {
     struct exec_runner runner;
@@ -667,6 +682,8 @@ static bool build(struct agent *a, struct err *err)
     if (a->loop == NULL)
         return err_set(err, ERR_SYSTEM, 0, "libev has no backend that works here");
     a->slot = snapshot_slot_new();
+    a->on_wait = loop_wake_new(a->loop, show, a);
+    boards_on_wait(snapshot_slot_boards(a->slot), ring, a->on_wait);
     if (!httpd_start(a->options->listen, a->slot, clock_system(), &a->httpd, err) ||
         (a->options->db != NULL && !httpd_serve_reports(a->httpd, NULL, a->options->db, err)))
         return false;
@@ -704,6 +721,7 @@ void agent_free(struct agent *a)
         a->leaving = l->next_leaving;
         lane_free(l);
     }
+    httpd_stop(a->httpd); /* before what its answers read */
     if (a->started)
         turn_done(&a->turn);
     pods_free(a->pods);
@@ -718,8 +736,8 @@ void agent_free(struct agent *a)
     elect_free(a->elect);
     client_free(a->client);
     transport_curl_free(a->curl);
-    httpd_stop(a->httpd);
     secure_free(a->secure);
+    loop_wake_free(a->on_wait);
     if (a->slot != NULL)
         snapshot_slot_free(a->slot);
     loop_free(a->loop);

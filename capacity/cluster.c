@@ -351,6 +351,16 @@ struct node_record cluster_node_record(const struct cluster_node *node)
                                 .ready = node->ready};
 }
 
+struct kept_node *cluster_node_hold(const struct cluster_node *node)
+{
+    return keep_again(node->kept);
+}
+
+void cluster_node_let_go(struct cluster *c, struct kept_node *kept)
+{
+    keep_drop(c->keep, kept);
+}
+
 const uint32_t *cluster_changed(const struct cluster *c, size_t *ret_n)
 {
     *ret_n = c->n_changed;

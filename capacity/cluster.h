@@ -177,6 +177,11 @@ void cluster_sum_sub_at(const struct cluster_node *n, enum node_sum sum,
 /* For rules_check_node(): the node as a record (name, labels, taints, cordon, allocatable). */
 struct node_record cluster_node_record(const struct cluster_node *node);
 
+/* Labels and taints of a node, for longer than the node has them: to be let go, by the same thread,
+ * before the cluster is freed. Another thread may read them (keep.h). */
+struct kept_node *cluster_node_hold(const struct cluster_node *node);
+void cluster_node_let_go(struct cluster *c, struct kept_node *kept);
+
 /* The nodes that changed since cluster_changed_clear(). */
 const uint32_t *cluster_changed(const struct cluster *c, size_t *ret_n);
 void cluster_changed_clear(struct cluster *c);

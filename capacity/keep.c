@@ -113,14 +113,23 @@ struct kept_node *keep_node(struct keep *k, const struct node_record *node)
         taints[i] = (struct taint){.key = text_ref(k, node->taints[i].key),
                                    .value = text_ref(k, node->taints[i].value),
                                    .effect = node->taints[i].effect};
-    *kept = (struct kept_node){
-        .labels = labels, .n_labels = node->n_labels, .taints = taints, .n_taints = node->n_taints};
+    *kept = (struct kept_node){.labels = labels,
+                               .n_labels = node->n_labels,
+                               .taints = taints,
+                               .n_taints = node->n_taints,
+                               .refs = 1};
     return kept;
+}
+
+struct kept_node *keep_again(struct kept_node *node)
+{
+    node->refs++;
+    return node;
 }
 
 void keep_drop(struct keep *k, struct kept_node *node)
 {
-    if (node == NULL)
+    if (node == NULL || --node->refs != 0)
         return;
     for (size_t i = 0; i < node->n_labels; i++) {
         text_unref(k, node->labels[i].key);

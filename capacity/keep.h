@@ -16,6 +16,7 @@ struct kept_node {
     size_t n_labels;
     const struct taint *taints;
     size_t n_taints;
+    uint32_t refs;
 };
 
 struct keep;
@@ -26,6 +27,9 @@ void keep_free(struct keep *k);
 
 /* Labels and taints of a record, which may borrow from what is kept already. */
 struct kept_node *keep_node(struct keep *k, const struct node_record *node);
+/* Each is dropped as often as it was kept: once by keep_node(), and once more a time here. Its labels and taints, and their
+ * text, do not change or move meanwhile, so that another thread may read them. */
+struct kept_node *keep_again(struct kept_node *node);
 void keep_drop(struct keep *k, struct kept_node *node);
 
 /* How many different texts there are, for tests. */

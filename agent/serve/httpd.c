@@ -91,16 +91,26 @@ static void set_busy(struct httpd *h, struct MHD_Connection *c, bool busy)
     l->idle_since = now(h);
 }
 
-/* What a request_self points to whose headers were shown before, if it is not a report's job. */
+/* A request whose connection is suspended, or was. */
+struct held {
+    struct report_job *job; /* the answer is to come from it; NULL: waits for a board */
+    struct board_waiter waiter;
+};
+
+/* What a request_self points to whose headers were shown before, if it is not held. */
 static char seen;
 
 /* The answer was sent, or could not be. */
 static void on_completed(void *self, struct MHD_Connection *c, void **request_self,
                          enum MHD_RequestTerminationCode code)
 {
+    struct held *held = *request_self;
+
     (void)code;
-    if (*request_self != &seen)
-        report_job_free(*request_self);
+    if (held != NULL && *request_self != &seen) {
+        report_job_free(held->job);
+        free(held);
+    }
     *request_self = NULL;
     set_busy(((struct door *)self)->server, c, false);
 }
@@ -108,6 +118,7 @@ static void on_completed(void *self, struct MHD_Connection *c, void **request_se
 struct query {
     struct routes_param at[ROUTES_MAX_PARAMS];
     size_t n;
+    bool more;
 };
 
 static enum MHD_Result add_param(void *self, enum MHD_ValueKind kind, const char *key,
@@ -116,8 +127,10 @@ static enum MHD_Result add_param(void *self, enum MHD_ValueKind kind, const char
     struct query *p = self;
 
     (void)kind;
-    if (p->n == ROUTES_MAX_PARAMS)
-        return MHD_NO; /* the rest is left out; no address takes that many */
+    if (p->n == ROUTES_MAX_PARAMS) {
+        p->more = true; /* the rest is left out; no address takes that many */
+        return MHD_NO;
+    }
     p->at[p->n++] = (struct routes_param){
         .key = {.at = key, .len = key_len},
         .value = {.at = value, .len = value != NULL ? value_len : 0},
@@ -183,23 +196,20 @@ static void resume(void *c)
     MHD_resume_connection(c);
 }
 
-/* The job that the answer is to come from, the connection suspended until then; NULL: here it is. */
-static struct report_job *answer(struct door *d, struct MHD_Connection *c, const char *path,
-                                 const char *method, struct routes_answer *ret_answer)
+static void answer_now(struct door *d, struct MHD_Connection *c, const struct query *params,
+                       const char *path, const char *method, struct routes_answer *ret_answer)
 {
     struct httpd *h = d->server;
     struct snapshot *s = snapshot_slot_get(h->slot);
     struct process_figures process = process_read(h->started);
-    struct query params = {0};
-    struct report_desk *desk = atomic_load(&h->desk);
 
-    (void)MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, add_param, &params);
     routes_answer(
         &(struct routes_request){
             .method = sv_from(method),
             .path = sv_from(path),
-            .params = params.at,
-            .n_params = params.n,
+            .params = params->at,
+            .n_params = params->n,
+            .more_params = params->more,
             .accept = header(c, "Accept"),
             .host = header(c, "Host"),
             .if_none_match = header(c, "If-None-Match"),
@@ -208,17 +218,51 @@ static struct report_job *answer(struct door *d, struct MHD_Connection *c, const
             .now = now(h),
             .now_wall = h->clock.wall(h->clock.self),
             .process = &process,
-            .nodes = snapshot_slot_nodes(h->slot),
-            .has_reports = desk != NULL,
+            .boards = snapshot_slot_boards(h->slot),
+            .has_reports = atomic_load(&h->desk) != NULL,
             .metrics_groups = atomic_load(&h->metrics_groups),
         },
         s, ret_answer);
     snapshot_unref(s);
-    if (!ret_answer->wants_report)
+}
+
+static struct held *hold(struct MHD_Connection *c)
+{
+    MHD_suspend_connection(c);
+    return xcalloc(1, sizeof(struct held));
+}
+
+/* Until the board has something, or for BOARD_WAIT_US. */
+static struct held *wait_for(struct httpd *h, struct MHD_Connection *c, struct board *board)
+{
+    struct held *held = hold(c);
+
+    held->waiter = (struct board_waiter){.done = resume, .self = c, .since = now(h)};
+    if (!board_wait(board, &held->waiter))
+        resume(c);
+    return held;
+}
+
+/* The connection is suspended until the answer is there; NULL: here it is. One that `waited` for a board gets what
+ * there is. */
+static struct held *answer(struct door *d, struct MHD_Connection *c, const char *path,
+                           const char *method, bool waited, struct routes_answer *ret_answer)
+{
+    struct httpd *h = d->server;
+    struct query params = {0};
+    struct held *held;
+
+    boards_expire(snapshot_slot_boards(h->slot), now(h));
+    (void)MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, add_param, &params);
+    answer_now(d, c, &params, path, method, ret_answer);
+    if (!ret_answer->wants_report && (ret_answer->awaits == NULL || waited))
         return NULL;
     strbuf_done(&ret_answer->body);
-    MHD_suspend_connection(c);
-    return report_desk_ask(desk, params.at, params.n, resume, c);
+    if (!ret_answer->wants_report)
+        return wait_for(h, c, ret_answer->awaits);
+    held = hold(c);
+    held->job = report_desk_ask(atomic_load(&h->desk), params.at, params.n, resume, c);
+    return held;
 }
 
 static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *path,
@@ -228,7 +272,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
     struct door *d = self;
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     struct routes_answer a;
-    struct report_job *job;
+    struct held *held = NULL;
 
     (void)version;
     (void)upload;
@@ -246,14 +290,16 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
         *upload_len = 0; /* a GET with a body: dropped as it comes */
         return MHD_YES;
     }
-    if (*request_self != NULL && *request_self != &seen) {
-        report_job_take(*request_self, &a);
+    if (*request_self != &seen)
+        held = *request_self;
+    if (held != NULL && held->job != NULL) {
+        report_job_take(held->job, &a);
         return send_answer(d->server, c, &a);
     }
-    job = answer(d, c, path, method, &a);
-    if (job == NULL)
+    held = answer(d, c, path, method, held != NULL, &a);
+    if (held == NULL)
         return send_answer(d->server, c, &a);
-    *request_self = job;
+    *request_self = held;
     return MHD_YES;
 }
 
@@ -370,7 +416,8 @@ void httpd_stop(struct httpd *h)
 
     if (h == NULL)
         return;
-    /* Requests that wait for a report must go on before the threads can end. */
+    /* Requests that wait for a report or a board must go on before the threads can end. */
+    boards_close(snapshot_slot_boards(h->slot));
     desk = atomic_load(&h->desk);
     if (desk != NULL)
         report_desk_stop(desk);

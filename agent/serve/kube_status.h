@@ -13,6 +13,8 @@ struct kube_status {
     const char *reason, *message;
     struct sv group, kind, name; /* details: what was asked for; empty ones are left out */
     int retry_after_s;           /* details; 0: not said */
+    struct sv field;     /* details: the part of the request that is wrong; empty: not said */
+    const char *problem; /* … and what is wrong with it */
 };
 
 void kube_status_write(const struct kube_status *status, struct strbuf *out);

@@ -1,11 +1,12 @@
 #include "agent/serve/routes.h"
 
 #include "agent/serve/exposition.h"
-#include "agent/serve/kube_status.h"
+#include "agent/serve/fail.h"
 #include "agent/serve/metrics/metrics_api.h"
 #include "agent/serve/metrics/metrics_ask.h"
 #include "agent/serve/metrics/metrics_fail.h"
 #include "agent/serve/nodes_json.h"
+#include "agent/serve/room_api.h"
 #include "agent/serve/status_json.h"
 
 static const char type_text[] = "text/plain; charset=utf-8";
@@ -23,21 +24,6 @@ struct route {
     void (*answer)(const struct routes_request *rq, const struct snapshot *s,
                    struct routes_answer *a);
 };
-
-static void fail_text(struct routes_answer *a, int status, const char *text)
-{
-    a->status = status;
-    a->content_type = type_text;
-    (void)strbuf_addf(&a->body, "%s\n", text);
-}
-
-static void fail_json(struct routes_answer *a, int status, const char *reason, const char *message)
-{
-    a->status = status;
-    a->content_type = type_json;
-    kube_status_write(&(struct kube_status){.code = status, .reason = reason, .message = message},
-                      &a->body);
-}
 
 static const struct routes_param *param(const struct routes_request *rq, const char *key)
 {
@@ -160,15 +146,16 @@ static void answer_decision(const struct routes_request *rq, const struct snapsh
 static void answer_nodes(const struct routes_request *rq, const struct snapshot *s,
                          struct routes_answer *a)
 {
-    struct nodes_view *v = rq->nodes != NULL ? nodes_board_ask(rq->nodes, rq->now) : NULL;
+    struct nodes_view *v = rq->boards != NULL ? nodes_board_ask(&rq->boards->nodes, rq->now) : NULL;
 
-    (void)s;
     a->content_type = type_json;
-    if (v == NULL)
+    if (v != NULL) {
+        nodes_json_write(v, sv_eq(param_text(rq, "names"), SV("1")), &a->body);
+    } else {
         fail_json(a, 503, "ServiceUnavailable",
                   "the table of nodes is being made: ask again within seconds");
-    else
-        nodes_json_write(v, sv_eq(param_text(rq, "names"), SV("1")), &a->body);
+        a->awaits = s != NULL && s->ready && rq->boards != NULL ? rq->boards->nodes.board : NULL;
+    }
     nodes_view_unref(v);
 }
 
@@ -196,6 +183,8 @@ static const struct route routes[] = {
      "the last decisions; ?limit=N, ?before=ID, ?policy=NAME, ?reason=NAME", answer_decisions},
     {"/api/v1/decisions/", true, "one decision by its number", answer_decision},
     {"/api/v1/nodes", false, "what is on each node, by columns; ?names=1", answer_nodes},
+    {"/api/v1/room", false, "how many pods like this fit, and why no more; ?cpu=1&memory=2Gi, …",
+     room_api_answer},
 };
 
 static void answer_root(const struct routes_request *rq, const struct snapshot *s,

@@ -13,8 +13,9 @@
  *     /api/v1/decisions/ID   one of them
  *     /report                HTML, ?format=json, csv, table or wide; ?policy=NAME, by, since, until, zone, compare, target,
  *                            price, advice=1 as the flags of `brim report`; made elsewhere (report_desk.h); 404 without history
- *     /api/v1/nodes          JSON (nodes_json.h); ?names=1 with their names; 503 for the first
- *                            seconds after nobody has asked for long
+ *     /api/v1/nodes          JSON (nodes_json.h); ?names=1 with their names; 503 while there is none
+ *                            (awaits)
+ *     /api/v1/room           JSON: how many pods like this one would fit (room_api.h); 503 alike
  *
  *     /apis/...              the metrics APIs of Kubernetes (metrics/metrics_api.h), as far as they were
  *                            turned on
@@ -55,15 +56,16 @@ struct routes_request {
     struct sv method, path; /* path: percent-decoded, without query */
     const struct routes_param *params;
     size_t n_params;
+    bool more_params;                      /* there were more, which were left out */
     struct sv accept, host, if_none_match; /* headers; empty where absent */
     bool loopback;                         /* the server listens on a loopback address */
     struct sv listen_host;                 /* that address as it was given, without port */
     struct mono now;
     struct wall now_wall;
     const struct process_figures *process;
-    struct nodes_board *nodes; /* of the snapshots' slot */
-    bool has_reports;          /* a history is kept, and a desk is there */
-    unsigned metrics_groups;   /* that are turned on: bits 1 << enum metrics_group */
+    struct boards *boards;   /* of the snapshots' slot */
+    bool has_reports;        /* a history is kept, and a desk is there */
+    unsigned metrics_groups; /* that are turned on: bits 1 << enum metrics_group */
 };
 
 struct routes_answer {
@@ -75,6 +77,9 @@ struct routes_answer {
     int retry_after_s;  /* the Retry-After header of a 503; 0: none */
     struct strbuf body; /* the caller's to strbuf_done(); empty with a 304 alone */
     bool wants_report;  /* the answer is to come from the desk; the rest means nothing */
+    struct board
+        *awaits; /* a 503 that may become a better answer: whoever can wait for the board asks
+                             again then. NULL: none */
 };
 
 /* Always answers. `s` may be NULL: no turn has ended yet. */

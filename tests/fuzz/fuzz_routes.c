@@ -54,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sv lines = {.at = (const char *)data, .len = size};
     const struct process_figures process = {.started = {.us = 1}};
     struct routes_param params[ROUTES_MAX_PARAMS];
+    struct boards boards;
     struct routes_request rq = {
         .params = params,
         .loopback = size % 2 == 0,
@@ -61,18 +62,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .now = SAMPLE_NOW,
         .now_wall = SAMPLE_WALL,
         .process = &process,
-        .nodes = nodes_board_new(),
+        .boards = &boards,
     };
     struct snapshot *s = sample_snapshot();
 
+    boards_init(&boards);
     (void)(sv_next(&lines, '\n', &rq.method) && sv_next(&lines, '\n', &rq.path) &&
            sv_next(&lines, '\n', &rq.accept) && sv_next(&lines, '\n', &rq.host));
     rq.n_params = read_params(lines, params);
     ask(&rq, s);
     ask(&rq, NULL);
-    nodes_board_set(rq.nodes, nodes_view_new());
+    nodes_board_set(&boards.nodes, nodes_view_new());
     ask(&rq, s);
-    nodes_board_free(rq.nodes);
+    boards_done(&boards);
     snapshot_unref(s);
     return 0;
 }

@@ -67,17 +67,9 @@ static const struct snapshot_filler *filler_of(const struct snapshot *s, const c
     return NULL;
 }
 
-static int64_t silence_us(const struct answering *g)
-{
-    int64_t pods = mono_since_us(g->s->watches[0].heard, g->rq->now),
-            nodes = mono_since_us(g->s->watches[1].heard, g->rq->now);
-
-    return pods > nodes ? pods : nodes;
-}
-
 static bool is_stale(const struct answering *g, const struct snapshot_filler *f)
 {
-    return f->reason == REASON_STALE || silence_us(g) > f->stale_after_us;
+    return f->reason == REASON_STALE || snapshot_silence_us(g->s, g->rq->now) > f->stale_after_us;
 }
 
 static bool is_picked(const struct answering *g, const struct exposition_sample *sample)
@@ -94,7 +86,7 @@ static void fail_stale(const struct answering *g)
 {
     metrics_fail(g->a, METRICS_UNAVAILABLE, g->ask,
                  "what is known is stale: nothing was heard from the API server for %lld s",
-                 (long long)(silence_us(g) / US_PER_S));
+                 (long long)(snapshot_silence_us(g->s, g->rq->now) / US_PER_S));
 }
 
 static void add_value(struct jsonw *w, int64_t milli)

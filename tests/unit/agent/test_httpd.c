@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -559,4 +560,75 @@ Test(httpd, says_that_a_port_is_taken)
     cr_expect(!httpd_start(listen, s.slot, clock_system(), &h, &err));
     cr_expect(err.kind == ERR_SYSTEM && err.code == EADDRINUSE && h == NULL, "%s", err.text);
     served_done(&s);
+}
+
+/* What a loop does when its bell rings: a table of nodes hangs there, after a while. */
+static void *hang_nodes(void *self)
+{
+    const struct timespec while_ = {.tv_nsec = 50 * 1000 * 1000};
+    struct boards *boards = self;
+
+    (void)nanosleep(&while_, NULL);
+    nodes_board_set(&boards->nodes, nodes_view_new());
+    return NULL;
+}
+
+struct bell {
+    struct boards *boards;
+    pthread_t thread;
+    int rings;
+};
+
+static void ring(void *self)
+{
+    struct bell *bell = self;
+
+    if (bell->rings++ == 0)
+        cr_assert_eq(pthread_create(&bell->thread, NULL, hang_nodes, bell->boards), 0);
+}
+
+#define GET_NODES "GET /api/v1/nodes HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+Test(httpd, who_asks_first_waits_for_the_loop_and_holds_up_nobody)
+{
+    struct served s = serve(true);
+    struct bell bell = {.boards = snapshot_slot_boards(s.slot)};
+    int fd = dial(&s);
+    struct strbuf got;
+    char piece[256];
+    ssize_t n;
+
+    boards_on_wait(bell.boards, ring, &bell);
+    cr_assert_eq(send(fd, GET_NODES, strlen(GET_NODES), MSG_NOSIGNAL), (ssize_t)strlen(GET_NODES));
+    got = talk(&s, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    cr_expect(strstr(strbuf_str(&got), "HTTP/1.1 200") != NULL);
+    strbuf_done(&got);
+    n = recv(fd, piece, sizeof piece - 1, 0);
+    cr_assert(n > 0);
+    piece[n] = '\0';
+    cr_expect(strstr(piece, "HTTP/1.1 200") != NULL, "%s", piece);
+    (void)close(fd);
+    cr_expect_eq(bell.rings, 1);
+    (void)pthread_join(bell.thread, NULL);
+    served_done(&s);
+}
+
+static void ring_in_vain(void *self)
+{
+    ++*(int *)self;
+}
+
+Test(httpd, ends_although_somebody_waits)
+{
+    struct served s = serve(true);
+    int rings = 0, fd = dial(&s);
+    struct strbuf got;
+
+    boards_on_wait(snapshot_slot_boards(s.slot), ring_in_vain, &rings);
+    cr_assert_eq(send(fd, GET_NODES, strlen(GET_NODES), MSG_NOSIGNAL), (ssize_t)strlen(GET_NODES));
+    got = talk(&s, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    strbuf_done(&got);
+    served_done(&s);
+    cr_expect_eq(rings, 1);
+    (void)close(fd);
 }

@@ -12,7 +12,7 @@ static struct nodes_view *view(const char *names, int64_t at_us)
     struct nodes_view *v = nodes_view_new();
     struct sv rest = sv_from(names), name;
 
-    v->at_mono.us = at_us;
+    v->value.at.us = at_us;
     v->at.us = 5 * US_PER_S;
     v->fit_known = true;
     while (sv_next(&rest, ' ', &name)) {
@@ -35,27 +35,31 @@ static struct mono s(int64_t seconds)
 
 Test(nodes_view, is_made_only_while_somebody_looks)
 {
-    struct nodes_board *b = nodes_board_new();
+    struct boards boards;
+    struct nodes_board *b = &boards.nodes;
     struct nodes_view *v;
 
-    cr_expect(!nodes_board_due(b, s(0)), "nobody has asked");
+    boards_init(&boards);
+    cr_expect(!board_due(b->board, s(0)), "nobody has asked");
     cr_expect_null(nodes_board_ask(b, s(100)));
-    cr_expect(nodes_board_due(b, s(101)));
+    cr_expect(board_due(b->board, s(101)));
     nodes_board_set(b, view("a b", s(101).us));
-    cr_expect(!nodes_board_due(b, (struct mono){.us = s(102).us - 1}), "at most once a second");
-    cr_expect(nodes_board_due(b, s(102)));
-    cr_expect(nodes_board_due(b, s(110)));
-    cr_expect(!nodes_board_due(b, s(111)), "asked 11 s ago");
+    cr_expect(!board_due(b->board, (struct mono){.us = s(102).us - 1}), "at most once a second");
+    cr_expect(board_due(b->board, s(102)));
+    cr_expect(board_due(b->board, s(110)));
+    cr_expect(!board_due(b->board, s(111)), "asked 11 s ago");
     v = nodes_board_ask(b, s(112));
     cr_expect_null(v, "the old one was taken down");
-    nodes_board_free(b);
+    boards_done(&boards);
 }
 
 Test(nodes_view, stays_whole_for_whoever_holds_it)
 {
-    struct nodes_board *b = nodes_board_new();
+    struct boards boards;
+    struct nodes_board *b = &boards.nodes;
     struct nodes_view *held;
 
+    boards_init(&boards);
     cr_expect_null(nodes_board_ask(b, s(0)));
     nodes_board_set(b, view("a b", 0));
     held = nodes_board_ask(b, s(0));
@@ -63,7 +67,7 @@ Test(nodes_view, stays_whole_for_whoever_holds_it)
     cr_assert_eq(held->len, 2);
     cr_expect_str_eq(held->rows[1].name, "b");
     nodes_view_unref(held);
-    nodes_board_free(b);
+    boards_done(&boards);
 }
 
 Test(nodes_view, keeps_its_generation_as_long_as_nodes_keep_their_places)
@@ -72,9 +76,11 @@ Test(nodes_view, keeps_its_generation_as_long_as_nodes_keep_their_places)
         const char *names;
         uint64_t gen;
     } rows[] = {{"a b", 1}, {"a b", 1}, {"b a", 2}, {"a", 3}, {"a", 3}, {"", 4}, {"a b", 5}};
-    struct nodes_board *b = nodes_board_new();
+    struct boards boards;
+    struct nodes_board *b = &boards.nodes;
     struct nodes_view *last;
 
+    boards_init(&boards);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct nodes_view *v;
 
@@ -83,22 +89,22 @@ Test(nodes_view, keeps_its_generation_as_long_as_nodes_keep_their_places)
         cr_expect_eq(v->gen, rows[i].gen, "%zu: '%s'", i, rows[i].names);
         nodes_view_unref(v);
     }
-    cr_expect(!nodes_board_due(b, s(1000)));
+    cr_expect(!board_due(b->board, s(1000)));
     nodes_board_set(b, view("z", 9));
     last = nodes_board_ask(b, s(0));
     cr_expect_eq(last->gen, 6, "numbers are not used again");
     nodes_view_unref(last);
-    nodes_board_free(b);
+    boards_done(&boards);
 }
 
-static cJSON *answer(struct nodes_board *b, bool names, int want)
+static cJSON *answer(struct boards *b, bool names, int want)
 {
     const struct routes_param param = {SV("names"), SV("1")};
     struct routes_request rq = {.method = SV("GET"),
                                 .path = SV("/api/v1/nodes"),
                                 .params = &param,
                                 .n_params = names,
-                                .nodes = b};
+                                .boards = b};
     struct routes_answer a;
     cJSON *json;
 
@@ -117,15 +123,17 @@ static int column(const cJSON *json, const char *key)
 
 Test(nodes_view, is_answered_by_columns)
 {
-    struct nodes_board *b = nodes_board_new();
+    struct boards boards;
+    struct nodes_board *b = &boards.nodes;
     struct nodes_view *v;
     cJSON *json;
 
-    cJSON_Delete(answer(b, true, 503));
+    boards_init(&boards);
+    cJSON_Delete(answer(&boards, true, 503));
     v = view("a b\"c d", 0);
     v->rows[2].cordoned = true;
     nodes_board_set(b, v);
-    json = answer(b, true, 200);
+    json = answer(&boards, true, 200);
     cr_expect_eq(cJSON_GetObjectItem(json, "t")->valueint, 5000);
     cr_expect_eq(cJSON_GetObjectItem(json, "nodes")->valueint, 3);
     for (size_t i = 0; i < 10; i++) {
@@ -141,26 +149,28 @@ Test(nodes_view, is_answered_by_columns)
                      "b\"c");
     cr_expect(cJSON_IsNull(cJSON_GetObjectItem(json, "kept_milli")));
     cJSON_Delete(json);
-    json = answer(b, false, 200);
+    json = answer(&boards, false, 200);
     cr_expect_null(cJSON_GetObjectItem(json, "names"));
     cJSON_Delete(json);
-    nodes_board_free(b);
+    boards_done(&boards);
 }
 
 Test(nodes_view, says_null_while_the_shape_of_filler_is_unknown)
 {
-    struct nodes_board *b = nodes_board_new();
+    struct boards boards;
+    struct nodes_board *b = &boards.nodes;
     struct nodes_view *v = view("a", 0);
     cJSON *json;
 
+    boards_init(&boards);
     v->fit_known = false;
     nodes_board_set(b, v);
-    json = answer(b, false, 200);
+    json = answer(&boards, false, 200);
     cr_expect(cJSON_IsNull(cJSON_GetObjectItem(json, "fit")));
     cr_expect(cJSON_IsNull(cJSON_GetObjectItem(json, "eligible")));
     cr_expect_eq(column(json, "paid_milli"), 1);
     cJSON_Delete(json);
-    nodes_board_free(b);
+    boards_done(&boards);
 }
 
 Test(nodes_view, holds_five_thousand_nodes_within_an_answer)

@@ -67,7 +67,7 @@ static void check(const struct tally *t)
     }
 }
 
-static struct tally take(struct cluster *c, const char *group, const struct tally_shape *shape)
+static struct tally take(struct cluster *c, const char *group, const struct room_shape *shape)
 {
     static const struct selector all;
     struct tally t;
@@ -77,14 +77,14 @@ static struct tally take(struct cluster *c, const char *group, const struct tall
     return t;
 }
 
-static struct tally_shape one_core(struct resources *request)
+static struct room_shape one_core(struct resources *request)
 {
     static const struct pod_rules rules;
 
     *request = (struct resources){0};
     request->at[RESOURCE_CPU] = 1000;
     request->at[RESOURCE_PODS] = 1;
-    return (struct tally_shape){request, &rules};
+    return (struct room_shape){request, &rules};
 }
 
 Test(tally, counts_each_node)
@@ -110,7 +110,7 @@ Test(tally, says_how_many_fit_and_what_binds)
 {
     struct cluster *c = sample();
     struct resources request;
-    struct tally_shape shape = one_core(&request);
+    struct room_shape shape = one_core(&request);
     struct tally t = take(c, NULL, &shape);
 
     tally_sort(&t, TALLY_BY_FITS);
@@ -175,7 +175,7 @@ Test(tally, prints_every_form)
 {
     struct cluster *c = sample();
     struct resources request;
-    struct tally_shape shape = one_core(&request);
+    struct room_shape shape = one_core(&request);
     struct tally t = take(c, "zone", &shape);
     struct strbuf out;
     cJSON *json;

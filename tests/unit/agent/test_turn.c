@@ -550,6 +550,43 @@ Test(turn, a_count_that_admission_fixes_is_asked_for_ever_more_seldom)
     world_done(&w);
 }
 
+static void heard(void *self)
+{
+    ++*(int *)self;
+}
+
+Test(turn, who_waits_for_what_is_on_the_nodes_has_it_at_once)
+{
+    struct world w;
+    struct boards *boards;
+    struct room_view *room;
+    struct nodes_view *nodes;
+    int told = 0;
+    struct board_waiter waiters[2] = {{.done = heard, .self = &told},
+                                      {.done = heard, .self = &told}};
+    const struct mono never = {0};
+
+    world_init(&w, 90, 30);
+    live(&w, 2000);
+    boards = snapshot_slot_boards(w.machine.slot);
+    cr_assert_null(board_ask(boards->room, w.fake.now));
+    cr_assert_null(nodes_board_ask(&boards->nodes, never));
+    cr_assert(board_wait(boards->room, &waiters[0]));
+    cr_assert_eq(told, 1);
+    room = (struct room_view *)board_ask(boards->room, w.fake.now);
+    cr_assert_not_null(room);
+    cr_assert_geq(room->n, 1);
+    room_view_unref(room);
+    nodes = nodes_board_ask(&boards->nodes, w.fake.now);
+    cr_expect_null(nodes, "nobody waits for it, and who asked did so long ago");
+    cr_assert(board_wait(boards->nodes.board, &waiters[1]));
+    cr_assert_eq(told, 2);
+    nodes = nodes_board_ask(&boards->nodes, w.fake.now);
+    cr_assert_not_null(nodes);
+    nodes_view_unref(nodes);
+    world_done(&w);
+}
+
 Test(turn, the_snapshot_tells_what_was_decided)
 {
     struct world w;

@@ -52,3 +52,20 @@ Test(keep, a_record_may_borrow_from_what_is_kept)
     cr_assert_eq(keep_texts(k), 0);
     keep_free(k);
 }
+
+Test(keep, what_is_kept_again_is_dropped_as_often)
+{
+    struct keep *k = keep_new();
+    struct label labels[] = {{SV("zone"), SV("a")}};
+    struct node_record node = record(labels, 1);
+    struct kept_node *kept = keep_node(k, &node);
+    const struct label *there = kept->labels;
+
+    cr_assert_eq(keep_again(kept), kept);
+    keep_drop(k, kept);
+    cr_assert_eq(keep_texts(k), 2);
+    cr_assert(kept->labels == there && sv_eq(there[0].key, SV("zone")));
+    keep_drop(k, kept);
+    cr_assert_eq(keep_texts(k), 0);
+    keep_free(k);
+}
