@@ -52,6 +52,7 @@ struct world {
     int scale_reads, patches;
     bool hold_patches; /* they stay unanswered */
     bool hold_lists;   /* so do lists of all pods */
+    bool mute;         /* nothing is told of pods and nodes, nor answered */
     /* Of a paid pod that the scheduler found no room for, told of by the small watch alone. */
     long waiting_cores;
     int version;             /* of the target */
@@ -334,6 +335,8 @@ static void answer(struct world *w, struct transfer *t)
 
 static bool is_held(const struct world *w, const struct transfer *t)
 {
+    if (w->mute && (path_is(t, "/api/v1/pods?") || path_is(t, "/api/v1/nodes?")))
+        return true;
     if (w->hold_lists && path_is(t, "/api/v1/pods?limit=") &&
         strstr(t->path, "spec.nodeName") == NULL)
         return true;
@@ -1147,5 +1150,39 @@ Test(turn, a_quiet_cluster_is_neither_stale_nor_kept_from_growing_by_a_short_sta
             cr_assert_eq(w.patches, 1);
             world_done(&w);
         }
+    }
+}
+
+/* Streams stand, and nobody answers what is asked to find out whether they live. */
+Test(turn, on_facts_that_nobody_vouches_for_is_done_what_the_policy_says)
+{
+    static const struct {
+        const char *then;
+        long replicas;
+    } rows[] = {{"hold", 66}, {"shrink", 0}};
+    char text[sizeof policy_text + 60];
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+
+        (void)snprintf(text, sizeof text, "%s  stale: {after: 20s, then: %s}\n", policy_text,
+                       rows[i].then);
+        world_init_of(&w, text, 0, 30);
+        live(&w, 30000);
+        cr_assert_eq(w.replicas, 66, "%s: is %ld", rows[i].then, w.replicas);
+        w.mute = true;
+        live(&w, 13000);
+        cr_assert_neq(w.turn->fillers[0]->decision.reason, REASON_STALE, "%s", rows[i].then);
+        cr_assert_eq(w.replicas, 66, "%s: is %ld", rows[i].then, w.replicas);
+        live(&w, 9000);
+        cr_assert_eq(w.turn->fillers[0]->decision.reason, REASON_STALE, "%s: %s", rows[i].then,
+                     reason_name(w.turn->fillers[0]->decision.reason));
+        cr_assert_eq(w.replicas, rows[i].replicas, "%s: is %ld", rows[i].then, w.replicas);
+        live(&w, 60000);
+        cr_assert_eq(w.replicas, rows[i].replicas, "%s: is %ld", rows[i].then, w.replicas);
+        w.mute = false;
+        live(&w, 100000);
+        cr_assert_eq(w.replicas, 66, "%s: is %ld afterwards", rows[i].then, w.replicas);
+        world_done(&w);
     }
 }

@@ -9,7 +9,7 @@ import sys
 
 STORIES = ("test_faults.py", "fault_gates.py")
 SUITES = {"core_faults": "test_core_faults.c", "watch_faults": "test_watch_faults.c", "policy_watch": "test_policy_watch.c",
-          "client": "test_client.c", "config": "test_config.c", "facts": "test_facts.c", "transport_curl": "test_transport_curl.c", "watch": "test_watch.c"}
+          "client": "test_client.c", "config": "test_config.c", "facts": "test_facts.c", "transport_curl": "test_transport_curl.c", "turn": "test_turn.c", "watch": "test_watch.c"}
 
 
 def stories(root):
