@@ -5,11 +5,13 @@
 #define BRIM_AGENT_BOARDS_H
 
 #include "agent/nodes_view.h"
+#include "agent/pods_view.h"
 #include "agent/room_view.h"
 
 struct boards {
     struct nodes_board nodes; /* struct nodes_view: the table of nodes */
     struct board *room;       /* struct room_view */
+    struct board *pods;       /* struct pods_view: names of filler pods */
 };
 
 void boards_init(struct boards *b);

@@ -78,8 +78,35 @@ static void publish_room(const struct turn *t)
     board_set(board, &v->value);
 }
 
+static void add_pod(void *self, struct sv name)
+{
+    pods_view_add(self, name);
+}
+
+static void publish_pods(const struct turn *t)
+{
+    struct board *board = snapshot_slot_boards(t->parts.slot)->pods;
+    const struct facts *f = t->parts.facts;
+    struct pods_view *v;
+
+    if (!board_due(board, t->parts.timers->now(t->parts.timers->self)))
+        return;
+    v = pods_view_new();
+    v->value.at = t->parts.timers->now(t->parts.timers->self);
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        const struct facts_filler *ff = &f->fillers[i];
+
+        if (t->fillers[i] == NULL || ff->selector_text == NULL || !facts_classified(f, i))
+            continue;
+        pods_view_add_part(v, ff->policy.name, ff->policy.target_ns, sv_from(ff->selector_text));
+        planner_pod_names(f->planner, i, add_pod, v);
+    }
+    board_set(board, &v->value);
+}
+
 void publish_boards(const struct turn *t)
 {
     publish_nodes(t);
     publish_room(t);
+    publish_pods(t);
 }

@@ -7,7 +7,7 @@
 struct turn;
 struct turn_filler;
 
-/* Nothing where nobody looks, or what hangs there is young; else O(nodes) for each board. */
+/* Nothing where nobody looks, or what hangs there is young; else O(nodes), or O(filler pods), for each board. */
 void publish_boards(const struct turn *t);
 
 /* The known filler whose nodes offer most, NULL if no filler is known. */

@@ -273,6 +273,16 @@ void placement_costed(struct placer *p, struct uid uid, int32_t cost, bool ok)
         f->retry_at = mono_plus_us(p->now, PLACEMENT_RETRY_US);
 }
 
+void placement_names(const struct placer *p, void (*take)(void *self, struct sv name), void *self)
+{
+    for (size_t i = 0; i < p->roster.n_pods; i++) {
+        const struct roster_pod *pod = &p->roster.pods[i];
+
+        if (pod->name != NULL && pod->state != ROSTER_LEAVING)
+            take(self, sv_from(pod->name));
+    }
+}
+
 struct placement_counts placement_counts(const struct placer *p)
 {
     const int64_t *states = p->roster.states;

@@ -161,6 +161,9 @@ struct placement_counts {
 
 struct placement_counts placement_counts(const struct placer *p);
 
+/* The pods that are not terminating, one by one, in no order. O(pods). */
+void placement_names(const struct placer *p, void (*take)(void *self, struct sv name), void *self);
+
 /* Pods by node index that stand there: bound and not terminating, let in, or being let in. Valid
  * until the placer is changed. */
 const int64_t *placement_by_node(const struct placer *p, size_t *ret_n);

@@ -903,6 +903,12 @@ void planner_costed(struct planner *p, int filler, struct uid uid, int32_t cost,
     placement_costed(filler_at(p, filler)->placement, uid, cost, ok);
 }
 
+void planner_pod_names(const struct planner *p, int filler,
+                       void (*take)(void *self, struct sv name), void *self)
+{
+    placement_names(p->fillers[filler].placement, take, self);
+}
+
 struct placement_counts planner_placement(const struct planner *p, int filler)
 {
     return placement_counts(p->fillers[filler].placement);

@@ -153,6 +153,9 @@ void planner_costed(struct planner *p, int filler, struct uid uid, int32_t cost,
 
 /* Pods of the filler one by one, as placement sees them. */
 struct placement_counts planner_placement(const struct planner *p, int filler);
+/* Their names: placement_names(). */
+void planner_pod_names(const struct planner *p, int filler,
+                       void (*take)(void *self, struct sv name), void *self);
 /* Room by node as the filler has it beside those alone that are not driven; NULL while its shape is
  * not known. */
 const struct fit *planner_fit(const struct planner *p, int filler);

@@ -77,8 +77,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sv lines = {.at = (const char *)data, .len = size}, line;
     const struct process_figures process = {0};
     struct routes_param params[ROUTES_MAX_PARAMS];
+    struct boards boards;
     struct routes_request rq = {
         .params = params,
+        .boards = &boards,
         .now = SAMPLE_NOW,
         .now_wall = SAMPLE_WALL,
         .process = &process,
@@ -86,7 +88,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             size % 4 == 0 ? 1U << METRICS_CUSTOM : 1U << METRICS_CUSTOM | 1U << METRICS_EXTERNAL,
     };
     struct snapshot *s = sample_snapshot();
+    struct pods_view *v = pods_view_new();
 
+    boards_init(&boards);
+    pods_view_add_part(v, SV("miner"), SV("filler"), SV("app=miner,tier in (a,b)"));
+    pods_view_add(v, SV("miner-1"));
+    pods_view_add(v, SV("miner-2"));
     (void)(sv_next(&lines, '\n', &rq.method) && sv_next(&lines, '\n', &rq.path) &&
            sv_next(&lines, '\n', &rq.accept) && sv_next(&lines, '\n', &rq.if_none_match));
     while (rq.n_params < ROUTES_MAX_PARAMS && sv_next(&lines, '\n', &line)) {
@@ -97,9 +104,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s->watches[1].synced = true;
     s->watches[1].heard = SAMPLE_NOW;
     ask(&rq, s);
+    board_set(boards.pods, &v->value);
+    ask(&rq, s);
     ask(&rq, NULL);
     rq.now = mono_plus_us(rq.now, 1000 * US_PER_S);
     ask(&rq, s);
+    boards_done(&boards);
     snapshot_unref(s);
     return 0;
 }

@@ -5,10 +5,12 @@ usage: test_metrics_api.py POCKET BRIM [TEST...]
 """
 import http.client
 import json
+import math
 import os
 import signal
 import sys
 import unittest
+import urllib.parse
 
 import lanes
 import stage
@@ -55,8 +57,26 @@ class Asked(unittest.TestCase):
                 self.assertEqual((item["describedObject"]["kind"], item["describedObject"]["name"], item["value"]), (kind, name, want))
             item, = items(agent, CUSTOM + "/namespaces/filler/metrics/brim_desired_replicas")
             self.assertEqual((item["describedObject"], item["value"]), ({"kind": "Namespace", "name": "filler", "apiVersion": "v1"}, want))
+            self.pods(agent, p)
             self.refusals(agent)
             self.discovery(agent)
+
+    def pods(self, agent, p):
+        """A Pods metric with AverageValue 1: the mean over the pods times the ready ones, as kube-controller-manager reckons."""
+        wait_until(lambda: agent.status()["fillers"][0]["running"] == replicas(p, MINER), 40, "filler to run")
+        scale = p.server.get(MINER + "/scale")
+        names = {i["metadata"]["name"] for i in p.server.get("/api/v1/namespaces/filler/pods")["items"] if "deletionTimestamp" not in i["metadata"]}
+        path = CUSTOM + "/namespaces/filler/pods/%s/brim_scale_ratio"
+        asked = path % "%2A" + "?labelSelector=" + urllib.parse.quote(scale["status"]["selector"])
+        found = items(agent, asked)  # of the first who asks, too
+        self.assertEqual({i["describedObject"]["name"] for i in found}, names)
+        self.assertEqual({(i["describedObject"]["kind"], i["describedObject"]["namespace"]) for i in found}, {("Pod", "filler")})
+        milli = sum(int(i["value"][:-1]) if i["value"].endswith("m") else 1000 * int(i["value"]) for i in found)
+        self.assertEqual(math.ceil(milli / len(found) / 1000 * scale["status"]["replicas"]), agent.status()["fillers"][0]["wanted"])
+        self.assertEqual(len(items(agent, path % names.pop())), 1)
+        self.assertEqual(ask(agent, path % "web-1")[0], 404)
+        status, _, body = ask(agent, path % "*" + "?labelSelector=app%3Dsomebody")
+        self.assertEqual((status, json.loads(body)["reason"]), (400, "BadRequest"))
 
     def refusals(self, agent):
         for method, path, accept, host, code, reason in (

@@ -15,7 +15,7 @@ struct resource {
     bool namespaced;
 };
 
-static const struct resource fixed[] = {{"namespaces", false}, {"services", true}};
+static const struct resource fixed[] = {{"namespaces", false}, {"pods", true}, {"services", true}};
 
 static struct sv api_group(const char *api_version)
 {

@@ -3,7 +3,7 @@
  * aggregated (apidiscovery.k8s.io v2 and v2beta1).
  *
  * Of external.metrics.k8s.io the resources are the metrics (exposition_gauge()). Of
- * custom.metrics.k8s.io they are RESOURCE/METRIC for namespaces, services and the resources of
+ * custom.metrics.k8s.io they are RESOURCE/METRIC for namespaces, pods, services and the resources of
  * the policies' targets, as far as the snapshot knows them; NULL: without targets. All of this
  * is answered before the first turn, too, since kube-apiserver takes it for a sign of life.
  */

@@ -160,7 +160,13 @@ void metrics_values_series(const struct routes_request *rq, const struct metrics
 
 /* ---- custom ---- */
 
-enum object_kind { OBJECT_NAMESPACE, OBJECT_TARGET, OBJECT_SERVICE, OBJECT_KIND_COUNT_ };
+enum object_kind {
+    OBJECT_NAMESPACE,
+    OBJECT_TARGET,
+    OBJECT_SERVICE,
+    OBJECT_POD, /* many of a filler: answer_pods() */
+    OBJECT_KIND_COUNT_
+};
 
 /* Whom the objects of a kind are called by, in this namespace; NULL: the filler has none. */
 static const char *object_name(const struct answering *g, const struct snapshot_filler *f,
@@ -175,6 +181,7 @@ static const char *object_name(const struct answering *g, const struct snapshot_
         return here && metrics_is_target_resource(f, g->ask->resource) ? f->target_name : NULL;
     case OBJECT_SERVICE:
         return here && f->service[0] != '\0' ? f->service : NULL;
+    case OBJECT_POD:
     case OBJECT_KIND_COUNT_:
         break;
     }
@@ -263,6 +270,7 @@ static void add_described(struct answering *g, const struct pick *p)
     jsonw_cstr(&g->w, "kind",
                target                        ? f->target_kind
                : p->kind == OBJECT_NAMESPACE ? "Namespace"
+               : p->kind == OBJECT_POD       ? "Pod"
                                              : "Service");
     if (p->kind != OBJECT_NAMESPACE)
         jsonw_str(&g->w, "namespace", g->ask->ns);
@@ -292,31 +300,41 @@ static void add_object(struct answering *g, const struct pick *p)
     jsonw_end(&g->w);
 }
 
+/* Is there one figure to tell of? False: there is none, or (an error is answered, *ret_failed) too many. */
+static bool has_one(struct answering *g, const struct pick *p, bool *ret_failed)
+{
+    *ret_failed = p->n > 1;
+    if (p->n == 0)
+        return false;
+    if (p->n > 1) {
+        metrics_fail(g->a, METRICS_BAD_REQUEST, g->ask,
+                     "%zu series of %.*s belong to %.*s: choose one with " METRIC_LABEL_SELECTOR
+                     ", such as policy=%s%s%s%s%s",
+                     p->n, SV_ARG(g->ask->metric), SV_ARG(p->name), p->last.policy,
+                     p->last.label != NULL ? "," : "", p->last.label != NULL ? p->last.label : "",
+                     p->last.label != NULL ? "=" : "",
+                     p->last.label != NULL ? p->last.label_text : "");
+        return false;
+    }
+    if (is_stale(g, filler_of(g->s, p->last.policy))) {
+        fail_stale(g);
+        *ret_failed = true;
+    }
+    return !*ret_failed;
+}
+
 /* Adds the object's item, if its figure is known. False: the answer is an error. */
 static bool answer_object(struct answering *g, enum object_kind kind, struct sv name, size_t *n)
 {
     struct pick p = {.g = g, .kind = kind, .name = name};
+    bool failed;
 
     (void)exposition_samples(g->ask->metric, g->s, pick, &p);
-    if (p.n == 0)
-        return true;
-    if (p.n > 1) {
-        metrics_fail(g->a, METRICS_BAD_REQUEST, g->ask,
-                     "%zu series of %.*s belong to %.*s: choose one with " METRIC_LABEL_SELECTOR
-                     ", such as policy=%s%s%s%s%s",
-                     p.n, SV_ARG(g->ask->metric), SV_ARG(name), p.last.policy,
-                     p.last.label != NULL ? "," : "", p.last.label != NULL ? p.last.label : "",
-                     p.last.label != NULL ? "=" : "",
-                     p.last.label != NULL ? p.last.label_text : "");
-        return false;
+    if (has_one(g, &p, &failed)) {
+        add_object(g, &p);
+        (*n)++;
     }
-    if (is_stale(g, filler_of(g->s, p.last.policy))) {
-        fail_stale(g);
-        return false;
-    }
-    add_object(g, &p);
-    (*n)++;
-    return true;
+    return !failed;
 }
 
 static bool told_before(const struct answering *g, size_t i, enum object_kind kind, struct sv name)
@@ -342,6 +360,150 @@ static bool answer_all(struct answering *g, enum object_kind kind)
     return true;
 }
 
+/* ---- pods ---- */
+
+static bool is_within(const struct requirement *a, const struct requirement *b)
+{
+    for (size_t i = 0; i < a->n_values; i++) {
+        size_t k = 0;
+
+        while (k < b->n_values && !sv_eq(a->values[i], b->values[k]))
+            k++;
+        if (k == b->n_values)
+            return false;
+    }
+    return true;
+}
+
+static bool has_requirement(const struct selector *s, const struct requirement *wanted)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct requirement *own = &s->reqs[i];
+
+        if (own->op == wanted->op && sv_eq(own->key, wanted->key) && is_within(own, wanted) &&
+            is_within(wanted, own))
+            return true;
+    }
+    return false;
+}
+
+/* The same requirements, in whatever order and spelling: an HPA sorts them. */
+static bool is_same_selector(const struct selector *a, const struct selector *b)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        if (!has_requirement(b, &a->reqs[i]))
+            return false;
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        if (!has_requirement(a, &b->reqs[i]))
+            return false;
+    }
+    return true;
+}
+
+static void pick_policy(void *self, const struct exposition_sample *sample)
+{
+    struct pick *p = self;
+
+    if (!sv_eq(p->name, sv_from(sample->policy)) || !is_picked(p->g, sample))
+        return;
+    p->last = *sample;
+    p->n++;
+}
+
+/* Adds an item for each pod of a policy, or for the one of this name. False: the answer is an error. */
+static bool answer_part(struct answering *g, const struct pods_view *v,
+                        const struct pods_part *part, struct sv name, size_t *n)
+{
+    struct pick p = {.g = g, .kind = OBJECT_POD, .name = sv_from(part->policy)};
+    bool all = sv_eq(name, SV("*")), failed = false, has = false;
+
+    for (size_t i = part->first; i < part->first + part->n; i++) {
+        if (!all && !sv_eq(name, pods_view_name(v, i)))
+            continue;
+        if (!has) {
+            (void)exposition_samples(g->ask->metric, g->s, pick_policy, &p);
+            has = has_one(g, &p, &failed);
+        }
+        if (!has)
+            break;
+        p.name = pods_view_name(v, i);
+        add_object(g, &p);
+        (*n)++;
+    }
+    return !failed;
+}
+
+/* Of `*` and one part of the namespace: does the labelSelector ask for its pods? */
+static bool asks_for(struct answering *g, const struct selector *asked,
+                     const struct pods_part *part)
+{
+    struct selector own = {0};
+
+    return asked->n == 0 || (selector_parse(&g->arena, sv_from(part->selector), &own, NULL) &&
+                             is_same_selector(asked, &own));
+}
+
+/* The selector that one of the namespace's parts has, for people; NULL: there is none there. */
+static const char *some_selector(const struct answering *g, const struct pods_view *v)
+{
+    for (size_t i = 0; i < v->n_parts; i++) {
+        if (sv_eq(g->ask->ns, sv_from(v->parts[i].ns)))
+            return v->parts[i].selector;
+    }
+    return NULL;
+}
+
+static void answer_parts(struct answering *g, const struct pods_view *v, size_t *ret_n)
+{
+    struct selector asked = {0};
+    struct sv text = metrics_ask_param(g->rq, SV(LABEL_SELECTOR)), name = g->ask->name;
+    bool all = sv_eq(name, SV("*")), found = false;
+    struct err err = {0};
+
+    if (all && text.len != 0 && !selector_parse(&g->arena, text, &asked, &err)) {
+        metrics_fail(g->a, METRICS_BAD_REQUEST, g->ask, LABEL_SELECTOR ": %s", err.text);
+        return;
+    }
+    begin_list(g, "MetricValueList");
+    for (size_t i = 0; i < v->n_parts; i++) {
+        const struct pods_part *part = &v->parts[i];
+
+        if (!sv_eq(g->ask->ns, sv_from(part->ns)) || (all && !asks_for(g, &asked, part)))
+            continue;
+        found = true;
+        if (!answer_part(g, v, part, name, ret_n))
+            return;
+    }
+    end_list(g);
+    if (all && !found && asked.n != 0 && some_selector(g, v) != NULL)
+        metrics_fail(g->a, METRICS_BAD_REQUEST, g->ask,
+                     LABEL_SELECTOR
+                     ": the labels of pods are not known here, but those that a target "
+                     "selects: expected '%s'",
+                     some_selector(g, v));
+    else if (!all && *ret_n == 0)
+        metrics_fail(g->a, METRICS_NOT_FOUND, g->ask,
+                     "the metric %.*s of the pod %.*s is not known", SV_ARG(g->ask->metric),
+                     SV_ARG(name));
+}
+
+static void answer_pods(struct answering *g)
+{
+    struct board *board = g->rq->boards != NULL ? g->rq->boards->pods : NULL;
+    struct pods_view *v = board != NULL ? (struct pods_view *)board_ask(board, g->rq->now) : NULL;
+    size_t n = 0;
+
+    if (v != NULL) {
+        answer_parts(g, v, &n);
+    } else {
+        metrics_fail(g->a, METRICS_UNAVAILABLE, g->ask,
+                     "the names of pods are being gathered: ask again within seconds");
+        g->a->awaits = board;
+    }
+    pods_view_unref(v);
+}
+
 /* False: no such resource. */
 static bool find_kind(const struct answering *g, enum object_kind *ret_kind)
 {
@@ -358,6 +520,8 @@ static bool find_kind(const struct answering *g, enum object_kind *ret_kind)
         *ret_kind = OBJECT_NAMESPACE;
     else if (sv_eq(resource, SV("services")))
         *ret_kind = OBJECT_SERVICE;
+    else if (g->ask->ns.len != 0 && sv_eq(resource, SV("pods")))
+        *ret_kind = OBJECT_POD;
     else
         return false;
     return true;
@@ -373,6 +537,10 @@ static void answer_objects(struct answering *g)
     if (!find_kind(g, &kind)) {
         metrics_fail(g->a, METRICS_NOT_FOUND, g->ask, "there are no metrics of %.*s",
                      SV_ARG(g->ask->resource));
+        return;
+    }
+    if (kind == OBJECT_POD) {
+        answer_pods(g);
         return;
     }
     if (all && metrics_ask_param(g->rq, SV(LABEL_SELECTOR)).len != 0) {

@@ -8,9 +8,13 @@
  *     namespaces       that of a policy's target
  *     RESOURCE.GROUP   a policy's target, like deployments.apps
  *     services         spec.service of a policy, in the target's namespace
+ *     pods             the filler pods of a policy that are not terminating, each with the policy's figure
  * metricLabelSelector picks among the series of an object, of which one must be left: two policies
  * may share a namespace or a Service. Of these objects the agent keeps no labels, so labelSelector
- * cannot pick among them: 400.
+ * cannot pick among them: 400. Of pods it keeps none either, but it knows what each target selects,
+ * which is what an HPA of that target asks for: a labelSelector that has the same requirements picks
+ * the target's pods, none at all picks those of all targets of the namespace, another one is 400.
+ * The names of pods hang on a board; the answer awaits it where it is empty.
  *
  * A figure that is not known is no data: no item in a list, 404 for one object. Data is stale, 503,
  * as soon as one of the series that would be told of belongs to a policy whose stale.after has

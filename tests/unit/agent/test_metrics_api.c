@@ -229,8 +229,8 @@ Test(metrics_api, lists_resources_of_each_version)
         const char *path, *group_version, *kind;
         size_t resources; /* a metric */
     } rows[] = {
-        {CUSTOM, "custom.metrics.k8s.io/v1beta2", "MetricValueList", 3},
-        {V1BETA1, "custom.metrics.k8s.io/v1beta1", "MetricValueList", 3},
+        {CUSTOM, "custom.metrics.k8s.io/v1beta2", "MetricValueList", 4},
+        {V1BETA1, "custom.metrics.k8s.io/v1beta1", "MetricValueList", 4},
         {EXTERNAL, "external.metrics.k8s.io/v1beta1", "ExternalMetricValueList", 1},
     };
     struct snapshot *s = alive();
@@ -244,7 +244,7 @@ Test(metrics_api, lists_resources_of_each_version)
         cr_expect_str_eq(text_at(json, "groupVersion"), rows[i].group_version);
         cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")),
                      rows[i].resources * n_gauges(), "%s", rows[i].path);
-        check_resources(json, rows[i].kind, rows[i].resources == 3);
+        check_resources(json, rows[i].kind, rows[i].resources == 4);
         cJSON_Delete(json);
     }
     snapshot_unref(s);
@@ -257,12 +257,12 @@ Test(metrics_api, a_resource_of_two_targets_is_listed_once)
 
     sample_filler(&s->fillers[1], "other");
     json = get(CUSTOM, s);
-    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 3 * n_gauges());
+    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 4 * n_gauges());
     cJSON_Delete(json);
     (void)snprintf(s->fillers[1].target_api_version, sizeof s->fillers[1].target_api_version,
                    "batch.example/v1");
     json = get(CUSTOM, s);
-    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 4 * n_gauges());
+    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 5 * n_gauges());
     cJSON_Delete(json);
     snapshot_unref(s);
 }
@@ -271,7 +271,7 @@ Test(metrics_api, is_alive_before_the_first_turn)
 {
     cJSON *json = get(CUSTOM, NULL);
 
-    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 2 * n_gauges());
+    cr_expect_eq((size_t)cJSON_GetArraySize(in(json, "resources")), 3 * n_gauges());
     check_resources(json, "MetricValueList", false);
     cJSON_Delete(json);
 }
@@ -299,7 +299,7 @@ static void check_aggregated_group(const cJSON *item, bool custom)
     cJSON_ArrayForEach(version, in(item, "versions"))
     {
         cr_expect_str_eq(text_at(version, "freshness"), "Current");
-        cr_expect_eq((size_t)cJSON_GetArraySize(in(version, "resources")), custom ? 3 : n_gauges());
+        cr_expect_eq((size_t)cJSON_GetArraySize(in(version, "resources")), custom ? 4 : n_gauges());
         cJSON_ArrayForEach(r, in(version, "resources")) check_aggregated_resource(r, custom);
     }
 }
@@ -826,5 +826,112 @@ Test(metrics_api, a_path_of_any_length_is_answered)
         cr_expect_eq(status_of(url, s), 404, "%zu", len);
     }
     free(url);
+    snapshot_unref(s);
+}
+
+/* ---- pods ---- */
+
+#define POD(name, value)                                                                           \
+    OBJECT_AS("\"kind\":\"Pod\",\"namespace\":\"filler\",\"name\":\"" name                         \
+              "\",\"apiVersion\":\"v1\"",                                                          \
+              "brim_scale_ratio", "null", value)
+
+static void hang_pods(struct boards *boards)
+{
+    struct pods_view *v = pods_view_new();
+
+    pods_view_add_part(v, SV("miner"), SV("filler"), SV("app=miner,tier in (b,a)"));
+    pods_view_add(v, SV("miner-1"));
+    pods_view_add(v, SV("miner-2"));
+    pods_view_add_part(v, SV("other"), SV("filler"), SV("app=other"));
+    pods_view_add(v, SV("other-1"));
+    pods_view_add_part(v, SV("gone"), SV("filler"), SV("app=gone")); /* not in the snapshot */
+    pods_view_add(v, SV("gone-1"));
+    pods_view_add_part(v, SV("miner"), SV("elsewhere"), SV("app=miner,tier in (b,a)"));
+    pods_view_add(v, SV("miner-3"));
+    board_set(boards->pods, &v->value);
+}
+
+Test(metrics_api, tells_of_each_pod_what_its_policy_has)
+{
+#define MINERS POD("miner-1", "1158m") "," POD("miner-2", "1158m")
+#define PODS   CUSTOM "/namespaces/filler/pods/"
+    static const struct {
+        const char *url, *items; /* NULL: the status alone */
+        int want;
+    } rows[] = {
+        {PODS "*/brim_scale_ratio?labelSelector=app=miner,tier in (a,b)", MINERS, 200},
+        {PODS "*/brim_scale_ratio?labelSelector=tier in (a,b),app in (miner)", MINERS, 200},
+        {PODS "*/brim_scale_ratio?labelSelector=app=other", POD("other-1", "2"), 200},
+        {PODS "*/brim_scale_ratio", MINERS "," POD("other-1", "2"), 200},
+        {PODS "*/brim_scale_ratio?labelSelector=app=gone", "", 200},
+        {PODS "miner-2/brim_scale_ratio", POD("miner-2", "1158m"), 200},
+        {PODS "miner-2/brim_scale_ratio?labelSelector=x=y", POD("miner-2", "1158m"), 200},
+        {CUSTOM "/namespaces/empty/pods/*/brim_scale_ratio?labelSelector=a=b", "", 200},
+        {PODS "*/brim_scale_ratio?labelSelector=app=miner", NULL, 400},
+        {PODS "*/brim_scale_ratio?labelSelector=app=miner,tier in (a,b,c)", NULL, 400},
+        {PODS "*/brim_scale_ratio?labelSelector=app!=miner,tier in (a,b)", NULL, 400},
+        {PODS "*/brim_scale_ratio?labelSelector=app in (", NULL, 400},
+        {PODS "*/brim_filler_pods?labelSelector=app=other", NULL, 400}, /* one of six */
+        {PODS "*/brim_filler_pods?labelSelector=app=other&metricLabelSelector=state=ready", NULL,
+         200},
+        {PODS "miner-3/brim_scale_ratio", NULL, 404},
+        {PODS "gone-1/brim_scale_ratio", NULL, 404},
+        {PODS "*/nothing", NULL, 404},
+        {CUSTOM "/pods/*/brim_scale_ratio", NULL, 404},
+    };
+    struct snapshot *s = alive();
+    struct boards boards;
+
+    boards_init(&boards);
+    hang_pods(&boards);
+    sample_filler(&s->fillers[1], "other");
+    s->fillers[1].desired = 240;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct question q;
+        char want[2048];
+        cJSON *json;
+        char *items;
+        int status;
+
+        question(rows[i].url, &q);
+        q.rq.boards = &boards;
+        json = ask(&q, s, &status);
+        cr_expect_eq(status, rows[i].want, "%s: %d", rows[i].url, status);
+        (void)snprintf(want, sizeof want, "[%s]", rows[i].items != NULL ? rows[i].items : "");
+        items = cJSON_PrintUnformatted(in(json, "items"));
+        if (rows[i].items != NULL)
+            cr_expect_str_eq(items, want, "%s: %s", rows[i].url, items);
+        cJSON_free(items);
+        cJSON_Delete(json);
+    }
+    boards_done(&boards);
+    snapshot_unref(s);
+}
+
+Test(metrics_api, tells_of_pods_once_their_names_are_there_and_not_stale)
+{
+    struct snapshot *s = alive();
+    struct routes_answer a;
+    struct boards boards;
+    struct question q;
+
+    boards_init(&boards);
+    question(PODS "*/brim_scale_ratio", &q);
+    q.rq.boards = &boards;
+    routes_answer(&q.rq, s, &a);
+    cr_expect_eq(a.status, 503);
+    cr_expect_eq(a.awaits, boards.pods);
+    strbuf_done(&a.body);
+    cr_expect(board_due(boards.pods, q.rq.now));
+    hang_pods(&boards);
+    routes_answer(&q.rq, s, &a);
+    cr_expect(a.status == 200 && a.awaits == NULL);
+    strbuf_done(&a.body);
+    q.rq.now.us += 91 * US_PER_S;
+    routes_answer(&q.rq, s, &a);
+    cr_expect(a.status == 503 && a.awaits == NULL);
+    strbuf_done(&a.body);
+    boards_done(&boards);
     snapshot_unref(s);
 }
