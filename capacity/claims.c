@@ -23,13 +23,6 @@ void claims_free(struct claims *cl)
     free(cl);
 }
 
-/* Two pods of one kind ask for the same and may go to the same nodes. 0 marks a free place, so no
- * kind is 0. */
-static uint64_t kind_of(const struct pending_pod *p)
-{
-    return (p->rules->hash * 31 ^ resources_hash(&p->request)) | 1;
-}
-
 static size_t miss_place(const struct claims *cl, uint64_t kind)
 {
     size_t i = (kind * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (cl->cap_misses - 1);
@@ -212,7 +205,7 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
         return; /* it fitted nowhere, and no room came free since */
     }
     p->claim.tried = true;
-    kind = kind_of(p);
+    kind = p->kind;
     if (nominated != NULL && fits_without_filler(p, nominated)) {
         node = p->nominated;
     } else if (missed(cl, kind)) {
@@ -235,7 +228,7 @@ static void place(struct claims *cl, struct cluster *c, struct pending_pod *p, b
  */
 static void move_to_free(struct claims *cl, struct cluster *c, struct pending_pod *p)
 {
-    uint64_t kind = kind_of(p) ^ 2;
+    uint64_t kind = p->kind ^ 2;
     uint32_t node;
 
     if (p->nominated != CLUSTER_NO_NODE || missed(cl, kind))
@@ -366,6 +359,7 @@ static bool overdrawn(const struct cluster *c, const struct pending_pod *p)
 static void settle_overdrafts(struct cluster *c, struct pending_pod **pods, size_t n)
 {
     for (size_t i = n; i > 0; i--) {
+        cluster_pending_fetch(pods, n, i - 1 - CLUSTER_PENDING_AHEAD);
         if (pods[i - 1]->claim.node != CLUSTER_NO_NODE && overdrawn(c, pods[i - 1]))
             unplace(c, pods[i - 1]);
     }
@@ -385,8 +379,10 @@ static struct claims_sum pass(struct claims *cl, struct cluster *c,
     generation = cluster_room_generation(c);
     retry = cl->generation != generation;
     cl->generation = generation;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        cluster_pending_fetch(pods, n, i + CLUSTER_PENDING_AHEAD);
         update_one(cl, c, pods[i], filler, retry, now, &sum);
+    }
     return sum;
 }
 

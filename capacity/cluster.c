@@ -609,6 +609,7 @@ static void pending_update(struct cluster *c, struct pod *pod, const struct pod_
         account_admitted(c, p, p->admitted, 1);
     free(p->rules);
     p->rules = rules;
+    p->kind = (rules->hash * 31 ^ resources_hash(&p->request)) | 1;
     nominate(c, p, record->nominated.len != 0 ? want_node(c, record->nominated) : CLUSTER_NO_NODE);
     p->priority = record->priority;
     p->paid = pod->filler == CLUSTER_PAID;

@@ -80,9 +80,13 @@ struct claim {
     int64_t wait_us;   /* how long the room must stand free before it lapses; doubles each time */
 };
 
-/* A pod without a node that is not finished and not terminating; gated ones too. */
+/*
+ * A pod without a node that is not finished and not terminating; gated ones too. All of them are looked at in each
+ * evaluation, where there may be tens of thousands: what is asked of every one stands in front.
+ */
 struct pending_pod {
-    struct uid uid;
+    uint64_t kind; /* those of one ask for the same and may go to the same nodes; never 0 */
+    struct claim claim;
     uint32_t nominated; /* node index, maybe of a node without facts, or CLUSTER_NO_NODE */
     int32_t priority;
     bool paid;
@@ -93,13 +97,13 @@ struct pending_pod {
     bool ignored; /* as the caller of cluster_upsert_pod() said: makes no claim */
     bool arrived; /* was counted as an arrival of paid load; written by policy/planner.h, and by
                      cluster_release() */
+    struct uid uid;
     struct wall created;
     struct packed_rules *rules;
     struct resources request;
     struct resource_places places; /* of the request */
-    struct claim claim;
-    uint32_t admitted; /* filler: the node it was let in to, or CLUSTER_NO_NODE */
-    int filler;        /* whose it is, or CLUSTER_PAID */
+    uint32_t admitted;             /* filler: the node it was let in to, or CLUSTER_NO_NODE */
+    int filler;                    /* whose it is, or CLUSTER_PAID */
 };
 
 /* What an event changed, for counters and for urgency. */
@@ -188,6 +192,16 @@ void cluster_changed_clear(struct cluster *c);
 
 /* Pending pods, oldest first; of one creation time by uid, so that a relist gives the same. */
 struct pending_pod **cluster_pending(struct cluster *c, size_t *ret_n);
+
+/* For walks through all of them, which else wait for memory at each: asks for the front of the pod there, if there is one. */
+enum { CLUSTER_PENDING_AHEAD = 8 };
+static inline void cluster_pending_fetch(struct pending_pod *const *pods, size_t n, size_t i)
+{
+    if (i >= n)
+        return;
+    __builtin_prefetch(pods[i]);
+    __builtin_prefetch(&pods[i]->arrived); /* it may lie across two lines */
+}
 
 /* NULL: the pod is not pending. */
 const struct pending_pod *cluster_find_pending(const struct cluster *c, struct uid uid);

@@ -512,6 +512,7 @@ static size_t arrivals(struct planner *p, const struct filler *f, int64_t *ret_s
     for (size_t i = 0; i < n_pending; i++) {
         const struct pending_pod *pod = pods[i];
 
+        cluster_pending_fetch(pods, n_pending, i + CLUSTER_PENDING_AHEAD);
         if (!pod->arrived && pod->claim.node != CLUSTER_NO_NODE &&
             fit_node(f->fit, pod->claim.node).eligible)
             VEC_PUSH(p->arrivals, n, p->cap_arrivals, pod->request.at[RESOURCE_CPU]);
@@ -551,8 +552,10 @@ static void learn(struct planner *p, struct mono now)
         }
     }
     pods = cluster_pending(p->cluster, &n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        cluster_pending_fetch(pods, n, i + CLUSTER_PENDING_AHEAD);
         pods[i]->arrived |= pods[i]->claim.node != CLUSTER_NO_NODE;
+    }
     p->n_bound = 0;
 }
 

@@ -478,6 +478,25 @@ Test(claims, are_tried_again_when_their_pod_changes)
     world_done(&w);
 }
 
+/* Pods of one kind are not tried twice in a pass. */
+Test(claims, a_pod_is_not_judged_by_another_one_that_fits_nowhere)
+{
+    const struct label elsewhere = {SV("zone"), SV("b")};
+    struct world w = world_new();
+    struct pod_record picky = make_pod(2, 3000, NULL);
+
+    picky.rules.node_selector = &elsewhere;
+    picky.rules.n_node_selector = 1;
+    add_node(w.c, "n1", 10000);
+    put(w.c, make_pod(1, 50000, NULL), CLUSTER_PAID);
+    put(w.c, picky, CLUSTER_PAID);
+    put(w.c, make_pod(3, 3000, NULL), CLUSTER_PAID);
+    put(w.c, make_pod(4, 50000, NULL), CLUSTER_PAID);
+    cr_assert_eq(update(&w).pods, 1);
+    cr_assert_eq(fit_sum(w.fit).slots, 7);
+    world_done(&w);
+}
+
 Test(claims, of_the_youngest_give_way_on_a_node_that_lost_room)
 {
     struct world w = world_new();
