@@ -6,6 +6,7 @@
 #include "agent/serve/metrics/metrics_ask.h"
 #include "agent/serve/metrics/metrics_fail.h"
 #include "agent/serve/nodes_json.h"
+#include "agent/serve/openapi.h"
 #include "agent/serve/room_api.h"
 #include "agent/serve/status_json.h"
 
@@ -185,6 +186,7 @@ static const struct route routes[] = {
     {"/api/v1/nodes", false, "what is on each node, by columns; ?names=1", answer_nodes},
     {"/api/v1/room", false, "how many pods like this fit, and why no more; ?cpu=1&memory=2Gi, …",
      room_api_answer},
+    {"/api/v1/openapi.json", false, "all of this as an OpenAPI document", openapi_answer},
 };
 
 static void answer_root(const struct routes_request *rq, const struct snapshot *s,

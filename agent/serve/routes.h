@@ -15,6 +15,7 @@
  *                            price, advice=1 as the flags of `brim report`; made elsewhere (report_desk.h); 404 without history
  *     /api/v1/nodes          JSON (nodes_json.h); ?names=1 with their names; 503 while there is none
  *                            (awaits)
+ *     /api/v1/openapi.json   JSON: the OpenAPI document of all these but /apis (openapi.h)
  *     /api/v1/room           JSON: how many pods like this one would fit (room_api.h); 503 alike
  *
  *     /apis/...              the metrics APIs of Kubernetes (metrics/metrics_api.h), as far as they were

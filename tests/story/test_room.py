@@ -57,6 +57,14 @@ def room(agent, query):
         return json.load(e)
 
 
+def is_ready(agent):
+    try:
+        with urllib.request.urlopen(agent.url + "/readyz", timeout=10 * PATIENCE) as answer:
+            return answer.status == 200
+    except urllib.error.HTTPError:
+        return False
+
+
 def pod(name, spec, requests, **more):
     requests = dict(requests, **{k: v for k, v in requests.items() if "/" in k})
     container = {"name": "c", "image": "x", "resources": {"requests": requests, "limits": {k: v for k, v in requests.items() if "/" in k}}}
@@ -104,9 +112,9 @@ class Room(unittest.TestCase):
         with self.cluster(filler=5, gate=False) as p:
             self.settled(p, 5)
             with Agent(p, policy=stage.POLICY, args=("--dry-run",)) as agent:
-                agent.wait_log("pods listed")
+                wait_until(lambda: is_ready(agent), 20, "pods and nodes to be listed")
                 first = room(agent, "cpu=1")  # of the first who asks, too
-                self.assertEqual(first["v"], 1, first)
+                self.assertEqual(first.get("v"), 1, first)
                 for query, spec, requests in SHAPES:
                     self.assertIsNone(self.same(agent, p, query, spec, requests))
                 self.assertEqual(room(agent, "cpu=1&example.com/none=1")["now"]["fits"], 0)
