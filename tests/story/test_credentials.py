@@ -277,7 +277,7 @@ class Rig(unittest.TestCase):
         kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         return subprocess.run([test_pocket.BRIM, *args, "--kubeconfig", kubeconfig or self.path("kubeconfig")],
                               env={**kept, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=60)
+                              timeout=100)
 
     def works(self, **env):
         run = self.brim("capacity", **env)
@@ -331,6 +331,12 @@ class Programs(Rig):
         self.kubeconfig(user)
         self.fails("interactiveMode: Always")
         self.assertEqual([seen for seen in self.front.seen if seen[0] != "unknown"], [], "nothing is sent without a token")
+
+    def test_a_program_that_never_ends_is_killed_with_what_it_started(self):
+        self.kubeconfig(self.plugin("sleep 1000 & echo $! >%s; wait" % self.path("pid")))
+        self.fails("plugin' did not end within 60 s")
+        with contextlib.suppress(FileNotFoundError):
+            self.assertIn(") Z ", read("/proc/%s/stat" % read(self.path("pid")).strip()))
 
     def test_an_agent_gets_a_new_token_when_the_old_one_is_refused(self):
         self.front.tokens.add("t1")
