@@ -103,6 +103,14 @@ bool act_answered(struct act *a, bool down, bool ok, struct mono now)
     return !ok || overtook;
 }
 
+void act_told_to_wait(struct act *a, bool down, int64_t us, struct mono now)
+{
+    struct mono at = mono_plus_us(now, min_i64(us, ACT_TOLD_LAST_US));
+
+    if (!down)
+        a->grow.at.us = max_i64(a->grow.at.us, at.us);
+}
+
 bool act_altered(struct act *a, bool down, struct mono now)
 {
     bool overtook = end_write(a);

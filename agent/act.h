@@ -17,6 +17,8 @@
  * - After a failed write: again after a back-off that doubles from ACT_RETRY_FIRST_US to
  *   ACT_RETRY_LAST_US. Growth and yields have one each: no yield waits for a growth that failed. A
  *   write that goes through ends both.
+ * - Where the API server told a growth to wait (429, 503 with Retry-After) none goes out before, for ACT_TOLD_LAST_US
+ *   at most. Yields go by their own back-off: a pod waits for them, and one each 10 s at most is no load.
  * - A write that is answered with another count (admission may set it) is not repeated at once either:
  *   after 1, 2, 4 … 64 s, from ACT_ALTERED_FIRST_US to ACT_ALTERED_LAST_US. An urgent yield does not
  *   wait for that: it goes out once for each report of a pod.
@@ -36,6 +38,7 @@
 #define ACT_OVERTAKE_US      (500 * US_PER_MS)
 #define ACT_RETRY_FIRST_US   (200 * US_PER_MS)
 #define ACT_RETRY_LAST_US    (10 * US_PER_S)
+#define ACT_TOLD_LAST_US     (300 * US_PER_S)
 #define ACT_ALTERED_FIRST_US (1 * US_PER_S)
 #define ACT_ALTERED_LAST_US  (64 * US_PER_S)
 #define ACT_MARK_US          (1 * US_PER_S)
@@ -92,6 +95,8 @@ struct act_result act_step(struct act *a, const struct act_facts *facts, struct 
 /* A write was answered, one for fewer (`down`) or for more. Returns true if the target should be read
  * again, because writes overtook each other or this one failed. */
 bool act_answered(struct act *a, bool down, bool ok, struct mono now);
+/* Behind act_answered() of one that failed: the server told to wait so long. */
+void act_told_to_wait(struct act *a, bool down, int64_t us, struct mono now);
 /* The same of one that went through, but with another count than was asked for. */
 bool act_altered(struct act *a, bool down, struct mono now);
 

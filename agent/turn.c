@@ -760,7 +760,7 @@ void turn_run(void *self)
 }
 
 void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64_t answered,
-                  const struct err *err)
+                  const struct client_problem *problem)
 {
     struct turn_filler *tf = t->fillers[filler];
     struct mono now = now_of(t);
@@ -771,8 +771,8 @@ void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64
     if (answered != replicas)
         again = act_altered(&tf->act, down, now);
     else
-        again = act_answered(&tf->act, down, err == NULL, now);
-    if (err == NULL) {
+        again = act_answered(&tf->act, down, problem == NULL, now);
+    if (problem == NULL) {
         /* The answer of an older write says nothing of what the target has now. */
         if (answered == workload_view(tf->workload)->replicas)
             planner_wrote(t->parts.facts->planner, filler, answered, now);
@@ -781,7 +781,10 @@ void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64
         tf->scale_errors_total++;
         t->parts.facts->fillers[filler].urgent_served = false;
         log_warn("the target could not be scaled", F_SV("policy", tf->policy->name),
-                 F_INT("to", replicas), F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
+                 F_INT("to", replicas), F_STR("kind", err_kind_name(problem->err.kind)),
+                 F_ERR(&problem->err));
+        if (problem->retry_after_s > 0)
+            act_told_to_wait(&tf->act, down, problem->retry_after_s * US_PER_S, now);
     }
     if (again)
         workload_refresh(tf->workload);

@@ -161,7 +161,7 @@ void turn_run(void *self);
 
 /* A write of a filler's target was answered, as workload_handler.written() tells. */
 void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64_t answered,
-                  const struct err *err);
+                  const struct client_problem *problem);
 /* So were an admission and a deletion cost (places.h). */
 void turn_admitted(struct turn *t, int filler, struct uid uid, bool ok);
 void turn_costed(struct turn *t, int filler, struct uid uid, int32_t cost, bool ok);

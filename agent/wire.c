@@ -212,14 +212,15 @@ static void template_read(void *self, const struct pod_record *pod)
 }
 
 static void written(void *self, bool down, int64_t replicas, int64_t answered,
-                    const struct err *err)
+                    const struct client_problem *problem)
 {
     struct lane *l = self;
+    const struct err *err = problem != NULL ? &problem->err : NULL;
 
     if (l->policy != NULL) {
         if (!l->found_kept && was_written(l))
             keep_found(l->agent);
-        turn_written(&l->agent->turn, l->filler, down, replicas, answered, err);
+        turn_written(&l->agent->turn, l->filler, down, replicas, answered, problem);
         return;
     }
     if (err != NULL)

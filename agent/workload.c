@@ -311,7 +311,7 @@ static void written(void *self, const struct scale_result *result)
     if (result->problem != NULL) {
         if (result->problem->err.kind == ERR_NOT_FOUND)
             scale_failed(w, &result->problem->err);
-        w->handler.written(w->handler.self, down, replicas, replicas, &result->problem->err);
+        w->handler.written(w->handler.self, down, replicas, replicas, result->problem);
         return;
     }
     /* Writes may overtake each other: an older one's answer says nothing about what is now. */

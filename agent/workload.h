@@ -62,11 +62,11 @@ struct workload_handler {
     void (*changed)(void *self);
     /* The pod template, decoded; valid during the call. */
     void (*template_read)(void *self, const struct pod_record *pod);
-    /* A write was answered, one by workload_shrink() (`down`) or by workload_grow(): err is NULL if
+    /* A write was answered, one by workload_shrink() (`down`) or by workload_grow(): problem is NULL if
      * it went through. `answered` is then the count that the API server set, which admission may
      * have made another one than `replicas`, what was asked for; else it is `replicas`. */
     void (*written)(void *self, bool down, int64_t replicas, int64_t answered,
-                    const struct err *err);
+                    const struct client_problem *problem);
     void *self;
 };
 

@@ -132,6 +132,31 @@ Test(act, a_failed_write_is_tried_again_after_a_growing_pause)
     cr_assert_eq(act_step(&a, &down, at_ms(t)).move, ACT_SHRINK, "a success forgets the pause");
 }
 
+Test(act, growth_waits_as_it_is_told_and_yields_do_not)
+{
+    static const struct {
+        int64_t told_us, until_ms;
+    } rows[] = {{30 * US_PER_S, 31000}, {50 * US_PER_MS, 1200}, {86400 * US_PER_S, 301000}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct act a = {0};
+        struct act_facts up = want(4, 10), down = want(10, 4);
+
+        (void)act_step(&a, &up, at_ms(0));
+        cr_assert_eq(act_step(&a, &up, at_ms(1000)).move, ACT_GROW);
+        cr_assert(act_answered(&a, false, false, at_ms(1000)));
+        act_told_to_wait(&a, false, rows[i].told_us, at_ms(1000));
+        (void)act_step(&a, &up, at_ms(1001));
+        cr_assert_eq(act_step(&a, &up, at_ms(1100)).wake.us, at_ms(rows[i].until_ms).us, "row %zu",
+                     i);
+        down.urgent = down.helpless = true;
+        cr_assert_eq(act_step(&a, &down, at_ms(1200)).move, ACT_SHRINK);
+        cr_assert(act_answered(&a, true, false, at_ms(1200)));
+        act_told_to_wait(&a, true, rows[i].told_us, at_ms(1200));
+        cr_assert_eq(act_step(&a, &down, at_ms(1200)).wake.us, at_ms(1400).us, "row %zu", i);
+    }
+}
+
 Test(act, a_count_that_admission_changes_is_asked_for_ever_more_seldom)
 {
     struct act a = {0};

@@ -50,9 +50,10 @@ struct world {
     long paid_cores;     /* in pods of two */
     long fixed_replicas; /* what a webhook makes of any count that is written; 0: there is none */
     int scale_reads, patches;
-    bool hold_patches; /* they stay unanswered */
-    bool hold_lists;   /* so do lists of all pods */
-    bool mute;         /* nothing is told of pods and nodes, nor answered */
+    bool hold_patches;  /* they stay unanswered */
+    bool hold_lists;    /* so do lists of all pods */
+    int told_to_wait_s; /* scale patches are answered 429 */
+    bool mute;          /* nothing is told of pods and nodes, nor answered */
     /* Of a paid pod that the scheduler found no room for, told of by the small watch alone. */
     long waiting_cores;
     int version;             /* of the target */
@@ -240,6 +241,11 @@ static void answer_scale(struct world *w, struct transfer *t)
         fake_json(t, w->missing ? 404 : 500,
                   w->missing ? "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\"}"
                              : "{\"kind\":\"Status\",\"code\":500}");
+        return;
+    }
+    if (patch && w->told_to_wait_s != 0) {
+        w->patches++;
+        fake_reply(t, 429, "text/plain", w->told_to_wait_s, "Too many requests.");
         return;
     }
     if (patch) {
@@ -1185,4 +1191,22 @@ Test(turn, on_facts_that_nobody_vouches_for_is_done_what_the_policy_says)
         cr_assert_eq(w.replicas, 66, "%s: is %ld afterwards", rows[i].then, w.replicas);
         world_done(&w);
     }
+}
+
+Test(turn, growth_waits_as_the_server_tells_it)
+{
+    struct world w;
+
+    world_init(&w, 0, 30);
+    w.told_to_wait_s = 40;
+    live(&w, 65000);
+    cr_assert_eq(w.patches, 1, "%d patches", w.patches);
+    live(&w, 7000);
+    cr_assert_eq(w.patches, 2, "%d patches", w.patches);
+    w.told_to_wait_s = 0;
+    live(&w, 32000);
+    cr_assert_eq(w.replicas, 0);
+    live(&w, 7000);
+    cr_assert_eq(w.replicas, 66, "is %ld", w.replicas);
+    world_done(&w);
 }
