@@ -36,12 +36,12 @@ static void template_read(void *self UNUSED, const struct pod_record *pod UNUSED
 }
 
 static void written(void *self, bool down UNUSED, int64_t replicas UNUSED, int64_t answered UNUSED,
-                    const struct err *err)
+                    const struct client_problem *problem)
 {
     struct world *w = self;
 
     if (w->restore != NULL)
-        restore_answered(w->restore, err);
+        restore_answered(w->restore, problem != NULL ? &problem->err : NULL);
 }
 
 static void done(void *self)
