@@ -156,6 +156,7 @@ Test(scale, guards_its_patches)
     cr_assert_str_eq(t->content_type, "application/merge-patch+json");
     cr_assert_str_eq(t->body, "{\"metadata\":{\"uid\":\"u1\"},\"spec\":{\"replicas\":3}}");
     cr_assert_eq(t->channel, CHANNEL_CONTROL);
+    cr_assert_eq(t->timeout_us, 10 * US_PER_S);
     fake_json(t, 409,
               "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"uid\",\"reason\":"
               "\"Conflict\",\"code\":409}");

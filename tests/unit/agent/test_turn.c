@@ -52,6 +52,7 @@ struct world {
     int scale_reads, patches;
     bool hold_patches;  /* they stay unanswered */
     bool hold_lists;    /* so do lists of all pods */
+    bool second_node;   /* n2, of 20 cores */
     int told_to_wait_s; /* scale patches are answered 429 */
     bool mute;          /* nothing is told of pods and nodes, nor answered */
     /* Of a paid pod that the scheduler found no room for, told of by the small watch alone. */
@@ -310,7 +311,12 @@ static void answer(struct world *w, struct transfer *t)
                           "{\"kind\":\"NodeList\","
                           "\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[{\"metadata\":{"
                           "\"name\":\"n1\",\"uid\":\"n1\"},\"spec\":{},\"status\":{\"allocatable\":"
-                          "{\"cpu\":\"100\",\"memory\":\"1Ti\",\"pods\":\"500\"}}}]}");
+                          "{\"cpu\":\"100\",\"memory\":\"1Ti\",\"pods\":\"500\"}}}%s]}",
+                          w->second_node
+                              ? ",{\"metadata\":{\"name\":\"n2\",\"uid\":\"n2\"},\"spec\":{},"
+                                "\"status\":{\"allocatable\":{\"cpu\":\"20\",\"memory\":\"1Ti\","
+                                "\"pods\":\"500\"}}}"
+                              : "");
     } else if (path_is(t, "/apis/autoscaling/")) {
         (void)strbuf_addf(&body, "{\"items\":[%s]}",
                           w->owned ? "{\"metadata\":{\"name\":\"other\",\"namespace\":\"filler\"},"
@@ -1207,6 +1213,22 @@ Test(turn, growth_waits_as_the_server_tells_it)
     live(&w, 32000);
     cr_assert_eq(w.replicas, 0);
     live(&w, 7000);
+    cr_assert_eq(w.replicas, 66, "is %ld", w.replicas);
+    world_done(&w);
+}
+
+Test(turn, a_node_that_a_new_list_does_not_name_is_gone)
+{
+    struct world w;
+
+    world_init(&w, 0, 30);
+    w.second_node = true;
+    live(&w, 30000);
+    cr_assert_eq(w.replicas, 86, "is %ld", w.replicas);
+    w.second_node = false;
+    watch_stop(w.nodes);
+    watch_start(w.nodes);
+    live(&w, 1000);
     cr_assert_eq(w.replicas, 66, "is %ld", w.replicas);
     world_done(&w);
 }

@@ -206,6 +206,7 @@ Test(watch, lists_page_by_page_and_then_streams)
         cr_assert_null(strstr(t->path, "resourceVersion"), "%s", t->path);
         cr_assert_str_eq(t->accept, CLIENT_PROTOBUF);
         cr_assert_eq(t->channel, CHANNEL_WATCH);
+        cr_assert_eq(t->timeout_us, CLIENT_TIMEOUT_US, "a page has an end");
         fake_json(t, 200, LIST("10", "to/k=", POD("a", "5") "," POD("b", "6")));
         cr_assert_eq(r.mirror.synceds, 0);
         fake_json(expect(&r, "continue=to%2Fk%3D"), 200, LIST("10", "", POD("c", "7")));
@@ -692,6 +693,21 @@ Test(watch, lists_when_the_server_breaks_stream_after_stream)
     fake_json(expect(&r, "resourceVersionMatch=NotOlderThan&resourceVersion=10"), 200,
               LIST("12", "", POD("a", "5")));
     (void)expect(&r, "resourceVersion=12");
+    rig_done(&r);
+}
+
+Test(watch, goes_on_with_the_page_before_which_it_was_told_to_wait)
+{
+    struct rig r;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500"), 200, LIST("10", "tok", POD("a", "5")));
+    fake_reply(expect(&r, "continue=tok"), 429, "text/plain", 7, "slow down");
+    fake_advance(&r.fake, 7 * US_PER_S);
+    fake_json(expect(&r, "continue=tok"), 200, LIST("10", "", POD("b", "6")));
+    cr_assert_eq(r.mirror.begins, 1);
+    cr_assert_eq(r.mirror.n, 2);
     rig_done(&r);
 }
 
