@@ -1,5 +1,6 @@
 #include "storage/groups.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -28,7 +29,7 @@ size_t groups_sample_bytes(const struct groups_sample *s)
     return offsetof(struct groups_sample, at) + s->n * sizeof *s->at;
 }
 
-static const struct groups_one *find_one(const struct groups_sample *s, const char *value)
+static struct groups_one *find_one(struct groups_sample *s, const char *value)
 {
     for (size_t i = 0; i < s->n; i++) {
         if (strcmp(s->at[i].value, value) == 0)
@@ -37,35 +38,54 @@ static const struct groups_one *find_one(const struct groups_sample *s, const ch
     return NULL;
 }
 
-/* Means, rounded at once: what stays the same does so however often. NULL: it had no nodes then. */
-static void merge_one(struct groups_one *to, const struct groups_one *later, int64_t mine,
-                      int64_t theirs)
+static struct groups_one *new_one(struct groups_sample *s, const char *value)
+{
+    struct groups_one *one = &s->at[s->n++];
+
+    *one = (struct groups_one){0};
+    (void)snprintf(one->value, sizeof one->value, "%s", value);
+    return one;
+}
+
+/* Where a group of that name counts: the last place is that of all others. */
+static struct groups_one *place_of(struct groups_sample *s, const char *value)
+{
+    struct groups_one *one = find_one(s, value);
+    size_t named = s->n - (find_one(s, GROUPS_OTHER) != NULL);
+
+    if (one != NULL)
+        return one;
+    if (named < GROUPS_MAX || strcmp(value, GROUPS_OTHER) == 0)
+        return new_one(s, value);
+    one = find_one(s, GROUPS_OTHER);
+    return one != NULL ? one : new_one(s, GROUPS_OTHER);
+}
+
+/* Groups that count in one place at the same time are one. */
+static void add_beside_one(struct groups_one *to, const struct groups_one *from)
 {
     for (int k = 0; k < GROUP_FIELD_COUNT_; k++) {
-        __int128 sum =
-            (__int128)to->at[k] * mine + (later != NULL ? (__int128)later->at[k] * theirs : 0);
-
-        to->at[k] = (int64_t)((sum + (mine + theirs) / 2) / (mine + theirs));
+        to->at[k] += from->at[k];
+        to->rest[k] += from->rest[k];
     }
 }
 
-/* A group that is there in one of both had no nodes in the other. */
 void groups_merge(struct groups_sample *into, const struct groups_sample *later)
 {
     int64_t mine = into->merged + 1, theirs = later->merged + 1;
+    struct groups_one at[COUNT_OF(into->at)] = {0}; /* the later one's, by their places */
 
     if (strcmp(into->label, later->label) != 0) {
         memcpy(into, later, groups_sample_bytes(later));
         return;
     }
-    for (size_t i = 0; i < later->n; i++) {
-        if (find_one(into, later->at[i].value) == NULL && into->n < COUNT_OF(into->at)) {
-            into->at[into->n] = (struct groups_one){0};
-            memcpy(into->at[into->n++].value, later->at[i].value, sizeof later->at[i].value);
-        }
+    for (size_t i = 0; i < later->n; i++)
+        add_beside_one(&at[place_of(into, later->at[i].value) - into->at], &later->at[i]);
+    for (size_t i = 0; i < into->n; i++) {
+        for (int k = 0; k < GROUP_FIELD_COUNT_; k++)
+            sample_mean(&into->at[i].at[k], &into->at[i].rest[k], mine, at[i].at[k], at[i].rest[k],
+                        theirs);
     }
-    for (size_t i = 0; i < into->n; i++)
-        merge_one(&into->at[i], find_one(later, into->at[i].value), mine, theirs);
     into->merged += theirs;
 }
 

@@ -55,13 +55,18 @@ struct groups_sample {
     struct groups_one {
         char value[GROUPS_VALUE_SIZE];
         int64_t at[GROUP_FIELD_COUNT_];
+        int64_t rest[GROUP_FIELD_COUNT_]; /* as of struct sample */
     } at[GROUPS_MAX + 1];
 };
 
 /* Bytes of one with so many groups: what lies behind them need not be copied. */
 size_t groups_sample_bytes(const struct groups_sample *s);
 
-/* Takes a later sample of the same policy into one: means of all. Of another label: it becomes the later one. */
+/*
+ * Takes a later sample of the same policy into one: means of all, rounded once, as sample_merge(); a group that is not in one of both had
+ * no nodes then. Of another label: it becomes the later one. Where that makes more than GROUPS_MAX groups the further ones are
+ * GROUPS_OTHER: which of them that are depends on the order, not what all come to.
+ */
 void groups_merge(struct groups_sample *into, const struct groups_sample *later);
 
 /* What a group came to over some time, in thousandths (of a core, of a node, of a pod). */

@@ -161,12 +161,23 @@ void sample_add_node(struct sample *s, int64_t allocatable_milli, int64_t free_m
     s->at[SAMPLE_NODE_FIT + class_of_fit(fit)]++;
 }
 
+void sample_mean(int64_t *at, int64_t *rest, int64_t mine, int64_t their_at, int64_t their_rest,
+                 int64_t theirs)
+{
+    __int128 sum = (__int128)*at * mine + *rest + (__int128)their_at * theirs + their_rest;
+    int64_t n = mine + theirs;
+    __int128 twice = 2 * sum + n, mean = twice / (2 * n) - (twice % (2 * n) < 0);
+
+    *at = (int64_t)mean;
+    *rest = (int64_t)(sum - mean * n);
+}
+
 void sample_merge(struct sample *into, const struct sample *later)
 {
     int64_t mine = into->merged + 1, theirs = later->merged + 1;
 
     for (int i = 0; i < SAMPLE_SET_POINT; i++)
-        into->at[i] += (int64_t)((__int128)(later->at[i] - into->at[i]) * theirs / (mine + theirs));
+        sample_mean(&into->at[i], &into->rest[i], mine, later->at[i], later->rest[i], theirs);
     for (int i = SAMPLE_SET_POINT; i < SAMPLE_COUNT_; i++)
         into->at[i] = later->at[i];
     into->merged += theirs;

@@ -60,6 +60,8 @@ struct sample {
     int64_t t_ms;
     int64_t merged; /* how many further samples it stands for */
     int64_t at[SAMPLE_COUNT_];
+    /* Of one that stands for others: what the amounts' sums are above so many times their rounded means. Not in files. */
+    int64_t rest[SAMPLE_SET_POINT];
 };
 
 /* Counts one more node into the fields of nodes, which begin at 0. O(1). */
@@ -67,9 +69,16 @@ void sample_add_node(struct sample *s, int64_t allocatable_milli, int64_t free_m
 
 /*
  * Takes a later sample of the same policy into `into`: amounts become the mean of all, pods and counts the newest, the time stays
- * the oldest, so that the sums of a report stay right.
+ * the oldest, so that the sums of a report stay right. Means are rounded once: some samples come to the same in whatever order
+ * neighbours are merged.
  */
 void sample_merge(struct sample *into, const struct sample *later);
+/*
+ * The mean of `mine` amounts that are `at` on average, with a rest as in struct sample, and of `theirs`: rounded, halves up. Beyond
+ * 2^62 * (mine + theirs) it may be any.
+ */
+void sample_mean(int64_t *at, int64_t *rest, int64_t mine, int64_t their_at, int64_t their_rest,
+                 int64_t theirs);
 
 /* How long it holds if no other comes, in ms. */
 int64_t sample_hold_ms(const struct sample *s);

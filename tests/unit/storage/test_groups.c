@@ -560,6 +560,98 @@ Test(groups, samples_that_had_to_wait_are_merged)
     cr_assert_eq(a.t_ms, T0 + 20000);
 }
 
+/* The mean of so many, rounded, halves up. */
+static int64_t rounded(int64_t sum, int64_t n)
+{
+    int64_t twice = 2 * sum + n, down = twice / (2 * n);
+
+    return down - (twice % (2 * n) < 0);
+}
+
+enum { MERGED = 24, NAMES = 5 };
+
+/* What is expected is summed apart, and rounded at the end. */
+static void expect_merged(const struct groups_sample *got,
+                          const int64_t sums[NAMES][GROUP_FIELD_COUNT_], int64_t n)
+{
+    cr_assert_eq(got->merged, n - 1);
+    cr_assert_eq(got->t_ms, T0);
+    for (size_t i = 0; i < got->n; i++) {
+        const int64_t *sum = sums[got->at[i].value[0] - 'a'];
+
+        for (int k = 0; k < GROUP_FIELD_COUNT_; k++)
+            cr_assert_eq(got->at[i].at[k], rounded(sum[k], n), "%s %s: %lld of %lld / %lld",
+                         got->at[i].value, group_field_name((enum group_field)k),
+                         (long long)got->at[i].at[k], (long long)sum[k], (long long)n);
+    }
+}
+
+/* Neighbours in any order: each round takes a random one into the one before it. */
+Test(groups, merging_in_any_order_comes_to_the_same)
+{
+    struct random r = random_start("groups/merging");
+
+    for (int round = 0; round < 300; round++) {
+        struct groups_sample all[MERGED];
+        int64_t sums[NAMES][GROUP_FIELD_COUNT_] = {0};
+        size_t n = (size_t)random_in(&r, 2, MERGED), left = n, names = 0;
+
+        for (size_t i = 0; i < n; i++) {
+            all[i] = sample_at(T0 + (int64_t)i * 10000, ZONE);
+            for (size_t k = 0; k < NAMES; k++) {
+                struct groups_one *one = &all[i].at[all[i].n];
+
+                if (!random_percent(&r, 60))
+                    continue;
+                *one = (struct groups_one){.value = {(char)('a' + k)}};
+                names |= (size_t)1 << k;
+                for (int f = 0; f < GROUP_FIELD_COUNT_; f++) {
+                    one->at[f] = random_in(&r, 0, f == GROUP_NODES ? 3 : 100000);
+                    sums[k][f] += one->at[f];
+                }
+                all[i].n++;
+            }
+        }
+        for (; left > 1; left--) {
+            size_t at = (size_t)random_in(&r, 1, (int64_t)left - 1);
+
+            groups_merge(&all[at - 1], &all[at]);
+            memmove(&all[at], &all[at + 1], (left - at - 1) * sizeof *all);
+        }
+        cr_assert_eq(all[0].n, (size_t)__builtin_popcountll(names));
+        expect_merged(&all[0], sums, (int64_t)n);
+    }
+}
+
+/* Each sample has as many groups as there may be, and no two the same ones. */
+Test(groups, what_has_no_place_in_a_merged_sample_counts_with_all_others)
+{
+    struct groups_sample held = sample_at(T0, ZONE);
+    int64_t paid = 0;
+
+    for (int i = 0; i < 4; i++) {
+        struct groups_sample next = sample_at(T0 + i * 10000, ZONE);
+        char name[GROUPS_VALUE_SIZE];
+
+        for (int k = 0; k < GROUPS_MAX; k++) {
+            (void)snprintf(name, sizeof name, "node-%d-%d", i, k);
+            add_group(&next, name, 1, 400 * (k + 1), 0);
+        }
+        if (i == 2)
+            add_group(&next, GROUPS_OTHER, 9, 4000, 0);
+        if (i == 0)
+            held = next;
+        else
+            groups_merge(&held, &next);
+    }
+    cr_assert_eq(held.n, GROUPS_MAX + 1);
+    for (size_t i = 0; i < held.n; i++)
+        paid += held.at[i].at[GROUP_PAID];
+    cr_assert_str_eq(held.at[GROUPS_MAX].value, GROUPS_OTHER);
+    cr_assert_eq(paid, (4 * 400 * GROUPS_MAX * (GROUPS_MAX + 1) / 2 + 4000) / 4);
+    cr_assert_eq(held.at[0].at[GROUP_PAID], 100);
+}
+
 /* A full disk may keep samples waiting for long. */
 Test(groups, what_stays_the_same_is_the_same_however_often_it_is_merged)
 {

@@ -168,6 +168,42 @@ Test(history, merges_samples_into_their_mean)
     cr_assert_eq(sample_hold_ms(&a), 50000);
 }
 
+/* Means are those of all, rounded once, halves up, in whatever order neighbours are merged. */
+Test(history, merging_samples_in_any_order_comes_to_the_same)
+{
+    enum { MOST = 40 };
+    struct random r = random_start("history/merging");
+
+    for (int round = 0; round < 300; round++) {
+        static struct sample all[MOST];
+        int64_t n = random_in(&r, 2, MOST), left = n, sums[SAMPLE_SET_POINT] = {0}, last;
+
+        for (int64_t i = 0; i < n; i++) {
+            all[i] = (struct sample){.policy = "p", .t_ms = i * 10000};
+            for (int k = 0; k < SAMPLE_COUNT_; k++)
+                all[i].at[k] = random_in(&r, -5, k % 2 == 0 ? 5 : 1000000);
+            for (int k = 0; k < SAMPLE_SET_POINT; k++)
+                sums[k] += all[i].at[k];
+        }
+        last = all[n - 1].at[SAMPLE_REPLICAS];
+        for (; left > 1; left--) {
+            int64_t at = random_in(&r, 1, left - 1);
+
+            sample_merge(&all[at - 1], &all[at]);
+            memmove(&all[at], &all[at + 1], (size_t)(left - at - 1) * sizeof *all);
+        }
+        cr_assert(all[0].merged == n - 1 && all[0].t_ms == 0);
+        cr_assert_eq(all[0].at[SAMPLE_REPLICAS], last);
+        for (int k = 0; k < SAMPLE_SET_POINT; k++) {
+            int64_t twice = 2 * sums[k] + n, mean = twice / (2 * n) - (twice % (2 * n) < 0);
+
+            cr_assert_eq(all[0].at[k], mean, "%s: %lld of %lld / %lld",
+                         sample_field_name((enum sample_field)k), (long long)all[0].at[k],
+                         (long long)sums[k], (long long)n);
+        }
+    }
+}
+
 Test(history, counts_nodes_by_what_is_free_and_by_what_fits)
 {
     static const struct {
