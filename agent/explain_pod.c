@@ -141,12 +141,13 @@ static void show_text(struct explainer *e, const struct pod_record *pod,
 {
     const char *why = why_not_counted(pod);
 
-    (void)strbuf_addf(&e->out, "%.*s/%.*s: %s, ", SV_ARG(pod->ns), SV_ARG(pod->name),
-                      pod_phase_name(pod->phase));
-    if (pod->node.len != 0)
-        (void)strbuf_addf(&e->out, "on node %.*s\n", SV_ARG(pod->node));
-    else
-        (void)strbuf_add(&e->out, SV("no node\n"));
+    (void)strbuf_add_shown(&e->out, pod->ns);
+    (void)strbuf_add_char(&e->out, '/');
+    (void)strbuf_add_shown(&e->out, pod->name);
+    (void)strbuf_addf(&e->out, ": %s, %s", pod_phase_name(pod->phase),
+                      pod->node.len != 0 ? "on node " : "no node");
+    (void)strbuf_add_shown(&e->out, pod->node);
+    (void)strbuf_add_char(&e->out, '\n');
     (void)strbuf_add(&e->out, strbuf_sv(&e->steps));
     (void)strbuf_add(&e->out, SV("request: cpu "));
     jsonw_milli_text(&e->out, pod->request.at[RESOURCE_CPU]);

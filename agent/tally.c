@@ -222,7 +222,7 @@ static void table_row(const struct tally *t, const struct tally_row *row, int na
 {
     char text[CELL_SIZE];
 
-    (void)strbuf_addf(out, "%-*s", name_width, row->name != NULL ? row->name : "TOTAL");
+    (void)strbuf_add_shown_left(out, sv_from(row->name != NULL ? row->name : "TOTAL"), name_width);
     for (size_t i = 0; i < COUNT_OF(columns); i++) {
         if (columns[i].wide && !wide)
             continue;
@@ -330,20 +330,6 @@ void tally_yaml(const struct tally *t, struct strbuf *out)
 }
 
 /* RFC 4180: in quotes where it must be, quotes doubled. */
-static void csv_text(struct strbuf *out, const char *text)
-{
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        (void)strbuf_add(out, sv_from(text));
-        return;
-    }
-    (void)strbuf_add_char(out, '"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"')
-            (void)strbuf_add_char(out, '"');
-        (void)strbuf_add_char(out, *text);
-    }
-    (void)strbuf_add_char(out, '"');
-}
 
 void tally_csv(const struct tally *t, struct strbuf *out)
 {
@@ -356,7 +342,7 @@ void tally_csv(const struct tally *t, struct strbuf *out)
     for (size_t i = 0; i < t->len; i++) {
         const struct tally_row *row = &t->at[i];
 
-        csv_text(out, row->name);
+        (void)strbuf_add_csv(out, sv_from(row->name));
         (void)strbuf_addf(out, ",%lld,%s,%s", (long long)row->nodes, row->ready ? "true" : "false",
                           row->schedulable ? "true" : "false");
         for (int k = 0; k < TALLY_COUNT_; k++) {
@@ -365,7 +351,7 @@ void tally_csv(const struct tally *t, struct strbuf *out)
         }
         if (t->has_fits) {
             (void)strbuf_add_char(out, ',');
-            csv_text(out, row->why);
+            (void)strbuf_add_csv(out, sv_from(row->why));
         }
         (void)strbuf_add_char(out, '\n');
     }

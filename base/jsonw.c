@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-static void add_escaped(struct strbuf *out, unsigned char c)
+static void add_escaped(struct strbuf *out, uint32_t c)
 {
     switch (c) {
     case '"':
@@ -21,6 +21,10 @@ static void add_escaped(struct strbuf *out, unsigned char c)
         (void)strbuf_add(out, SV("\\t"));
         break;
     default:
+        if (c > 0xffff) { /* as a pair of surrogates (RFC 8259 7) */
+            (void)strbuf_addf(out, "\\u%04x", 0xd800 + ((c - 0x10000) >> 10));
+            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+        }
         (void)strbuf_addf(out, "\\u%04x", c);
         break;
     }
@@ -35,7 +39,7 @@ void jsonw_text(struct strbuf *out, struct sv text)
         unsigned char c = (unsigned char)text.at[plain];
         size_t len = c < 0x80 ? 1 : sv_utf8(sv_skip(text, plain));
 
-        if (len != 0 && c >= ' ' && c != '"' && c != '\\') {
+        if (c != '"' && c != '\\' && sv_hidden(sv_skip(text, plain)) == 0) {
             plain += len;
             continue;
         }
@@ -43,8 +47,8 @@ void jsonw_text(struct strbuf *out, struct sv text)
         if (len == 0)
             (void)strbuf_add(out, SV("\xef\xbf\xbd"));
         else
-            add_escaped(out, c);
-        text = sv_skip(text, plain + 1);
+            add_escaped(out, sv_code_point(sv_skip(text, plain)));
+        text = sv_skip(text, plain + (len != 0 ? len : 1));
         plain = 0;
     }
     (void)strbuf_add(out, text);

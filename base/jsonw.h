@@ -3,7 +3,8 @@
  * of keys the caller's.
  *
  * Keys are plain C strings and may be NULL inside arrays and at the top. Text is written as valid
- * JSON whatever its bytes: control characters are escaped, bytes that are not UTF-8 become U+FFFD.
+ * JSON whatever its bytes: what a person must not be shown as it is (sv_hidden()) is escaped, bytes
+ * that are not UTF-8 become U+FFFD.
  * Numbers do not depend on the locale. When the strbuf is full the rest is dropped and `full` stays
  * set there.
  */

@@ -52,13 +52,15 @@ static bool pass(struct log_site *site, int64_t now_s, uint32_t *ret_held_back)
 
 static bool plain(struct sv text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
+    bool some = text.len != 0;
 
-        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f)
+    for (; text.len != 0; text = sv_skip(text, sv_utf8(text))) {
+        char c = text.at[0];
+
+        if (c == ' ' || c == '"' || c == '=' || c == '\\' || sv_hidden(text) != 0)
             return false;
     }
-    return text.len != 0;
+    return some;
 }
 
 static void write_text(struct strbuf *line, const char *time, enum log_level level,

@@ -81,23 +81,42 @@ bool strbuf_addf(struct strbuf *b, const char *fmt, ...)
     return true;
 }
 
-/* C0, DEL, and C1 as UTF-8 has it. Others of its bytes are left alone. */
-static bool steers(struct sv text, size_t at)
-{
-    unsigned char c = (unsigned char)text.at[at];
-
-    return c < 0x20 || c == 0x7f ||
-           (c == 0xc2 && at + 1 < text.len && (unsigned char)text.at[at + 1] < 0xa0);
-}
-
 bool strbuf_add_shown(struct strbuf *b, struct sv text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        bool hidden = steers(text, i);
+    while (text.len != 0) {
+        size_t hidden = sv_hidden(text), len = hidden != 0 ? hidden : sv_utf8(text);
 
-        (void)strbuf_add_char(b, hidden ? '?' : text.at[i]);
-        i += hidden && (unsigned char)text.at[i] == 0xc2;
+        (void)strbuf_add(b, hidden != 0 ? SV("?") : (struct sv){text.at, len});
+        text = sv_skip(text, len);
     }
+    return !b->full;
+}
+
+bool strbuf_add_shown_left(struct strbuf *b, struct sv text, int width)
+{
+    size_t from = b->len;
+
+    (void)strbuf_add_shown(b, text);
+    for (; from < b->len; from++)
+        width -= ((unsigned char)b->at[from] & 0xc0) != 0x80; /* one that goes on a character */
+    return width <= 0 ? !b->full : strbuf_addf(b, "%*s", width, "");
+}
+
+bool strbuf_add_csv(struct strbuf *b, struct sv text)
+{
+    bool formula = text.len != 0 && strchr("=+-@", text.at[0]) != NULL && text.at[0] != '\0';
+    struct sv piece, quote = SV("");
+
+    for (size_t i = 0; i < text.len && quote.len == 0; i++)
+        quote = text.at[i] == ',' || text.at[i] == '"' ? SV("\"") : quote;
+    (void)strbuf_add(b, quote);
+    (void)strbuf_add(b, formula ? SV("'") : SV(""));
+    while (sv_cut(text, '"', &piece, &text)) {
+        (void)strbuf_add_shown(b, piece);
+        (void)strbuf_add(b, SV("\"\""));
+    }
+    (void)strbuf_add_shown(b, text);
+    (void)strbuf_add(b, quote);
     return !b->full;
 }
 

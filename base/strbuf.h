@@ -33,8 +33,14 @@ void strbuf_clear(struct strbuf *b);
 bool strbuf_add(struct strbuf *b, struct sv text);
 bool strbuf_add_char(struct strbuf *b, char c);
 bool strbuf_addf(struct strbuf *b, const char *fmt, ...) PRINTF(2, 3);
-/* What a file or a server says, for a terminal: characters that would steer it become '?'. */
+/* What a file or a server says, for a person: what would steer the terminal or the eye (sv_hidden()) becomes '?'. */
 bool strbuf_add_shown(struct strbuf *b, struct sv text);
+/* Likewise at the left end of a column of so many characters, blanks behind it. */
+bool strbuf_add_shown_left(struct strbuf *b, struct sv text, int width);
+/*
+ * Likewise as a cell of CSV, quoted where it has to be. What a spreadsheet would take for a formula gets a quotation mark in front.
+ */
+bool strbuf_add_csv(struct strbuf *b, struct sv text);
 /* An amount of bytes for people: "812 B", "4.1 KiB", "13.0 MiB". */
 bool strbuf_add_size(struct strbuf *b, int64_t bytes);
 

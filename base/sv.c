@@ -83,6 +83,41 @@ size_t sv_utf8(struct sv text)
     return len;
 }
 
+uint32_t sv_code_point(struct sv text)
+{
+    const unsigned char *s = (const unsigned char *)text.at;
+    size_t len = sv_utf8(text);
+    uint32_t code = len <= 1 ? s[0] : s[0] & (0x7fU >> len);
+
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | (s[i] & 0x3f);
+    return code;
+}
+
+size_t sv_hidden(struct sv text)
+{
+    /* Unicode's general categories Cc, Cf (but for those that print something), Zl and Zp. */
+    static const uint32_t ranges[][2] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},       {0x61c, 0x61c},
+        {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},
+        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+    };
+    unsigned char c = (unsigned char)text.at[0];
+    size_t len = c < 0x80 ? 1 : sv_utf8(text);
+    uint32_t code;
+
+    if (c >= ' ' && c < 0x7f)
+        return 0;
+    if (len == 0)
+        return 1;
+    code = sv_code_point(text);
+    for (size_t i = 0; i < COUNT_OF(ranges); i++) {
+        if (code >= ranges[i][0] && code <= ranges[i][1])
+            return len;
+    }
+    return 0;
+}
+
 bool sv_is_utf8(struct sv text)
 {
     size_t len = 1;

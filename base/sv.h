@@ -73,6 +73,14 @@ bool sv_next(struct sv *rest, char mark, struct sv *ret_piece);
  * surrogates). */
 size_t sv_utf8(struct sv text);
 bool sv_is_utf8(struct sv text);
+/*
+ * Bytes at the front of a text that is not empty which a person must not be shown as they are, 0 if there are none: a character that
+ * steers a terminal (C0, DEL, C1), turns the direction of what stands around it (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to
+ * U+2069), or cannot be seen (U+00AD, U+200B to U+200D, U+2060 to U+206F, U+FEFF, tags and the like), or a byte that is no UTF-8.
+ */
+size_t sv_hidden(struct sv text);
+/* The code point of the character of UTF-8 at the front, of sv_utf8() bytes. */
+uint32_t sv_code_point(struct sv text);
 
 /* Without blanks, tabs, CR and LF at both ends. */
 struct sv sv_trim(struct sv text);

@@ -435,24 +435,6 @@ bool yaml_is_null(const struct yaml_node *node)
     return false;
 }
 
-/* Bytes of the UTF-8 sequence at the front by its first byte, if it is complete; else 1. */
-static size_t sequence_length(struct sv text)
-{
-    unsigned char c = (unsigned char)text.at[0];
-    size_t len = c >= 0xf0 && c < 0xf5   ? 4
-                 : c >= 0xe0 && c < 0xf0 ? 3
-                 : c >= 0xc2 && c < 0xe0 ? 2
-                                         : 1;
-
-    if (len > text.len)
-        return 1;
-    for (size_t i = 1; i < len; i++) {
-        if (((unsigned char)text.at[i] & 0xc0) != 0x80)
-            return 1;
-    }
-    return len;
-}
-
 const char *yaml_show(struct sv text, char buf[static YAML_SHOW_SIZE])
 {
     static const char dots[] = "...";
@@ -463,19 +445,16 @@ const char *yaml_show(struct sv text, char buf[static YAML_SHOW_SIZE])
         return buf;
     }
     while (text.len != 0) {
-        size_t len = sequence_length(text);
-        unsigned char c = (unsigned char)text.at[0];
+        size_t hidden = sv_hidden(text), from = hidden != 0 ? hidden : sv_utf8(text);
+        size_t len = hidden != 0 ? 1 : from;
 
         if (used + text.len >= YAML_SHOW_SIZE && used + len + sizeof dots > YAML_SHOW_SIZE) {
             memcpy(buf + used, dots, sizeof dots);
             return buf;
         }
-        if (len == 1 && (c < ' ' || c >= 0x7f))
-            buf[used] = '?';
-        else
-            memcpy(buf + used, text.at, len);
+        memcpy(buf + used, hidden != 0 ? "?" : text.at, len);
         used += len;
-        text = sv_skip(text, len);
+        text = sv_skip(text, from);
     }
     buf[used] = '\0';
     return buf;

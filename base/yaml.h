@@ -69,8 +69,8 @@ const char *yaml_kind_name(enum yaml_kind kind);
 #define YAML_SHOW_SIZE 64
 
 /*
- * Text from outside, made fit for one line of a message: cut (then it ends in "..."), bytes that
- * are not printable ASCII or whole UTF-8 sequences as '?'. An empty text is shown as "". Returns
+ * Text from outside, made fit for one line of a message: cut (then it ends in "..."), with '?' for
+ * what a person must not be shown as it is (sv_hidden()). An empty text is shown as "". Returns
  * buf.
  */
 const char *yaml_show(struct sv text, char buf[static YAML_SHOW_SIZE]);

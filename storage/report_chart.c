@@ -13,23 +13,35 @@ static void add(struct strbuf *out, const char *text)
     (void)strbuf_add(out, sv_from(text));
 }
 
+/* A character of its own in markup; NULL: it is not. */
+static const char *entity_of(char c)
+{
+    switch (c) {
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '&':
+        return "&amp;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    }
+    return NULL;
+}
+
 void report_html(struct strbuf *out, struct sv text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
+    while (text.len != 0) {
+        const char *entity = entity_of(text.at[0]);
+        size_t hidden = sv_hidden(text), len = hidden != 0 ? hidden : sv_utf8(text);
 
-        if (c == '<')
-            add(out, "&lt;");
-        else if (c == '>')
-            add(out, "&gt;");
-        else if (c == '&')
-            add(out, "&amp;");
-        else if (c == '"')
-            add(out, "&quot;");
-        else if (c == '\'')
-            add(out, "&#39;");
+        if (entity != NULL)
+            add(out, entity);
         else
-            (void)strbuf_add_char(out, c < 0x20 || c == 0x7f ? ' ' : (char)c);
+            (void)strbuf_add(out, hidden != 0 ? SV(" ") : (struct sv){text.at, len});
+        text = sv_skip(text, len);
     }
 }
 

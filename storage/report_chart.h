@@ -24,7 +24,7 @@ void report_chart_latencies(const struct report *r, struct strbuf *out);
 /* A bar that is as long as the group is large beside `most`, the mean of the largest one, split into paid, filler and free. */
 void report_chart_group(const struct report_group *g, int64_t most_milli, struct strbuf *out);
 
-/* Text without markup. */
+/* Text without markup, with a blank for what would steer the eye (sv_hidden()). */
 void report_html(struct strbuf *out, struct sv text);
 
 #endif

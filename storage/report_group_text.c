@@ -90,15 +90,6 @@ static void measure(const struct report_story *s, const struct report_group_pair
         widen(&w->when, when_names[when]);
 }
 
-/* At the left end, without what would steer a terminal. */
-static void put_left(const char *text, int width, struct strbuf *out)
-{
-    size_t from = out->len;
-
-    (void)strbuf_add_shown(out, sv_from(text));
-    (void)strbuf_addf(out, "%*s", (int)max_i64(0, width - (int64_t)(out->len - from)), "");
-}
-
 static void put_pair(const struct report_story *s, const struct report_group_pair *pair,
                      const struct widths *w, struct strbuf *out)
 {
@@ -108,11 +99,11 @@ static void put_pair(const struct report_story *s, const struct report_group_pai
     for (int when = NOW; when < WHEN_COUNT_; when++) {
         if (!make_line(s, pair, (enum when)when, &line))
             continue;
-        put_left(name, w->name, out);
+        (void)strbuf_add_shown_left(out, sv_from(name), w->name);
         name = "";
         if (s->before != NULL) {
             (void)strbuf_add(out, SV("  "));
-            put_left(when_names[when], w->when, out);
+            (void)strbuf_add_shown_left(out, sv_from(when_names[when]), w->when);
         }
         for (int f = 0; f < GROUP_FIGURE_COUNT_; f++)
             report_put_cell(line.cell[f], w->figure[f], out);
@@ -129,10 +120,10 @@ static void put_table(const struct report_story *s, const struct report_group_pa
     (void)strbuf_add(out, SV("\nnodes by "));
     (void)strbuf_add_shown(out, sv_from(report_group_of(&pairs[0])->label));
     (void)strbuf_add_char(out, '\n');
-    put_left("GROUP", w.name, out);
+    (void)strbuf_add_shown_left(out, sv_from("GROUP"), w.name);
     if (s->before != NULL) {
         (void)strbuf_add(out, SV("  "));
-        put_left("", w.when, out);
+        (void)strbuf_add_shown_left(out, sv_from(""), w.when);
     }
     for (int f = 0; f < GROUP_FIGURE_COUNT_; f++)
         report_put_cell(report_group_kind((enum report_group_figure)f)->head, w.figure[f], out);
@@ -155,27 +146,6 @@ void report_group_tables(const struct report_story *s, struct strbuf *out)
 
 /* ---- CSV ---- */
 
-/*
- * Quoted where it has to be: groups are named by labels, but a file may say anything. What a spreadsheet would take for a formula, and
- * no label is, gets a quotation mark in front.
- */
-static void put_csv_text(const char *text, struct strbuf *out)
-{
-    bool quoted = strpbrk(text, ",\"") != NULL,
-         formula = *text != '\0' && strchr("=+-@", *text) != NULL;
-
-    (void)strbuf_addf(out, "%s%s", quoted ? "\"" : "", formula ? "'" : "");
-    for (size_t len; *text != '\0'; text += len) {
-        len = strcspn(text, "\"");
-        (void)strbuf_add_shown(out, (struct sv){text, len});
-        if (text[len] == '"') {
-            (void)strbuf_add(out, SV("\"\""));
-            len++;
-        }
-    }
-    (void)strbuf_addf(out, "%s", quoted ? "\"" : "");
-}
-
 /* Nothing where it is not known, or where the group was not there. */
 static void put_csv_value(const struct report *r, const struct report_group *g,
                           enum report_group_figure f, struct strbuf *out)
@@ -192,9 +162,9 @@ static void put_csv_value(const struct report *r, const struct report_group *g,
 
 static void put_csv_name(const struct report_group *g, struct strbuf *out)
 {
-    put_csv_text(g->label, out);
+    (void)strbuf_add_csv(out, sv_from(g->label));
     (void)strbuf_add_char(out, ',');
-    put_csv_text(g->name, out);
+    (void)strbuf_add_csv(out, sv_from(g->name));
 }
 
 static void csv_now(const struct report *r, struct strbuf *out)

@@ -28,7 +28,8 @@ static size_t captured(void (*run)(void), char *text, size_t size)
 
 static void one_line(void)
 {
-    log_warn("watch ended", F_STR("kind", "pod"), F_INT("status", 410), F_STR("why", "a \"b\"\n"));
+    log_warn("watch ended", F_STR("kind", "pod"), F_INT("status", 410), F_STR("why", "a \"b\"\n"),
+             F_STR("name", "eu\u202eb"), F_STR("city", "K\u00f6ln"));
 }
 
 Test(log, writes_text_with_fields)
@@ -39,6 +40,7 @@ Test(log, writes_text_with_fields)
     cr_assert(strstr(text, "watch ended") != NULL, "%s", text);
     cr_assert(strstr(text, "kind=pod") != NULL && strstr(text, "status=410") != NULL, "%s", text);
     cr_assert(strstr(text, "why=\"a \\\"b\\\"\\n\"") != NULL, "%s", text);
+    cr_assert(strstr(text, "name=\"eu\\u202eb\" city=K\u00f6ln") != NULL, "%s", text);
     cr_assert_eq(strchr(text, '\n'), text + strlen(text) - 1, "one line a message: %s", text);
 }
 

@@ -117,12 +117,61 @@ Test(strbuf, tells_sizes_in_a_unit_that_shows_them)
     strbuf_done(&b);
 }
 
+Test(strbuf, writes_cells_of_csv)
+{
+    static const struct {
+        struct sv text;
+        const char *cell;
+    } rows[] = {
+        {SV(""), ""},
+        {SV("eu-1a"), "eu-1a"},
+        {SV("a,b"), "\"a,b\""},
+        {SV("say \"x\""), "\"say \"\"x\"\"\""},
+        {SV("\""), "\"\"\"\""},
+        {SV("a\r\nb"), "a??b"},
+        {SV("=A1,2"), "\"'=A1,2\""},
+        {SV("+1"), "'+1"},
+        {SV("-1"), "'-1"},
+        {SV("@x"), "'@x"},
+        {SV("a\u202eb"), "a?b"},
+    };
+    struct strbuf b;
+
+    strbuf_init(&b, 64);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        strbuf_clear(&b);
+        cr_assert(strbuf_add_csv(&b, rows[i].text));
+        cr_assert_str_eq(strbuf_str(&b), rows[i].cell, "row %zu: %s", i, strbuf_str(&b));
+    }
+    strbuf_done(&b);
+}
+
+Test(strbuf, fills_a_column_with_blanks)
+{
+    struct strbuf b;
+
+    strbuf_init(&b, 64);
+    cr_assert(strbuf_add_shown_left(&b, SV("K\u00f6ln\x1b"), 8) && strbuf_add_char(&b, '|'));
+    cr_assert(strbuf_add_shown_left(&b, SV(""), 2) && strbuf_add_char(&b, '|'));
+    cr_assert(strbuf_add_shown_left(&b, SV("long"), 2) && strbuf_add_char(&b, '|'));
+    cr_assert_str_eq(strbuf_str(&b), "K\u00f6ln?   |  |long|");
+    strbuf_done(&b);
+}
+
 Test(strbuf, shows_no_character_that_steers_a_terminal)
 {
     struct strbuf b;
 
     strbuf_init(&b, 64);
     cr_assert(strbuf_add_shown(&b, SV("a\tb\x1b[31m\x7f \xc2\x9b[1m \xc3\x84\xc2\xb5\xc2")));
-    cr_assert_str_eq(strbuf_str(&b), "a?b?[31m? ?[1m \xc3\x84\xc2\xb5\xc2");
+    cr_assert_str_eq(strbuf_str(&b), "a?b?[31m? ?[1m \xc3\x84\xc2\xb5?");
+    strbuf_clear(&b);
+    cr_assert(strbuf_add_shown(&b, SV("eu\u202eb1-\u2066x\ufeff\u200b \u20ac\U0001f600\x9b")));
+    cr_assert_str_eq(strbuf_str(&b), "eu?b1-?x?? \u20ac\U0001f600?");
+    strbuf_done(&b);
+    /* Of what does not fit whole characters stay. */
+    strbuf_init(&b, 5);
+    cr_assert_not(strbuf_add_shown(&b, SV("abc\u20ac")));
+    cr_assert_str_eq(strbuf_str(&b), "abc");
     strbuf_done(&b);
 }

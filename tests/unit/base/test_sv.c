@@ -192,3 +192,59 @@ Test(sv, tells_utf8_from_other_bytes)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_assert_eq(sv_is_utf8(sv_from(rows[i].text)), rows[i].is_utf8, "row %zu", i);
 }
+
+/* The ends of each range, what lies beside them, and what of UTF-8 is cut. */
+Test(sv, tells_what_a_person_must_not_be_shown)
+{
+    static const struct {
+        const char *text;
+        size_t hidden;
+        uint32_t code;
+    } rows[] = {
+        {"\x01", 1, 0x01},
+        {"\x1f", 1, 0x1f},
+        {" ", 0, ' '},
+        {"~", 0, '~'},
+        {"\x7f", 1, 0x7f},
+        {"\xc2\x80", 2, 0x80},
+        {"\xc2\x9fm", 2, 0x9f},
+        {"\xc2\xa0", 0, 0xa0},
+        {"\u00ad", 2, 0xad},
+        {"\u00ae", 0, 0xae},
+        {"\u061b", 0, 0x61b},
+        {"\u061c", 2, 0x61c},
+        {"\u180e", 3, 0x180e},
+        {"\u200a", 0, 0x200a},
+        {"\u200b", 3, 0x200b},
+        {"\u200fx", 3, 0x200f},
+        {"\u2010", 0, 0x2010},
+        {"\u2027", 0, 0x2027},
+        {"\u2028", 3, 0x2028},
+        {"\u202a", 3, 0x202a},
+        {"\u202e", 3, 0x202e},
+        {"\u202f", 0, 0x202f},
+        {"\u205f", 0, 0x205f},
+        {"\u2060", 3, 0x2060},
+        {"\u2066", 3, 0x2066},
+        {"\u2069", 3, 0x2069},
+        {"\u206f", 3, 0x206f},
+        {"\u2070", 0, 0x2070},
+        {"\ufefe", 0, 0xfefe},
+        {"\ufeff", 3, 0xfeff},
+        {"\ufff9", 3, 0xfff9},
+        {"\ufffd", 0, 0xfffd},
+        {"\U0001f600", 0, 0x1f600},
+        {"\U000e0041", 4, 0xe0041},
+        {"\U000e0100", 0, 0xe0100},
+        {"\x9b", 1, 0x9b},
+        {"\xe2\x80", 1, 0xe2},
+        {"\xff", 1, 0xff},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sv text = sv_from(rows[i].text);
+
+        cr_assert_eq(sv_hidden(text), rows[i].hidden, "row %zu: %zu", i, sv_hidden(text));
+        cr_assert_eq(sv_code_point(text), rows[i].code, "row %zu: %x", i, sv_code_point(text));
+    }
+}

@@ -527,6 +527,53 @@ Test(report_page, a_name_in_csv_is_no_formula)
     reported_done(&d);
 }
 
+/* Neither is a label's value, but an imported file may say it: nothing in any form turns round or hides what stands in it. */
+Test(report_page, a_name_steers_no_eye)
+{
+    enum { PAGE = REPORT_JSON + 1 };
+    static const struct {
+        const char *form;
+        int format;
+        const char *has;
+    } rows[] = {
+        {"table", REPORT_TABLE, "\neu?1b?? "},
+        {"csv", REPORT_GROUPS_CSV, "\nzone,eu?1b??,"},
+        {"json", REPORT_JSON, "\"name\":\"eu\\u202e1b\\u200b\\u009b\""},
+        {"page", PAGE, "<th scope=\"row\">eu 1b  </th>"},
+    };
+    struct groups_sample s = {.policy = "miner",
+                              .label = "zone",
+                              .t_ms = T0,
+                              .n = 1,
+                              .at = {{"eu\u202e1b\u200b\xc2\x9b"}}};
+    struct reported d;
+    struct report r;
+    struct report_story story = {.now = &r};
+    struct strbuf out;
+    struct err err = {0};
+
+    reported_open(&d);
+    reported_fill(&d, "miner", T0, T0 + HOUR, 40000);
+    cr_assert(groups_add(d.history.groups, &s, &err), "%s", err.text);
+    r = reported_make(&d, &(struct report_query){.by = REPORT_HOUR, .until_ms = T0 + HOUR});
+    strbuf_init(&out, REPORT_MAX_TEXT);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        strbuf_clear(&out);
+        if (rows[i].format == PAGE)
+            report_page(&story, &out);
+        else
+            report_print(&story, (enum report_format)rows[i].format, &out);
+        cr_expect_not_null(strstr(strbuf_str(&out), rows[i].has), "%s: %s", rows[i].form,
+                           strbuf_str(&out));
+        cr_expect(strstr(strbuf_str(&out), "\u202e") == NULL &&
+                      strstr(strbuf_str(&out), "\xc2\x9b") == NULL,
+                  "%s", rows[i].form);
+    }
+    strbuf_done(&out);
+    report_done(&r);
+    reported_done(&d);
+}
+
 Test(report_page, tells_of_groups_of_nodes_in_every_form)
 {
     static const struct {
