@@ -4,6 +4,7 @@
 #include <gnutls/x509.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -33,7 +34,7 @@ static gnutls_datum_t datum(struct sv text)
     return (gnutls_datum_t){.data = (unsigned char *)text.at, .size = (unsigned)text.len};
 }
 
-/* The first of the certificates; they were read as a whole before. */
+/* The first of the certificates. */
 static bool read_leaf(struct sv cert_pem, gnutls_x509_crt_t *ret_leaf)
 {
     gnutls_datum_t data = datum(cert_pem);
@@ -45,6 +46,24 @@ static bool read_leaf(struct sv cert_pem, gnutls_x509_crt_t *ret_leaf)
     gnutls_x509_crt_deinit(*ret_leaf);
     *ret_leaf = NULL;
     return false;
+}
+
+/* GnuTLS finds that out too, but then does not free the certificate (3.7.9). What is no key here is none for GnuTLS either. */
+static bool is_key_of_another(gnutls_x509_crt_t leaf, struct sv key_pem)
+{
+    gnutls_datum_t data = datum(key_pem);
+    gnutls_x509_privkey_t key;
+    unsigned char of_cert[64], of_key[64];
+    size_t cert_len = sizeof of_cert, key_len = sizeof of_key;
+    bool both;
+
+    if (gnutls_x509_privkey_init(&key) != GNUTLS_E_SUCCESS)
+        return false;
+    both = gnutls_x509_privkey_import2(key, &data, GNUTLS_X509_FMT_PEM, NULL, 0) >= 0 &&
+           gnutls_x509_crt_get_key_id(leaf, 0, of_cert, &cert_len) == GNUTLS_E_SUCCESS &&
+           gnutls_x509_privkey_get_key_id(key, 0, of_key, &key_len) == GNUTLS_E_SUCCESS;
+    gnutls_x509_privkey_deinit(key);
+    return both && (cert_len != key_len || memcmp(of_cert, of_key, cert_len) != 0);
 }
 
 void tls_pair_unref(struct tls_pair *pair)
@@ -66,18 +85,18 @@ bool tls_pair_new(struct sv cert_pem, struct sv key_pem, struct tls_pair **ret_p
     int code;
 
     atomic_init(&pair->refs, 1);
+    if (!read_leaf(cert_pem, &pair->leaf))
+        return err_set(err, ERR_INPUT, 0, "found no certificate, expected one as PEM");
+    if (is_key_of_another(pair->leaf, key_pem))
+        return err_set(err, ERR_INPUT, 0, "the key is not that of the certificate");
     code = gnutls_certificate_allocate_credentials(&pair->credentials);
     if (code == GNUTLS_E_SUCCESS)
         code = gnutls_certificate_set_x509_key_mem2(pair->credentials, &cert, &key,
                                                     GNUTLS_X509_FMT_PEM, NULL, 0);
-    if (code == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-        return err_set(err, ERR_INPUT, 0, "the key is not that of the certificate");
     if (code < 0)
         return err_set(err, ERR_INPUT, code,
                        "expected certificates and a key without a password, as PEM: %s",
                        gnutls_strerror(code));
-    if (!read_leaf(cert_pem, &pair->leaf))
-        return err_set(err, ERR_INPUT, 0, "found no certificate, expected one as PEM");
     *ret_pair = TAKE(pair);
     return true;
 }
