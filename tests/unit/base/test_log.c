@@ -55,7 +55,8 @@ Test(log, writes_json_of_the_same_call)
     after_time = strchr(text + 9, ',');
     cr_assert_str_eq(after_time,
                      ",\"level\":\"warn\",\"msg\":\"watch "
-                     "ended\",\"kind\":\"pod\",\"status\":410,\"why\":\"a \\\"b\\\"\\n\"}\n");
+                     "ended\",\"kind\":\"pod\",\"status\":410,\"why\":\"a \\\"b\\\"\\n\","
+                     "\"name\":\"eu\\u202eb\",\"city\":\"K\u00f6ln\"}\n");
 }
 
 static void below_the_threshold(void)
