@@ -17,6 +17,12 @@ static bool of_target(const struct turn_filler *tf, struct snapshot_condition *r
                        SV_ARG(tf->policy->target_name));
         snapshot_condition_set(ret_cause, false, "TargetMissing", text);
         return true;
+    case WORKLOAD_RESTING:
+        (void)snprintf(text, sizeof text, "%.*s %.*s/%.*s takes no count: %s",
+                       SV_ARG(tf->policy->target_kind), SV_ARG(tf->policy->target_ns),
+                       SV_ARG(tf->policy->target_name), view->problem);
+        snapshot_condition_set(ret_cause, false, "TargetResting", text);
+        return true;
     case WORKLOAD_UNREADABLE:
         snapshot_condition_set(ret_cause, false, "FailedGetScale", view->problem);
         return true;

@@ -38,7 +38,8 @@ static const struct cli_command resume_command = {
     .about =
         "Takes away what brim pause has put on a policy's target: all of it, or what was put there "
         "with --up or --down alone.\n"
-        "Exit status 1: the direction that was named stays paused, since both are together.",
+        "Exit status 1: what was named stays paused, since both directions are together or an "
+        "annotation of KEDA says so.",
     .min_args = 1,
     .max_args = 1,
     .flags = flags,
@@ -185,19 +186,36 @@ static bool write_pause(const struct cli *cli, const struct named_target *target
 
 static void print_pause(const struct named_target *target, struct scale_pause pause)
 {
-    (void)printf("%s %s/%s: %s\n", target->kind, target->ns, target->name,
+    const char *by = pause.up ? pause.up_by : pause.down_by;
+
+    (void)printf("%s %s/%s: %s", target->kind, target->ns, target->name,
                  pause.up && pause.down ? "paused"
                  : pause.up             ? "may not grow"
                  : pause.down           ? "does not yield"
                                         : "not paused");
+    (void)(by != NULL ? printf(" (%s)\n", by) : printf("\n"));
+}
+
+/* Annotations that brim does not set it does not take away either. */
+static bool is_others(const char *key)
+{
+    return key != NULL && !sv_starts(sv_from(key), SV("brim.dev/"));
 }
 
 /* A pause of both directions is one annotation: resume of one of them leaves it. */
 static bool is_resumed(const struct cli *cli, struct scale_pause pause)
 {
-    bool up = cli_on(cli, "up") && pause.up, down = cli_on(cli, "down") && pause.down;
+    bool both = cli_on(cli, "up") == cli_on(cli, "down");
+    bool up = (both || cli_on(cli, "up")) && pause.up;
+    bool down = (both || cli_on(cli, "down")) && pause.down;
+    const char *by = up ? pause.up_by : down ? pause.down_by : NULL;
 
-    if (up || down)
+    if (is_others(by))
+        (void)fprintf(stderr,
+                      "brim resume: the target stays paused by the annotation %s, which brim did "
+                      "not set: take it away with kubectl annotate\n",
+                      by);
+    else if (up || down)
         (void)fprintf(stderr,
                       "brim resume: both directions are paused together; brim resume %s ends that, "
                       "brim pause %s %s then pauses the other one\n",

@@ -91,11 +91,18 @@ static void show_paused(struct sv filler, struct strbuf *out)
 {
     bool up = json_true(filler, "paused.up"), down = json_true(filler, "paused.down");
 
-    if (up || down)
-        (void)strbuf_addf(out, "  paused by annotation: %s\n",
-                          up && down ? "up and down"
-                          : up       ? "up"
-                                     : "down");
+    if (!up && !down)
+        return;
+    (void)strbuf_addf(out, "  paused by annotation: %s (",
+                      up && down ? "up and down"
+                      : up       ? "up"
+                                 : "down");
+    show_text(filler, up ? "paused.up_by" : "paused.down_by", out);
+    if (up && down && !sv_eq(json_at(filler, "paused.up_by"), json_at(filler, "paused.down_by"))) {
+        (void)strbuf_add(out, SV(", "));
+        show_text(filler, "paused.down_by", out);
+    }
+    (void)strbuf_add(out, SV(")\n"));
 }
 
 static void show_filler(struct sv filler, struct strbuf *out)

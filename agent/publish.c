@@ -52,6 +52,21 @@ static void fill_able(const struct turn *t, const struct turn_filler *tf,
     snapshot_condition_set(c, view->pause_known, "PauseUnknown", text);
 }
 
+static void fill_paused(const struct turn_filler *tf, struct snapshot_condition *c)
+{
+    const struct workload_view *view = workload_view(tf->workload);
+    const char *by = view->pause.up_by != NULL ? view->pause.up_by : view->pause.down_by;
+    char text[SNAPSHOT_TEXT_SIZE];
+
+    if (tf->decision.bound == BOUND_FOREIGN)
+        (void)snprintf(text, sizeof text, "somebody else keeps scaling the target");
+    else if (by != NULL)
+        (void)snprintf(text, sizeof text, "paused by annotation %s", by);
+    else
+        (void)snprintf(text, sizeof text, "whether the target is paused was not read yet");
+    snapshot_condition_set(c, false, "Paused", text);
+}
+
 /* Does brim compute and follow a count? */
 static void fill_active(const struct turn *t, const struct turn_filler *tf,
                         struct snapshot_condition *c)
@@ -65,12 +80,7 @@ static void fill_active(const struct turn *t, const struct turn_filler *tf,
                                "no news from the API server: filler does not grow");
         return;
     case REASON_PAUSED:
-        snapshot_condition_set(c, false, "Paused",
-                               tf->decision.bound == BOUND_FOREIGN
-                                   ? "somebody else keeps scaling the target"
-                               : workload_view(tf->workload)->pause_known
-                                   ? "paused by annotation"
-                                   : "whether the target is paused was not read yet");
+        fill_paused(tf, c);
         return;
     case REASON_STEADY:
     case REASON_HARVEST:
@@ -224,8 +234,10 @@ static void fill_filler(const struct turn *t, const struct turn_filler *tf,
     fill_pods(t, tf, s);
     s->has_replicas = view->known;
     s->replicas = view->replicas;
-    s->paused_up = view->paused_up;
-    s->paused_down = view->paused_down;
+    s->paused_up = view->pause.up;
+    s->paused_down = view->pause.down;
+    s->paused_up_by = view->pause.up_by;
+    s->paused_down_by = view->pause.down_by;
     s->desired = tf->decision.replicas;
     s->from = tf->from;
     s->reason = tf->decision.reason;

@@ -97,6 +97,8 @@ struct snapshot_filler {
     uint64_t scale_errors_total;
     struct snapshot_latency yield_latency;
     bool paused_up, paused_down;
+    const char *paused_up_by,
+        *paused_down_by; /* by which annotation; NULL: by none. They live for ever */
     struct snapshot_condition able, active, limited;
     struct snapshot_condition placed;  /* pods go where brim wants them */
     struct snapshot_condition covered; /* headroom.max is no lower than what would be needed */

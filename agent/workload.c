@@ -9,9 +9,8 @@
 #include "base/alloc.h"
 
 static const char *const state_names[] = {
-    [WORKLOAD_UNREAD] = "unread",
-    [WORKLOAD_FOUND] = "found",
-    [WORKLOAD_MISSING] = "missing",
+    [WORKLOAD_UNREAD] = "unread",         [WORKLOAD_FOUND] = "found",
+    [WORKLOAD_MISSING] = "missing",       [WORKLOAD_RESTING] = "resting",
     [WORKLOAD_UNREADABLE] = "unreadable",
 };
 _Static_assert(COUNT_OF(state_names) == WORKLOAD_STATE_COUNT_, "a state has no name");
@@ -80,8 +79,11 @@ static uint64_t fingerprint(const struct workload *w)
         (uint64_t)v->status_replicas,
         v->owners_known,
         v->template_known,
-        v->paused_up,
-        v->paused_down,
+        v->pause.up,
+        v->pause.down,
+        sv_hash(sv_from(v->pause.up_by)),
+        sv_hash(sv_from(v->pause.down_by)),
+        v->template_hash,
         v->pause_known,
         sv_hash(sv_from(w->selector)),
         sv_hash(sv_from(w->owner)),
@@ -109,6 +111,16 @@ static void set_problem(struct workload *w, const struct err *err)
     (void)snprintf(w->problem, sizeof w->problem, "%s", err != NULL ? err->text : "");
 }
 
+/* What was known of the target no longer counts. Its pods may outlive it: the selector stays, so that they are not taken for
+ * paid ones. */
+static void forget(struct workload *w, enum workload_state state)
+{
+    w->view.state = state;
+    w->view.known = w->view.template_known = w->view.pause_known = false;
+    w->pause_problem[0] = '\0';
+    w->looked_version = 0;
+}
+
 /* Takes over a scale as the server just told it. */
 static bool take_scale(struct workload *w, const struct scale *s)
 {
@@ -126,9 +138,14 @@ static bool take_scale(struct workload *w, const struct scale *s)
         w->view.known = false;
         return false;
     }
+    (void)snprintf(w->selector, sizeof w->selector, "%.*s", SV_ARG(s->selector));
+    if (s->rests.len != 0) {
+        (void)snprintf(w->problem, sizeof w->problem, "it %.*s", SV_ARG(s->rests));
+        forget(w, WORKLOAD_RESTING);
+        return false;
+    }
     free(w->uid);
     w->uid = sv_dup(s->uid);
-    (void)snprintf(w->selector, sizeof w->selector, "%.*s", SV_ARG(s->selector));
     w->view.known = true;
     w->view.state = WORKLOAD_FOUND;
     w->view.resource = scaler_resource(w->scaler);
@@ -147,11 +164,7 @@ static void scale_failed(struct workload *w, const struct err *err)
         w->view.state = WORKLOAD_UNREADABLE;
         return;
     }
-    /* Its pods may outlive it: the selector stays, so that they are not taken for paid ones. */
-    w->view.state = WORKLOAD_MISSING;
-    w->view.known = w->view.template_known = w->view.pause_known = false;
-    w->pause_problem[0] = '\0';
-    w->looked_version = 0;
+    forget(w, WORKLOAD_MISSING);
 }
 
 static void read_target(struct workload *w);
@@ -194,8 +207,7 @@ static void take_annotations(struct workload *w, const struct scale_result *resu
     }
     w->looked_version = sv_hash(result->resource_version);
     w->view.pause_known = true;
-    w->view.paused_up = result->pause.up;
-    w->view.paused_down = result->pause.down;
+    w->view.pause = result->pause;
     w->pause_problem[0] = '\0';
 }
 
@@ -206,6 +218,8 @@ static void template_read(void *self, const struct scale_result *result)
     struct pod_record pod;
 
     w->reading_template = NULL;
+    if (result->read)
+        w->view.template_hash = sv_hash(result->pod_json);
     w->view.template_known = true; /* or it cannot be: nobody waits for it any longer */
     take_annotations(w, result);
     /* Without a spec.template live pods or the policy tell the shape. */
@@ -236,9 +250,9 @@ static void owner_read(void *self, const struct scale_result *result)
     w->view.owners_known = true;
     w->owner[0] = '\0';
     w->owner_problem[0] = '\0';
-    if (result->hpa.len != 0)
-        (void)snprintf(w->owner, sizeof w->owner, "HorizontalPodAutoscaler %s/%.*s", w->ns,
-                       SV_ARG(result->hpa));
+    if (result->owner_kind != NULL)
+        (void)snprintf(w->owner, sizeof w->owner, "%s %s/%.*s", result->owner_kind, w->ns,
+                       SV_ARG(result->owner));
     tell_if_changed(w, before);
 }
 
@@ -259,7 +273,7 @@ static void read_slow(struct workload *w)
         return;
     w->slow_at = now;
     if (w->reading_owner == NULL)
-        w->reading_owner = scale_find_hpa(w->scaler, owner_read, w);
+        w->reading_owner = scale_find_owner(w->scaler, owner_read, w);
 }
 
 void workload_refresh(struct workload *w)

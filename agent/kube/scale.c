@@ -1,6 +1,7 @@
 #include "agent/kube/scale.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/kube/template.h"
@@ -8,28 +9,52 @@
 #include "base/jsonw.h"
 
 /* Of one group and version the largest have some tens of resources. */
-enum { MAX_PATH = 16 << 10, MAX_PATCH = 4096, HPA_PAGE = 200, MAX_RESOURCES = 2000 };
+enum {
+    MAX_PATH = 16 << 10,
+    MAX_PATCH = 4096,
+    MAX_SELECTOR = 64 << 10,
+    OWNER_PAGE = 200,
+    MAX_RESOURCES = 2000
+};
 
 /* The server itself gives up a patch after 34 s; long before that the caller wants to know. */
 #define CONTROL_TIMEOUT_US (10 * US_PER_S)
 
-static const struct {
-    const char *api_version, *kind, *plural;
-} known[] = {
-    {"apps/v1", "Deployment", "deployments"},
-    {"apps/v1", "StatefulSet", "statefulsets"},
-    {"apps/v1", "ReplicaSet", "replicasets"},
-    {"v1", "ReplicationController", "replicationcontrollers"},
+/* What else scales workloads. `apiVersion` and `kind` of the target may be left out of a ScaledObject. */
+static const struct owner_kind {
+    const char *kind, *group_version, *plural;
+    const char *default_version, *default_kind; /* NULL: none */
+    bool optional;                              /* the server may not have it */
+} owner_kinds[] = {
+    {"HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers", NULL, NULL, false},
+    {"ScaledObject", "keda.sh/v1alpha1", "scaledobjects", "apps/v1", "Deployment", true},
 };
+
+static const struct pause_key {
+    const char *key;
+    bool up, down;
+} pause_keys[] = {
+    {SCALE_PAUSED, true, true},
+    {SCALE_PAUSED_UP, true, false},
+    {SCALE_PAUSED_DOWN, false, true},
+    {"autoscaling.keda.sh/paused", true, true},
+    {"autoscaling.keda.sh/paused-replicas", true, true},
+    {"autoscaling.keda.sh/paused-scale-out", true, false},
+    {"autoscaling.keda.sh/paused-scale-in", false, true},
+};
+/* Those before are brim's, in the order of SCALE_PAUSE_ALL and its like. */
+enum { OWN_PAUSE_KEYS = 3 };
 
 struct scaler {
     struct client *client;
     char *api_version, *kind, *ns, *name;
     char *plural; /* NULL: not known yet */
+    const struct target_kind *is;
+    struct mono absent_until[COUNT_OF(owner_kinds)]; /* till then there are none of that kind */
     struct scale_op *ops;
 };
 
-enum op_kind { OP_GET, OP_PATCH, OP_TEMPLATE, OP_PAUSE, OP_HPA };
+enum op_kind { OP_GET, OP_PATCH, OP_TEMPLATE, OP_OBJECT, OP_PAUSE, OP_OWNER };
 
 struct scale_op {
     struct scaler *scaler;
@@ -40,7 +65,8 @@ struct scale_op {
     struct client_call *call;
     const char *content_type; /* OP_PATCH, OP_PAUSE */
     struct strbuf body;
-    struct strbuf token; /* OP_HPA: continue */
+    struct strbuf token; /* OP_OWNER: continue */
+    size_t looks_for;    /* OP_OWNER: one of owner_kinds */
 };
 
 /* ---- small reading of JSON ---- */
@@ -53,22 +79,6 @@ static const cJSON *get(const cJSON *object, const char *key)
 static struct sv text_of(const cJSON *object, const char *key)
 {
     return sv_from(cJSON_GetStringValue(get(object, key)));
-}
-
-/* A whole number from 0 to what an int32 holds; absent is 0. */
-static bool count_of(const cJSON *object, const char *key, int64_t *ret_count)
-{
-    const cJSON *item = get(object, key);
-
-    if (item == NULL || cJSON_IsNull(item)) {
-        *ret_count = 0;
-        return true;
-    }
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= INT32_MAX) ||
-        (double)(int64_t)item->valuedouble < item->valuedouble)
-        return false;
-    *ret_count = (int64_t)item->valuedouble;
-    return true;
 }
 
 /* ---- ends ---- */
@@ -103,22 +113,16 @@ static void fail(struct scale_op *op, enum err_kind kind, const char *what)
 
 static void take_scale(struct scale_op *op, const cJSON *root)
 {
-    const cJSON *metadata = get(root, "metadata"), *status = get(root, "status");
-    struct scale_result r = {
-        .scale =
-            {
-                .uid = text_of(metadata, "uid"),
-                .resource_version = text_of(metadata, "resourceVersion"),
-                .selector = text_of(status, "selector"),
-            },
-    };
+    struct scale_result r = {0};
+    struct strbuf selector;
+    struct err err = {0};
 
-    if (r.scale.uid.len == 0 || !count_of(get(root, "spec"), "replicas", &r.scale.replicas) ||
-        !count_of(status, "replicas", &r.scale.status_replicas)) {
-        fail(op, ERR_PROTOCOL, "the answer is no Scale with uid and counts");
-        return;
-    }
-    finish(op, &r);
+    strbuf_init(&selector, MAX_SELECTOR);
+    if (target_kind_read(op->scaler->is, root, &selector, &r.scale, &err))
+        finish(op, &r);
+    else
+        fail(op, err.kind, err.text);
+    strbuf_done(&selector);
 }
 
 static bool is_set(const cJSON *annotations, const char *key)
@@ -129,10 +133,21 @@ static bool is_set(const cJSON *annotations, const char *key)
 static struct scale_pause pause_of(const cJSON *metadata)
 {
     const cJSON *annotations = get(metadata, "annotations");
-    bool all = is_set(annotations, SCALE_PAUSED);
+    struct scale_pause pause = {0};
 
-    return (struct scale_pause){.up = all || is_set(annotations, SCALE_PAUSED_UP),
-                                .down = all || is_set(annotations, SCALE_PAUSED_DOWN)};
+    for (size_t i = 0; i < COUNT_OF(pause_keys); i++) {
+        const struct pause_key *k = &pause_keys[i];
+
+        if (!is_set(annotations, k->key))
+            continue;
+        if (k->up && !pause.up)
+            pause.up_by = k->key;
+        if (k->down && !pause.down)
+            pause.down_by = k->key;
+        pause.up |= k->up;
+        pause.down |= k->down;
+    }
+    return pause;
 }
 
 static void take_template(struct scale_op *op, cJSON *root)
@@ -165,34 +180,72 @@ static struct sv group_of(struct sv api_version)
     return group;
 }
 
-static bool refers_to(const cJSON *ref, const struct scaler *s)
+static struct sv text_or(const cJSON *object, const char *key, const char *absent)
 {
-    return sv_eq(text_of(ref, "kind"), sv_from(s->kind)) &&
+    struct sv text = text_of(object, key);
+
+    return text.len != 0 ? text : sv_from(absent);
+}
+
+static bool refers_to(const cJSON *ref, const struct owner_kind *by, const struct scaler *s)
+{
+    return sv_eq(text_or(ref, "kind", by->default_kind), sv_from(s->kind)) &&
            sv_eq(text_of(ref, "name"), sv_from(s->name)) &&
-           sv_eq(group_of(text_of(ref, "apiVersion")), group_of(sv_from(s->api_version)));
+           sv_eq(group_of(text_or(ref, "apiVersion", by->default_version)),
+                 group_of(sv_from(s->api_version)));
 }
 
 static void request(struct scale_op *op);
 
-static void take_hpas(struct scale_op *op, const cJSON *root)
+static struct mono now_of(const struct scaler *s)
 {
+    const struct timers *timers = client_timers(s->client);
+
+    return timers->now(timers->self);
+}
+
+/* Asks for the next kind of owner that the server may have; false: there is none. */
+static bool look_further(struct scale_op *op)
+{
+    struct mono now = now_of(op->scaler);
+
+    strbuf_clear(&op->token);
+    while (++op->looks_for < COUNT_OF(owner_kinds)) {
+        if (now.us >= op->scaler->absent_until[op->looks_for].us) {
+            request(op);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void look_further_or_finish(struct scale_op *op)
+{
+    if (!look_further(op))
+        finish(op, &(struct scale_result){0});
+}
+
+static void take_owners(struct scale_op *op, const cJSON *root)
+{
+    const struct owner_kind *kind = &owner_kinds[op->looks_for];
     struct sv token = text_of(get(root, "metadata"), "continue");
     const cJSON *items = get(root, "items");
-    const cJSON *hpa;
+    const cJSON *owner;
 
     if (!cJSON_IsArray(items)) {
-        fail(op, ERR_PROTOCOL, "the answer is no list of HorizontalPodAutoscalers");
+        fail(op, ERR_PROTOCOL, "the answer to what else scales it is no list");
         return;
     }
-    cJSON_ArrayForEach(hpa, items)
+    cJSON_ArrayForEach(owner, items)
     {
-        if (refers_to(get(get(hpa, "spec"), "scaleTargetRef"), op->scaler)) {
-            finish(op, &(struct scale_result){.hpa = text_of(get(hpa, "metadata"), "name")});
+        if (refers_to(get(get(owner, "spec"), "scaleTargetRef"), kind, op->scaler)) {
+            finish(op, &(struct scale_result){.owner_kind = kind->kind,
+                                              .owner = text_of(get(owner, "metadata"), "name")});
             return;
         }
     }
     if (token.len == 0) {
-        finish(op, &(struct scale_result){0});
+        look_further_or_finish(op);
         return;
     }
     strbuf_clear(&op->token);
@@ -200,6 +253,16 @@ static void take_hpas(struct scale_op *op, const cJSON *root)
         request(op);
     else
         fail(op, ERR_LIMIT, "the list's continue token is too long");
+}
+
+/* The server has no such kind, or does not let us see: true if that means that there are none. */
+static bool is_absent(struct scale_op *op, const struct client_problem *p)
+{
+    if (op->kind != OP_OWNER || !owner_kinds[op->looks_for].optional ||
+        (p->err.kind != ERR_NOT_FOUND && p->err.kind != ERR_FORBIDDEN))
+        return false;
+    op->scaler->absent_until[op->looks_for] = mono_plus_us(now_of(op->scaler), SCALE_ABSENT_US);
+    return true;
 }
 
 /* The resource of our kind that has a "/scale". Names are held against each other: not where there are too many. */
@@ -243,12 +306,15 @@ static void take_discovery(struct scale_op *op, const cJSON *root)
 static void on_answer(void *self, const struct client_answer *answer)
 {
     struct scale_op *op = self;
-    bool discovering = op->scaler->plural == NULL && op->kind != OP_HPA;
+    bool discovering = op->scaler->plural == NULL && op->kind != OP_OWNER;
     cJSON *root;
 
     op->call = NULL;
     if (answer->problem != NULL) {
-        finish(op, &(struct scale_result){.problem = answer->problem});
+        if (is_absent(op, answer->problem))
+            look_further_or_finish(op);
+        else
+            finish(op, &(struct scale_result){.problem = answer->problem});
         return;
     }
     root = answer->body.len != 0 ? cJSON_ParseWithLength(answer->body.at, answer->body.len) : NULL;
@@ -258,8 +324,10 @@ static void on_answer(void *self, const struct client_answer *answer)
         take_discovery(op, root);
     else if (op->kind == OP_TEMPLATE)
         take_template(op, root);
-    else if (op->kind == OP_HPA)
-        take_hpas(op, root);
+    else if (op->kind == OP_OBJECT)
+        finish(op, &(struct scale_result){.read = true, .object = answer->body});
+    else if (op->kind == OP_OWNER)
+        take_owners(op, root);
     else if (op->kind == OP_PAUSE)
         finish(op, &(struct scale_result){.read = true, .pause = pause_of(get(root, "metadata"))});
     else
@@ -300,10 +368,11 @@ static void add_path(struct strbuf *path, const struct scale_op *op)
 {
     const struct scaler *s = op->scaler;
 
-    if (op->kind == OP_HPA) {
-        (void)strbuf_addf(path, "/apis/autoscaling/v2/namespaces");
+    if (op->kind == OP_OWNER) {
+        add_version(path, owner_kinds[op->looks_for].group_version);
+        add_segment(path, "namespaces");
         add_segment(path, s->ns);
-        (void)strbuf_addf(path, "/horizontalpodautoscalers?limit=%d", HPA_PAGE);
+        (void)strbuf_addf(path, "/%s?limit=%d", owner_kinds[op->looks_for].plural, OWNER_PAGE);
         if (op->token.len != 0) {
             (void)strbuf_addf(path, "&continue=");
             client_escape(path, strbuf_sv(&op->token));
@@ -317,7 +386,7 @@ static void add_path(struct strbuf *path, const struct scale_op *op)
     add_segment(path, s->ns);
     add_segment(path, s->plural);
     add_segment(path, s->name);
-    if (op->kind == OP_GET || op->kind == OP_PATCH)
+    if (!s->is->own && (op->kind == OP_GET || op->kind == OP_PATCH))
         add_segment(path, "scale");
     if (is_write(op))
         (void)strbuf_addf(path, "?fieldManager=brim");
@@ -380,10 +449,9 @@ struct scaler *scaler_new(struct client *client, const struct target *target)
         .ns = xstrdup(target->ns),
         .name = xstrdup(target->name),
     };
-    for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (strcmp(known[i].api_version, s->api_version) == 0 &&
-            strcmp(known[i].kind, s->kind) == 0)
-            s->plural = xstrdup(known[i].plural);
+    s->is = target_kind_find(target->api_version, target->kind);
+    if (s->is->plural != NULL)
+        s->plural = xstrdup(s->is->plural);
     return s;
 }
 
@@ -406,6 +474,11 @@ const char *scaler_resource(const struct scaler *s)
     return s->plural;
 }
 
+bool scaler_has_subresource(const struct scaler *s)
+{
+    return !s->is->own;
+}
+
 struct scale_op *scale_get(struct scaler *s, scale_fn *fn, void *self)
 {
     return simple(s, OP_GET, fn, self);
@@ -424,7 +497,7 @@ struct scale_op *scale_patch_yield(struct scaler *s, struct sv uid, int64_t n, s
     jsonw_str(&w, "uid", uid);
     jsonw_end(&w);
     jsonw_object(&w, "spec");
-    jsonw_i64(&w, "replicas", n);
+    jsonw_i64(&w, s->is->count, n);
     jsonw_end(&w);
     jsonw_end(&w);
     request(op);
@@ -438,10 +511,20 @@ static void patch_step(struct jsonw *w, const char *what, const char *path)
     jsonw_cstr(w, "path", path);
 }
 
+/* A JSON pointer: names of the table have nothing to escape. */
+static void patch_count(struct jsonw *w, const char *what, const struct scaler *s)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/spec/%s", s->is->count);
+    patch_step(w, what, path);
+}
+
 struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from, int64_t to,
                                   scale_fn *fn, void *self)
 {
     struct scale_op *op = op_new(s, OP_PATCH, fn, self);
+    bool left_out = from == 0 && !s->is->own;
     struct jsonw w;
 
     op->content_type = CLIENT_JSON_PATCH;
@@ -450,13 +533,13 @@ struct scale_op *scale_patch_grow(struct scaler *s, struct sv uid, int64_t from,
     patch_step(&w, "test", "/metadata/uid");
     jsonw_str(&w, "value", uid);
     jsonw_end(&w);
-    patch_step(&w, "test", "/spec/replicas");
-    if (from == 0)
+    patch_count(&w, "test", s);
+    if (left_out)
         jsonw_null(&w, "value");
     else
         jsonw_i64(&w, "value", from);
     jsonw_end(&w);
-    patch_step(&w, from == 0 ? "add" : "replace", "/spec/replicas");
+    patch_count(&w, left_out ? "add" : "replace", s);
     jsonw_i64(&w, "value", to);
     jsonw_end(&w);
     jsonw_end(&w);
@@ -472,7 +555,6 @@ struct scale_op *scale_template(struct scaler *s, scale_fn *fn, void *self)
 struct scale_op *scale_patch_pause(struct scaler *s, int annotations, bool set, scale_fn *fn,
                                    void *self)
 {
-    static const char *const keys[] = {SCALE_PAUSED, SCALE_PAUSED_UP, SCALE_PAUSED_DOWN};
     struct scale_op *op = op_new(s, OP_PAUSE, fn, self);
     struct jsonw w;
 
@@ -481,9 +563,9 @@ struct scale_op *scale_patch_pause(struct scaler *s, int annotations, bool set, 
     jsonw_object(&w, NULL);
     jsonw_object(&w, "metadata");
     jsonw_object(&w, "annotations");
-    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+    for (size_t i = 0; i < OWN_PAUSE_KEYS; i++) {
         if ((annotations & 1 << i) != 0)
-            jsonw_cstr(&w, keys[i], set ? "true" : NULL);
+            jsonw_cstr(&w, pause_keys[i].key, set ? "true" : NULL);
     }
     jsonw_end(&w);
     jsonw_end(&w);
@@ -492,9 +574,14 @@ struct scale_op *scale_patch_pause(struct scaler *s, int annotations, bool set, 
     return op;
 }
 
-struct scale_op *scale_find_hpa(struct scaler *s, scale_fn *fn, void *self)
+struct scale_op *scale_object(struct scaler *s, scale_fn *fn, void *self)
 {
-    return simple(s, OP_HPA, fn, self);
+    return simple(s, OP_OBJECT, fn, self);
+}
+
+struct scale_op *scale_find_owner(struct scaler *s, scale_fn *fn, void *self)
+{
+    return simple(s, OP_OWNER, fn, self);
 }
 
 void scale_cancel(struct scale_op *op)

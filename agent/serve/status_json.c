@@ -150,6 +150,8 @@ static void write_paused(struct jsonw *w, const struct snapshot_filler *f)
     jsonw_object(w, "paused");
     jsonw_bool(w, "up", f->paused_up);
     jsonw_bool(w, "down", f->paused_down);
+    jsonw_cstr(w, "up_by", f->paused_up_by);
+    jsonw_cstr(w, "down_by", f->paused_down_by);
     jsonw_end(w);
 }
 

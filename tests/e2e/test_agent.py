@@ -13,7 +13,7 @@ CORES = sum(NODES.values())
 # Verb and resource of everything that the example's roles grant.
 ALLOWED = {("list", "pods"), ("watch", "pods"), ("list", "nodes"), ("watch", "nodes"), ("get", "deployments"),
            ("get", "deployments/scale"), ("patch", "deployments/scale"), ("list", "horizontalpodautoscalers"),
-           ("create", "events"), ("patch", "events")}
+           ("list", "scaledobjects"), ("create", "events"), ("patch", "events")}
 
 
 def stays(lab, count, seconds):

@@ -24,8 +24,9 @@ static void check_problem(const struct client_problem *p)
 static void on_scale(void *self, const struct scale_result *r)
 {
     struct seen *seen = self;
-    volatile uint64_t sum = sv_hash(r->uid) + sv_hash(r->hpa) + sv_hash(r->scale.selector) +
-                            sv_hash(r->scale.uid) + sv_hash(r->resource_version);
+    volatile uint64_t sum = sv_hash(r->uid) + sv_hash(r->owner) + sv_hash(r->scale.rests) +
+                            sv_hash(r->scale.selector) + sv_hash(r->scale.uid) +
+                            sv_hash(r->resource_version);
 
     (void)sum;
     seen->scales++;
@@ -84,14 +85,16 @@ static bool play(struct script *s)
     return false;
 }
 
-/* A kind that is known, and one that must be asked for. */
+/* A kind that is known, one that must be asked for, and one whose count is its own. */
 static void ask_scale(struct script *s, uint8_t which, struct seen *seen)
 {
-    const struct target target = {.api_version = (which & 8) != 0 ? "x.dev/v1" : "apps/v1",
-                                  .kind = (which & 8) != 0 ? "Runner" : "Deployment",
-                                  .ns = "filler",
-                                  .name = "miner"};
-    struct scaler *scaler = scaler_new(s->client, &target);
+    static const struct target targets[] = {
+        {"apps/v1", "Deployment", "filler", "miner"},
+        {"x.dev/v1", "Runner", "filler", "miner"},
+        {"batch/v1", "Job", "filler", "miner"},
+    };
+    bool is_job = (which & 7) == 7;
+    struct scaler *scaler = scaler_new(s->client, &targets[is_job ? 2 : (which & 8) != 0 ? 1 : 0]);
     bool all;
 
     switch (which & 7) {
@@ -108,7 +111,16 @@ static void ask_scale(struct script *s, uint8_t which, struct seen *seen)
         (void)scale_patch_pause(scaler, SCALE_PAUSE_UP, (which & 16) != 0, on_scale, seen);
         break;
     case 4:
-        (void)scale_find_hpa(scaler, on_scale, seen);
+        (void)scale_find_owner(scaler, on_scale, seen);
+        break;
+    case 5:
+        (void)scale_object(scaler, on_scale, seen);
+        break;
+    case 7:
+        if ((which & 8) != 0)
+            (void)scale_patch_grow(scaler, SV("u"), 0, 7, on_scale, seen);
+        else
+            (void)scale_get(scaler, on_scale, seen);
         break;
     default:
         (void)scale_template(scaler, on_scale, seen);

@@ -323,6 +323,10 @@ static void answer(struct world *w, struct transfer *t)
                                      "\"spec\":{\"scaleTargetRef\":{\"apiVersion\":\"apps/v1\","
                                      "\"kind\":\"Deployment\",\"name\":\"miner\"}}}"
                                    : "");
+    } else if (path_is(t, "/apis/keda.sh/")) {
+        strbuf_done(&body);
+        fake_json(t, 404, "{\"kind\":\"Status\",\"code\":404}");
+        return;
     } else if (path_is(t, "/apis/apps/v1/") && w->target_status != 0) {
         strbuf_done(&body);
         fake_json(t, w->target_status, "{\"kind\":\"Status\",\"message\":\"no, thanks\"}");
@@ -664,14 +668,14 @@ Test(turn, nothing_grows_before_a_pause_was_looked_for_unless_that_is_forbidden)
         w.annotations = "\"brim.dev/paused\":\"true\"";
         w.version = 1;
         live(&w, 10000);
-        cr_assert(workload_view(w.workload)->paused_up, "%d", rows[i].status);
+        cr_assert(workload_view(w.workload)->pause.up, "%d", rows[i].status);
         s = snapshot_slot_get(w.machine.slot);
         cr_assert_str_eq(s->fillers[0].able.reason, "ReadyForNewScale");
         snapshot_unref(s);
         w.target_status = 500; /* what was read once stands */
         w.version = 2;
         live(&w, 60000);
-        cr_assert(workload_view(w.workload)->paused_up, "%d", rows[i].status);
+        cr_assert(workload_view(w.workload)->pause.up, "%d", rows[i].status);
         cr_assert_eq(w.replicas, rows[i].replicas);
         world_done(&w);
     }
