@@ -688,9 +688,11 @@ class Policies(unittest.TestCase):
             agent.policy(POLICY % ("miner", "miner", 5))
             wait_until(lambda: agent.status()["fillers"] and replicas(p, MINER) == 5, 40, "5 replicas")
             run = brim("pause", "miner", "--kubeconfig", p.kubeconfig, "--agent", agent.url)
-            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "Deployment filler/miner: paused\n", ""))
+            self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "Deployment filler/miner: paused (brim.dev/paused)\n", ""))
             self.assertEqual(p.server.get(MINER)["metadata"]["annotations"]["brim.dev/paused"], "true")
-            wait_until(lambda: agent.status()["fillers"][0]["paused"] == {"up": True, "down": True}, 10, "the pause")
+            by = "brim.dev/paused"
+            paused = {"up": True, "down": True, "up_by": by, "down_by": by}
+            wait_until(lambda: agent.status()["fillers"][0]["paused"] == paused, 10, "the pause")
             agent.policy(POLICY % ("miner", "miner", 8))
             wait_until(lambda: agent.status()["fillers"][0]["max"] == 8, 10, "the new text")
             wait_until(lambda: agent.status()["fillers"][0]["state"] == "paused", 10, "growth to be held")
@@ -700,7 +702,7 @@ class Policies(unittest.TestCase):
             wait_until(lambda: replicas(p, MINER) == 8, 40, "8 replicas")
             self.assertEqual(brim("pause", "miner", "--kubeconfig", p.kubeconfig, "--policy", agent.path).returncode, 0)
             run = brim("resume", "miner", "--down", "--kubeconfig", p.kubeconfig, "--policy", agent.path)
-            self.assertEqual((run.returncode, run.stdout), (1, "Deployment filler/miner: paused\n"))
+            self.assertEqual((run.returncode, run.stdout), (1, "Deployment filler/miner: paused (brim.dev/paused)\n"))
             self.assertIn("brim resume miner ends that, brim pause miner --up then pauses the other one", run.stderr)
             run = brim("resume", "miner", "--up", "--down", "--kubeconfig", p.kubeconfig, "--policy", agent.path)
             self.assertEqual((run.returncode, run.stdout, run.stderr), (0, "Deployment filler/miner: not paused\n", ""))
