@@ -60,6 +60,16 @@ static void check_ask(const struct routes_request *rq, int status)
         abort();
 }
 
+/* The list of a flag, too: what is taken names a group, and none that is not there. */
+static void check_groups(struct sv list)
+{
+    unsigned groups = 0;
+
+    if (metrics_groups_parse(list, &groups) &&
+        (groups == 0 || groups >= 1U << METRICS_GROUP_COUNT_))
+        abort();
+}
+
 static void ask(const struct routes_request *rq, const struct snapshot *s)
 {
     struct routes_answer a;
@@ -71,7 +81,7 @@ static void ask(const struct routes_request *rq, const struct snapshot *s)
     strbuf_done(&a.body);
 }
 
-/* Lines: method, path, Accept, If-None-Match, then a parameter each as KEY=VALUE; decoded. */
+/* Lines: method, path, Accept (and a flag's groups), If-None-Match, then a parameter each as KEY=VALUE; decoded. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct sv lines = {.at = (const char *)data, .len = size}, line;
@@ -96,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pods_view_add(v, SV("miner-2"));
     (void)(sv_next(&lines, '\n', &rq.method) && sv_next(&lines, '\n', &rq.path) &&
            sv_next(&lines, '\n', &rq.accept) && sv_next(&lines, '\n', &rq.if_none_match));
+    check_groups(rq.accept);
     while (rq.n_params < ROUTES_MAX_PARAMS && sv_next(&lines, '\n', &line)) {
         params[rq.n_params] = (struct routes_param){.key = line};
         (void)sv_cut(line, '=', &params[rq.n_params].key, &params[rq.n_params].value);
