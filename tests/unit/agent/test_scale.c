@@ -498,7 +498,7 @@ static const struct {
      ERR_NONE, 1, 0, "batch.kubernetes.io/controller-uid=j1", ""},
     {"all operators",
      "{" JOB ",\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\",\"x.dev/"
-             "c\":\"\"},\"matchExpressions\":["
+     "c\":\"\"},\"matchExpressions\":["
      "{\"key\":\"d\",\"operator\":\"In\",\"values\":[\"e\",\"f\"]},{\"key\":\"g\",\"operator\":"
      "\"NotIn\",\"values\":"
      "[\"h\"]},{\"key\":\"i\",\"operator\":\"Exists\"},{\"key\":\"j\",\"operator\":"
@@ -510,7 +510,7 @@ static const struct {
      "", ""},
     {"an operator that is none",
      "{" JOB ",\"spec\":{\"selector\":{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Gt\","
-             "\"values\":[\"1\"]}]}}}",
+     "\"values\":[\"1\"]}]}}}",
      ERR_PROTOCOL, 0, 0, "", ""},
     {"no values",
      "{" JOB
