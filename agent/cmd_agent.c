@@ -18,7 +18,7 @@ static const struct cli_flag flags[] = {
     {"listen", 0, CLI_VALUE, "ADDRESS:PORT", HTTPD_DEFAULT_LISTEN, NULL,
      "where metrics, probes and the API are served over plain HTTP: a loopback address"},
     {"secure-listen", 0, CLI_VALUE, "ADDRESS:PORT", NULL, NULL,
-     "where they are served over TLS to others, like :6443; needs the next two"},
+     "where they are served over TLS to whoever reaches it, like :6443; needs the next two"},
     {"tls-cert-file", 0, CLI_VALUE, "FILE", NULL, NULL,
      "the serving certificate, then those that signed it, as PEM; read again when it changes"},
     {"tls-private-key-file", 0, CLI_VALUE, "FILE", NULL, NULL, "its key, as PEM"},

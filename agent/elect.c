@@ -153,7 +153,8 @@ static enum lease_end end_of(struct elect *e, const struct client_answer *answer
         report(e, &err);
         return LEASE_END_FAILED;
     }
-    if (answer->problem->status == 404)
+    /* Where it is to be made, it is the namespace that is not there. */
+    if (answer->problem->status == 404 && e->lease.asked != LEASE_ASK_CREATE)
         return LEASE_END_ABSENT;
     if (answer->problem->status == 409)
         return LEASE_END_CONFLICT;
@@ -176,7 +177,6 @@ static void on_answer(void *self, const struct client_answer *answer)
     struct elect *e = self;
     struct lease_record record = {0};
     enum lease_end end = end_of(e, answer, &record);
-
     enum lease_ask next = lease_answered(&e->lease, end, &record, fresh(e));
 
     e->call = NULL;

@@ -3,8 +3,8 @@
  *
  * Renewals go over the control channel, as the writes do that they are for. While this process leads the handler was told so;
  * when it does not any longer it is told at once: by a timer, or, where the process was stopped or the machine slept, by
- * elect_check(), which is to be called first in each turn (loop_at_begin()). elect_leads() is asked before each write besides and reads
- * the clock.
+ * elect_check(), which is to be called first in each turn (loop_at_begin()). elect_leads() is asked before each write besides
+ * and reads the clock.
  *
  * What goes wrong with the Lease is told in the log once, and once when it is well again.
  */

@@ -95,6 +95,8 @@ bool secure_new(struct loop *loop, struct httpd *httpd, const struct secure_opti
     s->read = loop_timer_new(loop, read_again, s);
     loop_timer_set(s->read, SECURE_READ_US);
     tell_end(s);
+    log_warn("the TLS port asks nobody who it is: let nobody reach it but who may read all of it",
+             F_STR("secure_listen", options->listen));
     return true;
 }
 

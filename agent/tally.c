@@ -329,8 +329,6 @@ void tally_yaml(const struct tally *t, struct strbuf *out)
     yaml_row(t, "  ", &t->total, out);
 }
 
-/* RFC 4180: in quotes where it must be, quotes doubled. */
-
 void tally_csv(const struct tally *t, struct strbuf *out)
 {
     (void)strbuf_add(out, SV("name,nodes,ready,schedulable"));

@@ -77,8 +77,7 @@ struct turn_filler {
     bool leads;       /* this replica does, and the target was read since */
     bool has_virtual; /* dry run: what would have been written, on top of `virtual_from` */
     int64_t virtual_replicas, virtual_from;
-    bool
-        has_found; /* metrics-only, or another replica leads: the count that the planner was told */
+    bool has_found; /* metrics-only, or it stands by: the count that the planner was told */
     int64_t found_replicas;
     int64_t noticed; /* filler pods, beyond the target's count, that were noticed */
     struct uid uid;  /* of the target */

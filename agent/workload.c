@@ -83,7 +83,6 @@ static uint64_t fingerprint(const struct workload *w)
         v->pause.down,
         sv_hash(sv_from(v->pause.up_by)),
         sv_hash(sv_from(v->pause.down_by)),
-        v->template_hash,
         v->pause_known,
         sv_hash(sv_from(w->selector)),
         sv_hash(sv_from(w->owner)),
@@ -218,8 +217,6 @@ static void template_read(void *self, const struct scale_result *result)
     struct pod_record pod;
 
     w->reading_template = NULL;
-    if (result->read)
-        w->view.template_hash = sv_hash(result->pod_json);
     w->view.template_known = true; /* or it cannot be: nobody waits for it any longer */
     take_annotations(w, result);
     /* Without a spec.template live pods or the policy tell the shape. */

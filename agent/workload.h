@@ -4,8 +4,8 @@
  * Its scale is read every WORKLOAD_POLL_US and after each write that failed or was overtaken; its
  * template and annotations when its resourceVersion is another one then, so that `brim pause` takes
  * hold by the next poll; the autoscalers of its namespace every WORKLOAD_SLOW_POLL_US. A target that is
- * missing, that takes no count now, or that a HorizontalPodAutoscaler or a ScaledObject scales, is reported and left alone; all are looked at
- * again for ever. Writes are guarded as DESIGN says: growth by the replicas that were seen, a yield
+ * missing, that takes no count now, or that a HorizontalPodAutoscaler or a ScaledObject scales, is
+ * reported and left alone; all are looked at again for ever. Writes are guarded as DESIGN says: growth by the replicas that were seen, a yield
  * by the uid alone. Which counts may come of writes whose end is not known is kept (late.h).
  */
 #ifndef BRIM_AGENT_WORKLOAD_H
@@ -30,8 +30,8 @@
 enum workload_state {
     WORKLOAD_UNREAD, /* no answer yet */
     WORKLOAD_FOUND,
-    WORKLOAD_MISSING, /* the API server says that there is none */
-    WORKLOAD_RESTING, /* it takes no count now (a Job that has ended or is suspended): `problem` says why */
+    WORKLOAD_MISSING,    /* the API server says that there is none */
+    WORKLOAD_RESTING,    /* it takes no count now, as a Job that has ended: `problem` says why */
     WORKLOAD_UNREADABLE, /* it could not be read: `problem` says why; what was known before still
                             stands */
     WORKLOAD_STATE_COUNT_,
@@ -42,20 +42,18 @@ struct workload_view {
     enum workload_state state;
     const char
         *resource; /* "deployments": how paths spell the target's kind; NULL: not known yet */
-    bool
-        known; /* it was found once and has been neither missing nor resting since: the next four are its */
+    /* It was found once and has been neither missing nor resting since: the next four are its. */
+    bool known;
     struct uid uid;
     int64_t replicas;        /* spec.replicas, as last read or written */
     int64_t status_replicas; /* pods that exist */
     const char *selector;    /* "" if the scale has none */
     bool owners_known;       /* the autoscalers of the namespace were listed */
-    const char *
-        owner; /* "HorizontalPodAutoscaler filler/miner" or a ScaledObject scales it too; "" if nobody does */
+    const char *owner;       /* who scales it too: "ScaledObject filler/miner"; "" if nobody does */
     const char *owner_problem; /* why nobody can tell who else scales it; "" if that is known */
     const char *problem;       /* "" if the last reading went well */
-    bool template_known;       /* the target as a whole was looked at; the next five are of it */
+    bool template_known;       /* the target as a whole was looked at; the next three are of it */
     struct scale_pause pause;  /* by annotation (kube/scale.h), as last read */
-    uint64_t template_hash;    /* of the pod template; 0: it has none */
     bool
         pause_known; /* its annotations were read once, or may not be read: then it says which right
                          is missing, and nothing pauses */

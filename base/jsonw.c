@@ -37,9 +37,15 @@ void jsonw_text(struct strbuf *out, struct sv text)
     (void)strbuf_add_char(out, '"');
     while (plain < text.len) {
         unsigned char c = (unsigned char)text.at[plain];
-        size_t len = c < 0x80 ? 1 : sv_utf8(sv_skip(text, plain));
+        bool special = c == '"' || c == '\\';
+        size_t len;
 
-        if (c != '"' && c != '\\' && sv_hidden(sv_skip(text, plain)) == 0) {
+        if (c >= ' ' && c < 0x7f && !special) {
+            plain++;
+            continue;
+        }
+        len = c < 0x80 ? 1 : sv_utf8(sv_skip(text, plain));
+        if (!special && sv_hidden(sv_skip(text, plain)) == 0) {
             plain += len;
             continue;
         }

@@ -51,8 +51,7 @@ struct client_request {
     int64_t timeout_us; /* 0: CLIENT_TIMEOUT_US; of a stream: none */
     bool stream;        /* the answer has no end that one could wait for */
     bool batched;       /* transport.h */
-    bool
-        unfenced; /* not to be refused by the fence: a question in the form of a POST, or the election itself */
+    bool unfenced;      /* the fence lets it pass: a question in the form of a POST, the election */
 };
 
 /*

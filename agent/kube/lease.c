@@ -4,30 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/kube/tree.h"
 #include "base/alloc.h"
 #include "base/num.h"
 
 /* ---- the object ---- */
 
-static const cJSON *get(const cJSON *object, const char *key)
-{
-    return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
-}
-
-/* A whole number from 0 to what an int32 holds; absent is 0. */
 static bool count_of(const cJSON *spec, const char *key, int64_t *ret_count, struct err *err)
 {
-    const cJSON *item = get(spec, key);
-
-    *ret_count = 0;
-    if (item == NULL || cJSON_IsNull(item))
-        return true;
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= INT32_MAX) ||
-        (double)(int64_t)item->valuedouble < item->valuedouble)
-        return err_set(err, ERR_PROTOCOL, 0, "spec.%s: expected a whole number from 0 to %d", key,
-                       INT32_MAX);
-    *ret_count = (int64_t)item->valuedouble;
-    return true;
+    return tree_count(spec, key, 0, ret_count) ||
+           err_set(err, ERR_PROTOCOL, 0, "spec.%s: expected a whole number from 0 to %d", key,
+                   INT32_MAX);
 }
 
 static uint64_t mix(uint64_t hash, uint64_t more)
@@ -38,7 +25,7 @@ static uint64_t mix(uint64_t hash, uint64_t more)
 /* Times are compared as they are written and never read: they are another machine's. */
 static bool text_of(const cJSON *spec, const char *key, struct sv *ret_text, struct err *err)
 {
-    const cJSON *item = get(spec, key);
+    const cJSON *item = tree_get(spec, key);
 
     *ret_text = (struct sv){0};
     if (item == NULL || cJSON_IsNull(item))
@@ -81,8 +68,8 @@ static cJSON *parse(struct sv json, struct err *err)
     }
     if (json.len != 0)
         root = cJSON_ParseWithLength(json.at, json.len);
-    if (cJSON_IsObject(get(root, "metadata")) &&
-        (get(root, "spec") == NULL || cJSON_IsObject(get(root, "spec"))))
+    if (cJSON_IsObject(tree_get(root, "metadata")) &&
+        (tree_get(root, "spec") == NULL || cJSON_IsObject(tree_get(root, "spec"))))
         return root;
     cJSON_Delete(root);
     (void)err_set(err, ERR_PROTOCOL, 0, "the answer is no Lease");
@@ -97,7 +84,7 @@ bool lease_read_record(struct sv json, struct lease_record *ret_record, struct e
     *ret_record = (struct lease_record){0};
     if (root == NULL)
         return false;
-    ok = read_spec(get(root, "spec"), ret_record, err);
+    ok = read_spec(tree_get(root, "spec"), ret_record, err);
     cJSON_Delete(root);
     return ok;
 }

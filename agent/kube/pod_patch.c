@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/kube/tree.h"
 #include "base/alloc.h"
 #include "base/jsonw.h"
 
@@ -237,16 +238,6 @@ static bool terms_known(const struct pod_rules *rules)
 
 /* ---- bodies made of what the pod is ---- */
 
-static const cJSON *get(const cJSON *object, const char *key)
-{
-    return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
-}
-
-static struct sv text_of(const cJSON *object, const char *key)
-{
-    return sv_from(cJSON_GetStringValue(get(object, key)));
-}
-
 static void write_tree(struct jsonw *w, const cJSON *tree)
 {
     char *text = cJSON_PrintUnformatted(tree);
@@ -281,7 +272,7 @@ static bool other_gates(const cJSON *gates, struct strbuf *to)
     jsonw_array(&w, NULL);
     cJSON_ArrayForEach(gate, gates)
     {
-        if (sv_eq(text_of(gate, "name"), SV(ROOM_GATE)))
+        if (sv_eq(tree_text(gate, "name"), SV(ROOM_GATE)))
             ours = true;
         else
             write_tree(&w, gate);
@@ -296,16 +287,16 @@ static bool other_gates(const cJSON *gates, struct strbuf *to)
 
 static void write_tree_terms(struct jsonw *w, const cJSON *spec, const char *node)
 {
-    const cJSON *affinity = get(get(spec, "affinity"), "nodeAffinity");
-    const cJSON *terms =
-        get(get(affinity, "requiredDuringSchedulingIgnoredDuringExecution"), "nodeSelectorTerms");
+    const cJSON *affinity = tree_get(tree_get(spec, "affinity"), "nodeAffinity");
+    const cJSON *terms = tree_get(
+        tree_get(affinity, "requiredDuringSchedulingIgnoredDuringExecution"), "nodeSelectorTerms");
     const cJSON *term;
     cJSON *bare;
 
     cJSON_ArrayForEach(term, terms)
     {
-        if (cJSON_GetArraySize(get(term, "matchExpressions")) +
-                cJSON_GetArraySize(get(term, "matchFields")) !=
+        if (cJSON_GetArraySize(tree_get(term, "matchExpressions")) +
+                cJSON_GetArraySize(tree_get(term, "matchFields")) !=
             0)
             write_tree_term(w, term, node);
         else
@@ -321,14 +312,14 @@ static void write_tree_terms(struct jsonw *w, const cJSON *spec, const char *nod
 /* False: the gate is gone. */
 static bool write_let_in_of(struct pod_patch *patch, const cJSON *pod)
 {
-    const cJSON *spec = get(pod, "spec");
+    const cJSON *spec = tree_get(pod, "spec");
     CLEANUP(strbuf_done) struct strbuf gates;
     struct jsonw w;
 
     strbuf_init(&gates, MAX_PATCH);
-    if (!other_gates(get(spec, "schedulingGates"), &gates))
+    if (!other_gates(tree_get(spec, "schedulingGates"), &gates))
         return false;
-    begin_let_in(&w, patch, text_of(get(pod, "metadata"), "uid"), strbuf_sv(&gates));
+    begin_let_in(&w, patch, tree_text(tree_get(pod, "metadata"), "uid"), strbuf_sv(&gates));
     write_tree_terms(&w, spec, patch->node);
     end_let_in(&w);
     return true;
@@ -346,22 +337,22 @@ static void wait_again(struct pod_patch *patch)
 /* Makes the patch again of the pod as it is, if it is there. */
 static void take_pod(struct pod_patch *patch, const cJSON *list)
 {
-    const cJSON *pod = cJSON_GetArrayItem(get(list, "items"), 0);
-    const cJSON *meta = get(pod, "metadata");
+    const cJSON *pod = cJSON_GetArrayItem(tree_get(list, "items"), 0);
+    const cJSON *meta = tree_get(pod, "metadata");
 
     patch->reads = false;
     patch->was_read = true;
-    if (!cJSON_IsArray(get(list, "items")))
+    if (!cJSON_IsArray(tree_get(list, "items")))
         fail(patch, POD_PATCH_UNKNOWN, ERR_PROTOCOL, "the answer is no list of pods");
-    else if (pod == NULL || !uid_eq(uid_parse(text_of(meta, "uid")), patch->uid))
+    else if (pod == NULL || !uid_eq(uid_parse(tree_text(meta, "uid")), patch->uid))
         fail(patch, POD_PATCH_GONE, ERR_GONE, "it is gone");
-    else if (get(meta, "deletionTimestamp") != NULL)
+    else if (tree_get(meta, "deletionTimestamp") != NULL)
         fail(patch, POD_PATCH_GONE, ERR_GONE, "it is being deleted");
     else if (patch->lets_in && !write_let_in_of(patch, pod))
         fail(patch, POD_PATCH_REFUSED, ERR_CONFLICT, "its gate " ROOM_GATE " is gone already");
     else {
         if (!patch->lets_in)
-            write_cost(patch, text_of(meta, "uid"));
+            write_cost(patch, tree_text(meta, "uid"));
         wait_again(patch);
     }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/kube/template.h"
+#include "agent/kube/tree.h"
 #include "base/alloc.h"
 #include "base/jsonw.h"
 
@@ -54,7 +55,7 @@ struct scaler {
     struct scale_op *ops;
 };
 
-enum op_kind { OP_GET, OP_PATCH, OP_TEMPLATE, OP_OBJECT, OP_PAUSE, OP_OWNER };
+enum op_kind { OP_GET, OP_PATCH, OP_TEMPLATE, OP_PAUSE, OP_OWNER };
 
 struct scale_op {
     struct scaler *scaler;
@@ -68,18 +69,6 @@ struct scale_op {
     struct strbuf token; /* OP_OWNER: continue */
     size_t looks_for;    /* OP_OWNER: one of owner_kinds */
 };
-
-/* ---- small reading of JSON ---- */
-
-static const cJSON *get(const cJSON *object, const char *key)
-{
-    return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
-}
-
-static struct sv text_of(const cJSON *object, const char *key)
-{
-    return sv_from(cJSON_GetStringValue(get(object, key)));
-}
 
 /* ---- ends ---- */
 
@@ -127,12 +116,12 @@ static void take_scale(struct scale_op *op, const cJSON *root)
 
 static bool is_set(const cJSON *annotations, const char *key)
 {
-    return get(annotations, key) != NULL && !sv_eq(text_of(annotations, key), SV("false"));
+    return tree_get(annotations, key) != NULL && !sv_eq(tree_text(annotations, key), SV("false"));
 }
 
 static struct scale_pause pause_of(const cJSON *metadata)
 {
-    const cJSON *annotations = get(metadata, "annotations");
+    const cJSON *annotations = tree_get(metadata, "annotations");
     struct scale_pause pause = {0};
 
     for (size_t i = 0; i < COUNT_OF(pause_keys); i++) {
@@ -152,11 +141,11 @@ static struct scale_pause pause_of(const cJSON *metadata)
 
 static void take_template(struct scale_op *op, cJSON *root)
 {
-    const cJSON *metadata = get(root, "metadata");
+    const cJSON *metadata = tree_get(root, "metadata");
     struct client_problem p = {.retry_after_s = -1};
     struct scale_result r = {.read = true,
-                             .uid = text_of(metadata, "uid"),
-                             .resource_version = text_of(metadata, "resourceVersion"),
+                             .uid = tree_text(metadata, "uid"),
+                             .resource_version = tree_text(metadata, "resourceVersion"),
                              .pause = pause_of(metadata)};
     struct strbuf pod;
 
@@ -182,7 +171,7 @@ static struct sv group_of(struct sv api_version)
 
 static struct sv text_or(const cJSON *object, const char *key, const char *absent)
 {
-    struct sv text = text_of(object, key);
+    struct sv text = tree_text(object, key);
 
     return text.len != 0 ? text : sv_from(absent);
 }
@@ -190,7 +179,7 @@ static struct sv text_or(const cJSON *object, const char *key, const char *absen
 static bool refers_to(const cJSON *ref, const struct owner_kind *by, const struct scaler *s)
 {
     return sv_eq(text_or(ref, "kind", by->default_kind), sv_from(s->kind)) &&
-           sv_eq(text_of(ref, "name"), sv_from(s->name)) &&
+           sv_eq(tree_text(ref, "name"), sv_from(s->name)) &&
            sv_eq(group_of(text_or(ref, "apiVersion", by->default_version)),
                  group_of(sv_from(s->api_version)));
 }
@@ -228,8 +217,8 @@ static void look_further_or_finish(struct scale_op *op)
 static void take_owners(struct scale_op *op, const cJSON *root)
 {
     const struct owner_kind *kind = &owner_kinds[op->looks_for];
-    struct sv token = text_of(get(root, "metadata"), "continue");
-    const cJSON *items = get(root, "items");
+    struct sv token = tree_text(tree_get(root, "metadata"), "continue");
+    const cJSON *items = tree_get(root, "items");
     const cJSON *owner;
 
     if (!cJSON_IsArray(items)) {
@@ -238,9 +227,10 @@ static void take_owners(struct scale_op *op, const cJSON *root)
     }
     cJSON_ArrayForEach(owner, items)
     {
-        if (refers_to(get(get(owner, "spec"), "scaleTargetRef"), kind, op->scaler)) {
-            finish(op, &(struct scale_result){.owner_kind = kind->kind,
-                                              .owner = text_of(get(owner, "metadata"), "name")});
+        if (refers_to(tree_get(tree_get(owner, "spec"), "scaleTargetRef"), kind, op->scaler)) {
+            finish(op,
+                   &(struct scale_result){.owner_kind = kind->kind,
+                                          .owner = tree_text(tree_get(owner, "metadata"), "name")});
             return;
         }
     }
@@ -268,20 +258,20 @@ static bool is_absent(struct scale_op *op, const struct client_problem *p)
 /* The resource of our kind that has a "/scale". Names are held against each other: not where there are too many. */
 static const char *find_plural(const cJSON *root, const char *kind)
 {
-    const cJSON *resources = get(root, "resources"), *item, *other;
+    const cJSON *resources = tree_get(root, "resources"), *item, *other;
 
     if (cJSON_GetArraySize(resources) > MAX_RESOURCES)
         return NULL;
     cJSON_ArrayForEach(item, resources)
     {
-        struct sv name = text_of(item, "name");
+        struct sv name = tree_text(item, "name");
 
-        if (!sv_eq(text_of(item, "kind"), sv_from(kind)) || name.len == 0 ||
+        if (!sv_eq(tree_text(item, "kind"), sv_from(kind)) || name.len == 0 ||
             memchr(name.at, '/', name.len) != NULL)
             continue;
         cJSON_ArrayForEach(other, resources)
         {
-            struct sv full = text_of(other, "name");
+            struct sv full = tree_text(other, "name");
 
             if (full.len == name.len + 6 && sv_starts(full, name) && sv_ends(full, SV("/scale")))
                 return name.at;
@@ -324,12 +314,11 @@ static void on_answer(void *self, const struct client_answer *answer)
         take_discovery(op, root);
     else if (op->kind == OP_TEMPLATE)
         take_template(op, root);
-    else if (op->kind == OP_OBJECT)
-        finish(op, &(struct scale_result){.read = true, .object = answer->body});
     else if (op->kind == OP_OWNER)
         take_owners(op, root);
     else if (op->kind == OP_PAUSE)
-        finish(op, &(struct scale_result){.read = true, .pause = pause_of(get(root, "metadata"))});
+        finish(op,
+               &(struct scale_result){.read = true, .pause = pause_of(tree_get(root, "metadata"))});
     else
         take_scale(op, root);
     cJSON_Delete(root);
@@ -572,11 +561,6 @@ struct scale_op *scale_patch_pause(struct scaler *s, int annotations, bool set, 
     jsonw_end(&w);
     request(op);
     return op;
-}
-
-struct scale_op *scale_object(struct scaler *s, scale_fn *fn, void *self)
-{
-    return simple(s, OP_OBJECT, fn, self);
 }
 
 struct scale_op *scale_find_owner(struct scaler *s, scale_fn *fn, void *self)

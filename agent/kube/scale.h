@@ -56,7 +56,6 @@ struct scale_result {
     struct sv resource_version; /* if it was read */
     const char *owner_kind;     /* of scale_find_owner(): "HorizontalPodAutoscaler"; NULL: none */
     struct sv owner;            /* and its name */
-    struct sv object;           /* of scale_object(): the whole target as JSON */
 };
 
 typedef void scale_fn(void *self, const struct scale_result *result);
@@ -90,9 +89,6 @@ struct scale_op *scale_template(struct scaler *s, scale_fn *fn, void *self);
 /* Sets these annotations of the target to "true", or takes them away; the others stay. */
 struct scale_op *scale_patch_pause(struct scaler *s, int annotations, bool set, scale_fn *fn,
                                    void *self);
-
-/* The target as it is stored. ERR_NOT_FOUND: there is none. */
-struct scale_op *scale_object(struct scaler *s, scale_fn *fn, void *self);
 
 /*
  * Is there a HorizontalPodAutoscaler for the target, or a ScaledObject of KEDA? (The latter makes one of the former, but not

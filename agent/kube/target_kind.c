@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#include "agent/kube/tree.h"
 #include "base/attr.h"
 
 static const struct target_kind known[] = {
@@ -23,32 +24,6 @@ const struct target_kind *target_kind_find(const char *api_version, const char *
             return &known[i];
     }
     return &other;
-}
-
-static const cJSON *get(const cJSON *object, const char *key)
-{
-    return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
-}
-
-static struct sv text_of(const cJSON *object, const char *key)
-{
-    return sv_from(cJSON_GetStringValue(get(object, key)));
-}
-
-/* A whole number from 0 to what an int32 holds. */
-static bool count_of(const cJSON *object, const char *key, int64_t absent, int64_t *ret_count)
-{
-    const cJSON *item = get(object, key);
-
-    if (item == NULL || cJSON_IsNull(item)) {
-        *ret_count = absent;
-        return true;
-    }
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= INT32_MAX) ||
-        (double)(int64_t)item->valuedouble < item->valuedouble)
-        return false;
-    *ret_count = (int64_t)item->valuedouble;
-    return true;
 }
 
 /* ---- label selectors ---- */
@@ -96,8 +71,8 @@ static bool add_values(struct strbuf *to, const char *operator, const cJSON * va
 
 static bool add_expression(struct strbuf *to, const cJSON *expression)
 {
-    struct sv operator= text_of(expression, "operator"), key = text_of(expression, "key");
-    const cJSON *values = get(expression, "values");
+    struct sv operator= tree_text(expression, "operator"), key = tree_text(expression, "key");
+    const cJSON *values = tree_get(expression, "values");
 
     if (sv_eq(operator, SV("DoesNotExist"))) {
         if (to->len != 0)
@@ -115,8 +90,8 @@ static bool add_expression(struct strbuf *to, const cJSON *expression)
 
 static bool add_selector(struct strbuf *to, const cJSON *selector)
 {
-    const cJSON *labels = get(selector, "matchLabels"), *item;
-    const cJSON *expressions = get(selector, "matchExpressions");
+    const cJSON *labels = tree_get(selector, "matchLabels"), *item;
+    const cJSON *expressions = tree_get(selector, "matchExpressions");
 
     cJSON_ArrayForEach(item, labels)
     {
@@ -161,10 +136,10 @@ static const char *end_of(const cJSON *status)
     const cJSON *condition;
 
     for (size_t i = 0; i < COUNT_OF(ends); i++) {
-        cJSON_ArrayForEach(condition, get(status, "conditions"))
+        cJSON_ArrayForEach(condition, tree_get(status, "conditions"))
         {
-            if (sv_eq(text_of(condition, "type"), sv_from(ends[i].type)) &&
-                sv_eq(text_of(condition, "status"), SV("True")))
+            if (sv_eq(tree_text(condition, "type"), sv_from(ends[i].type)) &&
+                sv_eq(tree_text(condition, "status"), SV("True")))
                 return ends[i].says;
         }
     }
@@ -173,16 +148,16 @@ static const char *end_of(const cJSON *status)
 
 static bool read_own(const cJSON *object, struct strbuf *selector, struct scale *s, struct err *err)
 {
-    const cJSON *spec = get(object, "spec");
-    const char *end = end_of(get(object, "status"));
+    const cJSON *spec = tree_get(object, "spec");
+    const char *end = end_of(tree_get(object, "status"));
 
     strbuf_clear(selector);
-    if (!target_selector_text(get(spec, "selector"), selector, err))
+    if (!target_selector_text(tree_get(spec, "selector"), selector, err))
         return false;
     s->selector = strbuf_sv(selector);
     if (end != NULL)
         s->rests = sv_from(end);
-    else if (cJSON_IsTrue(get(spec, "suspend")))
+    else if (cJSON_IsTrue(tree_get(spec, "suspend")))
         s->rests = SV("is suspended");
     return true;
 }
@@ -190,18 +165,19 @@ static bool read_own(const cJSON *object, struct strbuf *selector, struct scale 
 bool target_kind_read(const struct target_kind *kind, const cJSON *object, struct strbuf *selector,
                       struct scale *ret_scale, struct err *err)
 {
-    const cJSON *metadata = get(object, "metadata"), *status = get(object, "status");
+    const cJSON *metadata = tree_get(object, "metadata"), *status = tree_get(object, "status");
     struct scale s = {
-        .uid = text_of(metadata, "uid"),
-        .resource_version = text_of(metadata, "resourceVersion"),
+        .uid = tree_text(metadata, "uid"),
+        .resource_version = tree_text(metadata, "resourceVersion"),
     };
 
-    if (s.uid.len == 0 || !count_of(get(object, "spec"), kind->count, kind->absent, &s.replicas) ||
-        !count_of(status, kind->exists, 0, &s.status_replicas))
+    if (s.uid.len == 0 ||
+        !tree_count(tree_get(object, "spec"), kind->count, kind->absent, &s.replicas) ||
+        !tree_count(status, kind->exists, 0, &s.status_replicas))
         return err_set(err, ERR_PROTOCOL, 0, "the answer is no %s with uid and counts",
                        kind->own ? kind->kind : "Scale");
     if (!kind->own)
-        s.selector = text_of(status, "selector");
+        s.selector = tree_text(status, "selector");
     else if (!read_own(object, selector, &s, err))
         return false;
     *ret_scale = s;

@@ -35,7 +35,7 @@ struct target_kind {
     const char *exists;                      /* the field of status that counts pods */
     int64_t absent;                          /* the count where the field is absent */
     bool
-        own; /* the count is the object's own, where 0 is stored as 0; else a Scale's, where 0 is left out */
+        own; /* the count is the object's own, which stores 0; else a Scale's, which leaves it out */
 };
 
 /* Never NULL. */

@@ -78,9 +78,8 @@ struct routes_answer {
     int retry_after_s;  /* the Retry-After header of a 503; 0: none */
     struct strbuf body; /* the caller's to strbuf_done(); empty with a 304 alone */
     bool wants_report;  /* the answer is to come from the desk; the rest means nothing */
-    struct board
-        *awaits; /* a 503 that may become a better answer: whoever can wait for the board asks
-                             again then. NULL: none */
+    /* Of a 503 that may become a better answer: whoever can wait for the board asks again then. */
+    struct board *awaits; /* NULL: none */
 };
 
 /* Always answers. `s` may be NULL: no turn has ended yet. */

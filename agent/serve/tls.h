@@ -1,7 +1,7 @@
 /*
  * tls: the serving certificate with its key, from PEM files, and the handshakes that are made with
- * it: TLS 1.2 and 1.3, a client's certificate is asked for and not insisted on. What it proves is
- * judged later; that the peer holds its key is checked here.
+ * it: TLS 1.2 and 1.3. A client's certificate is asked for and not insisted on; that the client holds
+ * its key is checked, whose certificate it is nobody judges.
  *
  * A pair is immutable and counted: a connection keeps the one that it began with. tls_reload()
  * reads the files again, on any one thread, and puts another pair in force for connections that

@@ -113,9 +113,6 @@ static void ask_scale(struct script *s, uint8_t which, struct seen *seen)
     case 4:
         (void)scale_find_owner(scaler, on_scale, seen);
         break;
-    case 5:
-        (void)scale_object(scaler, on_scale, seen);
-        break;
     case 7:
         if ((which & 8) != 0)
             (void)scale_patch_grow(scaler, SV("u"), 0, 7, on_scale, seen);

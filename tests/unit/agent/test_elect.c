@@ -1,7 +1,9 @@
 #include "agent/elect.h"
 
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "tests/unit/agent/fake_kube.h"
@@ -96,6 +98,29 @@ static void lead(struct rig *r)
     cr_assert_eq(r->gained, 0);
     fake_json(expect(r, "POST", LEASES), 201, lease_of("me"));
     cr_assert(r->gained == 1 && elect_leads(r->elect));
+}
+
+Test(elect, tells_that_the_namespace_is_not_there, .init = cr_redirect_stderr)
+{
+    char text[4096] = "";
+    struct rig r;
+
+    rig_init(&r);
+    for (int i = 0; i < 3; i++) {
+        fake_advance(&r.fake, 10 * US_PER_S);
+        fake_json(expect(&r, "GET", LEASES "/brim"), 404, "{}");
+        fake_json(
+            expect(&r, "POST", LEASES), 404,
+            "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"namespaces \\\"brim\\\" "
+            "not found\",\"reason\":\"NotFound\",\"code\":404}");
+        cr_assert(r.gained == 0 && !elect_leads(r.elect));
+    }
+    (void)fread(text, 1, sizeof text - 1, cr_get_redirected_stderr());
+    cr_assert_not_null(strstr(text, "the lease cannot be read or written"), "%s", text);
+    cr_assert_not_null(strstr(text, "namespaces"), "%s", text);
+    cr_assert_null(strstr(strstr(text, "the lease cannot") + 1, "the lease cannot"), "once: %s",
+                   text);
+    rig_done(&r);
 }
 
 static void on_write(void *self, const struct client_answer *answer)
