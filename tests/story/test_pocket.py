@@ -517,6 +517,8 @@ class Groups(unittest.TestCase):
             self.assertTrue(lines[0].startswith("label,group,recorded,peak_nodes,offered_core_hours,"), lines)
             self.assertEqual([line.split(",")[:2] for line in lines[1:]],
                              [["pool", "x"], [ZONE, "eu-1a"], [ZONE, "eu-1b"], [ZONE, "eu-1c"], [ZONE, "<none>"]])
+            # One for each of the three, or the next one where a decision's sample took the place of one.
+            wait_until(lambda: self.add_up(p, nodes_stay=False) >= 3, 40, "three moments with groups")
         self.assertGreaterEqual(self.add_up(p, nodes_stay=False), 3)
         groups = json.loads(self.report(p, "-o", "json"))["groups"]
         self.assertEqual([(g["label"], g["name"], g["peak_nodes"]) for g in groups],
