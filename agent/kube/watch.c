@@ -37,6 +37,7 @@ struct watch {
     struct frame *frame;
     struct decoder decoder; /* of metadata and Status */
     struct resource_names names;
+    bool json;                          /* the last answer's form */
     struct client_problem stream_error; /* an ERROR event; err.kind ERR_NONE: none */
     void *timer;
 };
@@ -270,6 +271,7 @@ static bool on_head(void *self, enum decode_format format, struct err *err UNUSE
     struct frame_handler handler = {.object = on_object, .self = w};
 
     heard(w);
+    w->json = format == DECODE_JSON;
     w->step.forbidden = 0;
     w->stats.connected = w->step.state == WATCH_STREAM;
     frame_free(w->frame);
@@ -393,9 +395,10 @@ static void add_selector(const struct watch *w, struct strbuf *path)
         (void)strbuf_addf(path, "&fieldSelector=%s", strbuf_str(&w->selector));
 }
 
+/* Some answer JSON though they were offered protobuf: without a word, so that only their last answer tells. */
 static int page_of(const struct watch *w)
 {
-    return w->step.json_only ? WATCH_PAGE_JSON : WATCH_PAGE;
+    return w->step.json_only || w->json ? WATCH_PAGE_JSON : WATCH_PAGE;
 }
 
 /* What a list or stream goes by; "": by nothing. */

@@ -21,6 +21,7 @@
  *   a list of another kind than options.list_kind, or of none     as unreachable; it says nothing of what is gone
  *   no protobuf (406, 415)                                        JSON from now on, in pages of WATCH_PAGE_JSON, until
  *                                                                 nothing was heard for WATCH_ABSENCE_US
+ *   JSON though protobuf was offered                              pages of WATCH_PAGE_JSON as long as answers are such
  *   no initial events: 422 or 400, an ERROR 500 in front of       pages from now on, until nothing was heard for
  *     everything else (etcd too old), a bookmark without the      WATCH_ABSENCE_US; not told as trouble
  *     mark, or none and silence for WATCH_MARK_US (so long

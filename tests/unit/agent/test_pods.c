@@ -90,7 +90,7 @@ static void refuse_initial(struct rig *r)
 /* The large watch lists anew, in pages. */
 static void list_large(struct rig *r, const char *list)
 {
-    fake_json(pending(r, false, "limit=500"), 200, list);
+    fake_json(pending(r, false, "pods?limit="), 200, list);
     (void)stream(r, false);
 }
 
@@ -103,7 +103,7 @@ static void into_relist(struct rig *r)
     refuse_initial(r);
     cr_assert_eq(watch_state(pods_waiting(r->pods)), WATCH_OFF,
                  "beside the first list it is no use");
-    fake_json(pending(r, false, "limit=500"), 200,
+    fake_json(pending(r, false, "pods?limit="), 200,
               LIST("10", "", BOUND("a", "5") "," WAITS("b", "6")));
     t = stream(r, false);
     (void)fake_data(t, EVENT("ERROR", GONE));
@@ -115,10 +115,10 @@ static void into_streams(struct rig *r, struct transfer **ret_large, struct tran
 {
     rig_init(r);
     refuse_initial(r);
-    fake_json(pending(r, false, "limit=500"), 200,
+    fake_json(pending(r, false, "pods?limit="), 200,
               LIST("10", "", BOUND("a", "5") "," WAITS("b", "6")));
     *ret_large = stream(r, false);
-    fake_json(pending(r, true, "limit=500"), 200, LIST("9", "", WAITS("b", "6")));
+    fake_json(pending(r, true, "pods?limit="), 200, LIST("9", "", WAITS("b", "6")));
     *ret_small = stream(r, true);
 }
 
@@ -145,7 +145,7 @@ Test(pods, a_pod_that_waits_is_known_before_the_list_that_names_it)
     struct transfer *t;
 
     into_relist(&r);
-    fake_json(pending(&r, true, "limit=500"), 200,
+    fake_json(pending(&r, true, "pods?limit="), 200,
               LIST("20", "", WAITS("b", "6") "," WAITS("c", "15")));
     cr_assert(waits(&r, "b"));
     cr_assert(waits(&r, "c"), "of the small list");
@@ -153,7 +153,7 @@ Test(pods, a_pod_that_waits_is_known_before_the_list_that_names_it)
     cr_assert(fake_data(t, EVENT("ADDED", WAITS("d", "21"))));
     cr_assert(waits(&r, "d"), "of its stream");
     cr_assert(bound(&r, "a"), "the former account stays");
-    fake_json(pending(&r, false, "limit=500"), 200,
+    fake_json(pending(&r, false, "pods?limit="), 200,
               LIST("20", "", BOUND("a", "5") "," WAITS("b", "6") "," WAITS("c", "15")));
     cr_assert_eq(watch_state(pods_waiting(r.pods)), WATCH_STREAM);
     cr_assert_eq(fake_count(&r.fake), 2);
@@ -172,13 +172,13 @@ Test(pods, a_history_that_goes_back_is_listed_by_both)
     (void)fake_data(small, EVENT("MODIFIED", WAITS("c", "15")));
     cr_assert(waits(&r, "c"));
     (void)fake_data(small, EVENT("ERROR", GONE));
-    fake_json(pending(&r, true, "limit=500"), 200,
+    fake_json(pending(&r, true, "pods?limit="), 200,
               LIST("4", "", WAITS("b", "2") "," WAITS("d", "3")));
     fake_advance(&r.fake, 1);
     list_large(&r, LIST("5", "", BOUND("a", "1") "," WAITS("b", "2") "," WAITS("d", "3")));
     cr_assert(waits(&r, "d"), "what waits is known");
     cr_assert(!waits(&r, "c"), "it came behind the backup");
-    fake_json(pending(&r, true, "limit=500"), 200,
+    fake_json(pending(&r, true, "pods?limit="), 200,
               LIST("5", "", WAITS("b", "2") "," WAITS("d", "3")));
     small = stream(&r, true);
     cr_assert(fake_data(small, EVENT("ADDED", WAITS("e", "6"))));
@@ -195,10 +195,10 @@ Test(pods, pods_are_known_early_while_a_list_waits_to_begin)
 
     into_streams(&r, &large, &small);
     (void)fake_data(large, EVENT("ERROR", GONE));
-    fake_json(pending(&r, false, "limit=500"), 200,
+    fake_json(pending(&r, false, "pods?limit="), 200,
               LIST("20", "", BOUND("a", "5") "," WAITS("b", "6")));
     large = stream(&r, false);
-    fake_json(pending(&r, true, "limit=500"), 200, LIST("20", "", WAITS("b", "6")));
+    fake_json(pending(&r, true, "pods?limit="), 200, LIST("20", "", WAITS("b", "6")));
     small = stream(&r, true);
     (void)fake_data(large, EVENT("ERROR", GONE));
     cr_assert_eq(watch_state(pods_watch(r.pods)), WATCH_LIST_LATER);
@@ -246,12 +246,12 @@ Test(pods, whatever_the_two_watches_say_a_pod_counts_once)
         const struct pending_pod *c;
 
         into_relist(&r);
-        fake_json(pending(&r, true, "limit=500"), 200, LIST("19", "", WAITS("c", "15")));
+        fake_json(pending(&r, true, "pods?limit="), 200, LIST("19", "", WAITS("c", "15")));
         cr_assert(fake_data(stream(&r, true), row->small), "%s", row->name);
         cr_assert(waits(&r, "c"), "%s: the claim stands till the list", row->name);
         strbuf_init(&list, 1 << 16);
         (void)strbuf_addf(&list, LIST("20", "", "%s"), row->list);
-        fake_json(pending(&r, false, "limit=500"), 200, strbuf_str(&list));
+        fake_json(pending(&r, false, "pods?limit="), 200, strbuf_str(&list));
         strbuf_done(&list);
         cr_assert_eq(waits(&r, "c"), row->waits, "%s", row->name);
         cr_assert_eq(bound(&r, "c"), row->bound, "%s", row->name);
@@ -276,7 +276,7 @@ Test(pods, who_is_bound_does_not_wait_whatever_the_small_watch_says_late)
     struct rig r;
 
     into_relist(&r);
-    fake_json(pending(&r, true, "limit=500"), 200, LIST("9", "", WAITS("a", "3")));
+    fake_json(pending(&r, true, "pods?limit="), 200, LIST("9", "", WAITS("a", "3")));
     cr_assert(bound(&r, "a"));
     cr_assert_not(waits(&r, "a"));
     rig_done(&r);
@@ -288,8 +288,8 @@ Test(pods, what_the_list_has_told_is_not_taken_back_by_the_small_watch)
     struct rig r;
 
     into_relist(&r);
-    fake_json(pending(&r, false, "limit=500"), 200, LIST("20", "next", WAITS("c", "18")));
-    fake_json(pending(&r, true, "limit=500"), 200, LIST("16", "", POD("c", "15", "", "")));
+    fake_json(pending(&r, false, "pods?limit="), 200, LIST("20", "next", WAITS("c", "18")));
+    fake_json(pending(&r, true, "pods?limit="), 200, LIST("16", "", POD("c", "15", "", "")));
     fake_json(pending(&r, false, "continue=next"), 200, LIST("20", "", BOUND("d", "5")));
     c = cluster_find_pending(facts_cluster(&r.facts), uid_parse(SV("c")));
     cr_assert(c != NULL && c->unschedulable);
@@ -302,7 +302,7 @@ Test(pods, versions_that_are_no_numbers_take_nothing_early)
     struct rig r;
 
     into_relist(&r);
-    fake_json(pending(&r, true, "limit=500"), 200, LIST("9", "", WAITS("c", "v-3")));
+    fake_json(pending(&r, true, "pods?limit="), 200, LIST("9", "", WAITS("c", "v-3")));
     cr_assert_not(waits(&r, "c"));
     rig_done(&r);
 }
@@ -312,15 +312,15 @@ Test(pods, a_list_that_begins_anew_begins_the_small_one_anew)
     struct rig r;
 
     into_relist(&r);
-    fake_json(pending(&r, true, "limit=500"), 200, LIST("20", "", WAITS("c", "15")));
+    fake_json(pending(&r, true, "pods?limit="), 200, LIST("20", "", WAITS("c", "15")));
     (void)stream(&r, true);
-    fake_json(pending(&r, false, "limit=500"), 200, LIST("20", "next", BOUND("a", "5")));
+    fake_json(pending(&r, false, "pods?limit="), 200, LIST("20", "next", BOUND("a", "5")));
     fake_json(pending(&r, false, "continue=next"), 410, GONE);
     /* The second 410 in a row: the list waits a little. */
     cr_assert(waits(&r, "c"));
     cr_assert(fake_next_timer(&r.fake));
-    fake_json(pending(&r, true, "limit=500"), 200, LIST("30", "", ""));
-    fake_json(pending(&r, false, "limit=500"), 200, LIST("30", "", BOUND("a", "5")));
+    fake_json(pending(&r, true, "pods?limit="), 200, LIST("30", "", ""));
+    fake_json(pending(&r, false, "pods?limit="), 200, LIST("30", "", BOUND("a", "5")));
     cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), 1, "what was told in vain is gone");
     verify(&r, "synced");
     rig_done(&r);
@@ -342,9 +342,9 @@ Test(pods, more_than_can_be_remembered_come_with_the_list)
                           "\"phase\":\"Pending\"}}",
                           i != 0 ? "," : "", i, i, 30 + i);
     (void)strbuf_addf(&body, "]}");
-    fake_json(pending(&r, true, "limit=500"), 200, strbuf_str(&body));
+    fake_json(pending(&r, true, "pods?limit="), 200, strbuf_str(&body));
     cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), 2 + PODS_MAX_EARLY);
-    fake_json(pending(&r, false, "limit=500"), 200, strbuf_str(&body));
+    fake_json(pending(&r, false, "pods?limit="), 200, strbuf_str(&body));
     cr_assert_eq(cluster_pod_count(facts_cluster(&r.facts)), PODS_MAX_EARLY + 10);
     verify(&r, "synced");
     strbuf_done(&body);
@@ -383,8 +383,8 @@ Test(pods, the_small_watch_is_probed_often_only_beside_a_list)
     watch_set_silence(pods_watch(r.pods), 2 * US_PER_S);
     (void)fake_data(large, EVENT("ERROR", GONE));
     cr_assert_eq(watch_silence(pods_waiting(r.pods)), 2 * US_PER_S);
-    fake_json(pending(&r, true, "limit=500"), 200, LIST("20", "", WAITS("b", "6")));
-    fake_json(pending(&r, false, "limit=500"), 200, LIST("20", "", WAITS("b", "6")));
+    fake_json(pending(&r, true, "pods?limit="), 200, LIST("20", "", WAITS("b", "6")));
+    fake_json(pending(&r, false, "pods?limit="), 200, LIST("20", "", WAITS("b", "6")));
     cr_assert_eq(watch_silence(pods_waiting(r.pods)), WATCH_SILENT_US);
     rig_done(&r);
 }

@@ -263,7 +263,7 @@ Test(watch, sweeps_what_a_new_list_does_not_name)
     rig_init(&r);
     t = into_stream(&r);
     (void)fake_data(t, EVENT("ERROR", STATUS("410", "Expired", "")));
-    t = expect(&r, "limit=500");
+    t = expect(&r, "limit=50&");
     cr_assert_null(strstr(t->path, "resourceVersion"), "after a 410 the list has no version: %s",
                    t->path);
     fake_json(t, 200, LIST("90", "", POD("z", "80")));
@@ -287,13 +287,13 @@ static const struct failure {
 } failures[] = {
     {"refused", 0, "", -1, "", 800 * US_PER_MS, 1600 * US_PER_MS, "resourceVersion=10",
      ERR_NETWORK},
-    {"410 as answer", 410, "application/json", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&",
+    {"410 as answer", 410, "application/json", -1, STATUS("410", "Expired", ""), 0, 0, "limit=50&",
      ERR_GONE},
-    {"410 as event", -2, "", -1, STATUS("410", "Expired", ""), 0, 0, "limit=500&", ERR_GONE},
+    {"410 as event", -2, "", -1, STATUS("410", "Expired", ""), 0, 0, "limit=50&", ERR_GONE},
     {"500 as event", -2, "", -1, STATUS("500", "InternalError", ""), 800 * US_PER_MS,
      1600 * US_PER_MS, "resourceVersion=10", ERR_SERVER},
     {"Expired as event, without a code", -2, "", -1, "{\"kind\":\"Status\",\"reason\":\"Expired\"}",
-     0, 0, "limit=500&", ERR_GONE},
+     0, 0, "limit=50&", ERR_GONE},
     {"429 as event", -2, "", -1,
      STATUS("429", "TooManyRequests", ",\"details\":{\"retryAfterSeconds\":4}"), 4 * US_PER_S,
      4 * US_PER_S, "resourceVersion=10", ERR_THROTTLED},
@@ -578,7 +578,7 @@ Test(watch, takes_no_blank_for_a_word)
     fake_advance(&r.fake, US_PER_S);
     cr_assert_eq(r.mirror.troubles, 1, "who sends bytes all the time is not just silent");
     cr_assert(fake_next_timer(&r.fake));
-    fake_json(expect(&r, "limit=500&fieldSelector"), 200, LIST("12", "", POD("b", "12")));
+    fake_json(expect(&r, "limit=50&fieldSelector"), 200, LIST("12", "", POD("b", "12")));
     cr_assert_eq(r.mirror.n, 1);
     cr_assert_str_eq(r.mirror.names[0], "b");
 
@@ -619,9 +619,9 @@ Test(watch, lists_where_streams_never_tell_what_probes_find)
 
     cr_assert_not_null(
         strstr(after_mute_streams(&r, LIST("11", "x", POD("q", "11")))->path,
-               "limit=500&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
+               "limit=50&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
                "&resourceVersionMatch=NotOlderThan&resourceVersion=10"));
-    fake_json(expect(&r, "limit=500"), 200, LIST("12", "", POD("b", "12")));
+    fake_json(expect(&r, "limit=50&"), 200, LIST("12", "", POD("b", "12")));
     cr_assert_eq(r.mirror.n, 1);
     cr_assert_str_eq(r.mirror.names[0], "b");
     (void)expect(&r, "watch=1");
@@ -674,7 +674,7 @@ Test(watch, gives_up_a_version_that_the_server_does_not_reach)
         fake_reply(t, 504, "application/json", 1, TOO_LARGE);
         fake_advance(&r.fake, US_PER_S);
     }
-    t = expect(&r, "limit=500");
+    t = expect(&r, "limit=50&");
     cr_assert_null(strstr(t->path, "resourceVersion"), "%s", t->path);
     rig_done(&r);
 }
@@ -720,7 +720,7 @@ Test(watch, begins_the_list_again_when_its_token_expires)
     watch_start(r.watch);
     fake_json(expect(&r, "limit=500"), 200, LIST("10", "tok", POD("a", "5")));
     fake_json(expect(&r, "continue=tok"), 410, STATUS("410", "Expired", ""));
-    t = expect(&r, "limit=500");
+    t = expect(&r, "limit=50&");
     cr_assert_null(strstr(t->path, "continue"));
     cr_assert_eq(r.mirror.begins, 2);
     fake_json(t, 200, LIST("20", "", POD("b", "15")));
@@ -746,7 +746,7 @@ Test(watch, begins_the_list_again_when_its_token_never_pleases)
     }
     cr_assert_null(strstr(expect(&r, "resourceVersion=10")->path, "continue"));
     cr_assert_eq(r.mirror.begins, 2);
-    fake_json(expect(&r, "limit=500"), 200, LIST("20", "", POD("b", "15")));
+    fake_json(expect(&r, "limit=50&"), 200, LIST("20", "", POD("b", "15")));
     cr_assert_eq(r.mirror.n, 1);
     (void)expect(&r, "watch=1");
     rig_done(&r);
@@ -832,7 +832,7 @@ Test(watch, ends_a_list_that_has_no_end)
     cr_assert_eq(r.mirror.last_trouble.kind, ERR_LIMIT);
     cr_assert_eq(r.mirror.synceds, 0);
     cr_assert(fake_next_timer(&r.fake));
-    cr_assert_null(strstr(expect(&r, "limit=500")->path, "continue"));
+    cr_assert_null(strstr(expect(&r, "limit=50&")->path, "continue"));
     rig_done(&r);
 }
 
@@ -867,7 +867,7 @@ Test(watch, takes_nothing_for_a_list_but_a_list_of_its_kind)
 
         rig_init(&r);
         (void)fake_data(into_stream(&r), EVENT("ERROR", STATUS("410", "Expired", "")));
-        fake_json(expect(&r, "limit=500"), row->status, row->body);
+        fake_json(expect(&r, "limit=50&"), row->status, row->body);
         cr_expect_eq(watch_state(r.watch), WATCH_LIST_LATER, "%s", row->name);
         cr_expect_eq(r.mirror.synceds, 1, "%s", row->name);
         cr_expect_eq(r.mirror.n, row->known, "%s: %zu objects", row->name, r.mirror.n);
@@ -919,7 +919,7 @@ Test(watch, may_be_stopped_by_its_handler_and_started_again)
     check(&r, "stopped");
     r.mirror.stop_at = NULL;
     watch_start(r.watch);
-    (void)expect(&r, "limit=500");
+    (void)expect(&r, "limit=50&");
     rig_done(&r);
 }
 
@@ -1013,7 +1013,7 @@ static struct transfer *start_initial(struct rig *r)
 /* From refused initial events on: pages, and the stream behind them. */
 static void expect_pages(struct rig *r, const char *where)
 {
-    struct transfer *t = expect(r, "limit=500");
+    struct transfer *t = expect(r, "pods?limit=");
 
     cr_assert_null(strstr(t->path, "sendInitialEvents"), "%s: %s", where, t->path);
     fake_json(t, 200, LIST("30", "", POD("z", "5")));
@@ -1164,9 +1164,9 @@ Test(watch, asks_for_initial_events_again_after_a_long_absence)
     t = expect(&r, "resourceVersion=30");
     cr_assert(fake_head(t, 200, "application/json", -1));
     (void)fake_data(t, EVENT("ERROR", STATUS("410", "Expired", "")));
-    t = expect(&r, "limit=500");
+    t = expect(&r, "limit=50&");
     for (int64_t end_us = r.fake.now.us + WATCH_ABSENCE_US; r.fake.now.us < end_us;) {
-        fake_break(expect(&r, "limit=500"));
+        fake_break(expect(&r, "limit=50&"));
         cr_assert(fake_next_timer(&r.fake));
     }
     t = into_initial(&r);
@@ -1296,6 +1296,29 @@ Test(watch, lists_json_in_small_pages)
     fake_json(expect(&r, "continue=tok"), 200, LIST("10", "", POD("b", "6")));
     cr_assert_eq(r.mirror.n, 2);
     cr_assert_eq(watch_stats(r.watch)->relists, 1, "begun anew for the other format");
+    rig_done(&r);
+}
+
+/* A proxy may turn protobuf into JSON without a word. */
+Test(watch, goes_by_the_last_answer_s_form_in_the_size_of_pages)
+{
+    struct rig r;
+    struct transfer *t;
+
+    rig_init(&r);
+    watch_start(r.watch);
+    fake_json(expect(&r, "limit=500&"), 200, LIST("10", "tok", POD("a", "5")));
+    t = expect(&r, "limit=50&");
+    cr_assert_not_null(strstr(t->path, "continue=tok"), "%s", t->path);
+    cr_assert_str_eq(t->accept, CLIENT_PROTOBUF, "protobuf is asked for again each time");
+    fake_json(t, 200, LIST("10", "", POD("b", "6")));
+
+    t = expect(&r, "resourceVersion=10");
+    cr_assert(fake_head(t, 200, CLIENT_PROTOBUF ";stream=watch", -1));
+    fake_break(t);
+    cr_assert(fake_next_timer(&r.fake));
+    fake_json(expect(&r, "resourceVersion=10"), 410, STATUS("410", "Expired", ""));
+    (void)expect(&r, "limit=500&");
     rig_done(&r);
 }
 
