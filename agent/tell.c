@@ -186,18 +186,36 @@ void tell_reason(struct tell *told, const struct policy *p, struct workload *w,
     }
 }
 
-void tell_rescale(const struct policy *p, struct workload *w, bool dry_run, int64_t from,
-                  const struct decision *d, const char *detail)
+void tell_rescale(const struct policy *p, bool dry_run, int64_t from, const struct decision *d,
+                  const char *detail)
 {
-    char note[TELL_TEXT_SIZE];
-
     log_info("rescale", F_SV("policy", p->name), F_INT("from", from), F_INT("to", d->replicas),
              F_STR("reason", reason_name(d->reason)), F_STR("detail", detail),
              F_STR("mode", dry_run ? "dry-run" : "control"));
-    if (dry_run)
-        return;
-    (void)snprintf(note, sizeof note, "New size: %lld; reason: %s", (long long)d->replicas, detail);
+}
+
+void tell_rescaled(struct tell *told, struct workload *w, int64_t to, const char *detail)
+{
+    char note[TELL_TEXT_SIZE];
+
+    told->refused = false;
+    (void)snprintf(note, sizeof note, "New size: %lld; reason: %s", (long long)to, detail);
     workload_event(w, false, "SuccessfulRescale", "Rescale", sv_from(note));
+}
+
+void tell_refused(struct tell *told, const struct policy *p, struct workload *w, int64_t to,
+                  const char *detail, const struct err *err)
+{
+    char note[TELL_TEXT_SIZE + sizeof err->text];
+
+    log_warn("the target could not be scaled", F_SV("policy", p->name), F_INT("to", to),
+             F_STR("kind", err_kind_name(err->kind)), F_ERR(err));
+    if (told->refused)
+        return;
+    told->refused = true;
+    (void)snprintf(note, sizeof note, "New size: %lld; reason: %s; error: %s", (long long)to,
+                   detail, err->text);
+    workload_event(w, true, "FailedRescale", "Rescale", sv_from(note));
 }
 
 bool tell_is_repeated(const struct tell_altered *last, int64_t from, int64_t to)

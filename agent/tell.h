@@ -26,6 +26,7 @@ struct tell {
     bool gate_missing;
     bool places_forbidden;
     bool capped;
+    bool refused; /* the last write was not taken */
 };
 
 /* A write of the scale that went through with another count than was asked for. */
@@ -60,8 +61,13 @@ void tell_reason(struct tell *told, const struct policy *p, struct workload *w,
                  const struct decision *d, int64_t replicas);
 
 /* A rescale that goes out (or, in a dry run, would have): `detail` from decision_text(). */
-void tell_rescale(const struct policy *p, struct workload *w, bool dry_run, int64_t from,
-                  const struct decision *d, const char *detail);
+void tell_rescale(const struct policy *p, bool dry_run, int64_t from, const struct decision *d,
+                  const char *detail);
+/* The API server took it, or took none: told in the words of a HorizontalPodAutoscaler, what is not taken once until
+ * something is. `detail` "": nobody knows any more why it went out. */
+void tell_rescaled(struct tell *told, struct workload *w, int64_t to, const char *detail);
+void tell_refused(struct tell *told, const struct policy *p, struct workload *w, int64_t to,
+                  const char *detail, const struct err *err);
 
 /* A write went through: that its answer has another count than was asked for, once for each two
  * counts, and the end of it. Sets *last. */

@@ -436,6 +436,28 @@ static void pretend(struct turn *t, struct turn_filler *tf, const struct act_res
     turn_mark(t);
 }
 
+/* The newest decision that went out as this write; NULL: too many came after it. */
+static const struct snapshot_decision *sent(const struct turn_filler *tf, bool down,
+                                            int64_t replicas)
+{
+    for (size_t i = 0; i < tf->n_recent; i++) {
+        const struct snapshot_decision *d = &tf->recent[i];
+
+        if (d->decision.write && d->decision.replicas == replicas && (d->from > replicas) == down)
+            return d;
+    }
+    return NULL;
+}
+
+/* Is it what was just refused, asked for once more? That is no other decision. A pod that waits is: how long it does, counts. */
+static bool is_tried_again(const struct turn_filler *tf, const struct act_result *move, bool urgent)
+{
+    const struct snapshot_decision *d = sent(tf, move->move == ACT_SHRINK, move->to);
+
+    return !urgent && d != NULL && d->id == tf->refused && d->from == tf->from &&
+           d->decision.reason == tf->decision.reason;
+}
+
 static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_result *move,
                       struct mono now)
 {
@@ -455,9 +477,11 @@ static void carry_out(struct turn *t, struct turn_filler *tf, const struct act_r
     } else {
         pretend(t, tf, move, now);
     }
+    if (is_tried_again(tf, move, urgent))
+        return;
     record(t, tf, latency_us);
     if (!tell_is_repeated(&tf->altered, tf->from, move->to))
-        tell_rescale(tf->policy, tf->workload, !turn_writes(t, tf), tf->from, &tf->decision,
+        tell_rescale(tf->policy, !turn_writes(t, tf), tf->from, &tf->decision,
                      tf->recent[0].detail);
 }
 
@@ -759,10 +783,26 @@ void turn_run(void *self)
     set_wake(t, now);
 }
 
+static void taken(struct turn_filler *tf, const struct snapshot_decision *d, int64_t replicas,
+                  int64_t answered)
+{
+    int64_t from = d != NULL ? d->from : replicas;
+
+    /* The same yield may go out more than once, and all of them be answered. */
+    if (d == NULL || d->id > tf->taken) {
+        if (!tell_is_repeated(&tf->altered, from, replicas))
+            tell_rescaled(&tf->told, tf->workload, replicas, d != NULL ? d->detail : "");
+        tf->taken = d != NULL ? d->id : tf->taken;
+    }
+    tf->refused = 0;
+    tell_answer(&tf->altered, tf->policy, tf->workload, replicas, answered);
+}
+
 void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64_t answered,
                   const struct client_problem *problem)
 {
     struct turn_filler *tf = t->fillers[filler];
+    const struct snapshot_decision *d = tf != NULL ? sent(tf, down, replicas) : NULL;
     struct mono now = now_of(t);
     bool again;
 
@@ -776,13 +816,13 @@ void turn_written(struct turn *t, int filler, bool down, int64_t replicas, int64
         /* The answer of an older write says nothing of what the target has now. */
         if (answered == workload_view(tf->workload)->replicas)
             planner_wrote(t->parts.facts->planner, filler, answered, now);
-        tell_answer(&tf->altered, tf->policy, tf->workload, replicas, answered);
+        taken(tf, d, replicas, answered);
     } else {
         tf->scale_errors_total++;
         t->parts.facts->fillers[filler].urgent_served = false;
-        log_warn("the target could not be scaled", F_SV("policy", tf->policy->name),
-                 F_INT("to", replicas), F_STR("kind", err_kind_name(problem->err.kind)),
-                 F_ERR(&problem->err));
+        tf->refused = d != NULL ? d->id : 0;
+        tell_refused(&tf->told, tf->policy, tf->workload, replicas, d != NULL ? d->detail : "",
+                     &problem->err);
         if (problem->retry_after_s > 0)
             act_told_to_wait(&tf->act, down, problem->retry_after_s * US_PER_S, now);
     }

@@ -70,7 +70,9 @@ struct turn_filler {
     struct policy effective; /* what the planner was given: the policy with another placement */
     struct act act;
     struct tell_altered altered; /* of the last write that went through */
-    struct wall scheduled_at;    /* when the schedule was last asked */
+    uint64_t taken;              /* id of the newest decision whose write went through */
+    uint64_t refused;         /* and of the one whose write was the last that did not; 0: it did */
+    struct wall scheduled_at; /* when the schedule was last asked */
     bool has_next;
     struct wall next; /* and when another policy is in force */
     bool let_go;      /* its policy is gone: its count is held */

@@ -50,11 +50,13 @@ struct world {
     long paid_cores;     /* in pods of two */
     long fixed_replicas; /* what a webhook makes of any count that is written; 0: there is none */
     int scale_reads, patches;
-    bool hold_patches;  /* they stay unanswered */
-    bool hold_lists;    /* so do lists of all pods */
-    bool second_node;   /* n2, of 20 cores */
-    int told_to_wait_s; /* scale patches are answered 429 */
-    bool mute;          /* nothing is told of pods and nodes, nor answered */
+    char last_event[600]; /* its body */
+    int rescaled, failed; /* events SuccessfulRescale, FailedRescale */
+    bool hold_patches;    /* they stay unanswered */
+    bool hold_lists;      /* so do lists of all pods */
+    bool second_node;     /* n2, of 20 cores */
+    int told_to_wait_s;   /* scale patches are answered 429 */
+    bool mute;            /* nothing is told of pods and nodes, nor answered */
     /* Of a paid pod that the scheduler found no room for, told of by the small watch alone. */
     long waiting_cores;
     int version;             /* of the target */
@@ -300,6 +302,11 @@ static void answer(struct world *w, struct transfer *t)
     if (strstr(t->path, "watch=") != NULL) {
         (void)fake_head(t, 200, "application/json", -1);
         return;
+    }
+    if (path_is(t, "/apis/events.k8s.io/") && strcmp(t->method, "POST") == 0) {
+        (void)snprintf(w->last_event, sizeof w->last_event, "%s", t->body);
+        w->rescaled += strstr(t->body, "\"SuccessfulRescale\"") != NULL;
+        w->failed += strstr(t->body, "\"FailedRescale\"") != NULL;
     }
     strbuf_init(&body, 1 << 20);
     if (strstr(t->path, "spec.nodeName") != NULL) {
@@ -1211,13 +1218,22 @@ Test(turn, growth_waits_as_the_server_tells_it)
     w.told_to_wait_s = 40;
     live(&w, 65000);
     cr_assert_eq(w.patches, 1, "%d patches", w.patches);
+    cr_assert_eq(w.rescaled, 0, "it was not: %s", w.last_event);
+    cr_assert_eq(w.failed, 1);
+    cr_assert_not_null(strstr(w.last_event, "New size: 66; reason: "), "%s", w.last_event);
+    cr_assert_not_null(strstr(w.last_event, "; error: "), "%s", w.last_event);
     live(&w, 7000);
     cr_assert_eq(w.patches, 2, "%d patches", w.patches);
+    cr_assert_eq(w.failed, 1, "told once until something is taken");
+    cr_assert_eq(w.turn->fillers[0]->decisions_total[REASON_HARVEST], 1,
+                 "asked again is not decided again");
     w.told_to_wait_s = 0;
     live(&w, 32000);
     cr_assert_eq(w.replicas, 0);
     live(&w, 7000);
     cr_assert_eq(w.replicas, 66, "is %ld", w.replicas);
+    cr_assert_eq(w.rescaled, 1);
+    cr_assert_not_null(strstr(w.last_event, "\"SuccessfulRescale\""), "%s", w.last_event);
     world_done(&w);
 }
 
