@@ -291,6 +291,7 @@ PHASES = {
     "plain": ("nothing else", nothing),
     "relist": ("a list of all pods every 20 s", relist_often),
     "report": ("`brim report` over a week of history, again and again", report_often),
+    "preemption": ("the scheduler's own preemption of filler for each", nothing),
     "viewers": ("%d viewers that poll the status once a second, a tenth of them slow readers" % VIEWERS, view),
 }
 
@@ -321,6 +322,8 @@ def latency_beside(args, folder, n, key):
     pocket = ("--node-cores", "15", "--swift", "--events", "1000", "--probes", str(args.probes), "--probe-target", "filler/miner")
     db = os.path.join(folder, "latency-%s.db" % key)
     name, beside = PHASES[key]
+    if key == "preemption":
+        pocket += ("--probes-preempt",)
     if key == "report":
         week_of_history(args, folder, db)
     with Stage(args, folder, n(5000), n(136000), pocket=pocket, agent=("--db", db)) as stage:
@@ -345,8 +348,9 @@ def latency_beside(args, folder, n, key):
         row("yield at the server, %d pods, 1,000 events/s, beside %s (%d yields; agent %.1f %%, server %.1f %% of a core)" % (
             pods, name, got["probes"], *used), "p50 %.2f, p99 %.2f, p99.9 %.2f, max %.1f ms; %d missed" % (
                 *(got[q + "_us"] / 1e3 for q in ("p50", "p99", "p999", "max")), got["missed"]),
-            "p99 2 ms, max 50 ms", ("yield_p99." + key, got["p99_us"] / 1e3, "ms"),
-            ("yield_max." + key, got["max_us"] / 1e3, "ms"), ("yields." + key, got["probes"], "samples"))
+            "p99 2 ms, max 50 ms" if key != "preemption" else "–", *(
+                (figure + ("." + key if key != "preemption" else "_preempted"), got[what] / 1e3 if unit == "ms" else got[what], unit)
+                for figure, what, unit in (("yield_p99", "p99_us", "ms"), ("yield_max", "max_us", "ms"), ("yields", "probes", "samples"))))
         row("… until this server of one thread came to read it", "p50 %.2f, p99 %.2f, p99.9 %.2f, max %.1f ms" % tuple(
             got["read_%s_us" % q] / 1e3 for q in ("p50", "p99", "p999", "max")), "–")
 

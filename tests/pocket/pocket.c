@@ -47,6 +47,8 @@ static const struct cli_flag flags[] = {
     {"probes", 0, CLI_VALUE, "N", "0", NULL,
      "create up to so many paid pods a second that wait for filler to leave, and measure how soon "
      "it is told to"},
+    {"probes-preempt", 0, CLI_SWITCH, NULL, NULL, NULL,
+     "… which may preempt: the scheduler deletes filler for them itself"},
     {"probe-target", 0, CLI_VALUE, "NS/NAME", NULL, NULL, "the filler's Deployment"},
     {"seed", 0, CLI_VALUE, "N", "1", NULL, "of whatever is random"},
     {"ring", 0, CLI_VALUE, "N", "16384", NULL,
@@ -131,6 +133,7 @@ static bool make_world(struct pocket *p, const struct cli *cli, struct err *err)
         !number_of(cli, "probes", 0, 10000, &p->stress_config.probes_per_s, err))
         return false;
     fill.seed = p->stress_config.seed = (uint64_t)seed;
+    p->stress_config.preempt = cli_on(cli, "probes-preempt");
     p->stress_config.target = cli_value(cli, "probe-target");
     p->stress_config.clock = p->clock;
     p->world = world_new(&(struct world_config){.seed = (uint64_t)seed,

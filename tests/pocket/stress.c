@@ -53,7 +53,8 @@ static uint64_t chance(struct stress *s)
 }
 
 /* `cpu`: NULL: it asks for none. */
-static bool make_doc(struct world *w, const char *cpu, struct pod_doc **ret_doc, struct err *err)
+static bool make_doc(struct world *w, const char *cpu, bool preempts, struct pod_doc **ret_doc,
+                     struct err *err)
 {
     const struct world_timing timing = {.grace_us = 0, .start_us = 0, .exit_us = 0};
     char text[400];
@@ -62,10 +63,10 @@ static bool make_doc(struct world *w, const char *cpu, struct pod_doc **ret_doc,
 
     (void)snprintf(text, sizeof text,
                    "{\"metadata\":{\"labels\":{\"app\":\"stress\"}},\"spec\":{\"preemptionPolicy\":"
-                   "\"Never\",\"priority\":0,\"containers\":[{\"name\":\"c\",\"image\":\"i\","
+                   "\"%s\",\"priority\":0,\"containers\":[{\"name\":\"c\",\"image\":\"i\","
                    "\"resources\":{\"requests\":{%s%s%s\"memory\":\"1Mi\"}}}]}}",
-                   cpu != NULL ? "\"cpu\":\"" : "", cpu != NULL ? cpu : "",
-                   cpu != NULL ? "\"," : "");
+                   preempts ? "PreemptLowerPriority" : "Never", cpu != NULL ? "\"cpu\":\"" : "",
+                   cpu != NULL ? cpu : "", cpu != NULL ? "\"," : "");
     json = cJSON_Parse(text);
     ok = world_pod_doc(w, SV(NAMESPACE), json, &timing, ret_doc, err);
     cJSON_Delete(json);
@@ -99,8 +100,8 @@ bool stress_new(struct world *w, const struct stress_config *config, struct stre
     s->began = s->next_at = now(s);
     ok = set_path(s, err) &&
          world_create(w, KIND_NAMESPACES, (struct sv){0}, ns, &WORLD_NO_TIMING, &o, err) &&
-         make_doc(w, "1", &s->probe_doc, err) &&
-         make_doc(w, config->probes_per_s != 0 ? NULL : "100m", &s->churn_doc, err);
+         make_doc(w, "1", config->preempt, &s->probe_doc, err) &&
+         make_doc(w, config->probes_per_s != 0 ? NULL : "100m", false, &s->churn_doc, err);
     cJSON_Delete(ns);
     if (!ok) {
         stress_free(s);
@@ -225,7 +226,8 @@ static void probe_step(struct stress *s, struct mono t)
         }
         break;
     case PROBE_TOLD:
-        if (s->probe->node != NULL) { /* room that came free for another reason was on its way */
+        if (s->probe->node != NULL &&
+            !s->config.preempt) { /* room that came free for another reason was on its way */
             s->lucky++;
             probe_end(s, t);
         } else if (mono_since_us(s->told_at, t) >= GIVE_UP_US) {
