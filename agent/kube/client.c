@@ -160,6 +160,8 @@ static enum err_kind kind_of_status(int status, bool json_patch)
         return ERR_FORBIDDEN;
     case 404:
         return ERR_NOT_FOUND;
+    case 408: /* a proxy lost patience; what it had read of the request may have gone on */
+        return ERR_SERVER;
     case 409:
         return ERR_CONFLICT;
     case 410:

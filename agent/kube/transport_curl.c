@@ -1,4 +1,6 @@
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -30,7 +32,7 @@ enum { SLICE_BYTES = 64 << 10 };
 /* A dead peer is noticed after 30 s + 3 * 15 s at the latest, as with the reference client. */
 #define KEEPALIVE_IDLE_S     30L
 #define KEEPALIVE_INTERVAL_S 15L
-#define KEEPALIVE_PROBES     3L
+#define KEEPALIVE_PROBES     3
 /* The server closes idle connections after 90 s; a little less, so that no request meets the closing. */
 #define IDLE_MAX_S 85L
 
@@ -294,6 +296,15 @@ static void set_proxy(struct transfer *t, const struct kube_config *c)
         set_pem(t, CURLOPT_PROXY_CAINFO_BLOB, &c->ca_pem);
 }
 
+/* CURLOPT_TCP_KEEPCNT came with libcurl 8.9; without it the kernel probes nine times. */
+static int on_socket(void *self UNUSED, curl_socket_t fd, curlsocktype purpose UNUSED)
+{
+    int probes = KEEPALIVE_PROBES;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    return CURL_SOCKOPT_OK;
+}
+
 static void set_connection(struct transfer *t, const struct transport_curl *tc,
                            const struct transport_request *r)
 {
@@ -308,6 +319,7 @@ static void set_connection(struct transfer *t, const struct transport_curl *tc,
     SET(t, CURLOPT_TCP_KEEPALIVE, 1L);
     SET(t, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
     SET(t, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+    SET(t, CURLOPT_SOCKOPTFUNCTION, on_socket);
     SET(t, CURLOPT_MAXAGE_CONN, IDLE_MAX_S);
     SET(t, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     SET(t, CURLOPT_BUFFERSIZE, r->stream ? (long)STREAM_BUFFER : (long)PLAIN_BUFFER);

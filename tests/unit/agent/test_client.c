@@ -160,6 +160,8 @@ static const struct {
     {"JSON that is none", 500, -1, "application/json", "{", NULL, 0, ERR_SERVER,
      "GET /x: status 500"},
     {"nothing", 403, -1, "", "", NULL, 0, ERR_FORBIDDEN, "GET /x: status 403"},
+    {"a proxy that lost patience", 408, -1, "text/plain", "slow", NULL, 0, ERR_SERVER,
+     "GET /x: 408 slow"},
     {"failed test", 422, -1, "application/json", "", CLIENT_JSON_PATCH, 0, ERR_CONFLICT,
      "GET /x: status 422"},
     {"invalid", 422, -1, "application/json", "", CLIENT_MERGE_PATCH, 0, ERR_INPUT,

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -462,6 +463,47 @@ Test(transport_curl, keeps_its_connections_a_channel_each)
     rig_done(&r);
 }
 
+/* Our end of a connection to the server; -1: there is none. */
+static int our_end(const struct server *s)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in peer;
+        socklen_t len = sizeof peer;
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && ntohs(peer.sin_port) == s->port)
+            return fd;
+    }
+    return -1;
+}
+
+Test(transport_curl, asks_the_kernel_to_find_dead_peers)
+{
+    static const struct {
+        const char *name;
+        int level, option, expected;
+    } options[] = {{"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 30},
+                   {"TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 15},
+                   {"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 3},
+                   {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1}};
+    struct rig r;
+    struct exchange x = {0};
+
+    rig_init(&r);
+    exchange(&x, &r, "/echo", CHANNEL_POOL, false);
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
+        int value = -1;
+        socklen_t len = sizeof value;
+
+        cr_assert_eq(
+            getsockopt(our_end(&r.server), options[i].level, options[i].option, &value, &len), 0);
+        cr_expect_eq(value, options[i].expected, "%s is %d, expected %d", options[i].name, value,
+                     options[i].expected);
+    }
+    strbuf_done(&x.body);
+    rig_done(&r);
+}
+
 Test(transport_curl, sends_over_a_warm_connection_what_is_pushed_before_the_loop_goes_round)
 {
     struct rig r;
@@ -687,6 +729,41 @@ Test(transport_curl, reports_a_server_that_is_not_there)
     transport_curl_free(r.curl);
     loop_timer_free(r.limit);
     loop_free(r.loop);
+}
+
+/* A listener whose queue is full answers no SYN, as a host behind a firewall that drops. */
+Test(transport_curl, gives_up_a_connection_that_is_not_made_in_ten_seconds)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), waiting[2];
+    struct rig r;
+    struct exchange x = {0};
+    struct mono began;
+    int64_t took_us;
+
+    cr_assert(bind(listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(listener, 0) == 0 &&
+              getsockname(listener, (struct sockaddr *)&at, &len) == 0);
+    for (size_t i = 0; i < COUNT_OF(waiting); i++) {
+        waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(waiting[i], (struct sockaddr *)&at, sizeof at);
+    }
+    rig_init(&r);
+    transport_curl_free(r.curl);
+    (void)snprintf(r.url, sizeof r.url, "http://127.0.0.1:%u", ntohs(at.sin_port));
+    cr_assert(transport_curl_new(r.loop, &r.config, &r.curl, NULL));
+    r.transport = transport_curl_transport(r.curl);
+    loop_timer_set(r.limit, 20 * US_PER_S);
+    began = loop_now(r.loop);
+    exchange(&x, &r, "/echo", CHANNEL_POOL, false);
+    took_us = mono_since_us(began, loop_now(r.loop));
+    cr_assert_eq(x.err.kind, ERR_NETWORK, "%s", x.err.text);
+    cr_assert(took_us > 9 * US_PER_S && took_us < 15 * US_PER_S, "took %lld us",
+              (long long)took_us);
+    for (size_t i = 0; i < COUNT_OF(waiting); i++)
+        (void)close(waiting[i]);
+    (void)close(listener);
+    rig_done(&r);
 }
 
 Test(transport_curl, drops_what_is_under_way_when_freed)

@@ -56,6 +56,7 @@ struct world {
     bool hold_lists;      /* so do lists of all pods */
     bool second_node;     /* n2, of 20 cores */
     int told_to_wait_s;   /* scale patches are answered 429 */
+    int lost_status;      /* … with this, and nothing is read of the scale any more */
     bool mute;            /* nothing is told of pods and nodes, nor answered */
     /* Of a paid pod that the scheduler found no room for, told of by the small watch alone. */
     long waiting_cores;
@@ -249,6 +250,11 @@ static void answer_scale(struct world *w, struct transfer *t)
     if (patch && w->told_to_wait_s != 0) {
         w->patches++;
         fake_reply(t, 429, "text/plain", w->told_to_wait_s, "Too many requests.");
+        return;
+    }
+    if (patch && w->lost_status != 0) {
+        fake_reply(t, w->lost_status, "text/plain", -1, "no");
+        w->broken = true;
         return;
     }
     if (patch) {
@@ -1235,6 +1241,25 @@ Test(turn, growth_waits_as_the_server_tells_it)
     cr_assert_eq(w.rescaled, 1);
     cr_assert_not_null(strstr(w.last_event, "\"SuccessfulRescale\""), "%s", w.last_event);
     world_done(&w);
+}
+
+Test(turn, what_a_proxy_says_is_no_word_of_what_became_of_a_write)
+{
+    static const struct {
+        int status;
+        bool may_have;
+    } rows[] = {{400, false}, {403, false}, {422, false}, {408, true}, {500, true}, {502, true}};
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct world w;
+
+        world_init(&w, 0, 30);
+        w.lost_status = rows[i].status;
+        while (!w.broken)
+            live(&w, 100);
+        cr_expect_eq(workload_may_have_set(w.workload, 66), rows[i].may_have, "%d", rows[i].status);
+        world_done(&w);
+    }
 }
 
 Test(turn, a_node_that_a_new_list_does_not_name_is_gone)
