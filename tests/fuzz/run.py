@@ -50,6 +50,7 @@ PARSERS = {
                                "take_pod", "take_problem", "on_answer"],
     "agent/kube/proxy.c": None,
     "agent/kube/scale.c": None,
+    "agent/kube/target_kind.c": None,
     "agent/kube/template.c": None,
     "agent/kube/version.c": None,
     "agent/kube/watch.c": None,
