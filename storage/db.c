@@ -46,8 +46,9 @@ static bool fail(struct db *db, int code, struct err *err)
     int why = of_system && db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
     struct err found = {0};
 
-    (void)err_set(&found, ERR_STORAGE, kind, "%s: %s%s%s", db->path, text, why != 0 ? ": " : "",
-                  why != 0 ? strerror(why) : "");
+    (void)err_set(&found, ERR_STORAGE, kind, "%s: %s%s%s%s", db->path, text, why != 0 ? ": " : "",
+                  why != 0 ? strerror(why) : "",
+                  kind == SQLITE_CORRUPT ? "; brim history recover saves what can be read" : "");
     if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)
         note_damage(db, &found);
     if (err != NULL)

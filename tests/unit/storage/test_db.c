@@ -81,6 +81,7 @@ Test(db, looks_over_its_pages_as_long_as_it_may)
     asked = -1000000;
     cr_assert_not(db_quick_check(db, no_more, &asked, &whole, &err));
     cr_assert_eq(err.code, DB_CORRUPT);
+    cr_assert_not_null(strstr(err.text, "brim history recover"), "%s", err.text);
     cr_assert_not_null(db_damage(db));
     db_close(db);
     folder_done(&f);
