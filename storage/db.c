@@ -36,6 +36,8 @@ static void note_damage(struct db *db, const struct err *found)
     (void)sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 }
 
+#define DAMAGED_HINT "; brim history recover saves what can be read"
+
 static bool fail(struct db *db, int code, struct err *err)
 {
     const char *text = db->sqlite != NULL && sqlite3_errcode(db->sqlite) != SQLITE_OK
@@ -47,8 +49,7 @@ static bool fail(struct db *db, int code, struct err *err)
     struct err found = {0};
 
     (void)err_set(&found, ERR_STORAGE, kind, "%s: %s%s%s%s", db->path, text, why != 0 ? ": " : "",
-                  why != 0 ? strerror(why) : "",
-                  kind == SQLITE_CORRUPT ? "; brim history recover saves what can be read" : "");
+                  why != 0 ? strerror(why) : "", kind == SQLITE_CORRUPT ? DAMAGED_HINT : "");
     if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)
         note_damage(db, &found);
     if (err != NULL)
@@ -197,7 +198,7 @@ static bool check(struct db *db, const char *sql, struct err *err)
     bool ok = db_prepare(db, sql, &s, err) && db_step(s, &row, err);
 
     if (ok && !(row && sv_eq(db_text(s, 0), SV("ok")))) {
-        ok = err_set(&found, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s", db->path,
+        ok = err_set(&found, ERR_STORAGE, DB_CORRUPT, "%s: damaged: %.*s" DAMAGED_HINT, db->path,
                      row ? (int)db_text(s, 0).len : 0, db_text(s, 0).at);
         note_damage(db, &found);
         if (err != NULL)
