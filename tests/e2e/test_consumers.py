@@ -51,12 +51,12 @@ def by_share(value, target):
 class Consumer:
     """An agent that only publishes, the filler, and an autoscaler that reads."""
 
-    def __init__(self, t, scenario, group, start):
+    def __init__(self, t, scenario, group, start, policy="policy.yaml"):
         self.t, self.lab, self.group = t, t.lab(), group
         lab, port = self.lab, free_port()
         lab.apply(deployment("miner", 0, namespace="filler", cpu="1", memory="1Gi", grace=1, priority_class="brim-filler"))
         lab.scale("filler", "miner", start)
-        self.agent = t.agent(lab, with_settle(read(example(scenario, "policy.yaml"))), args=aggregate.arguments(lab, group, port))
+        self.agent = t.agent(lab, with_settle(read(example(scenario, policy))), args=aggregate.arguments(lab, group, port))
         aggregate.register(lab, group, port)
         self.sizes = lab.watch("/apis/apps/v1/namespaces/filler/deployments", lambda d: {
             "metadata": {k: d["metadata"][k] for k in ("namespace", "name")}, "replicas": d["spec"]["replicas"]})
@@ -191,3 +191,51 @@ def a_metric_of_pods_grows_an_autoscaler_to_what_brim_wants(t):
         began = time.monotonic()
         c.apply("000", "hpa.yaml")
         c.reaches("a ratio of pods, brim wants 4, from 1", began, [4])
+
+
+# 003: pods of 4 cores that are paid for, and the sizes that brim wants then: pods of 2 of the 184 cores, of which 30, in pieces of 4, stay free.
+LOADS = ((10, 56), (20, 36), (21, 34), (10, 56))
+
+
+def follow(c, what, sizes):
+    """Plays LOADS; returns for each how long it took until the filler had the size that is expected."""
+    took = []
+    for (pods, wanted), size in zip(LOADS, sizes):
+        began = time.monotonic()
+        c.lab.apply(paid("web", pods, 4))
+        c.lab.wait_until(lambda: c.agent.filler()["wanted"] == wanted, SHORT_SETTLE + 30, "%s: brim to want %d" % (what, wanted), 0.05)
+        if size == wanted:
+            c.lab.wait_until(lambda: replicas(c.lab) == size, 30, "%s: %d replicas" % (what, size), 0.05)
+        changed = [e.mono for e in c.sizes.events if e.mono >= began and e.object["replicas"] == size]
+        took.append(changed[0] - began if changed else None)
+        time.sleep(7)
+        c.t.check(replicas(c.lab) == size, "%s: %d replicas beside %d paid pods, expected %d" % (what, replicas(c.lab), pods, size))
+    return took
+
+
+def seconds(took):
+    return ", ".join("never" if s is None else "%.2f" % s for s in took)
+
+
+@test(timeout=420)
+def an_autoscaler_on_the_wanted_count_beside_brim_s_own_controller(t):
+    wanted = [w for _, w in LOADS]
+    with Consumer(t, "003", "external", 1, policy="metrics-only.yaml") as c:
+        c.apply("003", "autoscaler.yaml")
+        # 34 of 36 is within a tenth of 1.
+        theirs = follow(c, "autoscaler", [wanted[0], wanted[1], wanted[1], wanted[3]])
+        said = c.conditions()
+        t.check(said["ScalingActive"][:2] == ("True", "ValidMetricFound"), "the autoscaler says %s" % (said,))
+        t.check(said["AbleToScale"][0] == "True", "the autoscaler says %s" % (said,))
+        t.check(theirs[2] is None, "a change of less than a tenth was followed after %s s" % theirs[2])
+        c.lab.delete(HPAS + "/miner")
+        c.agent.stop()
+        c.lab.apply(paid("web", 0, 4))
+        c.lab.scale("filler", "miner", 1)
+        c.agent = t.agent(c.lab, with_settle(read(example("003", "policy.yaml"))))
+        ours = follow(c, "brim", wanted)
+    t.figure("paid pods of 4 cores", ", ".join(str(p) for p, _ in LOADS))
+    t.figure("  seconds until the filler followed: autoscaler, each 2 s", seconds(theirs))
+    t.figure("  … brim", seconds(ours))
+    t.check(None not in ours, "brim did not follow each: %s" % seconds(ours))
+    t.check(ours[1] < theirs[1], "the autoscaler gave way sooner: %s, %s" % (seconds(ours), seconds(theirs)))

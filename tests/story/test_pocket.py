@@ -644,8 +644,9 @@ class Policies(unittest.TestCase):
         restoring = POLICY % ("miner", "miner", 5) + "  onRemove: restore\n"
         with Pocket("--scenario", "003", "--speed", "20") as p:
             p.server.ask("PATCH", MINER, {"spec": {"replicas": 2}}, checks.MERGE)
-            with Agent(p, policy=restoring, db=True):
-                wait_until(lambda: replicas(p, MINER) == 5, 40, "5 replicas")
+            with Agent(p, policy=restoring, db=True) as agent:
+                # Of the answer, too: before that nothing of the count that was found is kept.
+                wait_until(lambda: agent.status()["fillers"] and agent.status()["fillers"][0]["replicas"] == 5, 40, "5 replicas")
             with Agent(p, policy=restoring, db=True) as agent:
                 wait_until(lambda: agent.status()["fillers"] and self.condition(agent, "AbleToScale")["status"] == "True", 20,
                            "the restarted agent to control")
