@@ -7,6 +7,7 @@
 #include "agent/report_ask.h"
 #include "agent/serve/httpd.h"
 #include "agent/serve/metrics/metrics_ask.h"
+#include "agent/truth.h"
 #include "agent/wire.h"
 #include "base/log.h"
 #include "policy/planner.h"
@@ -35,6 +36,9 @@ static const struct cli_flag flags[] = {
      "figures by the hour and the day: no shorter than those by the minute, or forever"},
     {"lease", 0, CLI_VALUE, "NAMESPACE/NAME", "off", NULL,
      "run with others: the one that holds this Lease writes, the others stand by (docs/HA.md)"},
+    {"advertise", 0, CLI_VALUE, "URL", NULL, NULL,
+     "with --lease: where people reach this replica alone; others send them there for the report "
+     "while it leads"},
     {"dry-run", 0, CLI_SWITCH, NULL, NULL, NULL, "decide and record, but write nothing"},
     {"kubeconfig", 0, CLI_VALUE, "FILE", NULL, NULL,
      "default: $KUBECONFIG, ~/.kube/config, then the pod's own account"},
@@ -161,6 +165,15 @@ static bool read_metrics_groups(const struct cli *cli, unsigned *ret_groups, str
     return true;
 }
 
+static bool check_advertised(const char *url, struct err *err)
+{
+    return url == NULL || truth_is_url(sv_from(url)) ||
+           err_set(err, ERR_INPUT, 0,
+                   "--advertise: found '%s', expected http:// or https://, a host, and maybe a "
+                   "port and a path without a / behind it",
+                   url);
+}
+
 static bool begin(const struct cli *cli, struct err *err)
 {
     struct agent_options options = {
@@ -171,6 +184,7 @@ static bool begin(const struct cli *cli, struct err *err)
                    .cert_file = cli_value(cli, "tls-cert-file"),
                    .key_file = cli_value(cli, "tls-private-key-file")},
         .db = cli_value(cli, "db"),
+        .advertise = cli_value(cli, "advertise"),
         .dry_run = cli_on(cli, "dry-run"),
     };
 
@@ -178,7 +192,7 @@ static bool begin(const struct cli *cli, struct err *err)
         options.lease = cli_value(cli, "lease");
     log_setup(level_of(sv_from(cli_value(cli, "log-level"))),
               sv_eq(sv_from(cli_value(cli, "log-format")), SV("json")));
-    if (read_retention(cli, &options.keep, err) &&
+    if (read_retention(cli, &options.keep, err) && check_advertised(options.advertise, err) &&
         read_metrics_groups(cli, &options.metrics_groups, err) &&
         read_policies(cli_value(cli, "policy"), &options, err))
         return agent_run(&options, err);

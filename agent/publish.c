@@ -6,6 +6,7 @@
 #include "agent/elect.h"
 #include "agent/publish_boards.h"
 #include "agent/recorder.h"
+#include "agent/truth_map.h"
 #include "agent/turn.h"
 
 static void copy(char *to, size_t size, struct sv text)
@@ -371,6 +372,8 @@ void publish(const struct turn *t)
     fill_history(t, &s->history);
     fill_lead(t, &s->lead);
     fill_fillers(t, fillers, s);
+    if (t->parts.truth != NULL && !t->leads)
+        truth_map_show(t->parts.truth, s);
     fill_day(t, s);
     publish_boards(t);
     snapshot_slot_set(t->parts.slot, s);

@@ -142,6 +142,7 @@ struct snapshot_lead {
     bool leads;
     char identity[SNAPSHOT_NAME_SIZE];
     char holder[SNAPSHOT_NAME_SIZE]; /* who leads as far as is known; "": nobody */
+    char url[SNAPSHOT_NAME_SIZE]; /* where people reach it, if that is another one; "": nowhere */
 };
 
 struct snapshot {

@@ -6,6 +6,7 @@
 #include "agent/publish.h"
 #include "agent/publish_boards.h"
 #include "agent/recorder.h"
+#include "agent/truth_map.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/num.h"
@@ -545,6 +546,17 @@ static void notice_found(struct turn *t, struct turn_filler *tf, struct mono now
     planner_wrote(t->parts.facts->planner, tf->index, tf->input.replicas, now);
 }
 
+/* What another replica has learned counts until this one has learned enough. */
+static void learn_told(const struct turn *t, const struct turn_filler *tf)
+{
+    const struct truth *told = t->parts.truth != NULL ? truth_map_told(t->parts.truth) : NULL;
+    const struct truth_filler *of = truth_find(told, tf->policy->name);
+    int64_t need_milli, values;
+
+    if (truth_learned(of, &need_milli, &values))
+        planner_learned(t->parts.facts->planner, tf->index, need_milli, values);
+}
+
 static void prepare(struct turn *t, struct turn_filler *tf, struct mono now)
 {
     enum placement_mode mode;
@@ -555,6 +567,7 @@ static void prepare(struct turn *t, struct turn_filler *tf, struct mono now)
     mode = placement_mode(t, tf, now);
     if (tf->effective.placement != mode)
         set_effective(t, tf, mode);
+    learn_told(t, tf);
     tf->input = gather(t, tf, now);
     tf->from = tf->input.replicas;
     notice_found(t, tf, now);

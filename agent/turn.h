@@ -46,6 +46,7 @@
 
 struct elect;
 struct recorder;
+struct truth_map;
 
 /* The parts that a turn joins; borrowed. */
 struct turn_parts {
@@ -55,8 +56,9 @@ struct turn_parts {
     struct watch *pods, *nodes;
     const struct watch *waiting; /* of pods without a node, to be shown */
     struct snapshot_slot *slot;
-    struct recorder *recorder; /* NULL: no history */
-    const struct elect *elect; /* NULL: there is no other replica, this one leads */
+    struct recorder *recorder;     /* NULL: no history */
+    const struct elect *elect;     /* NULL: there is no other replica, this one leads */
+    const struct truth_map *truth; /* NULL likewise */
     bool dry_run;
 };
 

@@ -17,6 +17,7 @@
 #include "agent/restore.h"
 #include "agent/serve/httpd.h"
 #include "agent/snapshot.h"
+#include "agent/truth_map.h"
 #include "agent/turn.h"
 #include "agent/workload.h"
 #include "base/alloc.h"
@@ -35,8 +36,9 @@ struct agent {
     struct timers timers;
     struct client *client;
     struct sv lease_ns, lease_name;
-    struct elect *elect; /* NULL: there is no election */
-    bool lost;           /* what waits to be sent is to be dropped */
+    struct elect *elect;     /* NULL: there is no election */
+    struct truth_map *truth; /* NULL likewise */
+    bool lost;               /* what waits to be sent is to be dropped */
     bool stopping;
     struct snapshot_slot *slot;
     struct httpd *httpd;
@@ -64,6 +66,9 @@ struct agent {
     struct policy_watch *watch; /* NULL: policies come from standard input */
     bool broken;                /* what the policies' files hold is not in force */
 };
+
+/* Of a lane whose target another replica has written to. */
+#define NOT_HERE UINT64_MAX
 
 /* One filler: its policy and its target. */
 struct lane {
@@ -139,6 +144,18 @@ static void list_pods(struct agent *a, bool anew)
     watch_start(pods_watch(a->pods));
 }
 
+/* What another replica found before it first wrote to this object is what was found. */
+static void take_found(struct lane *l)
+{
+    const struct truth *told = l->agent->truth != NULL ? truth_map_told(l->agent->truth) : NULL;
+    const struct truth_filler *of = truth_find(told, l->policy->name);
+
+    if (of == NULL || uid_is_zero(of->found.uid) || !uid_eq(of->found.uid, l->uid))
+        return;
+    l->found = of->found.replicas;
+    l->begun = NOT_HERE;
+}
+
 /* What the target asks for is what was found as long as brim wrote nothing to this object. */
 static void note_found(struct lane *l)
 {
@@ -150,6 +167,7 @@ static void note_found(struct lane *l)
         l->uid = view->uid;
         l->begun = workload_writes_begun(l->workload);
         l->found_kept = false;
+        take_found(l);
     }
     if (workload_writes_begun(l->workload) == l->begun)
         l->found = view->replicas;
@@ -527,6 +545,31 @@ static void election_changed(void *self, bool leads)
     turn_lead(&a->turn, leads);
 }
 
+static void truth_changed(void *self)
+{
+    struct agent *a = self;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        if (a->lanes[i] != NULL && !was_written(a->lanes[i]))
+            take_found(a->lanes[i]);
+    }
+    turn_mark(&a->turn);
+}
+
+static void tell_found(void *self, const char *policy, struct truth_found *ret_found)
+{
+    const struct agent *a = self;
+
+    for (int i = 0; i < PLANNER_MAX_FILLERS; i++) {
+        const struct lane *l = a->lanes[i];
+
+        if (l == NULL || !sv_eq(l->policy->name, sv_from(policy)) || !was_written(l))
+            continue;
+        *ret_found = (struct truth_found){
+            .uid = l->uid, .replicas = found_count(a->found, l->policy->name, l->uid, l->found)};
+    }
+}
+
 static bool may_write(void *self)
 {
     return elect_leads(self);
@@ -559,6 +602,14 @@ static void stand_for_election(struct agent *a)
                          &(struct elect_handler){.changed = election_changed, .self = a});
     client_set_fence(a->client, &(struct client_fence){.may_write = may_write, .self = a->elect});
     loop_at_begin(a->loop, begin_turn, a);
+    a->truth = truth_map_new(
+        a->client,
+        &(struct truth_map_options){.ns = a->lease_ns,
+                                    .lease = a->lease_name,
+                                    .url = a->options->advertise,
+                                    .elect = a->elect,
+                                    .slot = a->slot},
+        &(struct truth_map_handler){.changed = truth_changed, .found = tell_found, .self = a});
 }
 
 /* Begins to watch and to control, now that the server's release is known. */
@@ -585,6 +636,7 @@ static bool start_parts(struct agent *a, struct err *err)
                                              .slot = a->slot,
                                              .recorder = a->recorder,
                                              .elect = a->elect,
+                                             .truth = a->truth,
                                              .dry_run = a->options->dry_run});
     a->started = true;
     if (!follow_policies(a, err))
@@ -734,6 +786,7 @@ void agent_free(struct agent *a)
     loop_signal_free(a->on_term);
     loop_signal_free(a->on_int);
     kube_version_cancel(a->question);
+    truth_map_free(a->truth);
     elect_free(a->elect);
     client_free(a->client);
     transport_curl_free(a->curl);

@@ -28,7 +28,8 @@ struct agent_options {
     const char *policy;          /* where policies are read and followed; NULL: `policies` it is */
     struct policy_list policies; /* taken over, as is the next */
     struct policy_texts stored;  /* the last good text, for files that are broken */
-    const char *lease; /* "NAMESPACE/NAME" by which replicas elect who leads; NULL: none do */
+    const char *lease;     /* "NAMESPACE/NAME" by which replicas elect who leads; NULL: none do */
+    const char *advertise; /* where people reach this replica; NULL: nowhere */
     bool dry_run;
     unsigned metrics_groups; /* which metrics APIs are served: bits 1 << enum metrics_group */
     uint64_t seed;           /* of what watches choose at random; 0: another one for each process */

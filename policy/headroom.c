@@ -48,6 +48,7 @@ struct headroom {
     int64_t falls_from;   /* the day's peak that */
     struct mono falls_at; /* leaves then, at the earliest */
     struct rises rises;
+    int64_t told_milli, told_values; /* by another process; 0: nothing */
     struct surges surges;
     struct peaks peaks;
     uint64_t arrivals, above;
@@ -127,14 +128,30 @@ static int64_t rise(const struct headroom *h)
     return h->recent.known ? max_i64(0, h->demand - h->recent.peak) : 0;
 }
 
+/* Does what another process learned stand in for what was not learned here? */
+static bool is_told(const struct headroom *h)
+{
+    return h->rises.len < (size_t)h->config.needed && h->told_values >= h->config.needed;
+}
+
+static size_t values(const struct headroom *h)
+{
+    return is_told(h) ? (size_t)h->told_values : h->rises.len;
+}
+
+static int64_t need(const struct headroom *h)
+{
+    return is_told(h) ? h->told_milli : rises_need(&h->rises, h->config.blocked_ppm);
+}
+
 /* H0 */
 static int64_t usual(const struct headroom *h)
 {
     const struct headroom_config *c = &h->config;
 
-    if (c->fixed || h->rises.len < (size_t)c->needed)
+    if (c->fixed || values(h) < (size_t)c->needed)
         return c->max_milli;
-    return max_i64(c->min_milli, min_i64(rises_need(&h->rises, c->blocked_ppm), c->max_milli));
+    return max_i64(c->min_milli, min_i64(need(h), c->max_milli));
 }
 
 /* ---- time ---- */
@@ -423,6 +440,14 @@ static void add_the_learned(struct headroom *h, const struct surges *surges,
     s->ceiling = ceiling(h, max_i64(s->usual, max_i64(s->surge, s->expected)), s);
 }
 
+void headroom_told(struct headroom *h, int64_t need_milli, int64_t values)
+{
+    if (values < h->config.needed)
+        return;
+    h->told_milli = within(need_milli, 0, HEADROOM_MAX_MILLI);
+    h->told_values = within(values, 0, HEADROOM_MAX_SAMPLES);
+}
+
 struct headroom_state headroom_at(struct headroom *h, struct mono now)
 {
     advance(h, now);
@@ -430,9 +455,9 @@ struct headroom_state headroom_at(struct headroom *h, struct mono now)
     struct headroom_state s = {
         .usual = usual(h),
         .ceiling = INT64_MAX,
-        .need = rises_need(&h->rises, h->config.blocked_ppm),
+        .need = need(h),
         .rise = rise(h),
-        .values = h->rises.len,
+        .values = values(h),
         .arrivals = h->arrivals,
         .above = h->above,
     };

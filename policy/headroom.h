@@ -93,6 +93,12 @@ int64_t headroom_arrived(struct headroom *h, struct mono now, int64_t demand_mil
  */
 void headroom_gap(struct headroom *h, struct mono now);
 
+/*
+ * Another process that saw the same cluster knew so many rises, and these milli would have met epsilon: that is need and the
+ * number of values as long as fewer than `needed` rises are known here. It means nothing if that process knew fewer, too.
+ */
+void headroom_told(struct headroom *h, int64_t need_milli, int64_t values);
+
 /* Which part H comes from. */
 enum headroom_kind {
     HEADROOM_FIXED,

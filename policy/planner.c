@@ -891,6 +891,11 @@ struct planner_result planner_step(struct planner *p, const struct planner_input
     return result;
 }
 
+void planner_learned(struct planner *p, int filler, int64_t need_milli, int64_t values)
+{
+    headroom_told(filler_at(p, filler)->headroom, need_milli, values);
+}
+
 void planner_wrote(struct planner *p, int filler, int64_t replicas, struct mono now)
 {
     controller_wrote(filler_at(p, filler)->controller, replicas, now);

@@ -146,6 +146,9 @@ struct planner_result planner_step(struct planner *p, const struct planner_input
 /* One more than the highest index in use. */
 int planner_limit(const struct planner *p);
 
+/* What another process has learned of this filler's headroom: headroom_told(). */
+void planner_learned(struct planner *p, int filler, int64_t need_milli, int64_t values);
+
 /* How what was planned went. */
 void planner_wrote(struct planner *p, int filler, int64_t replicas, struct mono now);
 void planner_admitted(struct planner *p, int filler, struct uid uid, bool ok, struct mono now);

@@ -170,6 +170,8 @@ static enum MHD_Result send_answer(struct httpd *h, struct MHD_Connection *c,
         (void)MHD_add_response_header(r, "Content-Type", a->content_type);
     (void)MHD_add_response_header(r, "Cache-Control", "no-store");
     (void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    if (a->location[0] != '\0')
+        (void)MHD_add_response_header(r, "Location", a->location);
     if (a->allow != NULL)
         (void)MHD_add_response_header(r, "Allow", a->allow);
     if (a->vary_accept)

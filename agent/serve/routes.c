@@ -1,5 +1,7 @@
 #include "agent/serve/routes.h"
 
+#include <stdio.h>
+
 #include "agent/serve/exposition.h"
 #include "agent/serve/fail.h"
 #include "agent/serve/metrics/metrics_api.h"
@@ -160,10 +162,49 @@ static void answer_nodes(const struct routes_request *rq, const struct snapshot 
     nodes_view_unref(v);
 }
 
+static void add_escaped(struct strbuf *out, struct sv text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+
+        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+            c == '-' || c == '.' || c == '_' || c == '~')
+            (void)strbuf_add_char(out, c);
+        else
+            (void)strbuf_addf(out, "%%%02X", (unsigned)(unsigned char)c);
+    }
+}
+
+/* The same question to the replica that leads. */
+static void redirect(const struct routes_request *rq, const char *url, struct routes_answer *a)
+{
+    struct strbuf to;
+
+    strbuf_init(&to, sizeof a->location - 1);
+    (void)strbuf_addf(&to, "%s%.*s", url, SV_ARG(rq->path));
+    for (size_t i = 0; i < rq->n_params; i++) {
+        (void)strbuf_add_char(&to, i == 0 ? '?' : '&');
+        add_escaped(&to, rq->params[i].key);
+        (void)strbuf_add_char(&to, '=');
+        add_escaped(&to, rq->params[i].value);
+    }
+    if (to.full || rq->more_params) {
+        fail_text(a, 414, "the address is too long to be sent on to the replica that leads");
+    } else {
+        a->status = 307;
+        (void)snprintf(a->location, sizeof a->location, "%s", strbuf_str(&to));
+        (void)strbuf_addf(&a->body, "the replica that leads answers this: %s\n", a->location);
+    }
+    strbuf_done(&to);
+}
+
 static void answer_report(const struct routes_request *rq, const struct snapshot *s,
                           struct routes_answer *a)
 {
-    (void)s;
+    if (s != NULL && s->lead.on && !s->lead.leads && s->lead.url[0] != '\0') {
+        redirect(rq, s->lead.url, a);
+        return;
+    }
     a->wants_report = rq->has_reports;
     if (!rq->has_reports)
         fail_text(a, 404, "no history is kept: start the agent with --db FILE");

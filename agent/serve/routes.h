@@ -12,7 +12,8 @@
  *                            ?reason=NAME
  *     /api/v1/decisions/ID   one of them
  *     /report                HTML, ?format=json, csv, table or wide; ?policy=NAME, by, since, until, zone, compare, target,
- *                            price, advice=1 as the flags of `brim report`; made elsewhere (report_desk.h); 404 without history
+ *                            price, advice=1 as the flags of `brim report`; made elsewhere (report_desk.h); 404 without history;
+ *                            of a replica that stands by 307 to the one that leads, where its address is known
  *     /api/v1/nodes          JSON (nodes_json.h); ?names=1 with their names; 503 while there is none
  *                            (awaits)
  *     /api/v1/openapi.json   JSON: the OpenAPI document of all these but /apis (openapi.h)
@@ -72,12 +73,13 @@ struct routes_request {
 struct routes_answer {
     int status;
     const char *content_type;
-    const char *allow;  /* the Allow header of a 405, else NULL */
-    char etag[20];      /* with its quotes; "": none */
-    bool vary_accept;   /* another Accept may get another body */
-    int retry_after_s;  /* the Retry-After header of a 503; 0: none */
-    struct strbuf body; /* the caller's to strbuf_done(); empty with a 304 alone */
-    bool wants_report;  /* the answer is to come from the desk; the rest means nothing */
+    char location[1024]; /* the Location header of a 307; "": none */
+    const char *allow;   /* the Allow header of a 405, else NULL */
+    char etag[20];       /* with its quotes; "": none */
+    bool vary_accept;    /* another Accept may get another body */
+    int retry_after_s;   /* the Retry-After header of a 503; 0: none */
+    struct strbuf body;  /* the caller's to strbuf_done(); empty with a 304 alone */
+    bool wants_report;   /* the answer is to come from the desk; the rest means nothing */
     /* Of a 503 that may become a better answer: whoever can wait for the board asks again then. */
     struct board *awaits; /* NULL: none */
 };

@@ -344,6 +344,7 @@ static void write_lead(struct jsonw *w, const struct snapshot *s)
     jsonw_bool(w, "leads", s->lead.leads);
     jsonw_cstr(w, "identity", s->lead.identity);
     jsonw_cstr(w, "holder", s->lead.holder[0] != '\0' ? s->lead.holder : NULL);
+    jsonw_cstr(w, "url", s->lead.url[0] != '\0' ? s->lead.url : NULL);
     jsonw_end(w);
 }
 

@@ -67,6 +67,7 @@ PARSERS = {
     "agent/serve/metrics/metrics_values.c": None,
     "agent/serve/routes.c": None,
     "agent/top/answers.c": None,
+    "agent/truth.c": None,
     "base/base64.c": None,
     "base/jsonr.c": None,
     "base/yaml.c": None,

@@ -7,6 +7,7 @@ Lease must come while its writer holds the Lease.
 usage: test_replicas.py POCKET BRIM [TEST...]
 """
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from test_pocket import MINER, PATIENCE, Pocket, checks, free_port, wait_until
 
 LANES = 4
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/brim/leases/brim"
+TOLD = "/api/v1/namespaces/brim/configmaps/brim-status"
 POLICY = stage.POLICY.replace("settle: 3s", "settle: 1s")
 # Who leads and is gone is replaced: seen up to 4.4 s after its last renewal, then 15 s.
 GAP_S, HANDOVER_S = 20, 5
@@ -36,7 +38,7 @@ class Replica:
         self.shop, self.name, self.proxy = shop, name, shop.stack.enter_context(Proxy(shop.pocket.url))
         self.proxy.asked, self.proxy.answered = self.on_ask, self.on_answer
         self.log_path = os.path.join(shop.pocket.dir.name, name + ".log")
-        self.process, self.identities = None, []
+        self.process, self.identities, self.advertise = None, [], False
 
     def start(self):
         kubeconfig = self.shop.pocket.file(self.name + ".config", "apiVersion: v1\nkind: Config\n"
@@ -45,7 +47,8 @@ class Replica:
         self.url = "http://127.0.0.1:%d" % free_port()
         with open(self.log_path, "a") as log:
             self.process = subprocess.Popen([test_pocket.BRIM, "agent", "--kubeconfig", kubeconfig, "--policy", self.shop.policy,
-                                             "--listen", self.url[7:], "--lease", "brim/brim", *self.shop.args], stderr=log)
+                                             "--listen", self.url[7:], "--lease", "brim/brim",
+                                             *(["--advertise", self.url] if self.advertise else []), *self.shop.args], stderr=log)
         wait_until(lambda: self.identity() is not None, 20, "%s to know itself" % self.name)
         self.identities.append(self.identity())
 
@@ -59,6 +62,9 @@ class Replica:
 
     def identity(self):
         return (self.lead() or {}).get("identity")
+
+    def told(self, member):
+        return self.status()["fillers"][0][member]
 
     def leads(self):
         return (self.lead() or {}).get("leads", False)
@@ -158,6 +164,10 @@ class Shop:
         status, lease = self.server.ask("GET", LEASE)
         return lease["spec"]["holderIdentity"] if status == 200 else None
 
+    def told(self):
+        status, told = self.server.ask("GET", TOLD)
+        return json.loads(told["data"]["status"]) if status == 200 else {"identity": None, "fillers": [{}]}
+
     def lease(self):
         return self.server.get(LEASE)["spec"]
 
@@ -250,6 +260,33 @@ class Replicas(unittest.TestCase):
             leader.proxy.unreachable(False)
             wait_until(lambda: (leader.lead() or {}).get("holder") == other.identity(), 30, "it to know who leads")
             self.assertFalse(leader.leads())
+
+    def test_the_count_that_was_found_outlives_its_leader(self):
+        with Shop(policy=POLICY + "  onRemove: restore\n") as s:
+            wait_until(lambda: "found" in s.told()["fillers"][0], 10, "the count that was found")
+            found = s.told()["fillers"][0]["found"]
+            leader, other = s.leader()
+            leader.kill()
+            s.passes(other, time.monotonic(), GAP_S)
+            wait_until(lambda: s.told()["identity"] == other.identity(), 10, "the new leader's word")
+            self.assertEqual(s.told()["fillers"][0]["found"], found)
+            leader.start()
+
+    def test_the_report_is_the_leaders(self):
+        with Shop() as s:
+            leader, other = s.leader()
+            other.stop()
+            leader.stop()
+            for r in (leader, other):
+                r.advertise = True
+                r.start()
+            wait_until(lambda: leader.leads() + other.leads() == 1, 20, "one to lead")
+            leader, other = s.leader()
+            wait_until(lambda: (other.lead() or {}).get("url") == leader.url, 10, "the leader's address")
+            ask = http.client.HTTPConnection(other.url[7:], timeout=5)
+            ask.request("GET", "/report?since=7d&by=a%20b%26c")
+            answer = ask.getresponse()
+            self.assertEqual((answer.status, answer.headers["Location"]), (307, leader.url + "/report?since=7d&by=a%20b%26c"))
 
     def test_a_server_that_starts_anew_changes_nothing(self):
         with Shop() as s:

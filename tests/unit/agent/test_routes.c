@@ -432,3 +432,37 @@ Test(routes, shows_one_decision_with_its_inputs)
     cJSON_Delete(json);
     snapshot_unref(s);
 }
+
+Test(routes, reports_are_sent_on_to_the_replica_that_leads)
+{
+    struct routes_param params[] = {{SV("since"), SV("7d")}, {SV("by"), SV("a b&c\r\n")}};
+    struct routes_request rq = request("GET", "/report");
+    struct snapshot *s = snapshot_new(0);
+    struct routes_answer a;
+    char long_text[1100];
+
+    rq.params = params;
+    rq.n_params = COUNT_OF(params);
+    rq.has_reports = true;
+    s->lead.on = true;
+    routes_answer(&rq, s, &a); /* nobody knows where it is */
+    cr_assert(a.wants_report);
+    strbuf_done(&a.body);
+    (void)strcpy(s->lead.url, "http://10.0.0.1:8080");
+    a = ask(&rq, s);
+    cr_assert_eq(a.status, 307);
+    cr_assert(!a.wants_report);
+    cr_assert_str_eq(a.location, "http://10.0.0.1:8080/report?since=7d&by=a%20b%26c%0D%0A");
+    strbuf_done(&a.body);
+    memset(long_text, 'a', sizeof long_text);
+    params[0].value = (struct sv){.at = long_text, .len = sizeof long_text};
+    a = ask(&rq, s);
+    cr_assert_eq(a.status, 414);
+    cr_assert_str_eq(a.location, "");
+    strbuf_done(&a.body);
+    s->lead.leads = true;
+    routes_answer(&rq, s, &a);
+    cr_assert(a.wants_report);
+    strbuf_done(&a.body);
+    snapshot_unref(s);
+}

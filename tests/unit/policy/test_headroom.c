@@ -961,3 +961,36 @@ Test(headroom, learns_no_rise_too_small_in_a_flood, .timeout = 120)
               (long long)worst);
     free(d);
 }
+
+/* Until enough was learned here, what was learned elsewhere counts. */
+Test(headroom, what_another_learned_counts_until_enough_is_known)
+{
+    struct headroom_config c = headroom_config_default();
+    struct headroom_state s;
+
+    c.max_milli = CORES(16);
+
+    CLEANUP(headroom_free_ptr) struct headroom *h = headroom_new(&c);
+
+    headroom_demand(h, (struct mono){0}, CORES(100), CORES(1000));
+    headroom_told(h, CORES(3), c.needed - 1);
+    s = headroom_at(h, (struct mono){S(1)});
+    cr_assert_eq(s.kind, HEADROOM_CAREFUL);
+    cr_assert_eq(s.usual, CORES(16));
+    headroom_told(h, CORES(3), 500);
+    headroom_told(h, CORES(1), c.needed - 1); /* means nothing */
+    s = headroom_at(h, (struct mono){S(2)});
+    cr_assert_eq(s.kind, HEADROOM_USUAL);
+    cr_assert_eq(s.usual, CORES(3));
+    cr_assert_eq(s.need, CORES(3));
+    cr_assert_eq(s.values, 500);
+    headroom_told(h, CORES(40), 500);
+    s = headroom_at(h, (struct mono){S(3)});
+    cr_assert_eq(s.usual, CORES(16));
+    cr_assert(s.capped);
+    for (int i = 0; i < c.needed; i++)
+        (void)headroom_arrived(h, (struct mono){S(200)}, CORES(102));
+    s = headroom_at(h, (struct mono){S(200)});
+    cr_assert_eq(s.values, (size_t)c.needed);
+    cr_assert_eq(s.usual, CORES(2));
+}
