@@ -183,7 +183,7 @@ static bool read_i64(const cJSON *object, const char *key, bool *ret_given, int6
     return true;
 }
 
-/* Cut off where it is too long. */
+/* Cut off behind a whole character where it is too long. */
 static bool read_text(const cJSON *object, const char *key, char *to, size_t size, struct err *err)
 {
     const cJSON *item = tree_get(object, key);
@@ -193,6 +193,8 @@ static bool read_text(const cJSON *object, const char *key, char *to, size_t siz
     if (!cJSON_IsString(item))
         return wrong(err, key, "a text");
     (void)snprintf(to, size, "%s", item->valuestring);
+    for (size_t len = strlen(to); !sv_is_utf8((struct sv){to, len}); len--)
+        to[len - 1] = '\0';
     return true;
 }
 
@@ -336,6 +338,10 @@ struct truth *truth_read(struct sv text, struct err *err)
     if (text.len > TRUTH_MAX) {
         (void)err_set(err, ERR_LIMIT, 0, "found %zu bytes, expected at most %d", text.len,
                       TRUTH_MAX);
+        return NULL;
+    }
+    if (!sv_is_utf8(text)) {
+        (void)err_set(err, ERR_PROTOCOL, 0, "found bytes that are no UTF-8");
         return NULL;
     }
     if (text.len != 0)

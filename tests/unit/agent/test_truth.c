@@ -268,3 +268,27 @@ Test(truth, addresses)
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         cr_assert_eq(truth_is_url(sv_from(cases[i].url)), cases[i].good, "%s", cases[i].url);
 }
+
+Test(truth, texts_are_whole_characters)
+{
+    struct strbuf text;
+    struct truth *t;
+    struct err err = {0};
+
+    cr_assert_null(truth_read(SV("{\"identity\":\"\xff\"}"), &err));
+    cr_assert_eq(err.kind, ERR_PROTOCOL, "%s", err.text);
+
+    /* Three bytes a character, of which the last that has room would be cut in two. */
+    strbuf_init(&text, 64 << 10);
+    (void)strbuf_addf(&text, "{\"identity\":\"x");
+    for (int i = 0; i < 4000; i++)
+        (void)strbuf_addf(&text, "\u20ac");
+    (void)strbuf_addf(&text, "\"}");
+    t = truth_read(strbuf_sv(&text), &err);
+    cr_assert_not_null(t, "%s", err.text);
+    cr_assert(sv_is_utf8(sv_from(t->identity)));
+    cr_assert_eq(strlen(t->identity), (sizeof t->identity - 2) / 3 * 3 + 1, "%zu of %zu",
+                 strlen(t->identity), sizeof t->identity);
+    free(t);
+    strbuf_done(&text);
+}
